@@ -1,0 +1,137 @@
+//! `cargo bench --bench engines`: reading a complaint, one model run on each engine, a prescription
+//! check, and a whole call over loopback.
+
+use std::path::{Path, PathBuf};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use tonic::transport::Endpoint;
+use xiangyi::config::{Config, EngineName};
+use xiangyi::embedded;
+use xiangyi::inference::{EngineChoice, LibrarySearch, Models, Options};
+use xiangyi::medicine::diagnosis::DiagnosisKnowledge;
+use xiangyi::medicine::diagnosis::evidence::FeatureMap;
+use xiangyi::medicine::prescription::{Line, Order, PrescriptionKnowledge};
+use xiangyi::node::Node;
+use xiangyi::rpc::proto::xiangyi::diagnosis::v1::DiagnoseRequest;
+use xiangyi::rpc::proto::xiangyi::diagnosis::v1::diagnosis_service_client::DiagnosisServiceClient;
+use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
+use xiangyi::rpc::proto::xiangyi::prescription::v1::prescription_service_client::PrescriptionServiceClient;
+
+const TEXT: &str = "发热3天，咳嗽咳黄痰，右胸痛，否认咯血，T38.9℃";
+const ORDER: [&str; 5] =
+    ["阿莫西林胶囊", "布洛芬缓释胶囊", "维C银翘片", "对乙酰氨基酚片", "氨溴索口服溶液"];
+const CURRENT: [&str; 10] = [
+    "氨氯地平片",
+    "二甲双胍片",
+    "阿司匹林肠溶片",
+    "辛伐他汀片",
+    "华法林钠片",
+    "美托洛尔片",
+    "氢氯噻嗪片",
+    "奥美拉唑肠溶胶囊",
+    "格列齐特片",
+    "碳酸钙片",
+];
+
+fn library() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "a benchmark is configured by its caller")]
+    let given = std::env::var("ORT_DYLIB_PATH").ok().map(PathBuf::from);
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/onnxruntime/1.32.0/libonnxruntime.so");
+    given.or_else(|| fetched.is_file().then_some(fetched))
+}
+
+fn complaint(c: &mut Criterion) {
+    let knowledge = DiagnosisKnowledge::load(&embedded::files()).unwrap();
+    c.bench_function("read a complaint of 28 characters", |b| {
+        b.iter(|| knowledge.reader.read(std::hint::black_box(TEXT)));
+    });
+}
+
+fn inference(c: &mut Criterion) {
+    let files = embedded::files();
+    let knowledge = DiagnosisKnowledge::load(&files).unwrap();
+    let mut engines = vec![(EngineChoice::Rten, "rten")];
+    if library().is_some() {
+        engines.push((EngineChoice::OnnxRuntime, "onnxruntime"));
+    }
+    for (choice, name) in engines {
+        let models =
+            Models::load(&files, Options::new(choice, LibrarySearch::new(library(), None))).unwrap();
+        let model = models.get("gp-differential").unwrap();
+        let features = FeatureMap::new(&knowledge.vocabulary, &model.spec().features).unwrap();
+        let row = features.row_of_reading(&knowledge.vocabulary, &knowledge.reader.read(TEXT));
+        let mut engine = models.engine_of("gp-differential").unwrap();
+        for batch in [1_usize, 16] {
+            let findings: Vec<f32> = row.iter().copied().cycle().take(row.len() * batch).collect();
+            let findings = ndarray::Array2::from_shape_vec((batch, row.len()), findings).unwrap();
+            let patient = ndarray::Array2::from_elem((batch, 2), 1.0);
+            c.bench_function(&format!("model run, {name}, batch {batch}"), |b| {
+                b.iter(|| {
+                    let inputs = [("findings", findings.view()), ("patient", patient.view())];
+                    engine.run(&inputs, "probabilities").unwrap()
+                });
+            });
+        }
+    }
+}
+
+fn prescription(c: &mut Criterion) {
+    let knowledge = PrescriptionKnowledge::load(&embedded::files()).unwrap();
+    let order = Order {
+        lines: ORDER
+            .iter()
+            .zip(1..)
+            .map(|(name, i): (_, u32)| Line {
+                id: i.to_string(),
+                name: (*name).to_owned(),
+                days: Some(5.0),
+                ..Line::default()
+            })
+            .collect(),
+        current: CURRENT.iter().map(|n| (*n).to_owned()).collect(),
+        ..Order::default()
+    };
+    c.bench_function("check five lines against ten current medicines", |b| {
+        b.iter(|| knowledge.check(std::hint::black_box(&order)));
+    });
+}
+
+fn calls(c: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.store.dir = data.path().to_owned();
+    config.models.onnxruntime_library = library();
+    config.models.engine = EngineName::Auto;
+    let node = runtime.block_on(Node::start(config)).unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{}", node.address())).unwrap();
+    let channel = runtime.block_on(endpoint.connect()).unwrap();
+    let diagnosis = DiagnosisServiceClient::new(channel.clone());
+    c.bench_function("Diagnose over loopback, one client, durable", |b| {
+        b.to_async(&runtime).iter(|| {
+            let mut client = diagnosis.clone();
+            let request = DiagnoseRequest { text: TEXT.to_owned(), ..Default::default() };
+            async move { client.diagnose(request).await.unwrap() }
+        });
+    });
+    let prescription = PrescriptionServiceClient::new(channel);
+    c.bench_function("CheckPrescription over loopback, one client, durable", |b| {
+        b.to_async(&runtime).iter(|| {
+            let mut client = prescription.clone();
+            let lines = ORDER.iter().map(|name| rx::OrderLine {
+                name: (*name).to_owned(),
+                ..Default::default()
+            });
+            let request = rx::CheckPrescriptionRequest {
+                lines: lines.collect(),
+                ..Default::default()
+            };
+            async move { client.check_prescription(request).await.unwrap() }
+        });
+    });
+}
+
+criterion_group!(benches, complaint, inference, prescription, calls);
+criterion_main!(benches);

@@ -1,0 +1,277 @@
+//! Races a node against the same model behind Python `grpcio` and `onnxruntime`, with one load
+//! generator, in one run, on one machine; and against the bare work it wraps.
+//!
+//! `cargo bench --bench peers` prints a table and writes it, with the machine, to
+//! `benches/results/peers.md`. Needs `scripts/test` to have been run once (its Python environment
+//! and ONNX Runtime); `XIANGYI_PYTHON` and `ORT_DYLIB_PATH` override.
+//!
+//! The load is closed-loop: each client sends the next call when it has the answer to the last.
+//! That fits "how much can so many clients get", not "what happens past the knee".
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::time::Instant;
+use tonic::transport::Endpoint;
+use xiangyi::embedded;
+use xiangyi::inference::{EngineChoice, LibrarySearch, Models, Options};
+use xiangyi::medicine::diagnosis::DiagnosisKnowledge;
+use xiangyi::medicine::diagnosis::evidence::FeatureMap;
+use xiangyi::rpc::proto::xiangyi::common::v1 as common;
+use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
+use xiangyi::rpc::proto::xiangyi::diagnosis::v1::diagnosis_service_client::DiagnosisServiceClient;
+
+/// How long each measurement runs.
+const MEASURE: Duration = Duration::from_secs(8);
+/// How long each server warms up before.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// Complaints sent in turn.
+const TEXTS: [&str; 6] = [
+    "发热3天，咳嗽咳黄痰，右胸痛，否认咯血",
+    "鼻塞流涕2天，打喷嚏，嗓子疼，没有咳嗽，无发热",
+    "腹泻水样便1天，呕吐，腹痛，尿少",
+    "胸口压榨样疼痛1小时，大汗，向左肩放射",
+    "尿频、尿急、尿痛2天，无发热，无腰痛",
+    "头晕，视物旋转，恶心，耳鸣，无头痛",
+];
+
+/// A server process that ends with this value.
+struct Server {
+    child: Child,
+    url: String,
+    _data: Option<tempfile::TempDir>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What one measurement saw.
+struct Seen {
+    per_second: f64,
+    latency: Histogram<u64>,
+}
+
+fn main() {
+    if std::env::args().any(|a| a == "--list" || a == "--test") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(race());
+}
+
+async fn race() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = variable("ORT_DYLIB_PATH")
+        .unwrap_or_else(|| root.join("target/onnxruntime/1.32.0/libonnxruntime.so"));
+    assert!(library.is_file(), "no ONNX Runtime at {}: run scripts/test first", library.display());
+    let python =
+        variable("XIANGYI_PYTHON").unwrap_or_else(|| root.join("target/test-venv/bin/python"));
+    assert!(python.exists(), "no Python at {}: run scripts/test first", python.display());
+
+    let mut table = String::new();
+    let _ = writeln!(table, "{}", machine());
+    let _ = writeln!(table, "| server | clients | calls/s | p50 µs | p95 µs | p99 µs |");
+    let _ = writeln!(table, "| --- | --: | --: | --: | --: | --: |");
+    let mut rates = Vec::new();
+    let mut medians = Vec::new();
+    for clients in [1, 8] {
+        for name in ["python", "onnxruntime", "rten"] {
+            let server = match name {
+                "python" => peer(root, &python),
+                engine => node(engine, &library),
+            };
+            let shown = match name {
+                "python" => "Python grpcio + onnxruntime, nothing kept".to_owned(),
+                engine => format!("xiangyi, {engine}, every answer durable"),
+            };
+            load(&server.url, clients, WARM_UP).await;
+            let seen = load(&server.url, clients, MEASURE).await;
+            let at = |q: f64| seen.latency.value_at_quantile(q);
+            let row = format!(
+                "| {shown} | {clients} | {:.0} | {} | {} | {} |",
+                seen.per_second,
+                at(0.5),
+                at(0.95),
+                at(0.99)
+            );
+            say(&row);
+            let _ = writeln!(table, "{row}");
+            rates.push((clients, name, seen.per_second));
+            medians.push((clients, name, seen.latency.value_at_quantile(0.5)));
+        }
+    }
+    let bare = bare(&library).await;
+    let _ = writeln!(table, "\n| bare work, in process, one thread | p50 µs |");
+    let _ = writeln!(table, "| --- | --: |");
+    for (name, micros) in &bare {
+        let _ = writeln!(table, "| {name} | {micros:.1} |");
+    }
+    let rate = |c, n| rates.iter().find(|r| r.0 == c && r.1 == n).map_or(0.0, |r| r.2);
+    let _ = writeln!(table, "\n| ratio | measured | to reach |\n| --- | --: | --: |");
+    for engine in ["onnxruntime", "rten"] {
+        let ratio = rate(8, engine) / rate(8, "python");
+        let _ = writeln!(table, "| throughput at 8 clients, {engine} / Python | {ratio:.1} | 8 |");
+    }
+    for (engine, (_, work)) in ["onnxruntime", "rten"].iter().zip(&bare) {
+        for clients in [1, 8] {
+            let median = medians.iter().find(|m| m.0 == clients && m.1 == *engine).map_or(0, |m| m.2);
+            let ratio = f64::from(u32::try_from(median).unwrap()) / work;
+            let _ = writeln!(
+                table,
+                "| median of a call at {clients} clients / bare run and parsing, {engine} | {ratio:.1} | 2 |"
+            );
+        }
+    }
+    say(&table);
+    let results = root.join("benches/results");
+    std::fs::create_dir_all(&results).unwrap();
+    let text = format!("# Peers\n\n`cargo bench --bench peers`\n\n{table}");
+    std::fs::write(results.join("peers.md"), text).unwrap();
+}
+
+/// `clients` callers, each with a connection of its own, for `time`.
+async fn load(url: &str, clients: usize, time: Duration) -> Seen {
+    let end = Instant::now() + time;
+    let start = Instant::now();
+    let mut callers = tokio::task::JoinSet::new();
+    for first in 0..clients {
+        let channel = Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap();
+        let mut client = DiagnosisServiceClient::new(channel);
+        callers.spawn(async move {
+            let mut latency = Histogram::<u64>::new(3).unwrap();
+            for text in TEXTS.iter().cycle().skip(first) {
+                let sent = Instant::now();
+                if sent >= end {
+                    break;
+                }
+                let answer = client.diagnose(request(text)).await.unwrap().into_inner();
+                assert!(answer.consultation.is_some_and(|c| !c.conditions.is_empty()));
+                latency.saturating_record(u64::try_from(sent.elapsed().as_micros()).unwrap());
+            }
+            latency
+        });
+    }
+    let mut latency = Histogram::<u64>::new(3).unwrap();
+    for one in callers.join_all().await {
+        latency.add(one).unwrap();
+    }
+    let calls = f64::from(u32::try_from(latency.len()).unwrap());
+    Seen { per_second: calls / start.elapsed().as_secs_f64(), latency }
+}
+
+fn request(text: &str) -> dx::DiagnoseRequest {
+    dx::DiagnoseRequest {
+        patient: Some(common::Patient {
+            age_years: Some(45.0),
+            sex: common::Sex::Male.into(),
+            ..Default::default()
+        }),
+        text: text.to_owned(),
+        ..Default::default()
+    }
+}
+
+/// Median microseconds of reading a complaint and one model run, per engine.
+async fn bare(library: &Path) -> Vec<(String, f64)> {
+    let files = embedded::files();
+    let knowledge = DiagnosisKnowledge::load(&files).unwrap();
+    let mut out = Vec::new();
+    for (choice, name) in [(EngineChoice::OnnxRuntime, "onnxruntime"), (EngineChoice::Rten, "rten")] {
+        let search = LibrarySearch::new(Some(library.to_owned()), None);
+        let models = Models::load(&files, Options::new(choice, search)).unwrap();
+        let model = models.get("gp-differential").unwrap();
+        let features = FeatureMap::new(&knowledge.vocabulary, &model.spec().features).unwrap();
+        let mut engine = models.engine_of("gp-differential").unwrap();
+        let mut latency = Histogram::<u64>::new(3).unwrap();
+        for text in TEXTS.iter().cycle().take(6_000) {
+            let start = Instant::now();
+            let reading = knowledge.reader.read(text);
+            let row = features.row_of_reading(&knowledge.vocabulary, &reading);
+            let findings = ndarray::ArrayView2::from_shape((1, row.len()), &row).unwrap();
+            let patient = ndarray::arr2(&[[45.0, 1.0]]);
+            let inputs = [("findings", findings), ("patient", patient.view())];
+            let answer = engine.run(&inputs, "probabilities").unwrap();
+            std::hint::black_box(answer);
+            latency.saturating_record(u64::try_from(start.elapsed().as_nanos()).unwrap());
+        }
+        let nanos = u32::try_from(latency.value_at_quantile(0.5)).unwrap();
+        out.push((format!("read + session.run, {name}"), f64::from(nanos) / 1000.0));
+    }
+    out
+}
+
+fn node(engine: &str, library: &Path) -> Server {
+    let data = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_xiangyi"))
+        .args(["serve", "--json"])
+        .env("XIANGYI_SERVER_LISTEN", "127.0.0.1:0")
+        .env("XIANGYI_STORE_DIR", data.path())
+        .env("XIANGYI_MODELS_ENGINE", engine)
+        .env("XIANGYI_LOG_LEVEL", "warn")
+        .env("ORT_DYLIB_PATH", library)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let line = first_line(&mut child);
+    let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let url = format!("http://{}", started["grpc"].as_str().unwrap());
+    Server { child, url, _data: Some(data) }
+}
+
+fn peer(root: &Path, python: &Path) -> Server {
+    let mut child = Command::new(python)
+        .arg(root.join("benches/peers/server.py"))
+        .arg("--models")
+        .arg(root.join("models"))
+        .arg("--proto")
+        .arg(root.join("proto"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let port = first_line(&mut child);
+    Server { child, url: format!("http://127.0.0.1:{}", port.trim()), _data: None }
+}
+
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(!line.is_empty(), "a server did not start");
+    line
+}
+
+/// Processor, cores, memory, kernel.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|l| l.strip_prefix("model name").and_then(|l| l.split_once(':')))
+        .map_or("unknown processor", |(_, name)| name.trim());
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let memory = read("/proc/meminfo");
+    let memory = memory.lines().next().unwrap_or_default().replace("MemTotal:", "");
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!(
+        "Machine: {model}, {cores} cores, {} memory, Linux {}; servers and load generator share it.\n",
+        memory.trim(),
+        kernel.trim()
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark is configured by its caller")]
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var(name).ok().map(PathBuf::from)
+}
+
+#[expect(clippy::print_stdout, clippy::disallowed_macros, reason = "a benchmark talks to a person")]
+fn say(text: &str) {
+    println!("{text}");
+}

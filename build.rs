@@ -1,0 +1,36 @@
+//! Compiles the contract under `proto/` (with `protox`: no protoc to install) and makes cargo look
+//! again when a knowledge file under `models/` comes or goes.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=models");
+    println!("cargo:rerun-if-changed=migrations");
+    let mut protos = Vec::new();
+    collect(Path::new("proto"), &mut protos)?;
+    protos.sort();
+    let descriptors = protox::compile(&protos, ["proto"])?;
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    std::fs::write(out.join("xiangyi_descriptor.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .codec_path("crate::rpc::codec::StrictCodec")
+        .include_file("xiangyi.rs")
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn collect(dir: &Path, protos: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, protos)?;
+        } else if path.extension().is_some_and(|e| e == "proto") {
+            protos.push(path);
+        }
+    }
+    Ok(())
+}

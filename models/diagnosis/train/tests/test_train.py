@@ -1,0 +1,200 @@
+"""The network, its ONNX graph, the simulator and the whole of train.py, on a small fixture."""
+
+import tomllib
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+import dialogue
+import export
+import fit
+import measure
+import network as net
+import tables as tb
+import train
+import twins
+from simulate import Simulator
+
+SMALL = fit.Settings(patients=3 * fit.CHUNK, hidden=32)
+
+
+def load(folder):
+    tables = tb.load_tables(folder)
+    return tables, tb.probability_arrays(tables)
+
+
+def random_network(tables):
+    rng = np.random.default_rng(1)
+    model = net.Network(len(tables.features), len(tables.labels), 16)
+    model.initialise(rng, rng.standard_normal((model.width, model.labels)), rng.standard_normal(model.labels))
+    model.scale = np.array([0.9, 0.05], np.float32)
+    return model, net.limits_of(tables.conditions)
+
+
+def awkward_inputs(features, n=64):
+    rng = np.random.default_rng(2)
+    findings = rng.integers(-1, 2, (n, features)).astype(np.float32)
+    findings[0] = np.nan
+    findings[1] *= 1e9
+    patient = np.stack([rng.uniform(-1, 99, n), rng.integers(-1, 2, n)], 1).astype(np.float32)
+    patient[2:7, 0] = [np.nan, -np.inf, np.inf, 1e9, 0]
+    patient[7, 1] = np.nan
+    return findings, patient
+
+
+def test_diseases_and_tests_done_are_no_features(folder):
+    tables, _ = load(folder)
+    assert "bronchitis_named" not in tables.features and "blood_test" not in tables.features
+    assert tables.labels[-1] == "outside"
+
+
+def test_onnx_runtime_and_the_reference_agree_with_numpy_on_awkward_input(folder, tmp_path):
+    tables, _ = load(folder)
+    model, limits = random_network(tables)
+    proto = export.build(model, limits, "test", "0")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    findings, patient = awkward_inputs(model.features)
+    expected = model.probabilities(findings, patient, limits)
+    inputs = {"findings": findings, "patient": patient}
+    for got in (train.session(path).run(None, inputs)[0], ReferenceEvaluator(proto).run(None, inputs)[0]):
+        assert np.isfinite(got).all()
+        np.testing.assert_allclose(got, expected, atol=2e-5)
+        np.testing.assert_allclose(got.sum(1), 1, atol=1e-5)
+    again, limits_again = export.read_back(str(path))
+    np.testing.assert_allclose(again.probabilities(findings, patient, limits_again), expected, atol=1e-6)
+
+
+def test_a_row_does_not_depend_on_its_neighbours(folder, tmp_path):
+    tables, _ = load(folder)
+    model, limits = random_network(tables)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(export.build(model, limits, "test", "0").SerializeToString())
+    findings, patient = awkward_inputs(model.features)
+    session = train.session(path)
+    together = session.run(None, {"findings": findings, "patient": patient})[0]
+    for i in range(len(findings)):
+        alone = session.run(None, {"findings": findings[i : i + 1], "patient": patient[i : i + 1]})[0]
+        np.testing.assert_allclose(alone[0], together[i], atol=1e-6)
+
+
+def test_the_graph_uses_plain_operators_only(folder):
+    tables, _ = load(folder)
+    proto = export.build(*random_network(tables), "test", "0")
+    allowed = {"Gather", "GreaterOrEqual", "Greater", "Less", "Cast", "Where", "Clip", "Add", "Log", "Sub",
+               "Div", "Mul", "Exp", "Concat", "Gemm", "Relu", "MatMul", "Softmax"}
+    assert {node.op_type for node in proto.graph.node} <= allowed
+    assert proto.ir_version <= 10 and proto.opset_import[0].version == 17
+    assert onnx.TensorProto.FLOAT == proto.graph.output[0].type.tensor_type.elem_type
+
+
+def test_impossible_age_and_sex_are_ruled_out_only_when_known(folder):
+    tables, _ = load(folder)
+    model, limits = random_network(tables)
+    findings = np.zeros((3, model.features), np.float32)
+    patient = np.array([[50, 1], [0.01, 0], [-1, 0]], np.float32)
+    p = model.probabilities(findings, patient, limits)
+    newborn, infarct, pelvic = (tables.labels.index(c) for c in
+                                ("neonatal_jaundice", "myocardial_infarction", "pelvic_infection"))
+    assert p[0, newborn] < 1e-9 and p[0, pelvic] < 1e-9 and p[0, infarct] > 1e-9
+    assert p[1, infarct] < 1e-9 and p[1, newborn] > 1e-9
+    assert (p[2] > 1e-9).all()
+
+
+def test_gradients_are_those_of_the_loss(folder):
+    tables, _ = load(folder)
+    model, limits = random_network(tables)
+    model.weights = {k: v.astype(np.float64) for k, v in model.weights.items()}
+    findings, patient = awkward_inputs(model.features, 16)
+    x = net.encode(np.nan_to_num(findings), patient).astype(np.float64)
+    labels = np.arange(16) % model.labels
+    penalty = np.zeros((16, model.labels))
+    rng = np.random.default_rng(0)
+    _, grads = model.gradients(x, penalty, labels, 1.0, rng)
+    for name in grads:
+        at = tuple(s // 2 for s in model.weights[name].shape)
+        losses = []
+        for step in (1e-5, -1e-5):
+            model.weights[name][at] += step
+            losses.append(model.gradients(x, penalty, labels, 1.0, rng)[0])
+            model.weights[name][at] -= step
+        assert abs((losses[0] - losses[1]) / 2e-5 - grads[name][at]) < 1e-4, name
+
+
+def test_simulated_patients_follow_the_tables(folder):
+    tables, arrays = load(folder)
+    simulator = Simulator(tables, arrays, arrays.prior)
+    rng = np.random.default_rng(5)
+    cases = simulator.draw(6000, rng, np.ones(len(arrays.prior)), 0.1)
+    again = simulator.draw(6000, np.random.default_rng(5), np.ones(len(arrays.prior)), 0.1)
+    assert (cases.findings == again.findings).all() and (cases.patient == again.patient).all()
+    assert set(np.unique(cases.findings)) == {-1, 0, 1}
+    assert ((cases.findings != 0).sum(1) >= 1).all()
+    newborn = cases.label == tables.labels.index("neonatal_jaundice")
+    assert cases.patient[newborn, 0].max() <= 0.08
+    pelvic = cases.label == tables.labels.index("pelvic_infection")
+    assert (cases.patient[pelvic, 1] <= 0).all()
+    p = simulator.world(rng)[:, 0, 0]
+    present = simulator.truth(np.repeat(p[:1], 20000, 0), rng)
+    cold = dict(zip(tables.features, present.mean(0)))
+    assert abs(cold["runny_nose"] - 0.85) < 0.1 and abs(cold["fever"] - 0.5) < 0.1
+    fever, high = tables.features.index("fever"), tables.features.index("high_fever")
+    assert not (present[:, high] & ~present[:, fever]).any()
+
+
+def test_the_split_is_by_patient_and_fixed(folder, data):
+    tables, _ = load(folder)
+    loaded = dialogue.load(data, tables)
+    assert (loaded.split == dialogue.load(data, tables).split).all()
+    assert set(loaded.split) == {"train", "validation", "test"}
+    case = {"pid": "a", "label": "x", "exp_sxs": {str(i): "1" for i in range(6)}, "imp_sxs": {}}
+    assert dialogue.split_key("mz4", case) == dialogue.split_key("mz10", case | {"pid": "b"})
+    cough = tables.features.index("cough")
+    assert loaded.findings[0, cough] == 1
+    fever = tables.features.index("fever")
+    assert [loaded.findings[i, fever] for i in range(3)] == [-1, 1, 0]
+
+
+def test_a_consultation_in_two_sets_stays_on_one_side():
+    raw = lambda name, key, order: dialogue.Raw(name, key, "x", order)  # noqa: E731
+    held_out = next(str(i) for i in range(99) if dialogue.split_of(str(i)) == "test")
+    trained = next(str(i) for i in range(99) if dialogue.split_of(str(i)) == "train")
+    cases = [
+        raw("mz10", held_out, [1, 2, 3, 4, 5]),
+        raw("mz4", trained, [1, 2, 3, 4, 6]),  # the twin: same order, one finding differs
+        raw("mz4", trained, [5, 4, 3, 2, 1]),  # the same findings told in another order
+        raw("mz10", trained, [1, 2, 3, 4, 6]),
+    ]
+    assert dialogue.assign_splits(cases, 10) == ["test", "unused", "train", "train"]
+    assert dialogue.assign_splits(cases[:3], 10) == ["test", "test", "train"]
+    assert twins.in_order([1, 2, 3, 4], [2, 1, 3, 4]) == 3
+
+
+def test_measures_on_known_answers():
+    p = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    assert measure.top(p, np.array([0, 1]), 1) == 0.5 and measure.top(p, np.array([0, 1]), 2) == 1.0
+    assert abs(measure.brier(p[:1], np.array([0])) - (0.09 + 0.04 + 0.01)) < 1e-9
+    assert measure.auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75
+    assert abs(measure.ece(p[:1], np.array([0])) - 0.3) < 1e-9
+
+
+def test_training_learns_and_writes_a_manifest_entry_with_self_tests(folder, data):
+    manifest = folder.parent / "manifest.toml"
+    other = 'schema = 1\n\n[[model]]\nid = "other"\nbytes = 1\n'
+    manifest.write_text(other, encoding="utf-8")
+    for _ in range(2):
+        options = ["--data", str(data), "--out", str(folder), "--patients", str(SMALL.patients), "--hidden", "32"]
+        assert train.main(options) == 0
+    entries = tomllib.loads(manifest.read_text(encoding="utf-8"))["model"]
+    assert [e["id"] for e in entries] == ["other", "gp-differential"]
+    mine = entries[1]
+    tables, arrays = load(folder)
+    assert mine["features"] == tables.features and mine["labels"] == tables.labels
+    onnx_model = train.session(folder / "gp-differential.onnx")
+    for test in mine["self_test"]:
+        p = train.run(onnx_model, train.self_test_case(test, tables.features))[0]
+        assert tables.labels[int(p.argmax())] == test["expect_top"]
+        assert abs(p.max() - test["expect_probability"]) < test["tolerance"]
+    fresh = train.simulated(tables, arrays, SMALL, 2000, seed=9, even=True)
+    assert measure.top(train.run(onnx_model, fresh), fresh.label, 1) > 0.7

@@ -1,0 +1,131 @@
+//! Who calls, what they may do, and the proof of it.
+//!
+//! Every use case asks [`authorise`] first. Whatever writes takes a [`Permit`], which only
+//! [`authorise`] can make, so that no door can write without having asked.
+
+use super::error::Error;
+
+/// What a caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// 乡村医生, and the clinic software that works for one.
+    VillageDoctor,
+    /// 药师
+    Pharmacist,
+    /// Reads what was done, changes nothing.
+    Auditor,
+    /// Runs the node; sees no patient's record.
+    Administrator,
+    /// A process on the same box while the node listens on loopback only and no credentials are
+    /// configured: everything, as if doctor and administrator in one.
+    Local,
+}
+
+/// What can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Diagnose a consultation.
+    Diagnose,
+    /// Check a prescription.
+    CheckPrescription,
+    /// Read kept consultations.
+    ReadConsultations,
+    /// Read kept prescription checks.
+    ReadChecks,
+    /// Look findings, conditions and medicines up.
+    SearchKnowledge,
+    /// List models.
+    ListModels,
+    /// Reload models.
+    ReloadModels,
+    /// Ask what the node is.
+    ReadNodeInfo,
+}
+
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Name of the credential, from the configuration.
+    pub name: String,
+    /// Role.
+    pub role: Role,
+}
+
+/// Proof that `caller` may do `action`. Only [`authorise`] makes one.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    caller: &'a Caller,
+    action: Action,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] =
+        [Self::VillageDoctor, Self::Pharmacist, Self::Auditor, Self::Administrator, Self::Local];
+
+    /// The name in configuration and audit.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VillageDoctor => "village_doctor",
+            Self::Pharmacist => "pharmacist",
+            Self::Auditor => "auditor",
+            Self::Administrator => "administrator",
+            Self::Local => "local",
+        }
+    }
+
+    /// Whether the role may do `action`.
+    pub fn may(self, action: Action) -> bool {
+        match (self, action) {
+            (Self::Local, _) | (_, Action::SearchKnowledge | Action::ReadNodeInfo) => true,
+            (Self::VillageDoctor, action) => !matches!(action, Action::ReloadModels),
+            (Self::Pharmacist, action) => {
+                matches!(action, Action::CheckPrescription | Action::ReadChecks | Action::ListModels)
+            }
+            (Self::Auditor, action) => {
+                matches!(action, Action::ReadConsultations | Action::ReadChecks | Action::ListModels)
+            }
+            (Self::Administrator, action) => {
+                matches!(action, Action::ListModels | Action::ReloadModels)
+            }
+        }
+    }
+}
+
+impl Action {
+    /// The name in errors and audit.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Diagnose => "diagnose",
+            Self::CheckPrescription => "check_prescription",
+            Self::ReadConsultations => "read_consultations",
+            Self::ReadChecks => "read_checks",
+            Self::SearchKnowledge => "search_knowledge",
+            Self::ListModels => "list_models",
+            Self::ReloadModels => "reload_models",
+            Self::ReadNodeInfo => "read_node_info",
+        }
+    }
+}
+
+impl Permit<'_> {
+    /// Who was permitted.
+    pub fn caller(&self) -> &Caller {
+        self.caller
+    }
+
+    /// What was permitted.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+}
+
+/// Decides whether `caller` may do `action`.
+pub fn authorise(caller: &Caller, action: Action) -> Result<Permit<'_>, Error> {
+    if caller.role.may(action) {
+        Ok(Permit { caller, action })
+    } else {
+        Err(Error::Denied { action: action.name() })
+    }
+}

@@ -1,0 +1,184 @@
+//! Use cases of diagnosis.
+
+use super::access::{Action, Caller, authorise};
+use super::consultation::{Consultation, ConsultationLine};
+use super::error::Error;
+use super::explain;
+use super::knowledge::Knowledge;
+use super::ports::{Appended, NewRecord, RecordKind};
+use super::request::{CONDITIONS_DEFAULT, DiagnoseRequest, PageRequest, content_sha256};
+use super::{App, encode, replay};
+use crate::app::consultation::State;
+use crate::medicine::diagnosis::differential::{Differential, Inputs};
+use crate::medicine::diagnosis::evidence::{Claims, Evidence};
+use crate::medicine::diagnosis::reading::Reading;
+use crate::medicine::patient::{Patient, Sex};
+use crate::medicine::vocabulary::FindingId;
+
+/// Lists of consultations are told apart from others by this.
+const SEAL: &str = "consultations";
+
+/// What was understood of a request.
+struct Understood {
+    reading: Reading,
+    evidence: Evidence,
+    unknown: Vec<String>,
+}
+
+impl App {
+    /// Ranks conditions for a consultation and keeps the answer. `true` when the request id was
+    /// known and the answer is the one given then.
+    pub async fn diagnose(
+        &self,
+        caller: &Caller,
+        mut request: DiagnoseRequest,
+    ) -> Result<(Consultation, bool), Error> {
+        let permit = authorise(caller, Action::Diagnose)?;
+        request.validate()?;
+        let request_json = encode(&request)?;
+        let content = content_sha256(&request_json);
+        let kind = RecordKind::Consultation;
+        if request.request_id.is_empty() {
+            request.request_id = self.ids.new_id();
+        } else if let Some(kept) =
+            self.journal.find_request(&permit, kind, &request.request_id).await?
+        {
+            return Ok((replay(&kept, content)?, true));
+        }
+        let answer = self.decide(&request).await?;
+        let line = ConsultationLine {
+            id: answer.id.clone(),
+            created_ms: answer.created_ms,
+            patient_reference: answer.patient_reference.clone(),
+            top_condition: answer.conditions.first().map(|c| c.condition.clone()).unwrap_or_default(),
+            red_flag_count: u32::try_from(answer.alarms.len()).unwrap_or(u32::MAX),
+        };
+        let record = NewRecord {
+            id: answer.id.clone(),
+            kind,
+            request_id: answer.request_id.clone(),
+            content_sha256: content,
+            patient_reference: answer.patient_reference.clone(),
+            created_ms: answer.created_ms,
+            request_json,
+            answer_json: encode(&answer)?,
+            summary_json: encode(&line)?,
+            model_version: answer.model_version.clone(),
+            rule_version: answer.knowledge_version.clone(),
+        };
+        let entry = self.entry(&answer.id, &answer.patient_reference);
+        match self.journal.append(&permit, record, entry).await? {
+            Appended::New => Ok((answer, false)),
+            Appended::Existing(kept) => Ok((replay(&kept, content)?, true)),
+        }
+    }
+
+    /// A kept consultation.
+    pub async fn get_consultation(&self, caller: &Caller, id: &str) -> Result<Consultation, Error> {
+        let what = (RecordKind::Consultation, "consultation");
+        self.read_record(caller, Action::ReadConsultations, what, ("consultation_id", id)).await
+    }
+
+    /// Kept consultations, newest first, and the token of the next page.
+    pub async fn list_consultations(
+        &self,
+        caller: &Caller,
+        page: &PageRequest,
+    ) -> Result<(Vec<ConsultationLine>, String), Error> {
+        let what = (RecordKind::Consultation, SEAL);
+        self.list_records(caller, Action::ReadConsultations, what, page).await
+    }
+
+    async fn decide(&self, request: &DiagnoseRequest) -> Result<Consultation, Error> {
+        let knowledge = self.knowledge.load_full();
+        let Understood { reading, evidence, unknown } = understand(&knowledge, request);
+        let patient = &request.patient;
+        let diagnosis = &knowledge.diagnosis;
+        let flags = diagnosis.red_flags.evaluate(&evidence, evidence.vitals(), patient);
+        let row = knowledge.features.vector(&evidence);
+        let probabilities = if row.iter().all(|v| v.abs() < 0.5) {
+            // Nothing the model could know: prevalence alone is no answer to this patient.
+            None
+        } else {
+            Some(knowledge.differential.predict(row, coded(patient)).await?)
+        };
+        let asked = match request.condition_count_max {
+            0 => CONDITIONS_DEFAULT,
+            count => count,
+        };
+        let inputs = Inputs {
+            vocabulary: &diagnosis.vocabulary,
+            likelihoods: &diagnosis.likelihoods,
+            features: &knowledge.features,
+            labels: &knowledge.labels,
+            evidence: &evidence,
+            patient,
+            reading: Some(&reading),
+            ranked_max: usize::try_from(asked).unwrap_or(usize::MAX),
+        };
+        let differential = match &probabilities {
+            Some(probabilities) => Differential::new(inputs, probabilities, flags)
+                .map_err(|e| Error::internal("model", e))?,
+            None => Differential::unranked(inputs, flags),
+        };
+        let description = knowledge.differential.description();
+        let shown = explain::Shown { knowledge: &knowledge, text: &request.text };
+        Ok(Consultation {
+            id: self.ids.new_id(),
+            request_id: request.request_id.clone(),
+            created_ms: self.clock.now_ms(),
+            patient_reference: request.patient_reference.clone(),
+            conditions: shown.conditions(&differential),
+            alarms: shown.alarms(&differential, &evidence),
+            mentions: shown.mentions(&reading),
+            values: shown.values(&reading),
+            findings: shown.findings(&evidence),
+            limits: shown.limits(&reading, &evidence, patient, (unknown, &differential)),
+            model_id: description.id.clone(),
+            model_version: description.version.clone(),
+            engine: description.engine.clone(),
+            knowledge_version: knowledge.diagnosis_version.clone(),
+        })
+    }
+}
+
+fn understand(knowledge: &Knowledge, request: &DiagnoseRequest) -> Understood {
+    let diagnosis = &knowledge.diagnosis;
+    let reading = diagnosis.reader.read(&request.text);
+    let (mut present, mut absent, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, state) in &request.findings {
+        let Some(id) = diagnosis.vocabulary.resolve_finding(name) else {
+            unknown.push(name.clone());
+            continue;
+        };
+        let list: Option<&mut Vec<FindingId>> = match state {
+            State::Present => Some(&mut present),
+            State::Absent => Some(&mut absent),
+            State::Uncertain => None,
+        };
+        if let Some(list) = list {
+            list.push(id);
+        }
+    }
+    let evidence = Evidence::gather(
+        &diagnosis.vocabulary,
+        Claims {
+            reading: Some(&reading),
+            present: &present,
+            absent: &absent,
+            vitals: &request.vitals,
+            patient: &request.patient,
+        },
+    );
+    Understood { reading, evidence, unknown }
+}
+
+/// Age and sex as the model takes them.
+fn coded(patient: &Patient) -> [f32; 2] {
+    let sex = match patient.sex {
+        Some(Sex::Male) => 1.0,
+        Some(Sex::Female) => -1.0,
+        None => 0.0,
+    };
+    [patient.age_years.unwrap_or(-1.0), sex]
+}

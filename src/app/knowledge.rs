@@ -1,0 +1,161 @@
+//! Everything a decision needs, built and checked as one and swapped as one.
+
+use std::sync::Arc;
+
+use super::consultation::{CareLevel, ConditionFacts, SeverityLevel};
+use super::ports::{ModelDescription, Predictor};
+use crate::medicine::diagnosis::DiagnosisKnowledge;
+use crate::medicine::diagnosis::differential::Labels;
+use crate::medicine::diagnosis::evidence::Features;
+use crate::medicine::files::{Files, LoadError};
+use crate::medicine::names::{NameIndex, NameKind};
+use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
+use crate::medicine::vocabulary::{Condition, Referral, Severity};
+
+/// Tables, indexes and models that belong together.
+#[derive(Debug)]
+pub struct Knowledge {
+    /// Findings, conditions, reader, red flags, likelihoods.
+    pub diagnosis: DiagnosisKnowledge,
+    /// Formulary and rules.
+    pub prescription: PrescriptionKnowledge,
+    /// The differential model.
+    pub differential: Arc<dyn Predictor>,
+    /// All models, for listing.
+    pub models: Vec<ModelDescription>,
+    /// From findings to the model's inputs.
+    pub features: Features,
+    /// From the model's outputs to conditions.
+    pub labels: Labels,
+    /// Findings by name.
+    pub finding_names: NameIndex,
+    /// Conditions by name and code.
+    pub condition_names: NameIndex,
+    /// Medicines by name, alias and code.
+    pub medicine_names: NameIndex,
+    /// Version of the diagnosis tables.
+    pub diagnosis_version: String,
+    /// Rows that await review and rows reviewed: diagnosis, then prescription.
+    pub rows: [(u64, u64); 2],
+}
+
+impl Knowledge {
+    /// Reads and checks the tables in `files` and joins them with the models.
+    pub fn build(
+        files: &Files,
+        differential: Arc<dyn Predictor>,
+        models: Vec<ModelDescription>,
+    ) -> Result<Self, LoadError> {
+        let diagnosis = DiagnosisKnowledge::load(files)?;
+        let prescription = PrescriptionKnowledge::load(files)?;
+        let description = differential.description();
+        let refused = |why: String| {
+            LoadError::file("manifest.toml", format!("model `{}`: {why}", description.id))
+        };
+        let vocabulary = &diagnosis.vocabulary;
+        let features = Features::new(vocabulary, &description.features)
+            .map_err(|e| refused(format!("features: {e}")))?;
+        let labels = Labels::new(vocabulary, &description.labels)
+            .map_err(|e| refused(format!("labels: {e}")))?;
+        let rows = [count_rows(files, "diagnosis/")?, count_rows(files, "prescription/")?];
+        Ok(Self {
+            finding_names: finding_names(&diagnosis),
+            condition_names: condition_names(&diagnosis),
+            medicine_names: medicine_names(prescription.formulary()),
+            diagnosis_version: files.digest("diagnosis/", ".csv"),
+            diagnosis,
+            prescription,
+            features,
+            labels,
+            differential,
+            models,
+            rows,
+        })
+    }
+}
+
+/// What the tables say of a condition, as answers carry it.
+pub fn facts(condition: &Condition) -> ConditionFacts {
+    ConditionFacts {
+        name: condition.name_zh.clone(),
+        name_en: condition.name_en.clone(),
+        icd10: condition.icd10.clone(),
+        severity: match condition.severity {
+            Severity::Mild => SeverityLevel::Mild,
+            Severity::Moderate => SeverityLevel::Moderate,
+            Severity::Severe => SeverityLevel::Severe,
+            Severity::Critical => SeverityLevel::Critical,
+        },
+        must_not_miss: condition.must_not_miss,
+        referral: match condition.referral {
+            Referral::Village => CareLevel::Village,
+            Referral::Township => CareLevel::Township,
+            Referral::County => CareLevel::County,
+            Referral::City => CareLevel::City,
+        },
+        department: condition.department.clone(),
+    }
+}
+
+fn finding_names(diagnosis: &DiagnosisKnowledge) -> NameIndex {
+    let mut names = NameIndex::builder();
+    for (id, finding) in diagnosis.vocabulary.findings() {
+        let id = u32::try_from(id.index()).unwrap_or(u32::MAX);
+        names.push(id, &finding.name_zh, NameKind::Primary);
+        names.push(id, &finding.name_en, NameKind::English);
+        names.push(id, &finding.slug, NameKind::Code);
+        for synonym in &finding.synonyms {
+            names.push(id, synonym, NameKind::Alias);
+        }
+    }
+    names.build()
+}
+
+fn condition_names(diagnosis: &DiagnosisKnowledge) -> NameIndex {
+    let mut names = NameIndex::builder();
+    for (id, condition) in diagnosis.vocabulary.conditions() {
+        let id = u32::try_from(id.index()).unwrap_or(u32::MAX);
+        names.push(id, &condition.name_zh, NameKind::Primary);
+        names.push(id, &condition.name_en, NameKind::English);
+        names.push(id, &condition.slug, NameKind::Code);
+        names.push(id, &condition.icd10, NameKind::Code);
+        for synonym in &condition.synonyms {
+            names.push(id, synonym, NameKind::Alias);
+        }
+    }
+    names.build()
+}
+
+fn medicine_names(formulary: &Formulary) -> NameIndex {
+    let mut names = NameIndex::builder();
+    for (id, medicine) in (0..).zip(formulary.medicines()) {
+        names.push(id, &medicine.name_zh, NameKind::Primary);
+        names.push(id, &medicine.name_en, NameKind::English);
+        names.push(id, &medicine.code, NameKind::Code);
+        for alias in &medicine.aliases {
+            names.push(id, alias, NameKind::Alias);
+        }
+    }
+    names.build()
+}
+
+/// Rows that await review and rows a clinician has reviewed, over the tables below `prefix`.
+fn count_rows(files: &Files, prefix: &str) -> Result<(u64, u64), LoadError> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        #[serde(default)]
+        status: String,
+    }
+    let (mut draft, mut reviewed) = (0, 0);
+    for path in files.paths().filter(|p| p.starts_with(prefix) && p.ends_with(".csv")) {
+        for (_, row) in crate::medicine::table::rows::<Row>(files, path)? {
+            match row.status.as_str() {
+                "reviewed" => reviewed += 1,
+                "draft" => draft += 1,
+                // A table without the column holds no medical facts (sources, language cues).
+                _ => {}
+            }
+        }
+    }
+    Ok((draft, reviewed))
+}

@@ -1,0 +1,240 @@
+//! Requests, and what every one of them is checked against before anything is decided.
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::consultation::State;
+use super::error::{Error, FieldProblem};
+use crate::medicine::patient::{AGE_YEARS_MAX, Patient, Pregnancy, Sex, Vitals};
+use crate::medicine::prescription::Order;
+
+/// Characters of a complaint at most.
+pub const TEXT_CHARS_MAX: usize = 4_000;
+/// Coded findings at most.
+pub const FINDINGS_MAX: usize = 200;
+/// Characters of a name at most.
+pub const NAME_CHARS_MAX: usize = 100;
+/// Conditions that can be asked for at most.
+pub const CONDITIONS_MAX: u32 = 50;
+/// Conditions given when the caller does not say.
+pub const CONDITIONS_DEFAULT: u32 = 8;
+/// Characters of a request id, patient reference or record id at most.
+pub const ID_CHARS_MAX: usize = 64;
+/// Lines of a page at most.
+pub const PAGE_MAX: u32 = 200;
+/// Lines of a page when the caller does not say.
+pub const PAGE_DEFAULT: u32 = 50;
+/// Hits of a search at most.
+pub const HITS_MAX: u32 = 100;
+/// Hits of a search when the caller does not say.
+pub const HITS_DEFAULT: u32 = 20;
+
+/// A consultation to diagnose.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DiagnoseRequest {
+    /// Empty: the node makes one.
+    #[serde(skip)]
+    pub request_id: String,
+    /// The clinic's reference of the patient; may be empty.
+    pub patient_reference: String,
+    /// The patient.
+    pub patient: Patient,
+    /// Complaint and history.
+    pub text: String,
+    /// Coded findings: id, name or synonym, and state.
+    pub findings: Vec<(String, State)>,
+    /// Measured signs.
+    pub vitals: Vitals,
+    /// 0: [`CONDITIONS_DEFAULT`].
+    pub condition_count_max: u32,
+}
+
+/// A prescription to check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckRequest {
+    /// Empty: the node makes one.
+    #[serde(skip)]
+    pub request_id: String,
+    /// The clinic's reference of the patient; may be empty.
+    pub patient_reference: String,
+    /// The prescription and what is known of the patient.
+    pub order: Order,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageRequest {
+    /// 0: [`PAGE_DEFAULT`].
+    pub page_size: u32,
+    /// From the page before; empty for the first.
+    pub page_token: String,
+    /// Only this patient; empty for all.
+    pub patient_reference: String,
+}
+
+/// Collects problems, so that a caller reads all of them at once.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<FieldProblem>);
+
+impl Problems {
+    /// Notes a problem.
+    pub fn add(&mut self, field: impl Into<String>, allowed: impl Into<String>) {
+        self.0.push(FieldProblem::new(field, allowed));
+    }
+
+    /// Notes a problem unless `fine`.
+    pub fn unless(&mut self, fine: bool, field: &str, allowed: &str) {
+        if !fine {
+            self.add(field, allowed);
+        }
+    }
+
+    /// An id: letters, digits, `.`, `_`, `:`, `-`, at most [`ID_CHARS_MAX`]; may be empty.
+    pub fn id(&mut self, field: &str, value: &str) {
+        let fine = value.len() <= ID_CHARS_MAX
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b));
+        self.unless(
+            fine,
+            field,
+            "must have at most 64 characters of letters, digits, `.`, `_`, `:` and `-`",
+        );
+    }
+
+    /// At most `max` characters.
+    pub fn chars(&mut self, field: &str, value: &str, max: usize) {
+        if value.len() > max && value.chars().count() > max {
+            self.add(field, format!("must have at most {max} characters"));
+        }
+    }
+
+    /// The patient's own fields.
+    pub fn patient(&mut self, patient: &Patient) {
+        if let Some(age) = patient.age_years {
+            self.unless(
+                (0.0..=AGE_YEARS_MAX).contains(&age),
+                "patient.age_years",
+                "must be from 0 to 130",
+            );
+        }
+        if let Some(weight) = patient.weight_kg {
+            self.unless(
+                (0.3..=400.0).contains(&weight),
+                "patient.weight_kg",
+                "must be from 0.3 to 400",
+            );
+        }
+        if let Pregnancy::Yes { weeks } = patient.pregnancy {
+            self.unless(
+                weeks.is_none_or(|w| w <= 45),
+                "patient.pregnancy_weeks",
+                "must be from 0 to 45",
+            );
+            self.unless(
+                patient.sex != Some(Sex::Male),
+                "patient.pregnancy",
+                "must not be PREGNANT for a male patient",
+            );
+        }
+    }
+
+    /// Measured signs.
+    pub fn vitals(&mut self, vitals: &Vitals) {
+        for problem in vitals.problems() {
+            self.add(
+                format!("vitals.{}", problem.field),
+                format!("must be from {} to {}", problem.min, problem.max),
+            );
+        }
+    }
+
+    /// `Ok` when there is none.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+}
+
+impl DiagnoseRequest {
+    /// Checks every field.
+    pub fn validate(&self) -> Result<(), Error> {
+        let mut problems = Problems::default();
+        problems.id("request_id", &self.request_id);
+        problems.id("patient.reference", &self.patient_reference);
+        problems.patient(&self.patient);
+        problems.chars("text", &self.text, TEXT_CHARS_MAX);
+        problems.vitals(&self.vitals);
+        problems.unless(
+            self.findings.len() <= FINDINGS_MAX,
+            "findings",
+            "must have at most 200 entries",
+        );
+        for (i, (name, _)) in self.findings.iter().enumerate().take(FINDINGS_MAX) {
+            let field = format!("findings[{i}].finding");
+            problems.unless(!name.trim().is_empty(), &field, "must not be empty");
+            problems.chars(&field, name, NAME_CHARS_MAX);
+        }
+        problems.unless(
+            self.condition_count_max <= CONDITIONS_MAX,
+            "condition_count_max",
+            "must be from 0 to 50",
+        );
+        let said = !self.text.trim().is_empty()
+            || !self.findings.is_empty()
+            || self.vitals != Vitals::default();
+        problems.unless(said, "text", "must not be empty when there are no findings and no vitals");
+        problems.finish()
+    }
+}
+
+impl CheckRequest {
+    /// Checks every field.
+    pub fn validate(&self) -> Result<(), Error> {
+        let mut problems = Problems::default();
+        problems.id("request_id", &self.request_id);
+        problems.id("patient.reference", &self.patient_reference);
+        for problem in self.order.problems() {
+            problems.add(problem.field, format!("must be {}", problem.allowed));
+        }
+        problems.finish()
+    }
+}
+
+impl PageRequest {
+    /// The page size and the position to go on from. `seal` tells lists apart, so that a token of
+    /// one list is refused by another.
+    pub fn open(&self, seal: &str) -> Result<(u32, Option<i64>), Error> {
+        let mut problems = Problems::default();
+        problems.unless(self.page_size <= PAGE_MAX, "page_size", "must be from 0 to 200");
+        problems.id("patient_reference", &self.patient_reference);
+        let mut before = None;
+        if !self.page_token.is_empty() {
+            before = self
+                .page_token
+                .strip_prefix(seal)
+                .and_then(|rest| rest.strip_prefix('-'))
+                .and_then(|rest| rest.parse::<i64>().ok())
+                .filter(|seq| *seq > 0);
+            problems.unless(
+                before.is_some(),
+                "page_token",
+                "must be the next_page_token of this list",
+            );
+        }
+        problems.finish()?;
+        Ok((if self.page_size == 0 { PAGE_DEFAULT } else { self.page_size }, before))
+    }
+}
+
+/// A search: 1 to 100 characters, at most 100 hits.
+pub fn validate_search(query: &str, count_max: u32) -> Result<u32, Error> {
+    let mut problems = Problems::default();
+    problems.unless(!query.trim().is_empty(), "query", "must not be empty");
+    problems.chars("query", query, NAME_CHARS_MAX);
+    problems.unless(count_max <= HITS_MAX, "count_max", "must be from 0 to 100");
+    problems.finish()?;
+    Ok(if count_max == 0 { HITS_DEFAULT } else { count_max })
+}
+
+/// SHA-256 over the content of a request, its id left out.
+pub fn content_sha256(request_json: &str) -> [u8; 32] {
+    Sha256::digest(request_json.as_bytes()).into()
+}

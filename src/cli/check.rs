@@ -1,0 +1,65 @@
+//! `xiangyi check`: a prescription against the rules.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::client::Client;
+use super::serve::answer;
+use super::{Failure, Target, json, print};
+use crate::rpc::proto::xiangyi::prescription::v1 as pb;
+
+/// Bytes of an order file at most.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The prescription as JSON (the contract's CheckPrescriptionRequest); `-` for standard input.
+    /// For example {"patient": {"age_years": 56, "sex": "SEX_FEMALE"},
+    /// "current_medicines": ["氨氯地平片"], "lines": [{"name": "维C银翘片", "days": 3}]}
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// Print the answer as JSON (the contract's CheckPrescriptionResponse)
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Exit code when a finding says STOP.
+const EXIT_STOP: u8 = 3;
+
+pub(super) async fn run(args: CheckArgs) -> Result<ExitCode, Failure> {
+    let text = read(&args.file)?;
+    let request: pb::CheckPrescriptionRequest =
+        json::parse("xiangyi.prescription.v1.CheckPrescriptionRequest", &text)
+            .map_err(|e| format!("{}: {e}", args.file.display()))?;
+    let client = Client::open(&args.target).await?;
+    let response = client.check(request).await?;
+    answer(args.json, "xiangyi.prescription.v1.CheckPrescriptionResponse", &response, || {
+        let mut text = String::new();
+        if let Some(check) = &response.check {
+            text.push_str(&print::check(check));
+            text.push_str(&check.disclaimer);
+            text.push('\n');
+        }
+        text
+    })?;
+    let findings = response.check.iter().flat_map(|c| &c.findings);
+    let stop = findings.into_iter().any(|f| f.action() == pb::Action::Stop);
+    Ok(if stop { ExitCode::from(EXIT_STOP) } else { ExitCode::SUCCESS })
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,196 @@
+//! One face for both ways to an answer: a running node, or this process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
+use tonic_types::StatusExt as _;
+
+use super::{Failure, Target};
+use crate::app::access::{Caller, Role};
+use crate::app::ports::KnowledgeSource as _;
+use crate::app::request::{CheckRequest, DiagnoseRequest, PageRequest};
+use crate::app::{App, Parts};
+use crate::config::{Config, client_variable};
+use crate::node::{ModelFiles, SystemClock, UuidSource};
+use crate::rpc::proto::xiangyi::diagnosis::v1 as diagnosis;
+use crate::rpc::proto::xiangyi::diagnosis::v1::diagnosis_service_client::DiagnosisServiceClient;
+use crate::rpc::proto::xiangyi::model::v1 as model;
+use crate::rpc::proto::xiangyi::model::v1::model_service_client::ModelServiceClient;
+use crate::rpc::proto::xiangyi::prescription::v1 as prescription;
+use crate::rpc::proto::xiangyi::prescription::v1::prescription_service_client::PrescriptionServiceClient;
+use crate::store::discard::Discard;
+use crate::telemetry::Metrics;
+
+/// A way to an answer.
+#[derive(Debug)]
+pub(super) enum Client {
+    /// A running node.
+    Remote {
+        channel: Channel,
+        bearer: Option<MetadataValue<Ascii>>,
+        timeout: Duration,
+    },
+    /// This process; nothing is kept.
+    Here { app: Arc<App>, caller: Caller },
+}
+
+impl Client {
+    /// Connects to the node that `target` names, or loads the knowledge here.
+    pub(super) async fn open(target: &Target) -> Result<Self, Failure> {
+        match &target.server {
+            Some(url) => {
+                let timeout = Duration::from_secs(target.timeout.max(1));
+                let bearer = bearer(target.token_file.as_deref())?;
+                let channel = connect(url, target.ca.as_deref(), timeout).await?;
+                Ok(Self::Remote { channel, bearer, timeout })
+            }
+            None => Self::here(target.models_dir.as_deref()).await,
+        }
+    }
+
+    /// A client of the node at `channel`, with no credentials.
+    pub(super) fn remote(channel: Channel, timeout: Duration) -> Self {
+        Self::Remote { channel, bearer: None, timeout }
+    }
+
+    async fn here(models_dir: Option<&Path>) -> Result<Self, Failure> {
+        let mut config = Config::load(None)?;
+        if let Some(dir) = models_dir {
+            config.models.dir = Some(dir.to_owned());
+        }
+        let source = Arc::new(ModelFiles::new(config.models, Arc::new(Metrics::new())));
+        let knowledge = source.load().await?;
+        let app = App::new(Parts {
+            name: "in-process".to_owned(),
+            knowledge,
+            source,
+            journal: Arc::new(Discard),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidSource),
+        });
+        let caller = Caller { name: "command-line".to_owned(), role: Role::Local };
+        Ok(Self::Here { app: Arc::new(app), caller })
+    }
+
+    pub(super) async fn diagnose(
+        &self,
+        request: diagnosis::DiagnoseRequest,
+    ) -> Result<diagnosis::DiagnoseResponse, Failure> {
+        match self {
+            Self::Remote { channel, .. } => {
+                let request = self.dressed(request);
+                let answer = DiagnosisServiceClient::new(channel.clone()).diagnose(request).await;
+                Ok(answer.map_err(|s| readable(&s))?.into_inner())
+            }
+            Self::Here { app, caller } => {
+                let request = DiagnoseRequest::try_from(request).map_err(|e| e.public())?;
+                let (consultation, replayed) =
+                    app.diagnose(caller, request).await.map_err(|e| e.public())?;
+                let consultation = Some(consultation.into());
+                Ok(diagnosis::DiagnoseResponse { consultation, replayed })
+            }
+        }
+    }
+
+    pub(super) async fn check(
+        &self,
+        request: prescription::CheckPrescriptionRequest,
+    ) -> Result<prescription::CheckPrescriptionResponse, Failure> {
+        match self {
+            Self::Remote { channel, .. } => {
+                let request = self.dressed(request);
+                let mut client = PrescriptionServiceClient::new(channel.clone());
+                let answer = client.check_prescription(request).await;
+                Ok(answer.map_err(|s| readable(&s))?.into_inner())
+            }
+            Self::Here { app, caller } => {
+                let request = CheckRequest::try_from(request).map_err(|e| e.public())?;
+                let (check, replayed) =
+                    app.check_prescription(caller, request).await.map_err(|e| e.public())?;
+                let check = Some(check.into());
+                Ok(prescription::CheckPrescriptionResponse { check, replayed })
+            }
+        }
+    }
+
+    pub(super) async fn models(&self) -> Result<model::ListModelsResponse, Failure> {
+        match self {
+            Self::Remote { channel, .. } => {
+                let request = model::ListModelsRequest { page_size: 200, ..Default::default() };
+                let mut client = ModelServiceClient::new(channel.clone());
+                let answer = client.list_models(self.dressed(request)).await;
+                Ok(answer.map_err(|s| readable(&s))?.into_inner())
+            }
+            Self::Here { app, caller } => {
+                let page = PageRequest { page_size: 200, ..PageRequest::default() };
+                let (models, next_page_token) =
+                    app.list_models(caller, &page).await.map_err(|e| e.public())?;
+                let models = models.into_iter().map(Into::into).collect();
+                Ok(model::ListModelsResponse { models, next_page_token })
+            }
+        }
+    }
+
+    /// A request with deadline and credentials.
+    fn dressed<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Self::Remote { bearer, timeout, .. } = self {
+            request.set_timeout(*timeout);
+            if let Some(bearer) = bearer {
+                request.metadata_mut().insert("authorization", bearer.clone());
+            }
+        }
+        request
+    }
+}
+
+/// Connects to `url`; `ca` for TLS with an authority of one's own.
+pub(super) async fn connect(
+    url: &str,
+    ca: Option<&Path>,
+    timeout: Duration,
+) -> Result<Channel, Failure> {
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let mut endpoint = Endpoint::from_shared(url.clone())
+        .map_err(|_| format!("--server: `{url}` is not a URL such as http://127.0.0.1:50051"))?
+        .connect_timeout(timeout);
+    if url.starts_with("https://") {
+        let path = ca.ok_or("an https:// node needs --ca with the authority's PEM certificate")?;
+        let pem = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+        endpoint = endpoint.tls_config(tls)?;
+    }
+    let channel = endpoint.connect().await;
+    Ok(channel.map_err(|e| format!("cannot reach {url}: {}", crate::app::chain(&e)))?)
+}
+
+fn bearer(file: Option<&Path>) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+    let token = match file {
+        Some(path) => {
+            Some(std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?)
+        }
+        None => client_variable("XIANGYI_TOKEN"),
+    };
+    let Some(token) = token else { return Ok(None) };
+    let value = format!("Bearer {}", token.trim());
+    let value = value.parse().map_err(|_| "the token has characters that a header cannot carry")?;
+    Ok(Some(value))
+}
+
+/// A status as a person reads it: the message and, where it has them, the fields at fault.
+fn readable(status: &Status) -> String {
+    let mut text = format!("{:?}: {}", status.code(), status.message());
+    if let Some(bad) = status.get_details_bad_request() {
+        for violation in bad.field_violations {
+            text.push_str("\n  ");
+            text.push_str(&violation.field);
+            text.push(' ');
+            text.push_str(&violation.description);
+        }
+    }
+    text
+}

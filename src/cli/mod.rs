@@ -1,0 +1,108 @@
+//! The command line: one file per subcommand. Answers go to standard output, logs to standard
+//! error.
+
+mod check;
+mod client;
+mod config;
+mod demo;
+mod diagnose;
+mod json;
+mod models;
+mod print;
+mod serve;
+mod token;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::chain;
+
+/// Xiangyi (乡医, "village doctor"): diagnosis, prescription checks and sharing for village and
+/// township clinics, over gRPC, on a small and often offline box.
+///
+/// Answers come from rules and models that no clinician has reviewed yet. They inform a doctor's
+/// judgement and never replace it.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a node with embedded defaults, act as a clinic's client, and show what it answers
+    Demo(demo::DemoArgs),
+    /// Run a node
+    Serve(serve::ServeArgs),
+    /// Rank conditions for a complaint
+    Diagnose(diagnose::DiagnoseArgs),
+    /// Check a prescription
+    Check(check::CheckArgs),
+    /// List the models being served
+    Models(models::ModelsArgs),
+    /// Make a bearer token and the configuration that admits it
+    Token(token::TokenArgs),
+    /// Print the configuration in force, defaults included
+    Config(config::ConfigArgs),
+}
+
+/// Which node to ask.
+#[derive(Debug, Clone, Default, Args)]
+struct Target {
+    /// A running node, for example `http://127.0.0.1:50051`; without it the answer is worked out in
+    /// this process and nothing is kept
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// File with the bearer token; without it the variable `XIANGYI_TOKEN` is used
+    #[arg(long, value_name = "FILE", requires = "server")]
+    token_file: Option<PathBuf>,
+    /// PEM certificate of the authority that signed the node's certificate
+    #[arg(long, value_name = "FILE", requires = "server")]
+    ca: Option<PathBuf>,
+    /// Longest to wait for an answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u64,
+    /// Model directory for answers worked out in this process; without it what is embedded
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    models_dir: Option<PathBuf>,
+}
+
+/// What went wrong, as a person reads it.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a parsed command line.
+pub async fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Diagnose(args) => diagnose::run(args).await,
+        Command::Check(args) => check::run(args).await,
+        Command::Models(args) => models::run(args).await,
+        Command::Token(args) => token::run(&args),
+        Command::Config(args) => config::run(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => fail(error.as_ref()),
+    }
+}
+
+/// Prints an error with its causes and gives the exit code for it.
+pub fn fail(error: &dyn std::error::Error) -> ExitCode {
+    // Nothing is left to do when standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "xiangyi: {}", chain(error));
+    ExitCode::FAILURE
+}
+
+/// Writes to standard output. A reader that has gone (`| head`) is no error.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,76 @@
+//! `xiangyi serve`: a node until SIGTERM.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, json, say};
+use crate::app::access::{Caller, Role};
+use crate::app::chain;
+use crate::config::{Config, client_variable};
+use crate::node::Node;
+use crate::{lifecycle, telemetry};
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Configuration file; without it `XIANGYI_CONFIG`, and without that the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the addresses as one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
+    let path = args.config.or_else(|| client_variable("XIANGYI_CONFIG").map(PathBuf::from));
+    let config = Config::load(path.as_deref())?;
+    telemetry::start_logging(&config.log);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let node = Node::start(config).await?;
+    let (address, metrics) = (node.address(), node.metrics_address());
+    if args.json {
+        let line = serde_json::json!({ "grpc": address, "metrics": metrics });
+        say(&format!("{line}\n"))?;
+    } else {
+        say(&format!("xiangyi serves gRPC on {address}\n"))?;
+        if let Some(metrics) = metrics {
+            say(&format!("metrics on http://{metrics}/metrics\n"))?;
+        }
+    }
+    lifecycle::tell_ready();
+    let by_itself = loop {
+        tokio::select! {
+            ended = lifecycle::terminated() => { ended?; break false; }
+            () = node.failed() => break true,
+            _ = hangup.recv() => reload(&node).await,
+        }
+    };
+    lifecycle::tell_stopping();
+    tracing::info!("draining");
+    let drained = node.stop().await;
+    if !drained {
+        tracing::warn!("calls were cut off: the drain timeout passed");
+    }
+    tracing::info!("stopped");
+    Ok(if by_itself { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn reload(node: &Node) {
+    let caller = Caller { name: "SIGHUP".to_owned(), role: Role::Local };
+    match node.app().reload_models(&caller).await {
+        Ok(models) => tracing::info!(models = models.len(), "models reloaded"),
+        Err(error) => tracing::error!(error = chain(&error), "models not reloaded, old ones serve on"),
+    }
+}
+
+/// `message` of the contract as JSON or as text.
+pub(super) fn answer<M: prost::Message>(
+    as_json: bool,
+    name: &str,
+    message: &M,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    if as_json { say(&json::print(name, message)?) } else { say(&text()) }
+}

@@ -1,0 +1,552 @@
+//! Configuration: one struct per section, unknown keys refused, everything checked before start.
+//! The only reader of the environment.
+//!
+//! A TOML file gives the sections; `XIANGYI_<SECTION>_<KEY>` in the environment overrides one key,
+//! for example `XIANGYI_SERVER_LISTEN=127.0.0.1:50051`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::access::Role;
+
+/// Environment variables that start like an override and are none.
+const RESERVED: [&str; 4] =
+    ["XIANGYI_CONFIG", "XIANGYI_TOKEN", "XIANGYI_REQUIRE_ORT", "XIANGYI_SERVER_URL"];
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What this node is.
+    pub node: NodeSection,
+    /// The gRPC door.
+    pub server: ServerSection,
+    /// Credentials.
+    pub auth: AuthSection,
+    /// Models and knowledge.
+    pub models: ModelsSection,
+    /// What is kept.
+    pub store: StoreSection,
+    /// The metrics door.
+    pub metrics: MetricsSection,
+    /// Logs.
+    pub log: LogSection,
+}
+
+/// What this node is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeSection {
+    /// Name shown to callers and in logs.
+    pub name: String,
+    /// Role: `clinic`, `hospital` or `hub`. This version runs clinics.
+    pub role: NodeRole,
+}
+
+/// Where a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeRole {
+    /// Village or township clinic.
+    Clinic,
+    /// Beside a hospital's systems.
+    Hospital,
+    /// The prefecture's data centre.
+    Hub,
+}
+
+/// The gRPC door.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// PEM certificate chain; turns TLS on, together with `tls_key`.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key.
+    pub tls_key: Option<PathBuf>,
+    /// PEM certificates of the authorities whose client certificates are required.
+    pub tls_client_ca: Option<PathBuf>,
+    /// Largest message taken, in bytes.
+    pub message_bytes_max: usize,
+    /// Calls that run at the same time.
+    pub concurrency_max: usize,
+    /// Calls that wait for a place; more are answered `RESOURCE_EXHAUSTED`.
+    pub queue_max: usize,
+    /// Streams one connection may have open.
+    pub streams_per_connection_max: u32,
+    /// Longest a call may take, waiting included, in milliseconds.
+    pub call_timeout_ms: u64,
+    /// How long running calls may finish after SIGTERM, in milliseconds.
+    pub drain_timeout_ms: u64,
+    /// Origins that browsers may call from over gRPC-Web; `*` for any.
+    pub cors_origins: Vec<String>,
+    /// Whether gRPC reflection answers.
+    pub reflection: bool,
+}
+
+/// Credentials.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthSection {
+    /// Bearer tokens. None: only loopback, and every caller is local.
+    pub tokens: Vec<TokenSection>,
+}
+
+/// One bearer token; `xiangyi token` makes one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSection {
+    /// Name that audit shows.
+    pub name: String,
+    /// SHA-256 of the token, 64 hex digits.
+    pub sha256: String,
+    /// Role: `village_doctor`, `pharmacist`, `auditor` or `administrator`.
+    pub role: Role,
+}
+
+/// Models and knowledge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelsSection {
+    /// A directory like `models/`; none takes what is embedded in the program.
+    pub dir: Option<PathBuf>,
+    /// Engine: `auto` (ONNX Runtime where its library is found, else rten), `onnxruntime`, `rten`.
+    pub engine: EngineName,
+    /// The ONNX Runtime library; none looks at `ORT_DYLIB_PATH` and beside the program.
+    pub onnxruntime_library: Option<PathBuf>,
+    /// Threads of one model run.
+    pub threads: usize,
+    /// Rows that wait for a model; more are answered `RESOURCE_EXHAUSTED`.
+    pub queue_max: usize,
+    /// Rows in one run at most.
+    pub batch_max: usize,
+}
+
+/// Which engine to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// ONNX Runtime where its library is found, else rten.
+    Auto,
+    /// ONNX Runtime or nothing.
+    OnnxRuntime,
+    /// rten, built in.
+    Rten,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSection {
+    /// Directory of the database.
+    pub dir: PathBuf,
+    /// Commits that wait; more are answered `RESOURCE_EXHAUSTED`.
+    pub writes_max: usize,
+}
+
+/// The metrics door.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSection {
+    /// Address of `GET /metrics` and `GET /healthz` over plain HTTP; loopback only; none: off.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// A `tracing` filter, for example `info` or `info,xiangyi=debug`.
+    pub level: String,
+    /// `json` or `text`.
+    pub format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be; the message names line and key.
+    #[error("{0}")]
+    Syntax(String),
+    /// A value is not allowed; the message names the key.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Default for NodeSection {
+    fn default() -> Self {
+        Self { name: "xiangyi".to_owned(), role: NodeRole::Clinic }
+    }
+}
+
+impl Default for ServerSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50_051)),
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            message_bytes_max: 4 * 1024 * 1024,
+            concurrency_max: 64,
+            queue_max: 256,
+            streams_per_connection_max: 256,
+            call_timeout_ms: 10_000,
+            drain_timeout_ms: 10_000,
+            cors_origins: Vec::new(),
+            reflection: true,
+        }
+    }
+}
+
+impl Default for ModelsSection {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            engine: EngineName::Auto,
+            onnxruntime_library: None,
+            threads: 1,
+            queue_max: 256,
+            batch_max: 16,
+        }
+    }
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("xiangyi-data"), writes_max: 1024 }
+    }
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Json }
+    }
+}
+
+impl Config {
+    /// Reads `path`, if any, overlays the process environment, and checks everything.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match path {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
+            None => String::new(),
+        };
+        let name = path.map_or_else(|| "defaults".to_owned(), |p| p.display().to_string());
+        Self::parse(&name, &text, &environment())
+    }
+
+    /// Reads `text` (called `name` in messages), overlays `environment`, and checks everything.
+    pub fn parse(
+        name: &str,
+        text: &str,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        // First the file alone, so that messages carry its lines.
+        let mut config: Self = toml::from_str(text)
+            .map_err(|e| ConfigError::Syntax(describe(name, text, &e)))?;
+        for (variable, value) in environment {
+            config = config.with_override(variable, value)?;
+        }
+        if config.models.onnxruntime_library.is_none() {
+            config.models.onnxruntime_library = environment.get("ORT_DYLIB_PATH").map(PathBuf::from);
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// Checks what types cannot.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let server = &self.server;
+        check_tls(server)?;
+        if !server.listen.ip().is_loopback() {
+            if server.tls_cert.is_none() {
+                return refuse("server.listen is not a loopback address: set server.tls_cert and \
+                               server.tls_key, or listen on 127.0.0.1");
+            }
+            if self.auth.tokens.is_empty() {
+                return refuse("server.listen is not a loopback address: add at least one \
+                               [[auth.tokens]] (make one with `xiangyi token`), or listen on 127.0.0.1");
+            }
+        }
+        if self.metrics.listen.is_some_and(|a| !a.ip().is_loopback()) {
+            return refuse("metrics.listen must be a loopback address: metrics go over plain HTTP");
+        }
+        if self.node.role != NodeRole::Clinic {
+            return refuse("node.role must be \"clinic\": hospital and hub nodes are not in this version");
+        }
+        if self.node.name.is_empty() || self.node.name.chars().count() > 64 {
+            return refuse("node.name must have 1 to 64 characters");
+        }
+        for (key, value, min, max) in [
+            ("server.message_bytes_max", server.message_bytes_max, 1024, 256 << 20),
+            ("server.concurrency_max", server.concurrency_max, 1, 65_536),
+            ("server.queue_max", server.queue_max, 0, 1 << 20),
+            ("models.threads", self.models.threads, 1, 256),
+            ("models.queue_max", self.models.queue_max, 1, 1 << 20),
+            ("models.batch_max", self.models.batch_max, 1, 4096),
+            ("store.writes_max", self.store.writes_max, 1, 1 << 20),
+        ] {
+            if !(min..=max).contains(&value) {
+                return refuse(&format!("{key} must be from {min} to {max}"));
+            }
+        }
+        for (key, value) in [
+            ("server.call_timeout_ms", server.call_timeout_ms),
+            ("server.drain_timeout_ms", server.drain_timeout_ms),
+        ] {
+            if !(1..=3_600_000).contains(&value) {
+                return refuse(&format!("{key} must be from 1 to 3600000"));
+            }
+        }
+        if server.streams_per_connection_max == 0 {
+            return refuse("server.streams_per_connection_max must be at least 1");
+        }
+        check_tokens(&self.auth.tokens)?;
+        tracing_subscriber::EnvFilter::try_new(&self.log.level)
+            .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;
+        Ok(())
+    }
+
+    fn with_override(self, variable: &str, value: &str) -> Result<Self, ConfigError> {
+        if RESERVED.contains(&variable) {
+            return Ok(self);
+        }
+        let Some(path) = variable.strip_prefix("XIANGYI_") else { return Ok(self) };
+        let lower = path.to_ascii_lowercase();
+        let (section, key) = lower.split_once('_').unwrap_or((&lower, ""));
+        // Of the TOML types only a string needs quotes; try the value as it is, then as a string.
+        let mut last = String::new();
+        for literal in [value.to_owned(), toml::Value::String(value.to_owned()).to_string()] {
+            let Ok(overlay) = toml::from_str::<toml::Table>(&format!("[{section}]\n{key} = {literal}\n"))
+            else {
+                continue;
+            };
+            let mut table = match toml::Table::try_from(&self) {
+                Ok(table) => table,
+                Err(e) => return Err(ConfigError::Syntax(e.to_string())),
+            };
+            for (section, keys) in overlay {
+                if let (Some(toml::Value::Table(into)), toml::Value::Table(keys)) =
+                    (table.get_mut(&section), &keys)
+                {
+                    into.extend(keys.clone());
+                } else {
+                    table.insert(section, keys);
+                }
+            }
+            match toml::Value::Table(table).try_into::<Self>() {
+                Ok(config) => return Ok(config),
+                Err(e) => last = nearest(e.message()).unwrap_or_else(|| e.message().to_owned()),
+            }
+        }
+        Err(ConfigError::Value(format!("environment variable {variable}: {last}")))
+    }
+}
+
+/// The variables that matter: overrides and the engine's own.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .filter(|(k, _)| k.starts_with("XIANGYI_") || k == "ORT_DYLIB_PATH")
+        .collect()
+}
+
+/// A reserved variable that the command line may fall back on: [`client_token`] and the like.
+pub fn client_variable(name: &str) -> Option<String> {
+    environment().remove(name)
+}
+
+fn refuse<T>(message: &str) -> Result<T, ConfigError> {
+    Err(ConfigError::Value(message.to_owned()))
+}
+
+fn check_tls(server: &ServerSection) -> Result<(), ConfigError> {
+    match (&server.tls_cert, &server.tls_key) {
+        (Some(_), None) => refuse("server.tls_key is missing: server.tls_cert is set"),
+        (None, Some(_)) => refuse("server.tls_cert is missing: server.tls_key is set"),
+        (None, None) if server.tls_client_ca.is_some() => {
+            refuse("server.tls_client_ca needs server.tls_cert and server.tls_key")
+        }
+        (None, None) | (Some(_), Some(_)) => Ok(()),
+    }
+}
+
+fn check_tokens(tokens: &[TokenSection]) -> Result<(), ConfigError> {
+    for (i, token) in tokens.iter().enumerate() {
+        if token.name.is_empty() || token.name.chars().count() > 64 {
+            return refuse(&format!("auth.tokens[{i}].name must have 1 to 64 characters"));
+        }
+        if tokens.iter().take(i).any(|other| other.name == token.name) {
+            return refuse(&format!("auth.tokens[{i}].name stands twice"));
+        }
+        if parse_sha256(&token.sha256).is_none() {
+            return refuse(&format!("auth.tokens[{i}].sha256 must be 64 hex digits"));
+        }
+        if token.role == Role::Local {
+            return refuse(&format!("auth.tokens[{i}].role must not be \"local\""));
+        }
+    }
+    Ok(())
+}
+
+/// 64 hex digits as bytes.
+pub fn parse_sha256(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0_u8; 32];
+    for (byte, i) in bytes.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(hex.get(i..i + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// File, line, what is wrong, and the nearest known key.
+fn describe(name: &str, text: &str, error: &toml::de::Error) -> String {
+    let line = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .map_or(1, |before| before.matches('\n').count() + 1);
+    let mut out = format!("{name}:{line}: ");
+    match nearest(error.message()) {
+        Some(message) => out.push_str(&message),
+        None => {
+            let _ = write!(out, "{}", error.message());
+        }
+    }
+    out
+}
+
+/// From serde's "unknown field `x`, expected one of `a`, `b`": "unknown key `x`, did you mean `a`?".
+fn nearest(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field ")?;
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    let known: Vec<&str> = quoted.collect();
+    let best = known
+        .iter()
+        .map(|k| (strsim::damerau_levenshtein(unknown, k), *k))
+        .min()
+        .filter(|(distance, k)| *distance <= k.len().max(unknown.len()) / 2)
+        .map(|(_, k)| k);
+    Some(match best {
+        Some(best) => format!("unknown key `{unknown}`, did you mean `{best}`?"),
+        None => format!("unknown key `{unknown}`, known here: {}", known.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse("node.toml", text, &BTreeMap::new()).map_err(|e| e.to_string())
+    }
+
+    fn with_env(variable: &str, value: &str) -> Result<Config, String> {
+        let environment = BTreeMap::from([(variable.to_owned(), value.to_owned())]);
+        Config::parse("node.toml", "", &environment).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_printed_defaults_read_back() {
+        assert_eq!(parse(&Config::default().to_toml()).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
+        let error = parse("[node]\nname = \"a\"\n\n[server]\nlisten_on = \"127.0.0.1:1\"\n").unwrap_err();
+        assert_eq!(error, "node.toml:5: unknown key `listen_on`, did you mean `listen`?");
+        let error = parse("[sever]\n").unwrap_err();
+        assert_eq!(error, "node.toml:1: unknown key `sever`, did you mean `server`?");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_refused_with_its_line() {
+        let error = parse("[server]\nqueue_max = \"many\"\n").unwrap_err();
+        assert!(error.starts_with("node.toml:2: "), "{error}");
+        let error = parse("[models]\nengine = \"tensorflow\"\n").unwrap_err();
+        assert!(error.contains("auto") && error.contains("rten"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_overrides_one_key() {
+        let config = with_env("XIANGYI_SERVER_LISTEN", "127.0.0.1:7000").unwrap();
+        assert_eq!(config.server.listen.port(), 7000);
+        assert_eq!(with_env("XIANGYI_SERVER_QUEUE_MAX", "7").unwrap().server.queue_max, 7);
+        assert!(!with_env("XIANGYI_SERVER_REFLECTION", "false").unwrap().server.reflection);
+        assert_eq!(with_env("XIANGYI_NODE_NAME", "12").unwrap().node.name, "12");
+        let library = with_env("ORT_DYLIB_PATH", "/x/y.so").unwrap().models.onnxruntime_library;
+        assert_eq!(library, Some(PathBuf::from("/x/y.so")));
+    }
+
+    #[test]
+    fn an_unknown_variable_is_refused_by_name() {
+        let error = with_env("XIANGYI_SERVER_LISTN", "x").unwrap_err();
+        assert!(error.contains("XIANGYI_SERVER_LISTN") && error.contains("`listen`"), "{error}");
+    }
+
+    #[test]
+    fn the_open_network_needs_tls_and_credentials() {
+        let error = parse("[server]\nlisten = \"0.0.0.0:50051\"\n").unwrap_err();
+        assert!(error.contains("tls_cert"), "{error}");
+        let tls = "[server]\nlisten = \"0.0.0.0:50051\"\ntls_cert = \"c.pem\"\ntls_key = \"k.pem\"\n";
+        let error = parse(tls).unwrap_err();
+        assert!(error.contains("auth.tokens"), "{error}");
+        let token = format!(
+            "{tls}[[auth.tokens]]\nname = \"clinic\"\nrole = \"village_doctor\"\nsha256 = \"{}\"\n",
+            "ab".repeat(32)
+        );
+        assert!(parse(&token).is_ok());
+    }
+
+    #[test]
+    fn limits_out_of_range_name_their_key() {
+        for (text, key) in [
+            ("[server]\nconcurrency_max = 0\n", "server.concurrency_max"),
+            ("[server]\ncall_timeout_ms = 0\n", "server.call_timeout_ms"),
+            ("[models]\nbatch_max = 0\n", "models.batch_max"),
+            ("[node]\nname = \"\"\n", "node.name"),
+            ("[node]\nrole = \"hub\"\n", "node.role"),
+            ("[log]\nlevel = \"=,=\"\n", "log.level"),
+            ("[[auth.tokens]]\nname=\"a\"\nrole=\"auditor\"\nsha256=\"zz\"\n", "auth.tokens[0].sha256"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

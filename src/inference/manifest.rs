@@ -1,0 +1,480 @@
+//! `manifest.toml`: which models there are and what each of them promises.
+//!
+//! Reading it checks everything that can be known without the model file: unknown keys, paths
+//! that leave the directory, counts that contradict each other, self-tests about unknown findings.
+//! Deliberately absent: the model bytes and the graph; those are checked in `check`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::engine::F32;
+use super::error::{Cause, InferenceError};
+use crate::medicine::files::Files;
+
+/// The version of the manifest's layout that this build reads.
+pub const SCHEMA: u32 = 1;
+
+/// The input that holds one number per feature: 1 present, -1 absent, 0 not known.
+pub const FINDINGS: &str = "findings";
+
+/// The input that holds who is treated: age in years (-1 not known) and sex (1 male, -1 female,
+/// 0 not known).
+pub const PATIENT: &str = "patient";
+
+/// Width of [`PATIENT`].
+pub const PATIENT_WIDTH: usize = 2;
+
+/// One model, as promised. All counts agree with each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSpec {
+    /// Stable id, such as `gp-differential`.
+    pub id: String,
+    /// Version, such as `2026.11.1`.
+    pub version: String,
+    /// Model file, relative to the manifest.
+    pub file: String,
+    /// SHA-256 of the model file, lower-case hex.
+    pub sha256: String,
+    /// Size of the model file.
+    pub bytes: u64,
+    /// Model card, relative to the manifest.
+    pub card: String,
+    /// Tables the model was made from, relative to the manifest.
+    pub tables: Vec<String>,
+    /// Finding ids in the order of the input [`FINDINGS`].
+    pub features: Vec<String>,
+    /// Label ids in the order of the output.
+    pub labels: Vec<String>,
+    /// Inputs in the order of the manifest.
+    pub inputs: Vec<Column>,
+    /// The output with one probability per label.
+    pub output: Column,
+    /// Cases with a known answer; at least one.
+    pub self_tests: Vec<SelfTest>,
+}
+
+/// An input or output of shape `["batch", width]`, 32-bit floats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Name in the graph.
+    pub name: String,
+    /// Numbers per row.
+    pub width: usize,
+}
+
+/// A case whose answer is known; run whenever the model is loaded.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfTest {
+    /// Features that are present.
+    pub present: Vec<String>,
+    /// Features that are absent.
+    pub absent: Vec<String>,
+    /// Age in years, where known.
+    pub age_years: Option<f32>,
+    /// Sex.
+    pub sex: TestSex,
+    /// The label that must come first.
+    pub expect_top: String,
+    /// Its probability.
+    pub expect_probability: f64,
+    /// How far the probability may be off.
+    pub tolerance: f64,
+}
+
+/// Sex in a self-test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestSex {
+    /// 男
+    Male,
+    /// 女
+    Female,
+    /// Not known.
+    Unknown,
+}
+
+/// Reads the manifest at `path`. The order of models is kept.
+///
+/// # Errors
+///
+/// [`InferenceError::Manifest`] if it cannot be read at all, [`InferenceError::Refused`] if one
+/// entry contradicts itself.
+pub fn read(files: &Files, path: &str) -> Result<Vec<ModelSpec>, InferenceError> {
+    let text = files.text(path).map_err(|error| InferenceError::Manifest {
+        file: path.to_owned(),
+        message: error.message.clone(),
+        source: Some(Arc::new(error)),
+    })?;
+    let raw: RawManifest = toml::from_str(text).map_err(|error| {
+        let line = error.span().and_then(|span| text.get(..span.start)).map(line_after);
+        InferenceError::Manifest {
+            file: line.map_or_else(|| path.to_owned(), |line| format!("{path}:{line}")),
+            message: error.message().to_owned(),
+            source: Some(Arc::new(error)),
+        }
+    })?;
+    let manifest =
+        |message: String| InferenceError::Manifest { file: path.to_owned(), message, source: None };
+    if raw.schema != SCHEMA {
+        return Err(manifest(format!("expected schema {SCHEMA}, found {}", raw.schema)));
+    }
+    let mut seen = BTreeSet::new();
+    let mut specs = Vec::with_capacity(raw.models.len());
+    for model in raw.models {
+        if !seen.insert(model.id.clone()) {
+            return Err(manifest(format!("model `{}` stands twice", model.id)));
+        }
+        specs.push(model.check()?);
+    }
+    Ok(specs)
+}
+
+impl ModelSpec {
+    /// The refusal of this model.
+    pub(super) fn refused(&self, message: impl Into<String>) -> InferenceError {
+        refused(&self.id, &self.file, message.into(), None)
+    }
+
+    /// The refusal of this model because of what the engine said.
+    pub(super) fn refused_by(&self, message: &str, cause: InferenceError) -> InferenceError {
+        refused(&self.id, &self.file, message.to_owned(), Some(Arc::new(cause)))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawManifest {
+    schema: u32,
+    #[serde(default, rename = "model")]
+    models: Vec<RawModel>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawModel {
+    id: String,
+    version: String,
+    file: String,
+    sha256: String,
+    bytes: u64,
+    card: String,
+    tables: Vec<String>,
+    features: Vec<String>,
+    labels: Vec<String>,
+    #[serde(default, rename = "input")]
+    inputs: Vec<RawColumn>,
+    #[serde(default, rename = "output")]
+    outputs: Vec<RawColumn>,
+    #[serde(default, rename = "self_test")]
+    self_tests: Vec<SelfTest>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawColumn {
+    name: String,
+    dtype: String,
+    shape: Vec<Size>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Size {
+    Fixed(usize),
+    Named(String),
+}
+
+impl RawModel {
+    fn check(self) -> Result<ModelSpec, InferenceError> {
+        let (id, file) = (self.id.clone(), self.file.clone());
+        self.checked().map_err(|message| refused(&id, &file, message, None))
+    }
+
+    /// The checked entry, or what is wrong with it.
+    fn checked(self) -> Result<ModelSpec, String> {
+        let slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if self.id.is_empty() || !self.id.chars().all(slug) {
+            return Err("the id may hold only a-z, 0-9, `-` and `_`".to_owned());
+        }
+        if self.version.is_empty() {
+            return Err("the version is empty".to_owned());
+        }
+        for path in [&self.file, &self.card].into_iter().chain(&self.tables) {
+            inside(path)?;
+        }
+        if self.sha256.len() != 64
+            || !self.sha256.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+        {
+            return Err("the sha256 is not 64 lower-case hex digits".to_owned());
+        }
+        distinct("feature", &self.features)?;
+        distinct("label", &self.labels)?;
+        let inputs = columns(self.inputs)?;
+        let outputs = columns(self.outputs)?;
+        distinct("input or output", inputs.iter().chain(&outputs).map(|column| &column.name))?;
+        let [output] = <[Column; 1]>::try_from(outputs)
+            .map_err(|found| format!("expected 1 output, found {}", found.len()))?;
+        if output.width != self.labels.len() {
+            return Err(format!(
+                "expected {} labels, one for each number of output `{}`, found {}",
+                output.width,
+                output.name,
+                self.labels.len()
+            ));
+        }
+        for (name, expected) in [(FINDINGS, self.features.len()), (PATIENT, PATIENT_WIDTH)] {
+            match inputs.iter().find(|input| input.name == name) {
+                Some(input) if input.width == expected => {}
+                Some(input) => {
+                    let width = input.width;
+                    return Err(format!(
+                        "expected input `{name}` of width {expected}, found {width}"
+                    ));
+                }
+                None => return Err(format!("expected an input `{name}`, found none")),
+            }
+        }
+        if inputs.len() != 2 {
+            return Err(format!("expected 2 inputs, found {}", inputs.len()));
+        }
+        if self.self_tests.is_empty() {
+            return Err("expected at least 1 self-test, found none".to_owned());
+        }
+        for (number, test) in self.self_tests.iter().enumerate() {
+            test.check(&self.features, &self.labels)
+                .map_err(|message| format!("self-test {}: {message}", number + 1))?;
+        }
+        Ok(ModelSpec {
+            id: self.id,
+            version: self.version,
+            file: self.file,
+            sha256: self.sha256,
+            bytes: self.bytes,
+            card: self.card,
+            tables: self.tables,
+            features: self.features,
+            labels: self.labels,
+            inputs,
+            output,
+            self_tests: self.self_tests,
+        })
+    }
+}
+
+impl SelfTest {
+    /// A tolerance above this would let almost any answer pass.
+    const TOLERANCE_MAX: f64 = 0.05;
+
+    fn check(&self, features: &[String], labels: &[String]) -> Result<(), String> {
+        distinct("finding", self.present.iter().chain(&self.absent))?;
+        for finding in self.present.iter().chain(&self.absent) {
+            if !features.contains(finding) {
+                return Err(format!("`{finding}` is not a feature"));
+            }
+        }
+        if !labels.contains(&self.expect_top) {
+            return Err(format!("`{}` is not a label", self.expect_top));
+        }
+        if self.age_years.is_some_and(|age| !(0.0..=150.0).contains(&age)) {
+            return Err("age_years must be from 0 to 150".to_owned());
+        }
+        if !(0.0..=1.0).contains(&self.expect_probability) {
+            return Err("expect_probability must be from 0 to 1".to_owned());
+        }
+        if !(self.tolerance > 0.0 && self.tolerance <= Self::TOLERANCE_MAX) {
+            return Err(format!("tolerance must be above 0 and at most {}", Self::TOLERANCE_MAX));
+        }
+        Ok(())
+    }
+}
+
+fn refused(model: &str, file: &str, message: String, source: Option<Cause>) -> InferenceError {
+    InferenceError::Refused { model: model.to_owned(), file: file.to_owned(), message, source }
+}
+
+/// The number of the line on which text that follows `before` stands.
+fn line_after(before: &str) -> usize {
+    before.matches('\n').count() + 1
+}
+
+/// Refuses a path that could leave the manifest's directory or mean different files elsewhere.
+fn inside(path: &str) -> Result<(), String> {
+    let odd = |c: char| c == '\\' || c == ':' || c.is_control();
+    let bad = |part: &str| part.is_empty() || part == "." || part == "..";
+    if path.split('/').any(bad) || path.contains(odd) {
+        return Err(format!("path `{}` leaves the manifest's directory", path.escape_debug()));
+    }
+    Ok(())
+}
+
+fn distinct<'a>(what: &str, ids: impl IntoIterator<Item = &'a String>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for id in ids {
+        if id.is_empty() {
+            return Err(format!("a {what} is empty"));
+        }
+        if !seen.insert(id) {
+            return Err(format!("{what} `{id}` stands twice"));
+        }
+    }
+    Ok(())
+}
+
+fn columns(raw: Vec<RawColumn>) -> Result<Vec<Column>, String> {
+    raw.into_iter()
+        .map(|RawColumn { name, dtype, shape }| {
+            if dtype != F32 {
+                return Err(format!("`{name}`: expected dtype `{F32}`, found `{dtype}`"));
+            }
+            match shape.as_slice() {
+                [Size::Named(batch), Size::Fixed(width)] if batch == "batch" && *width > 0 => {
+                    Ok(Column { name, width: *width })
+                }
+                _ => Err(format!("`{name}`: expected shape [\"batch\", width], found {shape:?}")),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{MANIFEST, MANIFEST_PATH};
+    use super::*;
+
+    fn read_text(text: &str) -> Result<Vec<ModelSpec>, InferenceError> {
+        let mut files = Files::new();
+        files.insert(MANIFEST_PATH, text.as_bytes().to_vec());
+        read(&files, MANIFEST_PATH)
+    }
+
+    /// The message when `from` is replaced by `to` in the fixture's manifest.
+    fn message(from: &str, to: &str) -> String {
+        assert!(MANIFEST.contains(from), "the fixture has no `{from}`");
+        match read_text(&MANIFEST.replacen(from, to, 1)) {
+            Ok(_) => panic!("`{to}` was accepted"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_fixture_is_read_completely() {
+        let [spec] = <[ModelSpec; 1]>::try_from(read_text(MANIFEST).unwrap()).unwrap();
+        assert_eq!((spec.id.as_str(), spec.version.as_str()), ("fixture", "2026.11.1"));
+        assert_eq!(spec.features, ["fever", "cough", "diarrhea", "vomiting"]);
+        assert_eq!(spec.labels, ["common_cold", "gastroenteritis", "outside"]);
+        let widths: Vec<_> = spec.inputs.iter().map(|i| (i.name.as_str(), i.width)).collect();
+        assert_eq!(widths, [("findings", 4), ("patient", 2)]);
+        assert_eq!(spec.output, Column { name: "probabilities".to_owned(), width: 3 });
+        assert_eq!(spec.self_tests.len(), 3);
+        assert_eq!(spec.self_tests[1].age_years, None);
+        assert_eq!(spec.self_tests[1].sex, TestSex::Female);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_line() {
+        let text = message("bytes =", "size = 1\nbytes =");
+        assert!(text.starts_with("manifest.toml:9:") && text.contains("size"), "{text}");
+        assert!(message("dtype =", "rank = 2\ndtype =").contains("rank"));
+        assert!(message("tolerance =", "slack = 1\ntolerance =").contains("slack"));
+        assert!(message("schema = 1", "schema = 1\nseason = 2").contains("season"));
+    }
+
+    #[test]
+    fn a_missing_key_or_another_schema_is_refused() {
+        assert!(message("version = \"2026.11.1\"\n", "").contains("version"));
+        assert_eq!(
+            message("schema = 1", "schema = 2"),
+            "manifest.toml: expected schema 1, found 2"
+        );
+    }
+
+    #[test]
+    fn a_missing_manifest_is_named() {
+        let error = read(&Files::new(), MANIFEST_PATH).unwrap_err();
+        assert_eq!(error.to_string(), "manifest.toml: file is missing");
+    }
+
+    #[test]
+    fn a_model_that_stands_twice_is_refused() {
+        let (_, entry) = MANIFEST.split_once("[[model]]").unwrap();
+        let error = read_text(&format!("{MANIFEST}[[model]]{entry}")).unwrap_err();
+        assert_eq!(error.to_string(), "manifest.toml: model `fixture` stands twice");
+    }
+
+    #[test]
+    fn paths_may_not_leave_the_directory() {
+        for path in
+            ["../fixture.onnx", "/etc/passwd", "a/../../b", "a//b", "./a", "", "C:/a", "a/.."]
+        {
+            let text = message("file = \"fixture.onnx\"", &format!("file = \"{path}\""));
+            assert!(
+                text.starts_with(&format!("model `fixture` ({path}) is refused: path")),
+                "{text}"
+            );
+        }
+        assert!(message("file = \"fixture.onnx\"", "file = 'a\\b'").contains("path"));
+        assert!(message("card = \"CARD.md\"", "card = \"../CARD.md\"").contains("../CARD.md"));
+        assert!(message("tables = []", "tables = [\"x/../y.csv\"]").contains("x/../y.csv"));
+    }
+
+    #[test]
+    fn contradicting_counts_are_refused_with_expected_and_found() {
+        let model = "model `fixture` (fixture.onnx) is refused: ";
+        assert_eq!(
+            message(", \"vomiting\"]\nlabels", "]\nlabels"),
+            format!("{model}expected input `findings` of width 3, found 4")
+        );
+        assert_eq!(
+            message(", \"outside\"]", "]"),
+            format!(
+                "{model}expected 3 labels, one for each number of output `probabilities`, found 2"
+            )
+        );
+        assert_eq!(
+            message("shape = [\"batch\", 2]", "shape = [\"batch\", 3]"),
+            format!("{model}expected input `patient` of width 2, found 3")
+        );
+        assert!(
+            message("name = \"patient\"", "name = \"person\"").contains("`patient`, found none")
+        );
+        assert!(
+            message("[[model.output]]", "[[model.input]]").contains("expected 1 output, found 0")
+        );
+    }
+
+    #[test]
+    fn only_tables_of_floats_with_a_free_batch_are_accepted() {
+        assert!(message("dtype = \"f32\"", "dtype = \"f16\"").contains("`f32`, found `f16`"));
+        assert!(message("[\"batch\", 4]", "[1, 4]").contains("expected shape"));
+        assert!(message("[\"batch\", 4]", "[\"rows\", 4]").contains("expected shape"));
+        assert!(message("[\"batch\", 4]", "[\"batch\"]").contains("expected shape"));
+        assert!(message("[\"batch\", 4]", "[\"batch\", 0]").contains("expected shape"));
+    }
+
+    #[test]
+    fn duplicate_and_odd_ids_are_refused() {
+        assert!(message("\"cough\",", "\"fever\",").contains("feature `fever` stands twice"));
+        assert!(message("\"outside\"]", "\"common_cold\"]").contains("label `common_cold`"));
+        assert!(message("id = \"fixture\"", "id = \"../x\"").contains("the id may hold"));
+        assert!(message("sha256 = \"3", "sha256 = \"Z").contains("sha256"));
+    }
+
+    #[test]
+    fn a_self_test_must_mean_something() {
+        let (head, _) = MANIFEST.split_once("[[model.self_test]]").unwrap();
+        let error = read_text(head).unwrap_err().to_string();
+        assert!(error.contains("at least 1 self-test"), "{error}");
+        let found = message("present = [\"fever\", \"cough\"]", "present = [\"fever\", \"rash\"]");
+        assert!(found.contains("self-test 1: `rash` is not a feature"), "{found}");
+        let found = message("absent = [\"diarrhea\"]", "absent = [\"fever\"]");
+        assert!(found.contains("`fever` stands twice"), "{found}");
+        assert!(message("expect_top = \"common_cold\"", "expect_top = \"flu\"").contains("`flu`"));
+        assert!(message("tolerance = 1e-5", "tolerance = 0.9").contains("tolerance"));
+        assert!(message("tolerance = 1e-5", "tolerance = nan").contains("tolerance"));
+        assert!(message("= 4.0", "= -1.0").contains("age_years"));
+        assert!(message("sex = \"male\"", "sex = \"m\"").contains("manifest.toml:"));
+    }
+}

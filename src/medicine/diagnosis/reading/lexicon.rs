@@ -1,0 +1,217 @@
+//! The compiled words: findings and whole phrases in one automaton, cues in another.
+
+use std::collections::HashMap;
+
+use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
+
+use super::cues::{CUES, Cue, Cues};
+use super::tokens::{Kind, tokenise};
+use crate::medicine::files::LoadError;
+use crate::medicine::patient::Measure;
+use crate::medicine::text::fold;
+use crate::medicine::vocabulary::{Comparison, FINDINGS, FindingId, FindingKind, Vocabulary};
+
+/// Words of the vocabulary and of the language, ready to match folded text.
+#[derive(Debug, Clone)]
+pub(super) struct Lexicon {
+    known: AhoCorasick,
+    entries: Vec<Known>,
+    cues: AhoCorasick,
+    cue_effects: Vec<Cue>,
+    /// Folded wording to finding, for wordings that another word splits.
+    words: HashMap<String, FindingId>,
+    /// Findings that a high temperature entails: a bare number after one is a temperature.
+    feverish: Vec<FindingId>,
+    kinds: Vec<FindingKind>,
+}
+
+/// A word of the first automaton.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) what: What,
+    /// The same words begin a new part of the note (查体).
+    pub(super) section: bool,
+    /// Begins with 有, and so affirms itself.
+    pub(super) affirmed: bool,
+    /// Holds a number or a unit of time (发烧5天).
+    pub(super) timed: bool,
+    /// Byte lengths of the negations the word begins with (没有呼吸: 没, 没有).
+    negations: Vec<usize>,
+    latin: Edges,
+}
+
+/// Whether a word begins and ends with a Latin letter or a digit.
+#[derive(Debug, Clone, Copy)]
+struct Edges {
+    start: bool,
+    end: bool,
+}
+
+/// What a word of the first automaton is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum What {
+    /// A wording of a finding.
+    Finding(FindingId),
+    /// A phrase that is read and carries nothing.
+    Phrase,
+    /// A cue that holds one of the other words (末梢血糖 holds 末梢血) and must go before it.
+    Cue(Cue),
+}
+
+/// A match of the first automaton.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) known: &'a Known,
+}
+
+impl Lexicon {
+    pub(super) fn new(vocabulary: &Vocabulary, cues: &Cues) -> Result<Self, LoadError> {
+        let (first, second): (Vec<_>, Vec<_>) =
+            cues.rows.iter().partition(|(_, cue)| *cue == Cue::Phrase);
+        let mut feverish: Vec<FindingId> = vocabulary
+            .measured()
+            .iter()
+            .filter(|row| row.measure == Measure::TemperatureC)
+            .filter(|row| matches!(row.comparison, Comparison::AtLeast | Comparison::Above))
+            .map(|row| row.finding)
+            .collect();
+        feverish.dedup();
+        let mut lexicon = Self {
+            known: automaton(&[], FINDINGS)?,
+            entries: Vec::new(),
+            cues: automaton(&texts(&second), CUES)?,
+            cue_effects: second.iter().map(|(_, kind)| *kind).collect(),
+            words: HashMap::new(),
+            feverish,
+            kinds: vocabulary.findings().map(|(_, finding)| finding.kind).collect(),
+        };
+        let mut patterns = Vec::new();
+        for (id, finding) in vocabulary.findings() {
+            for name in std::iter::once(&finding.name_zh).chain(&finding.synonyms) {
+                let name = fold(name);
+                // 体温39 and 血压180 are measured values: they are read as numbers, and
+                // `measurements.csv` says what they mean.
+                if lexicon.is_measured(&name) || lexicon.words.contains_key(&name) {
+                    continue;
+                }
+                lexicon.words.insert(name.clone(), id);
+                lexicon.entries.push(Known::new(&name, What::Finding(id), &second));
+                patterns.push(name);
+            }
+        }
+        for (text, _) in first {
+            if !lexicon.words.contains_key(text) {
+                lexicon.entries.push(Known::new(text, What::Phrase, &second));
+                patterns.push(text.clone());
+            }
+        }
+        let plain = automaton(&patterns, FINDINGS)?;
+        for (text, kind) in &second {
+            if !lexicon.words.contains_key(text) && plain.is_match(text) {
+                lexicon.entries.push(Known::new(text, What::Cue(*kind), &second));
+                patterns.push(text.clone());
+            }
+        }
+        lexicon.known = automaton(&patterns, FINDINGS)?;
+        Ok(lexicon)
+    }
+
+    /// Whether a wording is nothing but a measured value.
+    fn is_measured(&self, name: &str) -> bool {
+        name.contains(|c: char| c.is_ascii_digit())
+            && tokenise(self, name).iter().any(|token| matches!(token.kind, Kind::Measured(_)))
+    }
+
+    /// The next known word at or after `at`.
+    pub(super) fn next_known(&self, text: &str, mut at: usize) -> Option<Found<'_>> {
+        loop {
+            let found = self.known.find(Input::new(text).range(at..))?;
+            let (start, end) = (found.start(), found.end());
+            let known = self.entries.get(found.pattern().as_usize())?;
+            if !known.bounded(text, start, end) {
+                at = start + text.get(start..)?.chars().next()?.len_utf8();
+            } else if let Some(length) = self.hides_longer(text, known, start, end) {
+                at = start + length;
+            } else {
+                return Some(Found { start, end, known });
+            }
+        }
+    }
+
+    /// 没有呼吸 in 没有呼吸困难: a word that begins with a negation gives way to a longer word
+    /// that stands behind the negation. Returns the length of the negation.
+    fn hides_longer(&self, text: &str, known: &Known, start: usize, end: usize) -> Option<usize> {
+        known.negations.iter().copied().find(|length| {
+            let input = Input::new(text).range(start + length..).anchored(Anchored::Yes);
+            self.known.find(input).is_some_and(|other| other.end() > end)
+        })
+    }
+
+    /// The next cue in `text[from..to]`.
+    pub(super) fn next_cue(
+        &self,
+        text: &str,
+        from: usize,
+        to: usize,
+    ) -> Option<(usize, usize, Cue)> {
+        let found = self.cues.find(Input::new(text).range(from..to))?;
+        let kind = self.cue_effects.get(found.pattern().as_usize())?;
+        Some((found.start(), found.end(), *kind))
+    }
+
+    /// The finding with exactly this folded wording.
+    pub(super) fn word(&self, word: &str) -> Option<FindingId> {
+        self.words.get(word).copied()
+    }
+
+    pub(super) fn is_feverish(&self, finding: FindingId) -> bool {
+        self.feverish.contains(&finding)
+    }
+
+    pub(super) fn kind(&self, finding: FindingId) -> Option<FindingKind> {
+        self.kinds.get(finding.index()).copied()
+    }
+}
+
+impl Known {
+    fn new(text: &str, what: What, cues: &[&(String, Cue)]) -> Self {
+        let cue = |wanted: Cue| cues.iter().any(|(word, kind)| *kind == wanted && word == text);
+        Self {
+            what,
+            section: cue(Cue::Section),
+            affirmed: text.starts_with('有'),
+            timed: text.contains(super::numbers::begins_number),
+            negations: cues
+                .iter()
+                .filter(|(word, cue)| matches!(cue, Cue::Negation(_)) && text.starts_with(word.as_str()))
+                .map(|(word, _)| word.len())
+                .collect(),
+            latin: Edges {
+                start: text.starts_with(|c: char| c.is_ascii_alphanumeric()),
+                end: text.ends_with(|c: char| c.is_ascii_alphanumeric()),
+            },
+        }
+    }
+
+    /// A Latin word or a number must not be part of a longer one.
+    fn bounded(&self, text: &str, start: usize, end: usize) -> bool {
+        let latin = |c: char| c.is_ascii_alphanumeric();
+        let before = text.get(..start).is_some_and(|text| text.ends_with(latin));
+        let after = text.get(end..).is_some_and(|text| text.starts_with(latin));
+        !(self.latin.start && before || self.latin.end && after)
+    }
+}
+
+fn texts(rows: &[&(String, Cue)]) -> Vec<String> {
+    rows.iter().map(|(text, _)| text.clone()).collect()
+}
+
+fn automaton(patterns: &[String], path: &str) -> Result<AhoCorasick, LoadError> {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .start_kind(StartKind::Both)
+        .build(patterns)
+        .map_err(|e| LoadError::file(path, e.to_string()))
+}

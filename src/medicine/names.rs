@@ -1,0 +1,609 @@
+//! A look-up index over names, shared by medicines, findings and conditions.
+//!
+//! [`NameIndex::exact`] answers "is this that name?", [`NameIndex::search`] answers "what did the
+//! doctor begin to type?": Chinese, English, code, full pinyin, pinyin initials or a mixture. A
+//! character with several readings matches under each of them. The last tier forgives one slip of
+//! the keyboard (or characters that sound alike); such hits say so and are never exact.
+//!
+//! Deliberately absent: any knowledge of what a name means. Dosage forms and salts are the
+//! business of [`super::prescription`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use pinyin::ToPinyinMulti as _;
+
+use super::text::fold;
+
+/// Longest query that is searched, in characters after folding. Longer ones find nothing.
+pub const QUERY_CHARS_MAX: usize = 48;
+/// Most hits one search returns, whatever the caller asks for.
+pub const HITS_MAX: usize = 100;
+/// Longest text [`NameIndex::within`] looks through, in bytes.
+pub const TEXT_BYTES_MAX: usize = 4096;
+/// Readings kept of one character.
+const READINGS_MAX: usize = 8;
+/// Shortest Chinese and shortest Latin query that may match with one slip.
+const FUZZY_CHARS_MIN: (usize, usize) = (3, 5);
+
+/// What a name is to its owner; a better kind ranks first among equal matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NameKind {
+    /// The name shown to people.
+    Primary,
+    /// Another name in use.
+    Alias,
+    /// The English name.
+    English,
+    /// A code or slug.
+    Code,
+}
+
+/// How a name matched, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// The whole name.
+    Exact,
+    /// The name begins with the query.
+    Prefix,
+    /// The query stands inside the name.
+    Substring,
+    /// Syllables in full: `amoxilin`, `toubao`.
+    Pinyin,
+    /// First letters of syllables: `amxl`.
+    Initials,
+    /// Characters, syllables and first letters mixed: `阿mox`.
+    Mixed,
+    /// One slip away, or the same sounds in other characters. A suggestion, never an answer.
+    Fuzzy,
+}
+
+/// One found name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// Whose name it is.
+    pub id: u32,
+    /// Higher is better; comparable within one search only.
+    pub score: u32,
+    /// How the name matched.
+    pub tier: Tier,
+    /// The name that matched, as it was added.
+    pub matched_name: String,
+}
+
+impl Hit {
+    /// Whether the hit rests on forgiving a slip.
+    pub fn is_fuzzy(&self) -> bool {
+        self.tier == Tier::Fuzzy
+    }
+}
+
+/// Collects names for a [`NameIndex`].
+#[derive(Debug, Default)]
+pub struct NameIndexBuilder {
+    names: Vec<(u32, String, NameKind)>,
+}
+
+/// The index. Immutable; ids are the caller's own.
+#[derive(Debug, Default)]
+pub struct NameIndex {
+    entries: Vec<Entry>,
+    exact: HashMap<String, Vec<u32>>,
+    readings: Vec<Vec<&'static str>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: u32,
+    kind: NameKind,
+    name: String,
+    key: String,
+    /// Each character of `key` with the place of its readings in `NameIndex::readings`.
+    chars: Vec<(char, usize)>,
+}
+
+impl NameIndexBuilder {
+    /// Adds one name. A name that folds to nothing is left out.
+    #[must_use]
+    pub fn add(mut self, id: u32, name: &str, kind: NameKind) -> Self {
+        self.push(id, name, kind);
+        self
+    }
+
+    /// Adds one name, for loops.
+    pub fn push(&mut self, id: u32, name: &str, kind: NameKind) {
+        self.names.push((id, name.to_owned(), kind));
+    }
+
+    /// Builds the index. The order in which names were added does not matter.
+    pub fn build(self) -> NameIndex {
+        let mut index = NameIndex { readings: vec![Vec::new()], ..NameIndex::default() };
+        let mut known: HashMap<char, usize> = HashMap::new();
+        for (id, name, kind) in self.names {
+            let key = key(&name);
+            if key.is_empty() {
+                continue;
+            }
+            let chars = key.chars().map(|c| {
+                let place = *known.entry(c).or_insert_with(|| {
+                    let readings = readings(c);
+                    if readings.is_empty() {
+                        return 0;
+                    }
+                    index.readings.push(readings);
+                    index.readings.len() - 1
+                });
+                (c, place)
+            });
+            let chars = chars.collect();
+            let ids = index.exact.entry(key.clone()).or_default();
+            ids.push(id);
+            ids.sort_unstable();
+            ids.dedup();
+            index.entries.push(Entry { id, kind, name, key, chars });
+        }
+        index.entries.sort_by(|a, b| (a.id, a.kind, &a.name).cmp(&(b.id, b.kind, &b.name)));
+        index
+    }
+}
+
+impl NameIndex {
+    /// An empty builder.
+    pub fn builder() -> NameIndexBuilder {
+        NameIndexBuilder::default()
+    }
+
+    /// Everyone of exactly this name, in ascending order. Width, case, traditional characters,
+    /// spaces and hyphens do not matter.
+    pub fn exact(&self, query: &str) -> Vec<u32> {
+        self.exact.get(&key(query)).cloned().unwrap_or_default()
+    }
+
+    /// The best hit of each id, best first, at most `limit` (and [`HITS_MAX`]). The order is the
+    /// same on every run. Fuzzy hits come only when nothing else matched.
+    pub fn search(&self, query: &str, limit: usize) -> Vec<Hit> {
+        if query.len() > TEXT_BYTES_MAX {
+            return Vec::new();
+        }
+        let query = Query::new(key(query));
+        if query.chars.is_empty() || query.chars.len() > QUERY_CHARS_MAX {
+            return Vec::new();
+        }
+        let sure = self.rank(limit, |entry| self.sure(entry, &query));
+        if sure.is_empty() && query.may_be_fuzzy() {
+            return self.rank(limit, |entry| self.fuzzy(entry, &query));
+        }
+        sure
+    }
+
+    /// Names of at least three characters that stand inside `text`, longest first, one per id:
+    /// a last resort for a text that holds a name among words nobody knows.
+    pub fn within(&self, text: &str, limit: usize) -> Vec<Hit> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Vec::new();
+        }
+        let text = key(text);
+        self.rank(limit, |entry| {
+            let length = entry.chars.len();
+            let found = length >= 3 && entry.kind != NameKind::Code && text.contains(&entry.key);
+            found.then(|| (Tier::Fuzzy, cap(length) * 8))
+        })
+    }
+
+    /// Runs `judge` over all entries and keeps the best verdict for each id.
+    fn rank(&self, limit: usize, judge: impl Fn(&Entry) -> Option<(Tier, u32)>) -> Vec<Hit> {
+        let mut best: BTreeMap<u32, (u32, Tier, &Entry)> = BTreeMap::new();
+        for entry in &self.entries {
+            let Some((tier, bonus)) = judge(entry) else { continue };
+            let score = score(tier, entry.kind, bonus);
+            let place = best.entry(entry.id).or_insert((score, tier, entry));
+            if score > place.0 {
+                *place = (score, tier, entry);
+            }
+        }
+        let mut hits: Vec<Hit> = best
+            .into_iter()
+            .map(|(id, (score, tier, entry))| Hit {
+                id,
+                score,
+                tier,
+                matched_name: entry.name.clone(),
+            })
+            .collect();
+        hits.sort_by(|a, b| {
+            b.score.cmp(&a.score).then_with(|| {
+                let length = |hit: &Hit| hit.matched_name.chars().count();
+                (length(a), a.id, &a.matched_name).cmp(&(length(b), b.id, &b.matched_name))
+            })
+        });
+        hits.truncate(limit.min(HITS_MAX));
+        hits
+    }
+
+    fn sure(&self, entry: &Entry, query: &Query) -> Option<(Tier, u32)> {
+        let closeness = 63 - cap(entry.chars.len().saturating_sub(query.chars.len()));
+        if entry.key == query.key {
+            return Some((Tier::Exact, closeness));
+        }
+        if entry.key.starts_with(&query.key) {
+            return Some((Tier::Prefix, closeness));
+        }
+        if entry.key.contains(&query.key) && (!query.is_latin || query.chars.len() >= 2) {
+            return Some((Tier::Substring, closeness));
+        }
+        if !query.has_latin || entry.chars.iter().all(|(_, place)| *place == 0) {
+            return None;
+        }
+        // Mixed accepts all that the stricter ways accept, and most names fail it at once.
+        let mixed = self.spelled(entry, query, Ways { full: true, initials: true })?;
+        let strict = [
+            (Tier::Pinyin, Ways { full: true, initials: false }),
+            (Tier::Initials, Ways { full: false, initials: true }),
+        ];
+        for (tier, ways) in strict {
+            if query.is_latin
+                && let Some(bonus) = self.spelled(entry, query, ways)
+            {
+                return Some((tier, bonus));
+            }
+        }
+        Some((Tier::Mixed, mixed))
+    }
+
+    /// Matches the query against the spellings of a name from each of its characters on. The
+    /// bonus prefers a match from the start, then one that leaves little of the name over.
+    fn spelled(&self, entry: &Entry, query: &Query, ways: Ways) -> Option<u32> {
+        let starts = if query.chars.len() < 2 { 1 } else { entry.chars.len() };
+        for start in 0..starts {
+            let mut reached = Reached::begin();
+            for (used, (c, place)) in entry.chars.iter().skip(start).enumerate() {
+                let readings = self.readings.get(*place).map_or(&[][..], Vec::as_slice);
+                reached = reached.step(query, *c, readings, ways);
+                if reached.complete {
+                    let over = entry.chars.len() - start - used - 1;
+                    let from_start = if start == 0 { 32 } else { 0 };
+                    return Some(from_start + 31_u32.saturating_sub(cap(over + start)));
+                }
+                if reached.places == 0 {
+                    break;
+                }
+            }
+        }
+        None
+    }
+
+    fn fuzzy(&self, entry: &Entry, query: &Query) -> Option<(Tier, u32)> {
+        if entry.kind == NameKind::Code {
+            return None;
+        }
+        if self.sounds_alike(entry, query) {
+            return Some((Tier::Fuzzy, 2));
+        }
+        let (a, b) = (&query.chars, &entry.chars);
+        if a.len().abs_diff(b.len()) > 1 || b.len() < query.fuzzy_chars_min() {
+            return None;
+        }
+        let front = a.iter().zip(b).take_while(|(x, (y, _))| *x == y).count();
+        let back = a.iter().rev().zip(b.iter().rev()).take_while(|(x, (y, _))| *x == y).count();
+        // One slip leaves all but one character (all but two, swapped) in place.
+        let near = front + back + 2 >= a.len().max(b.len());
+        (near && strsim::osa_distance(&query.key, &entry.key) <= 1).then_some((Tier::Fuzzy, 1))
+    }
+
+    fn sounds_alike(&self, entry: &Entry, query: &Query) -> bool {
+        !query.is_latin
+            && query.chars.len() == entry.chars.len()
+            && query.chars.iter().zip(&query.readings).zip(&entry.chars).all(
+                |((c, mine), (d, place))| {
+                    c == d
+                        || self
+                            .readings
+                            .get(*place)
+                            .is_some_and(|theirs| mine.iter().any(|r| theirs.contains(r)))
+                },
+            )
+    }
+}
+
+/// A folded query with what the matchers ask of it.
+struct Query {
+    key: String,
+    chars: Vec<char>,
+    readings: Vec<Vec<&'static str>>,
+    has_latin: bool,
+    is_latin: bool,
+}
+
+impl Query {
+    fn new(key: String) -> Self {
+        let chars: Vec<char> = key.chars().take(QUERY_CHARS_MAX + 1).collect();
+        let readings = chars.iter().map(|c| readings(*c)).collect();
+        let has_latin = chars.iter().any(char::is_ascii_alphabetic);
+        let is_latin = has_latin && chars.iter().all(char::is_ascii);
+        Self { key, chars, readings, has_latin, is_latin }
+    }
+
+    fn fuzzy_chars_min(&self) -> usize {
+        if self.is_latin { FUZZY_CHARS_MIN.1 } else { FUZZY_CHARS_MIN.0 }
+    }
+
+    fn may_be_fuzzy(&self) -> bool {
+        self.chars.len() >= self.fuzzy_chars_min()
+            && self.chars.iter().any(|c| !c.is_ascii_digit())
+    }
+}
+
+/// Which spellings of a character count, besides the character itself.
+#[derive(Clone, Copy)]
+struct Ways {
+    full: bool,
+    initials: bool,
+}
+
+/// How much of the query the characters so far can have used: bit `n` for `n` characters.
+#[derive(Clone, Copy)]
+struct Reached {
+    places: u64,
+    complete: bool,
+}
+
+impl Reached {
+    fn begin() -> Self {
+        Self { places: 1, complete: false }
+    }
+
+    fn step(self, query: &Query, c: char, readings: &[&str], ways: Ways) -> Self {
+        let mut next = Self { places: 0, complete: false };
+        for place in 0..query.chars.len() {
+            if self.places & bit(place) == 0 {
+                continue;
+            }
+            let rest = query.chars.get(place..).unwrap_or_default();
+            if rest.first() == Some(&c) {
+                next.places |= bit(place + 1);
+            }
+            for reading in readings {
+                if ways.full {
+                    let common = rest.iter().zip(reading.chars()).take_while(|(a, b)| *a == b);
+                    let common = common.count();
+                    if common == reading.len() {
+                        next.places |= bit(place + common);
+                    } else if common == rest.len() {
+                        // The last syllable is still being typed.
+                        next.complete = true;
+                    }
+                }
+                if ways.initials {
+                    let mut letters = reading.chars();
+                    if rest.first() == letters.next().as_ref() {
+                        next.places |= bit(place + 1);
+                        if letters.next() == Some('h') && rest.get(1) == Some(&'h') {
+                            next.places |= bit(place + 2);
+                        }
+                    }
+                }
+            }
+        }
+        next.complete |= next.places & bit(query.chars.len()) != 0;
+        next
+    }
+}
+
+/// The form under which names meet: folded, without spaces and hyphens.
+fn key(name: &str) -> String {
+    let mut folded = fold(name);
+    folded.retain(|c| !(c.is_whitespace() || c.is_control() || is_hyphen(c)));
+    folded
+}
+
+fn is_hyphen(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '_' | '·' | '・' | '•')
+}
+
+/// The readings of a character without tones; `ü` is typed `v` and by some `u`.
+fn readings(c: char) -> Vec<&'static str> {
+    let mut out: Vec<&'static str> = Vec::new();
+    for reading in c.to_pinyin_multi().into_iter().flatten() {
+        let plain = reading.plain();
+        let variants: &[&'static str] = match plain {
+            "lü" | "lv" => &["lv", "lu"],
+            "nü" | "nv" => &["nv", "nu"],
+            "lüe" | "lve" => &["lve", "lue"],
+            "nüe" | "nve" => &["nve", "nue"],
+            _ => &[plain],
+        };
+        for variant in variants {
+            if out.len() < READINGS_MAX && !out.contains(variant) {
+                out.push(variant);
+            }
+        }
+    }
+    out
+}
+
+fn score(tier: Tier, kind: NameKind, bonus: u32) -> u32 {
+    let tier = match tier {
+        Tier::Exact => 7,
+        Tier::Prefix => 6,
+        Tier::Substring => 5,
+        Tier::Pinyin => 4,
+        Tier::Initials => 3,
+        Tier::Mixed => 2,
+        Tier::Fuzzy => 1,
+    };
+    let kind = match kind {
+        NameKind::Primary => 3,
+        NameKind::Alias => 2,
+        NameKind::English => 1,
+        NameKind::Code => 0,
+    };
+    tier * 1000 + bonus.min(127) * 4 + kind
+}
+
+fn bit(place: usize) -> u64 {
+    u32::try_from(place).ok().and_then(|p| 1_u64.checked_shl(p)).unwrap_or(0)
+}
+
+fn cap(length: usize) -> u32 {
+    u32::try_from(length.min(63)).unwrap_or(63)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn index() -> NameIndex {
+        NameIndex::builder()
+            .add(0, "阿莫西林", NameKind::Primary)
+            .add(0, "Amoxicillin", NameKind::English)
+            .add(0, "W006", NameKind::Code)
+            .add(0, "羟氨苄青霉素", NameKind::Alias)
+            .add(1, "阿莫西林克拉维酸钾", NameKind::Primary)
+            .add(2, "头孢氨苄", NameKind::Primary)
+            .add(3, "头孢拉定", NameKind::Primary)
+            .add(4, "重组人胰岛素", NameKind::Primary)
+            .add(5, "尼莫地平", NameKind::Primary)
+            .add(6, "尼群地平", NameKind::Primary)
+            .add(7, "绿脓杆菌感染", NameKind::Primary)
+            .add(8, "中暑", NameKind::Primary)
+            .add(9, "维生素B12", NameKind::Primary)
+            .add(10, "ω-3 鱼油", NameKind::Primary)
+            .add(11, "藏红花", NameKind::Primary)
+            .build()
+    }
+
+    fn ids(query: &str) -> Vec<u32> {
+        index().search(query, 10).iter().map(|h| h.id).collect()
+    }
+
+    fn first(query: &str) -> Option<(u32, Tier)> {
+        index().search(query, 10).first().map(|h| (h.id, h.tier))
+    }
+
+    #[test]
+    fn an_exact_name_is_found_across_width_case_spaces_hyphens_and_traditional_characters() {
+        for query in ["阿莫西林", " 阿 莫-西 林 ", "ＡＭＯＸＩＣＩＬＬＩＮ", "w-006"] {
+            assert_eq!(index().exact(query), vec![0], "{query}");
+        }
+        assert_eq!(index().exact("頭孢氨苄"), vec![2]);
+        assert_eq!(index().exact("维生素 b12"), vec![9]);
+        assert_eq!(index().exact("ω3鱼油"), vec![10]);
+        assert_eq!(index().exact("阿莫西"), Vec::<u32>::new());
+        assert_eq!(index().exact(""), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn exact_comes_before_prefix_before_substring() {
+        assert_eq!(ids("阿莫西林"), vec![0, 1]);
+        assert_eq!(first("阿莫西林"), Some((0, Tier::Exact)));
+        assert_eq!(first("头孢"), Some((2, Tier::Prefix)));
+        assert_eq!(first("克拉维酸"), Some((1, Tier::Substring)));
+        assert_eq!(first("amoxi"), Some((0, Tier::Prefix)));
+        assert_eq!(first("W00"), Some((0, Tier::Prefix)));
+    }
+
+    #[test]
+    fn full_pinyin_finds_even_while_the_last_syllable_is_unfinished() {
+        assert_eq!(first("toubao"), Some((2, Tier::Pinyin)));
+        assert_eq!(ids("toubao"), vec![2, 3]);
+        assert_eq!(first("amoxilin"), Some((0, Tier::Pinyin)));
+        assert_eq!(first("toubaolad"), Some((3, Tier::Pinyin)));
+        assert_eq!(first("kelaweisuan"), Some((1, Tier::Pinyin)));
+        assert_eq!(ids("toubaoq"), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn initials_and_mixtures_find() {
+        assert_eq!(first("amxl"), Some((0, Tier::Initials)));
+        assert_eq!(first("tbld"), Some((3, Tier::Initials)));
+        assert_eq!(first("头b拉d"), Some((3, Tier::Mixed)));
+        assert_eq!(first("toubld"), Some((3, Tier::Mixed)));
+        assert_eq!(first("wssb12"), Some((9, Tier::Initials)));
+        assert_eq!(first("zhsh"), Some((8, Tier::Initials)));
+    }
+
+    #[test]
+    fn every_reading_of_a_character_counts() {
+        for query in ["chongzuren", "zhongzuren", "czryds", "zzryds"] {
+            assert_eq!(first(query).map(|h| h.0), Some(4), "{query}");
+        }
+        for query in ["canghonghua", "zanghonghua", "zhhonghua", "changhong"] {
+            let expected = if query.starts_with("zh") || query.starts_with("ch") {
+                None
+            } else {
+                Some(11)
+            };
+            assert_eq!(first(query).map(|h| h.0), expected, "{query}");
+        }
+        for query in ["lvnong", "lunong", "lünong", "lnggj"] {
+            let found = first(&query.replace('ü', "v")).map(|h| h.0);
+            assert_eq!(found, (query != "lnggj").then_some(7), "{query}");
+        }
+    }
+
+    #[test]
+    fn one_slip_is_forgiven_but_says_so() {
+        for (query, id) in
+            [("amoxicilin", 0), ("amoxicililn", 0), ("阿莫西淋", 0), ("头苞垃定", 3), ("头孢拉", 3)]
+        {
+            let hits = index().search(query, 5);
+            assert_eq!(hits.first().map(|h| h.id), Some(id), "{query}");
+        }
+        assert!(index().search("阿莫西淋", 5).iter().all(Hit::is_fuzzy));
+        assert!(index().exact("阿莫西淋").is_empty());
+        assert_eq!(first("头孢拉"), Some((3, Tier::Prefix)));
+    }
+
+    #[test]
+    fn a_certain_hit_keeps_look_alikes_away() {
+        assert_eq!(ids("尼莫地平"), vec![5]);
+        assert_eq!(ids("尼美地平"), vec![5, 6]);
+        assert!(ids("地").len() == 2);
+        assert!(ids("amoxi cilliin").len() == 1);
+        assert!(ids("amxx").is_empty(), "four letters are too few to forgive one");
+    }
+
+    #[test]
+    fn names_inside_a_longer_text_are_found_longest_first() {
+        let hits = index().within("阿莫西林克拉维酸钾加什么药", 3);
+        assert_eq!(hits.iter().map(|h| h.id).collect::<Vec<_>>(), vec![1, 0]);
+        assert!(hits.iter().all(Hit::is_fuzzy));
+    }
+
+    #[test]
+    fn hostile_queries_are_bounded() {
+        assert!(index().search(&"a".repeat(QUERY_CHARS_MAX + 1), 10).is_empty());
+        assert!(index().search(&"阿".repeat(1_000_000), 10).is_empty());
+        assert!(index().search(&"\u{fdfa}".repeat(100), 10).is_empty());
+        assert!(index().within(&"阿".repeat(1_000_000), 10).is_empty());
+        assert!(index().search("a", usize::MAX).len() <= HITS_MAX);
+        assert!(index().search("阿", 0).is_empty());
+    }
+
+    #[test]
+    fn the_order_of_adding_does_not_change_the_order_of_hits() {
+        let turned = NameIndex::builder()
+            .add(3, "头孢拉定", NameKind::Primary)
+            .add(2, "头孢氨苄", NameKind::Primary)
+            .build();
+        let hits: Vec<u32> = turned.search("tb", 10).iter().map(|h| h.id).collect();
+        assert_eq!(hits, vec![2, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_answered_the_same_twice(query in ".{0,60}", limit in 0_usize..20) {
+            let index = index();
+            let hits = index.search(&query, limit);
+            prop_assert!(hits.len() <= limit);
+            prop_assert_eq!(&hits, &index.search(&query, limit));
+            prop_assert!(hits.windows(2).all(|w| w[0].score >= w[1].score));
+            for id in index.exact(&query) {
+                prop_assert!(limit == 0 || query.chars().count() > 40
+                    || hits.iter().any(|h| h.id == id) || hits.len() == limit);
+            }
+            let _ = index.within(&query, limit);
+        }
+    }
+}

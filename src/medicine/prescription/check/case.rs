@@ -1,0 +1,257 @@
+//! An order with its names looked up, and what the checks share in speaking about it.
+
+use super::PrescriptionKnowledge;
+use crate::medicine::prescription::formulary::{Formulary, IngredientId, Medicine};
+use crate::medicine::prescription::order::Order;
+use crate::medicine::prescription::report::{Action, Finding, Kind, Severity, Taken, Unchecked};
+use crate::medicine::prescription::resolve::Named;
+use crate::medicine::prescription::route::Route;
+use crate::medicine::prescription::rules::Origin;
+use crate::medicine::text::fold;
+
+/// An order prepared for checking.
+pub(super) struct Case<'a> {
+    pub(super) known: &'a PrescriptionKnowledge,
+    pub(super) order: &'a Order,
+    /// Lines first, then current medicines, each in the order given.
+    pub(super) items: Vec<Item<'a>>,
+    /// Each ingredient with the places of the items that hold it, ascending.
+    pub(super) uses: Vec<(IngredientId, Vec<usize>)>,
+}
+
+/// One line or one current medicine.
+pub(super) struct Item<'a> {
+    pub(super) place: Place,
+    /// The name as written.
+    pub(super) written: &'a str,
+    /// What it was taken for; empty for an unknown name, several for an ambiguous one.
+    pub(super) named: Vec<Named>,
+    pub(super) medicine: Option<&'a Medicine>,
+    pub(super) ingredients: &'a [IngredientId],
+    /// As stated, else as the words of the name have it.
+    pub(super) route: Option<Route>,
+}
+
+/// Where an item stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Line(usize),
+    Current(usize),
+}
+
+/// What the checks have found so far.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) findings: Vec<Finding>,
+    pub(super) unchecked: Vec<Unchecked>,
+}
+
+/// A finding before its items are turned into lines and names.
+pub(super) struct Draft<'a> {
+    pub(super) kind: Kind,
+    pub(super) action: Action,
+    pub(super) severity: Severity,
+    /// Places in [`Case::items`], ascending.
+    pub(super) items: &'a [usize],
+    /// Slugs and codes the finding is about.
+    pub(super) subjects: Vec<&'a str>,
+    pub(super) origin: &'a Origin,
+    pub(super) reason_zh: String,
+    pub(super) instead_zh: String,
+    pub(super) review_code: Option<&'a str>,
+}
+
+impl Item<'_> {
+    pub(super) fn is_line(&self) -> bool {
+        matches!(self.place, Place::Line(_))
+    }
+
+    pub(super) fn has(&self, ingredient: IngredientId) -> bool {
+        self.ingredients.contains(&ingredient)
+    }
+
+    /// Whether it is known to act only where it is put. A route nobody stated counts as one into
+    /// the body, except for a 中成药 that exists in local forms alone.
+    pub(super) fn is_local(&self) -> bool {
+        match (self.route, self.medicine) {
+            (Some(route), _) => route.is_local(),
+            (None, Some(medicine)) => {
+                medicine.herbs_unlisted && medicine.routes.iter().all(|r| r.is_local())
+            }
+            (None, None) => false,
+        }
+    }
+
+    /// Whether it goes, or may go, into a vein.
+    pub(super) fn may_be_iv(&self) -> bool {
+        match (self.route, self.medicine) {
+            (Some(route), _) => route == Route::Iv,
+            (None, Some(medicine)) => medicine.routes.contains(&Route::Iv),
+            (None, None) => true,
+        }
+    }
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn new(known: &'a PrescriptionKnowledge, order: &'a Order) -> Self {
+        let lines = order.lines.iter().enumerate();
+        let current = order.current.iter().enumerate();
+        let items: Vec<Item<'a>> = lines
+            .map(|(at, line)| item(&known.formulary, Place::Line(at), &line.name, &line.route))
+            .chain(current.map(|(at, name)| item(&known.formulary, Place::Current(at), name, "")))
+            .collect();
+        let uses = uses(&items);
+        Self { known, order, items, uses }
+    }
+
+    pub(super) fn formulary(&self) -> &'a Formulary {
+        &self.known.formulary
+    }
+
+    pub(super) fn item(&self, at: usize) -> Option<&Item<'a>> {
+        self.items.get(at)
+    }
+
+    /// How to call an item where one ingredient matters: `维C银翘片（含对乙酰氨基酚）`.
+    pub(super) fn label(&self, item: &Item<'_>, ingredient: Option<IngredientId>) -> String {
+        let mut label = String::new();
+        match (item.place, item.medicine) {
+            (Place::Current(_), Some(medicine)) => label.push_str(&medicine.name_zh),
+            (Place::Line(_), _) | (Place::Current(_), None) => label.push_str(item.written.trim()),
+        }
+        let ingredient = ingredient.and_then(|id| self.formulary().ingredient(id));
+        if let Some(ingredient) = ingredient.filter(|i| !label.contains(&i.name_zh)) {
+            let mixed = item.medicine.is_some_and(|m| m.herbs_unlisted || m.ingredients.len() > 1);
+            if mixed {
+                label.push_str("（含");
+                label.push_str(&ingredient.name_zh);
+                label.push('）');
+            }
+        }
+        if !item.is_line() {
+            label.push_str("（在用）");
+        }
+        label
+    }
+
+    /// The labels of several items, each once, joined.
+    pub(super) fn labels(&self, items: &[usize], ingredient: Option<IngredientId>) -> String {
+        let mut labels: Vec<String> = Vec::with_capacity(items.len());
+        for item in items.iter().filter_map(|at| self.item(*at)) {
+            let label = self.label(item, ingredient);
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
+        }
+        labels.join("、")
+    }
+
+    /// Ids of the lines among some items.
+    pub(super) fn line_ids(&self, items: &[usize]) -> Vec<String> {
+        items
+            .iter()
+            .filter_map(|at| match self.item(*at)?.place {
+                Place::Line(line) => self.order.lines.get(line).map(|l| l.id.clone()),
+                Place::Current(_) => None,
+            })
+            .collect()
+    }
+
+    /// Names of some items as written, each once.
+    pub(super) fn names(&self, items: &[usize]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::with_capacity(items.len());
+        for item in items.iter().filter_map(|at| self.item(*at)) {
+            if !names.iter().any(|name| name == item.written) {
+                names.push(item.written.to_owned());
+            }
+        }
+        names
+    }
+
+    /// Completes a finding.
+    pub(super) fn finding(&self, draft: Draft<'_>) -> Finding {
+        let mut subjects = draft.subjects;
+        subjects.sort_unstable();
+        subjects.dedup();
+        Finding {
+            id: format!("{}:{}:{}", draft.kind.name(), draft.origin.id, subjects.join("+")),
+            kind: draft.kind,
+            severity: draft.severity,
+            action: draft.action,
+            lines: self.line_ids(draft.items),
+            medicines: self.names(draft.items),
+            reason_zh: draft.reason_zh,
+            instead_zh: draft.instead_zh,
+            review_code: draft.review_code.map(str::to_owned),
+            rule: draft.origin.id.clone(),
+            source: draft.origin.source.clone(),
+            citation: self.formulary().sources().cite(&draft.origin.source),
+            status: draft.origin.status,
+        }
+    }
+
+    /// The slug of an ingredient.
+    pub(super) fn slug(&self, id: IngredientId) -> &'a str {
+        self.formulary().ingredient(id).map_or("", |i| i.slug.as_str())
+    }
+
+    /// The Chinese name of an ingredient.
+    pub(super) fn name(&self, id: IngredientId) -> &'a str {
+        self.formulary().ingredient(id).map_or("", |i| i.name_zh.as_str())
+    }
+
+    /// What each item was taken for.
+    pub(super) fn taken(&self) -> Vec<Taken> {
+        let taken = |item: &Item<'a>| {
+            let name_zh = match item.named.as_slice() {
+                [Named::Medicine(id)] => self.formulary().medicine(*id).map(|m| &m.name_zh),
+                [Named::Ingredient(id)] => self.formulary().ingredient(*id).map(|i| &i.name_zh),
+                _ => None,
+            };
+            Taken {
+                line: match item.place {
+                    Place::Line(at) => self.order.lines.get(at).map(|line| line.id.clone()),
+                    Place::Current(_) => None,
+                },
+                written: item.written.to_owned(),
+                code: item.medicine.map(|m| m.code.clone()),
+                name_zh: name_zh.cloned(),
+            }
+        };
+        self.items.iter().map(taken).collect()
+    }
+}
+
+fn uses(items: &[Item<'_>]) -> Vec<(IngredientId, Vec<usize>)> {
+    let mut flat: Vec<(IngredientId, usize)> = Vec::with_capacity(items.len() * 2);
+    for (at, item) in items.iter().enumerate() {
+        flat.extend(item.ingredients.iter().map(|id| (*id, at)));
+    }
+    flat.sort_unstable();
+    let groups = flat.chunk_by(|a, b| a.0 == b.0);
+    groups
+        .filter_map(|g| g.first().map(|(id, _)| (*id, g.iter().map(|(_, at)| *at).collect())))
+        .collect()
+}
+
+/// Looks an item up. A patch acts on the whole body whatever the route column says.
+fn item<'a>(formulary: &'a Formulary, place: Place, written: &'a str, route: &str) -> Item<'a> {
+    let found = formulary.identify(written);
+    let stated = if route.is_empty() { None } else { Route::read(&fold(route)) };
+    let route = match (found.route, stated) {
+        (Some(Route::Other), _) => Some(Route::Other),
+        (hint, stated) => stated.or(hint),
+    };
+    let (medicine, ingredients) = match found.named.as_slice() {
+        [Named::Medicine(id)] => {
+            let medicine = formulary.medicine(*id);
+            (medicine, medicine.map_or(&[][..], |m| m.ingredients.as_slice()))
+        }
+        [Named::Ingredient(id)] => {
+            let id = formulary.ingredient(*id).map(|i| std::slice::from_ref(&i.id));
+            (None, id.unwrap_or_default())
+        }
+        _ => (None, &[][..]),
+    };
+    Item { place, written, named: found.named, medicine, ingredients, route }
+}

@@ -1,0 +1,229 @@
+//! The same ingredient from two sources.
+//!
+//! Not counted: what an infusion is dissolved in (sodium chloride, glucose, water). Counted
+//! lower: insulins, which are combined by design; a strength made up of two packs; skin, eye,
+//! nose or lung beside the body; vitamins and minerals; herbs; and a medicine that goes on
+//! (续方).
+
+use super::case::{Case, Draft, Item, Outcome};
+use super::REPEATED;
+use crate::medicine::prescription::formulary::{
+    Formulary, IngredientId, IngredientKind, MedicineId, Subject,
+};
+use crate::medicine::prescription::report::{Action, Kind, Severity};
+use crate::medicine::prescription::resolve::Named;
+use crate::medicine::prescription::route::Route;
+
+/// Vehicles of infusions and what balances them.
+const VEHICLES: &[&str] = &["sodium_chloride", "glucose", "water_for_injection", "water"];
+/// Category of the list whose single substances are harmless in double.
+const LIGHT_CATEGORY: &str = "维生素、矿物质类药";
+
+/// Substances that the list has on their own among the vitamins and minerals.
+pub(super) fn light(formulary: &Formulary) -> Vec<IngredientId> {
+    let single = formulary.medicines().iter().filter(|m| m.category == LIGHT_CATEGORY);
+    single
+        .filter_map(|m| match m.ingredients.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Items that share something.
+struct Group {
+    items: Vec<usize>,
+    ingredients: Vec<IngredientId>,
+    medicine: Option<MedicineId>,
+}
+
+pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
+    let mut continued: Vec<usize> = Vec::new();
+    for group in groups(case) {
+        let lines = group.items.iter().filter(|at| is_line(case, **at)).count();
+        if group.medicine.is_some() && lines == 1 {
+            continued.extend(&group.items);
+            continue;
+        }
+        let (action, severity) = weigh(case, &group);
+        out.findings.push(report(case, &group, action, severity));
+    }
+    continued.sort_unstable();
+    continued.dedup();
+    if !continued.is_empty() {
+        out.findings.push(continuation(case, &continued));
+    }
+}
+
+/// Same medicine at least twice, or the same ingredient in at least two products. Ingredients
+/// shared by the same items are one cause.
+fn groups(case: &Case<'_>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (ingredient, items) in &case.uses {
+        if items.len() < 2 || VEHICLES.contains(&case.slug(*ingredient)) {
+            continue;
+        }
+        let products: Vec<&[Named]> =
+            items.iter().filter_map(|at| case.item(*at)).map(|i| i.named.as_slice()).collect();
+        if products.windows(2).all(|w| matches!(w, [a, b] if a == b)) {
+            continue;
+        }
+        match groups.iter_mut().find(|group| group.items == *items) {
+            Some(group) => group.ingredients.push(*ingredient),
+            None => groups.push(Group {
+                items: items.clone(),
+                ingredients: vec![*ingredient],
+                medicine: None,
+            }),
+        }
+    }
+    let mut same: Vec<(MedicineId, usize)> = Vec::new();
+    for (at, item) in case.items.iter().enumerate() {
+        same.extend(item.medicine.map(|m| (m.id, at)));
+    }
+    same.sort_unstable();
+    for chunk in same.chunk_by(|a, b| a.0 == b.0).filter(|chunk| chunk.len() > 1) {
+        let items: Vec<usize> = chunk.iter().map(|(_, at)| *at).collect();
+        let Some((id, _)) = chunk.first() else { continue };
+        let covered =
+            groups.iter().any(|group| items.iter().all(|at| group.items.contains(at)));
+        let medicine = case.formulary().medicine(*id);
+        let vehicle = medicine.is_some_and(|m| {
+            !m.ingredients.is_empty()
+                && m.ingredients.iter().all(|i| VEHICLES.contains(&case.slug(*i)))
+        });
+        if !covered && !vehicle {
+            groups.push(Group { items, ingredients: Vec::new(), medicine: Some(*id) });
+        }
+    }
+    groups
+}
+
+/// The strongest verdict over any two items of which one is a line.
+fn weigh(case: &Case<'_>, group: &Group) -> (Action, Severity) {
+    let mut best = (Action::OnRequest, Severity::Minor);
+    for (n, i) in group.items.iter().enumerate() {
+        for j in group.items.iter().skip(n + 1) {
+            if let (Some(a), Some(b)) = (case.item(*i), case.item(*j)) {
+                best = best.min(between(case, group, a, b));
+            }
+        }
+    }
+    best
+}
+
+fn between(case: &Case<'_>, group: &Group, a: &Item<'_>, b: &Item<'_>) -> (Action, Severity) {
+    const NOTICE: (Action, Severity) = (Action::Notice, Severity::Minor);
+    if !a.is_line() && !b.is_line() {
+        return (Action::OnRequest, Severity::Minor);
+    }
+    let same_product = a.named == b.named;
+    if same_product && !(a.is_line() && b.is_line()) {
+        return NOTICE;
+    }
+    if group.medicine.is_some() && is_insulin(case, a) {
+        let mixed = a.written.trim() != b.written.trim();
+        return if mixed { (Action::OnRequest, Severity::Minor) } else { NOTICE };
+    }
+    let made_up = same_product && strengths_differ(case, a, b) && a.route == b.route;
+    let light = !group.ingredients.is_empty()
+        && group.ingredients.iter().all(|id| is_light(case, *id));
+    if made_up || light || acts_apart(a) || acts_apart(b) {
+        return NOTICE;
+    }
+    (Action::NeedsReason, Severity::Serious)
+}
+
+fn report(
+    case: &Case<'_>,
+    group: &Group,
+    action: Action,
+    severity: Severity,
+) -> crate::medicine::prescription::report::Finding {
+    let first = group.ingredients.first().copied();
+    let labels = case.labels(&group.items, first.filter(|_| group.ingredients.len() == 1));
+    let (subjects, reason_zh) = match group.medicine.and_then(|id| case.formulary().medicine(id)) {
+        Some(medicine) => {
+            let subjects = vec![medicine.code.as_str()];
+            (subjects, format!("{}开了不止一次（{labels}），属重复给药。", medicine.name_zh))
+        }
+        None => {
+            let names: Vec<&str> = group.ingredients.iter().map(|id| case.name(*id)).collect();
+            let subjects = group.ingredients.iter().map(|id| case.slug(*id)).collect();
+            let apart = group.items.iter().filter_map(|at| case.item(*at)).any(acts_apart);
+            let manner = if apart && action > Action::NeedsReason {
+                "局部用药与其他用药成分相同"
+            } else {
+                "属重复给药"
+            };
+            (subjects, format!("{labels}都含{}，{manner}。", names.join("、")))
+        }
+    };
+    case.finding(Draft {
+        kind: Kind::Duplicate,
+        action,
+        severity,
+        items: &group.items,
+        subjects,
+        origin: &case.known.repeated,
+        reason_zh,
+        instead_zh: "只留一种；确需同用的，写明理由并核对该成分的全天总量。".to_owned(),
+        review_code: Some(REPEATED),
+    })
+}
+
+/// One notice for all medicines that are prescribed again while in use.
+fn continuation(
+    case: &Case<'_>,
+    items: &[usize],
+) -> crate::medicine::prescription::report::Finding {
+    let lines: Vec<usize> = items.iter().copied().filter(|at| is_line(case, *at)).collect();
+    let medicines = items.iter().filter_map(|at| case.item(*at)?.medicine);
+    case.finding(Draft {
+        kind: Kind::Duplicate,
+        action: Action::Notice,
+        severity: Severity::Minor,
+        items,
+        subjects: medicines.map(|m| m.code.as_str()).collect(),
+        origin: &case.known.repeated,
+        reason_zh: format!("{}病人正在用，本次又开。", case.labels(&lines, None)),
+        instead_zh: "是续方就不必改；不是续方，问清家中余药，只用一份。".to_owned(),
+        review_code: Some(REPEATED),
+    })
+}
+
+fn is_line(case: &Case<'_>, at: usize) -> bool {
+    case.item(at).is_some_and(Item::is_line)
+}
+
+/// Acts elsewhere than a dose by mouth or needle: on skin, eye, ear, vagina, nose or lung.
+fn acts_apart(item: &Item<'_>) -> bool {
+    item.is_local() || matches!(item.route, Some(Route::Inhaled | Route::Nasal))
+}
+
+fn is_insulin(case: &Case<'_>, item: &Item<'_>) -> bool {
+    match case.formulary().subject("class:insulins") {
+        Some(Subject::Class(class)) => {
+            item.ingredients.iter().any(|id| case.formulary().is_member(*id, class))
+        }
+        Some(Subject::Ingredient(_) | Subject::Medicine(_)) | None => false,
+    }
+}
+
+fn is_light(case: &Case<'_>, id: IngredientId) -> bool {
+    let kind = case.formulary().ingredient(id).map(|i| i.kind);
+    kind == Some(IngredientKind::Herb) || case.known.light.contains(&id)
+}
+
+/// Whether both lines state a strength and the strengths are not the same.
+fn strengths_differ(case: &Case<'_>, a: &Item<'_>, b: &Item<'_>) -> bool {
+    use super::case::Place;
+    let strength = |item: &Item<'_>| match item.place {
+        Place::Line(at) => case.order.lines.get(at).map(|line| line.strength.trim()),
+        Place::Current(_) => None,
+    };
+    match (strength(a), strength(b)) {
+        (Some(a), Some(b)) => !a.is_empty() && !b.is_empty() && a != b,
+        _ => false,
+    }
+}

@@ -1,0 +1,36 @@
+//! Prescription checks (合理用药): from a written order to findings a doctor can act on.
+//!
+//! [`PrescriptionKnowledge`] is loaded once from the cited tables under `models/prescription/`;
+//! [`PrescriptionKnowledge::check`] is then pure: the same order gives the same report, whatever
+//! the order of its lines. What a name stands for is decided in [`resolve`], never by likeness;
+//! what is not known is reported as unchecked and is never silently taken as safe.
+//!
+//! Deliberately absent: dose, age, renal, hepatic, indication and infusion checks (their tables
+//! come later), prices, stock, and any wording that is not in a table except the sentences that
+//! join names together.
+
+mod bits;
+mod check;
+mod formulary;
+mod loading;
+mod order;
+mod report;
+mod resolve;
+mod route;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use check::PrescriptionKnowledge;
+pub use formulary::{
+    Class, ClassId, Formulary, Ingredient, IngredientId, IngredientKind, Medicine, MedicineId,
+    MedicineKind, Subject,
+};
+pub use order::{
+    AllergyEntry, DAYS_MAX, LINES_MAX, LIST_MAX, Line, NAME_CHARS_MAX, Order, PREGNANCY_WEEKS_MAX,
+    Problem, Setting, TEXT_CHARS_MAX, WEIGHT_KG,
+};
+pub use report::{Action, Finding, Kind, Report, Severity, Summary, Taken, Unchecked};
+pub use resolve::{Resolution, SUGGESTIONS_MAX};
+pub use route::Route;

@@ -1,0 +1,152 @@
+//! The real tables: they load, and they catch what they are for.
+
+use super::super::{Action, Finding, Kind, Order, PrescriptionKnowledge, Report, Resolution};
+use super::{order, with_allergy, with_current};
+use crate::medicine::files::Files;
+use crate::medicine::patient::{Patient, Pregnancy, Sex};
+
+/// The tables under `models/prescription`, read from disk.
+pub(super) fn real() -> PrescriptionKnowledge {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/prescription");
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ext| ext == "csv") {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            files.insert(format!("prescription/{name}"), std::fs::read(&path).unwrap());
+        }
+    }
+    PrescriptionKnowledge::load(&files).unwrap()
+}
+
+fn woman(order: Order, age: f32, pregnancy: Pregnancy) -> Order {
+    let patient =
+        Patient { age_years: Some(age), sex: Some(Sex::Female), pregnancy, weight_kg: None };
+    Order { patient, ..order }
+}
+
+fn find<'r>(report: &'r Report, kind: Kind, subject: &str) -> &'r Finding {
+    let found = report.findings.iter().find(|f| f.kind == kind && f.id.contains(subject));
+    found.unwrap_or_else(|| panic!("{kind:?} {subject} is not in {:#?}", report.findings))
+}
+
+#[test]
+fn a_hypertensive_woman_with_a_cold_is_not_given_paracetamol_twice() {
+    let mut order = woman(
+        with_current(&["维C银翘片", "对乙酰氨基酚片"], &["氨氯地平 5mg 口服 qd"]),
+        62.0,
+        Pregnancy::Unknown,
+    );
+    order.diagnoses = vec!["高血压".to_owned(), "普通感冒".to_owned()];
+    let report = real().check(&order);
+    let found = find(&report, Kind::Duplicate, "paracetamol");
+    assert_eq!(found.action, Action::NeedsReason);
+    assert_eq!(found.lines, ["1", "2"]);
+    assert!(found.reason_zh.contains("都含对乙酰氨基酚"), "{}", found.reason_zh);
+    assert_eq!(report.taken[2].name_zh.as_deref(), Some("氨氯地平"));
+    assert_eq!(report.summary.unchecked, 0, "{:#?}", report.unchecked);
+    let interrupting = report.findings.iter().filter(|f| f.action <= Action::NeedsReason);
+    assert_eq!(interrupting.count(), 1, "{:#?}", report.findings);
+}
+
+#[test]
+fn a_pregnant_woman_with_a_urinary_infection_is_not_given_levofloxacin_unawares() {
+    let lines = order(&["盐酸左氧氟沙星片@口服"]);
+    let mut order = woman(lines, 27.0, Pregnancy::Yes { weeks: Some(20) });
+    order.diagnoses = vec!["泌尿道感染".to_owned()];
+    let report = real().check(&order);
+    let found = find(&report, Kind::Pregnancy, "levofloxacin");
+    assert!(found.action <= Action::NeedsReason);
+    assert_eq!(found.lines, ["1"]);
+    assert!(!found.instead_zh.is_empty());
+    assert!(found.reason_zh.contains("妊娠20周"), "{}", found.reason_zh);
+}
+
+#[test]
+fn classic_dangers_are_caught() {
+    let real = real();
+    for (names, current, kind, about, action) in [
+        (&["西地那非"][..], &["硝酸甘油"][..], Kind::Interaction, "nitroglycerin", Action::Stop),
+        (&["布洛芬缓释胶囊"], &["华法林钠片 2.5mg qn"], Kind::Interaction, "warfarin", Action::NeedsReason),
+        (&["克拉霉素"], &["辛伐他汀"], Kind::Interaction, "simvastatin", Action::NeedsReason),
+        (&["头孢曲松@静滴", "葡萄糖酸钙@静滴"], &[], Kind::Interaction, "ceftriaxone", Action::Stop),
+        (&["复方氨酚烷胺胶囊", "感冒灵颗粒"], &[], Kind::Duplicate, "paracetamol", Action::NeedsReason),
+        (&["格列本脲"], &["消渴丸"], Kind::Duplicate, "glibenclamide", Action::NeedsReason),
+    ] {
+        let report = real.check(&with_current(names, current));
+        let found = find(&report, kind, about);
+        assert!(found.action <= action, "{names:?}: {found:#?}");
+    }
+    let report = real.check(&with_allergy(&["阿莫西林胶囊"], "青霉素过敏"));
+    assert_eq!(find(&report, Kind::Allergy, "amoxicillin").action, Action::Stop);
+    let report = real.check(&with_allergy(&["复方磺胺甲噁唑片"], "磺胺"));
+    assert_eq!(find(&report, Kind::Allergy, "sulfamethoxazole").action, Action::Stop);
+}
+
+#[test]
+fn every_medicine_is_found_by_each_of_its_names() {
+    let real = real();
+    let formulary = real.formulary();
+    for medicine in formulary.medicines() {
+        let names = medicine.aliases.iter().chain([&medicine.name_zh, &medicine.code]);
+        for name in names {
+            assert_eq!(formulary.resolve(name), Resolution::Medicine(medicine.id), "{name}");
+        }
+    }
+}
+
+#[test]
+fn names_as_village_prescriptions_write_them_resolve() {
+    let real = real();
+    let formulary = real.formulary();
+    for (name, expected) in [
+        ("阿莫西林胶囊 0.25g*24粒", "阿莫西林"),
+        ("注射用青霉素钠 80万单位", "青霉素"),
+        ("硝苯地平缓释片(Ⅱ) 20mg×30片", "硝苯地平"),
+        ("苯磺酸左氨氯地平片 2.5mg qd", "左氨氯地平"),
+        ("盐酸二甲双胍缓释片0.5g", "二甲双胍"),
+        ("阿司匹林肠溶片 100mg 口服 每晚一次", "阿司匹林"),
+        ("奥美拉唑肠溶胶囊20mg", "奥美拉唑"),
+        ("硫酸沙丁胺醇吸入气雾剂", "沙丁胺醇"),
+        ("吸入用布地奈德混悬液 2ml:1mg", "布地奈德"),
+        ("地塞米松磷酸钠注射液 5mg", "地塞米松"),
+        ("红霉素眼膏", "红霉素"),
+        ("0.9%氯化钠注射液 250ml", "氯化钠"),
+        ("5%葡萄糖注射液250ml", "葡萄糖"),
+        ("5%GS 250ml", "葡萄糖"),
+        ("硝酸甘油片0.5mg舌下含服", "硝酸甘油"),
+        ("蒙脱石散 3g/袋", "蒙脱石"),
+        ("藿香正气口服液10ml*10支", "藿香正气水（口服液、软胶囊）"),
+        ("消炎痛栓", "吲哚美辛"),
+        ("马来酸氯苯那敏片4mg", "氯苯那敏"),
+        ("单硝酸异山梨酯缓释片40mg", "单硝酸异山梨酯"),
+        ("复方甘草片", "复方甘草"),
+        ("口服补液盐散(Ⅲ)", "口服补液盐"),
+        ("甲硝唑氯化钠注射液100ml:0.5g", "甲硝唑"),
+        ("头孢克肟分散片", "头孢克肟"),
+        ("酒石酸美托洛尔片25mg bid", "美托洛尔"),
+    ] {
+        let taken = match formulary.resolve(name) {
+            Resolution::Medicine(id) => formulary.medicine(id).unwrap().name_zh.clone(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(taken, expected, "{name}");
+    }
+}
+
+#[test]
+fn every_finding_of_the_real_tables_is_cited_and_says_what_to_do() {
+    let real = real();
+    let all: Vec<&str> =
+        real.formulary().medicines().iter().map(|m| m.name_zh.as_str()).collect();
+    for names in all.chunks(40) {
+        let order = woman(order(names), 30.0, Pregnancy::Yes { weeks: Some(33) });
+        let report = real.check(&order);
+        for found in &report.findings {
+            assert!(!found.citation.is_empty() && !found.instead_zh.is_empty(), "{found:#?}");
+            assert!(!found.medicines.is_empty() && !found.reason_zh.is_empty(), "{found:#?}");
+        }
+        let unknown = report.unchecked.iter().any(|u| u.what == Kind::ALL);
+        assert!(!unknown, "{:#?}", report.unchecked);
+    }
+}

@@ -1,0 +1,73 @@
+//! Folding of Chinese clinical text to one form, with a way back to the original bytes.
+//!
+//! Full width becomes half width and compatibility forms become plain (Unicode NFKC), traditional
+//! becomes simplified, Latin letters become lower case. Dictionaries are folded with the same
+//! function, so that text and dictionary meet.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+/// Folded text that remembers where each folded byte came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// The folded text.
+    pub text: String,
+    /// For each byte of `text`, and one past its end, the byte offset in the original.
+    origin: Vec<u32>,
+}
+
+impl Folded {
+    /// Folds `original`, which may not exceed 4 GiB.
+    pub fn new(original: &str) -> Self {
+        let mut plain = String::with_capacity(original.len());
+        let mut starts = Vec::with_capacity(original.len() / 2);
+        for (at, c) in original.char_indices() {
+            for folded in std::iter::once(c).nfkc() {
+                plain.push(folded);
+                starts.push(u32::try_from(at).unwrap_or(u32::MAX));
+            }
+        }
+        // One character in, one out; a few depend on their neighbours, hence the whole text.
+        let simplified = fast2s::convert(&plain);
+        let mut text = String::with_capacity(simplified.len());
+        let mut origin = Vec::with_capacity(simplified.len() + 1);
+        let mut buffer = [0_u8; 4];
+        for (c, at) in simplified.chars().zip(starts) {
+            for lower in c.to_lowercase() {
+                let piece = lower.encode_utf8(&mut buffer);
+                text.push_str(piece);
+                origin.extend(std::iter::repeat_n(at, piece.len()));
+            }
+        }
+        origin.push(u32::try_from(original.len()).unwrap_or(u32::MAX));
+        Self { text, origin }
+    }
+
+    /// The byte offset in the original of byte `at` of the folded text.
+    pub fn origin(&self, at: usize) -> usize {
+        let last = self.origin.last().copied().unwrap_or(0);
+        usize::try_from(self.origin.get(at).copied().unwrap_or(last)).unwrap_or(usize::MAX)
+    }
+}
+
+/// The folded form alone.
+pub fn fold(original: &str) -> String {
+    Folded::new(original).text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_width_traditional_and_capitals_fold_to_one_form() {
+        assert_eq!(fold("發熱３８．９℃，ＳｐＯ２ ９５％"), "发热38.9°c,spo2 95%");
+    }
+
+    #[test]
+    fn folded_bytes_lead_back_to_the_original() {
+        let folded = Folded::new("℃頭痛");
+        assert_eq!(folded.text, "°c头痛");
+        assert_eq!(folded.origin(3), "℃".len());
+        assert_eq!(folded.origin(folded.text.len()), "℃頭痛".len());
+    }
+}

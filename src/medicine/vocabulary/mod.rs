@@ -1,0 +1,424 @@
+//! The words of diagnosis: findings, conditions, and what a measured value or another finding
+//! entails.
+//!
+//! A [`Vocabulary`] is loaded once from the cited tables and never changes. Ids are dense (0, 1,
+//! 2 …) in the order of the tables, so that tables elsewhere can be plain arrays; they are not
+//! stable between versions of the tables, slugs are. Deliberately absent: search with typing
+//! mistakes or pinyin (`medicine::names`), and everything that says how likely something is
+//! (`medicine::diagnosis::likelihood`).
+
+mod comparison;
+mod load;
+
+use std::collections::HashMap;
+
+pub use comparison::Comparison;
+pub(crate) use load::SexCell;
+use serde::Deserialize;
+
+use super::files::{Files, LoadError};
+use super::patient::{Measure, Sex};
+use super::table::{Sources, Status};
+use super::text::fold;
+
+/// The table of findings.
+pub const FINDINGS: &str = "diagnosis/findings.csv";
+/// The table of conditions.
+pub const CONDITIONS: &str = "diagnosis/conditions.csv";
+/// The table of sources that the diagnosis tables cite.
+pub const SOURCES: &str = "diagnosis/sources.csv";
+/// The table of findings that entail others.
+pub const IMPLICATIONS: &str = "diagnosis/implications.csv";
+/// The table of measured values that entail findings.
+pub const MEASUREMENTS: &str = "diagnosis/measurements.csv";
+
+/// A finding, as a dense index in the order of `findings.csv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FindingId(u16);
+
+/// A condition, as a dense index in the order of `conditions.csv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConditionId(u16);
+
+/// What sort of thing a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// What the patient feels or reports.
+    Symptom,
+    /// What the doctor sees, hears or feels.
+    Sign,
+    /// A vital sign out of the ordinary.
+    Vital,
+    /// A test, or its result.
+    Test,
+    /// An illness or an event of the past.
+    History,
+    /// What the patient was exposed to.
+    Exposure,
+    /// A medicine taken.
+    Medicine,
+    /// The name of a disease that somebody mentions. Shown, never an input of the model: it
+    /// would leak the answer.
+    Diagnosis,
+}
+
+/// One finding (one row of `findings.csv`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable English name in `snake_case`.
+    pub slug: String,
+    /// Chinese name.
+    pub name_zh: String,
+    /// English name.
+    pub name_en: String,
+    /// Sort of finding.
+    pub kind: FindingKind,
+    /// Part of the body, a slug; may be empty.
+    pub body_part: String,
+    /// Everyday and clinical Chinese wordings.
+    pub synonyms: Vec<String>,
+    /// `<source id>` or `<source id>#<locator>`.
+    pub source: String,
+    /// Whether a clinician has reviewed the row.
+    pub status: Status,
+}
+
+/// How bad a condition usually is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Passes by itself or with simple means.
+    Mild,
+    /// Needs treatment.
+    Moderate,
+    /// Can do lasting harm.
+    Severe,
+    /// Threatens life.
+    Critical,
+}
+
+/// The lowest level of care that should treat a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Referral {
+    /// 村卫生室
+    Village,
+    /// 乡镇卫生院
+    Township,
+    /// 县级医院
+    County,
+    /// 市级医院
+    City,
+}
+
+/// One condition (one row of `conditions.csv`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// Stable English name in `snake_case`.
+    pub slug: String,
+    /// Chinese name.
+    pub name_zh: String,
+    /// English name.
+    pub name_en: String,
+    /// Other Chinese names.
+    pub synonyms: Vec<String>,
+    /// Code of the 医保 edition of ICD-10.
+    pub icd10: String,
+    /// Usual severity.
+    pub severity: Severity,
+    /// Must be thought of even when it is unlikely.
+    pub must_not_miss: bool,
+    /// Youngest age in years, inclusive.
+    pub age_min_years: Option<f32>,
+    /// Oldest age in completed years, inclusive: 14 admits a child of 14.9 years.
+    pub age_max_years: Option<f32>,
+    /// The only sex that can have it; `None` for any.
+    pub sex: Option<Sex>,
+    /// Department that treats it, in Chinese.
+    pub department: String,
+    /// Lowest level of care that should treat it.
+    pub referral: Referral,
+    /// Conditions that are easily taken for one another share a slug; empty for none.
+    pub confusion_group: String,
+    /// `<source id>` or `<source id>#<locator>`.
+    pub source: String,
+    /// Whether a clinician has reviewed the row.
+    pub status: Status,
+}
+
+/// A measured value that entails a finding (one row of `measurements.csv`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeasuredFinding {
+    /// The finding entailed.
+    pub finding: FindingId,
+    /// What is measured.
+    pub measure: Measure,
+    /// How the reading is compared with `value`.
+    pub comparison: Comparison,
+    /// The limit, in the unit of `measure`.
+    pub value: f32,
+    /// Youngest age in years to which the row applies, inclusive.
+    pub age_min_years: Option<f32>,
+    /// Age in years from which the row no longer applies, exclusive.
+    pub age_max_years: Option<f32>,
+    /// `<source id>` or `<source id>#<locator>`.
+    pub source: String,
+}
+
+/// A finding that entails another (one row of `implications.csv`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Implication {
+    /// The finding that entails.
+    pub finding: FindingId,
+    /// The finding that is entailed.
+    pub implies: FindingId,
+    /// `<source id>` or `<source id>#<locator>`.
+    pub source: String,
+}
+
+/// All findings and conditions with their names.
+#[derive(Debug, Clone)]
+pub struct Vocabulary {
+    sources: Sources,
+    findings: Vec<Finding>,
+    conditions: Vec<Condition>,
+    finding_names: HashMap<String, FindingId>,
+    condition_names: HashMap<String, ConditionId>,
+    measured: Vec<MeasuredFinding>,
+    implications: Vec<Implication>,
+    /// Per finding, everything it entails (transitive), in order.
+    implied: Vec<Vec<FindingId>>,
+    /// Per finding, everything that entails it (transitive), in order.
+    implied_by: Vec<Vec<FindingId>>,
+}
+
+impl FindingId {
+    /// Position in `findings.csv`, from 0.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl ConditionId {
+    /// Position in `conditions.csv`, from 0.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl FindingKind {
+    /// The name used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Symptom => "symptom",
+            Self::Sign => "sign",
+            Self::Vital => "vital",
+            Self::Test => "test",
+            Self::History => "history",
+            Self::Exposure => "exposure",
+            Self::Medicine => "medicine",
+            Self::Diagnosis => "diagnosis",
+        }
+    }
+
+    /// Whether something of this kind that happened in the past still says something about the
+    /// patient of today: an old illness does, an old cough does not.
+    pub fn outlasts(self) -> bool {
+        match self {
+            Self::History | Self::Exposure | Self::Medicine | Self::Diagnosis => true,
+            Self::Symptom | Self::Sign | Self::Vital | Self::Test => false,
+        }
+    }
+}
+
+impl Severity {
+    /// The name used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mild => "mild",
+            Self::Moderate => "moderate",
+            Self::Severe => "severe",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Referral {
+    /// The name used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Village => "village",
+            Self::Township => "township",
+            Self::County => "county",
+            Self::City => "city",
+        }
+    }
+}
+
+impl Condition {
+    /// Whether a patient of this age can have the condition; unknown age can.
+    pub fn admits_age(&self, age_years: Option<f32>) -> bool {
+        let Some(age) = age_years else { return true };
+        self.age_min_years.is_none_or(|min| age >= min)
+            && self.age_max_years.is_none_or(|max| age < max + 1.0)
+    }
+
+    /// Whether a patient of this sex can have the condition; unknown sex can.
+    pub fn admits_sex(&self, sex: Option<Sex>) -> bool {
+        match (self.sex, sex) {
+            (Some(only), Some(sex)) => only == sex,
+            (None, _) | (_, None) => true,
+        }
+    }
+}
+
+impl MeasuredFinding {
+    /// Whether the row applies at this age; `None` where the row has age limits and the age is
+    /// unknown.
+    pub fn applies(&self, age_years: Option<f32>) -> Option<bool> {
+        match (self.age_min_years, self.age_max_years, age_years) {
+            (None, None, _) => Some(true),
+            (_, _, None) => None,
+            (min, max, Some(age)) => {
+                Some(min.is_none_or(|min| age >= min) && max.is_none_or(|max| age < max))
+            }
+        }
+    }
+}
+
+impl Vocabulary {
+    /// Reads and checks the five tables. Refuses an uncited row, an unknown source, a slug that
+    /// stands twice, a name shared by two findings or by two conditions, a reference to nothing,
+    /// an implication that comes back to itself, and impossible limits.
+    pub fn load(files: &Files) -> Result<Self, LoadError> {
+        load::vocabulary(files)
+    }
+
+    /// The sources that the diagnosis tables cite.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Number of findings; ids are below it.
+    pub fn finding_count(&self) -> usize {
+        self.findings.len()
+    }
+
+    /// Number of conditions; ids are below it.
+    pub fn condition_count(&self) -> usize {
+        self.conditions.len()
+    }
+
+    /// All findings in order.
+    pub fn findings(&self) -> impl Iterator<Item = (FindingId, &Finding)> {
+        (0..).map(FindingId).zip(&self.findings)
+    }
+
+    /// All conditions in order.
+    pub fn conditions(&self) -> impl Iterator<Item = (ConditionId, &Condition)> {
+        (0..).map(ConditionId).zip(&self.conditions)
+    }
+
+    /// The finding with this id. An id of another vocabulary gives `None` or the wrong row.
+    pub fn get_finding(&self, id: FindingId) -> Option<&Finding> {
+        self.findings.get(id.index())
+    }
+
+    /// The condition with this id. An id of another vocabulary gives `None` or the wrong row.
+    pub fn get_condition(&self, id: ConditionId) -> Option<&Condition> {
+        self.conditions.get(id.index())
+    }
+
+    /// The slug of a finding; empty for an id of another vocabulary.
+    pub fn finding_slug(&self, id: FindingId) -> &str {
+        self.get_finding(id).map_or("", |finding| finding.slug.as_str())
+    }
+
+    /// The slug of a condition; empty for an id of another vocabulary.
+    pub fn condition_slug(&self, id: ConditionId) -> &str {
+        self.get_condition(id).map_or("", |condition| condition.slug.as_str())
+    }
+
+    /// The finding with exactly this slug.
+    pub fn finding(&self, slug: &str) -> Option<FindingId> {
+        self.resolve_finding(slug).filter(|id| self.finding_slug(*id) == slug)
+    }
+
+    /// The condition with exactly this slug.
+    pub fn condition(&self, slug: &str) -> Option<ConditionId> {
+        self.resolve_condition(slug).filter(|id| self.condition_slug(*id) == slug)
+    }
+
+    /// The finding whose slug, Chinese name, English name or synonym equals `name` after
+    /// folding.
+    pub fn resolve_finding(&self, name: &str) -> Option<FindingId> {
+        self.finding_names.get(&fold(name.trim())).copied()
+    }
+
+    /// The condition whose slug, name, synonym or ICD-10 code equals `name` after folding. A
+    /// shortened code (`J18`, `J18.9`) resolves where only one condition's code begins with it.
+    pub fn resolve_condition(&self, name: &str) -> Option<ConditionId> {
+        let name = fold(name.trim());
+        if let Some(id) = self.condition_names.get(&name) {
+            return Some(*id);
+        }
+        let mut chars = name.chars();
+        let is_code = chars.next().is_some_and(|c| c.is_ascii_lowercase())
+            && chars.next().is_some_and(|c| c.is_ascii_digit())
+            && chars.next().is_some_and(|c| c.is_ascii_digit());
+        if !is_code {
+            return None;
+        }
+        let codes = || self.conditions().map(|(id, c)| (id, fold(&c.icd10)));
+        let unique = |mut ids: Vec<ConditionId>| ids.pop().filter(|_| ids.is_empty());
+        let exact: Vec<_> = codes().filter(|(_, code)| *code == name).map(|(id, _)| id).collect();
+        if !exact.is_empty() {
+            return unique(exact);
+        }
+        unique(codes().filter(|(_, code)| code.starts_with(&name)).map(|(id, _)| id).collect())
+    }
+
+    /// Every name of every finding (Chinese, English, synonyms), for a search index.
+    pub fn finding_names(&self) -> impl Iterator<Item = (FindingId, &str)> {
+        self.findings().flat_map(|(id, finding)| {
+            [finding.name_zh.as_str(), finding.name_en.as_str()]
+                .into_iter()
+                .chain(finding.synonyms.iter().map(String::as_str))
+                .map(move |name| (id, name))
+        })
+    }
+
+    /// Every name of every condition (Chinese, English, synonyms), for a search index.
+    pub fn condition_names(&self) -> impl Iterator<Item = (ConditionId, &str)> {
+        self.conditions().flat_map(|(id, condition)| {
+            [condition.name_zh.as_str(), condition.name_en.as_str()]
+                .into_iter()
+                .chain(condition.synonyms.iter().map(String::as_str))
+                .map(move |name| (id, name))
+        })
+    }
+
+    /// The rows of `measurements.csv`.
+    pub fn measured(&self) -> &[MeasuredFinding] {
+        &self.measured
+    }
+
+    /// The rows of `implications.csv`.
+    pub fn implications(&self) -> &[Implication] {
+        &self.implications
+    }
+
+    /// Everything that `finding` entails, directly or through others.
+    pub fn implied(&self, finding: FindingId) -> &[FindingId] {
+        self.implied.get(finding.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Everything that entails `finding`, directly or through others.
+    pub fn implied_by(&self, finding: FindingId) -> &[FindingId] {
+        self.implied_by.get(finding.index()).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,358 @@
+//! The composition root: configuration in, a running node out. The one file that names every
+//! layer.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::app::knowledge::Knowledge;
+use crate::app::ports::{BoxFuture, Clock, IdSource, Journal, KnowledgeSource};
+use crate::app::{App, Parts, error};
+use crate::config::{self, Config, EngineName};
+use crate::inference::port::{Differential, describe};
+use crate::inference::{
+    Dropped, EngineChoice, LibrarySearch, Models, Observer, Options, RunReport,
+};
+use crate::lifecycle;
+use crate::medicine::files::Files;
+use crate::rpc::auth::{Authenticator, Token};
+use crate::rpc::gate::CallLimits;
+use crate::rpc::server::{Door, DoorError, DoorOptions, TlsFiles};
+use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::telemetry::Metrics;
+use crate::{embedded, web};
+
+/// How often health is looked at.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
+/// Name of the database in the store's directory.
+pub const DATABASE: &str = "xiangyi.db";
+/// Services whose health is told apart from the whole node's (the empty name).
+const SERVICES: [&str; 5] = [
+    "",
+    "xiangyi.diagnosis.v1.DiagnosisService",
+    "xiangyi.prescription.v1.PrescriptionService",
+    "xiangyi.model.v1.ModelService",
+    "xiangyi.node.v1.NodeService",
+];
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// Address asked for.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A table or model was refused; the cause names it.
+    #[error("cannot load models and knowledge")]
+    Knowledge(#[source] error::Cause),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The door cannot open.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    /// A model directory cannot be read.
+    #[error("cannot read {}", path.display())]
+    ModelDir {
+        /// Path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    app: Arc<App>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    drain_timeout: Duration,
+}
+
+/// Time from the system.
+#[derive(Debug)]
+pub struct SystemClock;
+
+/// UUID version 7.
+#[derive(Debug)]
+pub struct UuidSource;
+
+/// Reads tables and models from a directory, or the embedded ones.
+#[derive(Debug)]
+pub struct ModelFiles {
+    section: config::ModelsSection,
+    metrics: Arc<Metrics>,
+}
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        #[expect(clippy::disallowed_methods, reason = "the injected clock itself")]
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl IdSource for UuidSource {
+    fn new_id(&self) -> String {
+        #[expect(clippy::disallowed_methods, reason = "the injected source itself")]
+        let id = uuid::Uuid::now_v7();
+        id.to_string()
+    }
+}
+
+impl ModelFiles {
+    /// From the configuration.
+    pub fn new(section: config::ModelsSection, metrics: Arc<Metrics>) -> Self {
+        Self { section, metrics }
+    }
+
+    /// Reads and checks everything. Blocks.
+    fn build(section: &config::ModelsSection, metrics: Arc<Metrics>) -> Result<Knowledge, error::Cause> {
+        let files = match &section.dir {
+            Some(dir) => read_dir(dir)?,
+            None => embedded::files(),
+        };
+        let choice = match section.engine {
+            EngineName::Auto => EngineChoice::Auto,
+            EngineName::OnnxRuntime => EngineChoice::OnnxRuntime,
+            EngineName::Rten => EngineChoice::Rten,
+        };
+        let library = LibrarySearch::new(section.onnxruntime_library.clone(), None);
+        let options = Options {
+            threads: section.threads,
+            queue_max: section.queue_max,
+            batch_max: section.batch_max,
+            observer: Arc::new(ModelWatch(metrics)),
+            ..Options::new(choice, library)
+        };
+        let models = Arc::new(Models::load(&files, options)?);
+        let engine = models.engine();
+        tracing::info!(engine = engine.name, version = engine.version, reason = engine.reason, "engine");
+        let listed = models
+            .list()
+            .iter()
+            .filter_map(|info| models.get(&info.id))
+            .map(|model| describe(&model))
+            .collect();
+        let differential = Arc::new(Differential::new(models)?);
+        Ok(Knowledge::build(&files, differential, listed)?)
+    }
+}
+
+impl KnowledgeSource for ModelFiles {
+    fn load(&self) -> BoxFuture<'_, Result<Arc<Knowledge>, error::Cause>> {
+        let section = self.section.clone();
+        let metrics = Arc::clone(&self.metrics);
+        Box::pin(async move {
+            let built = tokio::task::spawn_blocking(move || Self::build(&section, metrics)).await?;
+            Ok(Arc::new(built?))
+        })
+    }
+}
+
+impl Node {
+    /// Binds, loads, and serves. The address is known and printed before loading begins.
+    pub async fn start(config: Config) -> Result<Self, NodeError> {
+        let listener = bind(config.server.listen).await?;
+        let address = listener.local_addr().unwrap_or(config.server.listen);
+        let metrics_listener = match config.metrics.listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let metrics_address = metrics_listener.as_ref().and_then(|l| l.local_addr().ok());
+        tracing::info!(%address, metrics = ?metrics_address, "listening");
+
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let metrics = Arc::new(Metrics::new());
+        let source: Arc<dyn KnowledgeSource> =
+            Arc::new(ModelFiles::new(config.models.clone(), Arc::clone(&metrics)));
+        let database = config.store.dir.join(DATABASE);
+        // The store migrates while the models load.
+        let (knowledge, store) = tokio::join!(
+            source.load(),
+            SqliteStore::open(&database, config.store.writes_max, &tasks)
+        );
+        let app = Arc::new(App::new(Parts {
+            name: config.node.name.clone(),
+            knowledge: knowledge.map_err(NodeError::Knowledge)?,
+            source,
+            journal: Arc::new(store?) as Arc<dyn Journal>,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidSource),
+        }));
+        let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        report(&reporter, &app).await;
+        tasks.spawn(watch_health(reporter, Arc::clone(&app), stop.clone()));
+        if let Some(listener) = metrics_listener {
+            let serving = web::serve(listener, Arc::clone(&app), metrics, stop.clone());
+            tasks.spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(error = %error, "metrics door");
+                }
+            });
+        }
+        let serving = door.serve(listener, health, stop.clone());
+        let failed = stop.clone();
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(error = crate::app::chain(&error), "gRPC door");
+                failed.cancel();
+            }
+        });
+        tracing::info!(%address, "serving");
+        let drain_timeout = Duration::from_millis(config.server.drain_timeout_ms);
+        Ok(Self { address, metrics_address, app, stop, tasks, drain_timeout })
+    }
+
+    /// Where gRPC answers.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics answer, if anywhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// The application behind the doors.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Returns when the door has closed by itself.
+    pub async fn failed(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Takes no new calls, lets running ones finish, and closes the store. Tells whether all of it
+    /// was done in time.
+    pub async fn stop(self) -> bool {
+        let Self { app, stop, tasks, drain_timeout, .. } = self;
+        // The store's writer ends when nobody can send to it any more.
+        drop(app);
+        lifecycle::drain(&stop, &tasks, drain_timeout).await
+    }
+}
+
+/// Turns what the model threads tell into metrics.
+struct ModelWatch(Arc<Metrics>);
+
+impl Observer for ModelWatch {
+    fn queue_depth(&self, model: &str, waiting: usize) {
+        self.0.model_queue(model, waiting);
+    }
+
+    fn ran(&self, model: &str, report: &RunReport) {
+        self.0.model_ran(model, report.rows, report.took);
+    }
+
+    fn dropped(&self, model: &str, why: Dropped) {
+        let why = match why {
+            Dropped::Overloaded => "overloaded",
+            Dropped::Cancelled => "cancelled",
+            Dropped::Expired => "expired",
+        };
+        self.0.model_dropped(model, why);
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
+    TcpListener::bind(address).await.map_err(|source| NodeError::Bind { address, source })
+}
+
+fn door_options(config: &Config) -> DoorOptions {
+    let server = &config.server;
+    let tokens = config.auth.tokens.iter().filter_map(|t| {
+        let sha256 = config::parse_sha256(&t.sha256)?;
+        Some(Token { name: t.name.clone(), sha256, role: t.role })
+    });
+    let tls = match (&server.tls_cert, &server.tls_key) {
+        (Some(cert), Some(key)) => Some(TlsFiles {
+            cert: cert.clone(),
+            key: key.clone(),
+            client_ca: server.tls_client_ca.clone(),
+        }),
+        (None | Some(_), None) | (None, Some(_)) => None,
+    };
+    DoorOptions {
+        auth: Authenticator::new(tokens.collect()),
+        limits: CallLimits {
+            concurrency_max: server.concurrency_max,
+            queue_max: server.queue_max,
+            call_timeout: Duration::from_millis(server.call_timeout_ms),
+            message_bytes_max: server.message_bytes_max,
+        },
+        message_bytes_max: server.message_bytes_max,
+        streams_per_connection_max: server.streams_per_connection_max,
+        cors_origins: server.cors_origins.clone(),
+        reflection: server.reflection,
+        tls,
+    }
+}
+
+async fn watch_health(reporter: HealthReporter, app: Arc<App>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(HEALTH_INTERVAL);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = ticks.tick() => report(&reporter, &app).await,
+        }
+    }
+    for service in SERVICES {
+        reporter.set_service_status(service, ServingStatus::NotServing).await;
+    }
+}
+
+async fn report(reporter: &HealthReporter, app: &App) {
+    let status = match app.health().await {
+        Ok(()) => ServingStatus::Serving,
+        Err(error) => {
+            tracing::warn!(error = crate::app::chain(&error), "not healthy");
+            ServingStatus::NotServing
+        }
+    };
+    for service in SERVICES {
+        reporter.set_service_status(service, status).await;
+    }
+}
+
+/// Every file below `dir`, except training code.
+fn read_dir(dir: &Path) -> Result<Files, NodeError> {
+    let failed = |path: &Path, source| NodeError::ModelDir { path: path.to_owned(), source };
+    let mut files = Files::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        let here = dir.join(&folder);
+        for entry in std::fs::read_dir(&here).map_err(|e| failed(&here, e))? {
+            let entry = entry.map_err(|e| failed(&here, e))?;
+            let path = folder.join(entry.file_name());
+            let kind = entry.file_type().map_err(|e| failed(&entry.path(), e))?;
+            if kind.is_dir() && entry.file_name() != "train" {
+                folders.push(path);
+            } else if kind.is_file() {
+                let bytes = std::fs::read(entry.path()).map_err(|e| failed(&entry.path(), e))?;
+                let name = path.to_string_lossy().replace('\\', "/");
+                files.insert(name, Cow::Owned(bytes));
+            }
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,30 @@
+//! The gRPC door: decode with `TryFrom` -> `app` -> encode. No decision is taken here.
+
+pub mod auth;
+pub mod codec;
+mod common;
+mod diagnosis;
+pub mod gate;
+mod model;
+mod node;
+mod prescription;
+pub mod server;
+pub mod status;
+
+/// The contract under `proto/`, compiled.
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    clippy::as_conversions,
+    clippy::allow_attributes,
+    unused_qualifications,
+    reason = "generated code"
+)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/xiangyi.rs"));
+}
+
+/// The contract as a serialized `google.protobuf.FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/xiangyi_descriptor.bin"));

@@ -1,0 +1,271 @@
+//! `xiangyi.prescription.v1.PrescriptionService`.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::common::{caller, known, narrow, patient, timestamp};
+use super::proto::xiangyi::prescription::v1 as pb;
+use crate::app::App;
+use crate::app::consultation::DISCLAIMER_ZH;
+use crate::app::error::Error;
+use crate::app::prescription_check as domain;
+use crate::app::request::{CheckRequest, PageRequest, Problems};
+use crate::app::search::{FoundMedicine, MedicineFacts};
+use crate::medicine::prescription::{AllergyEntry, Line, Order, Setting};
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Prescriptions(pub(super) Arc<App>);
+
+#[tonic::async_trait]
+impl pb::prescription_service_server::PrescriptionService for Prescriptions {
+    async fn check_prescription(
+        &self,
+        request: Request<pb::CheckPrescriptionRequest>,
+    ) -> Result<Response<pb::CheckPrescriptionResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = CheckRequest::try_from(request.into_inner())?;
+        let (check, replayed) = self.0.check_prescription(&caller, request).await?;
+        Ok(Response::new(pb::CheckPrescriptionResponse { check: Some(check.into()), replayed }))
+    }
+
+    async fn get_prescription_check(
+        &self,
+        request: Request<pb::GetPrescriptionCheckRequest>,
+    ) -> Result<Response<pb::GetPrescriptionCheckResponse>, Status> {
+        let caller = caller(&request)?;
+        let id = request.into_inner().check_id;
+        let found = self.0.get_prescription_check(&caller, &id).await?;
+        Ok(Response::new(pb::GetPrescriptionCheckResponse { check: Some(found.into()) }))
+    }
+
+    async fn list_prescription_checks(
+        &self,
+        request: Request<pb::ListPrescriptionChecksRequest>,
+    ) -> Result<Response<pb::ListPrescriptionChecksResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            patient_reference: request.patient_reference,
+        };
+        let (lines, next_page_token) = self.0.list_prescription_checks(&caller, &page).await?;
+        Ok(Response::new(pb::ListPrescriptionChecksResponse {
+            checks: lines.into_iter().map(Into::into).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn search_medicines(
+        &self,
+        request: Request<pb::SearchMedicinesRequest>,
+    ) -> Result<Response<pb::SearchMedicinesResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let found = self.0.search_medicines(&caller, &request.query, request.count_max)?;
+        Ok(Response::new(pb::SearchMedicinesResponse {
+            matches: found.into_iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn get_medicine(
+        &self,
+        request: Request<pb::GetMedicineRequest>,
+    ) -> Result<Response<pb::GetMedicineResponse>, Status> {
+        let caller = caller(&request)?;
+        let medicine = self.0.get_medicine(&caller, &request.into_inner().code)?;
+        Ok(Response::new(pb::GetMedicineResponse { medicine: Some(medicine.into()) }))
+    }
+}
+
+impl TryFrom<pb::CheckPrescriptionRequest> for CheckRequest {
+    type Error = Error;
+
+    fn try_from(request: pb::CheckPrescriptionRequest) -> Result<Self, Error> {
+        let mut problems = Problems::default();
+        let (patient_reference, patient) = patient(&mut problems, request.patient);
+        let allowed = "SETTING_UNSPECIFIED, SETTING_OUTPATIENT, SETTING_EMERGENCY";
+        let setting = known::<pb::Setting>(&mut problems, "setting", request.setting, allowed);
+        let setting = match setting {
+            Some(pb::Setting::Emergency) => Setting::Emergency,
+            Some(pb::Setting::Unspecified | pb::Setting::Outpatient) | None => Setting::Outpatient,
+        };
+        let lines = request
+            .lines
+            .into_iter()
+            .zip(1..)
+            .map(|(line, number): (_, u32)| Line {
+                id: if line.line_id.is_empty() { number.to_string() } else { line.line_id },
+                name: line.name,
+                strength: line.strength,
+                dose: line.dose.map(narrow),
+                dose_unit: line.dose_unit,
+                route: line.route,
+                frequency: line.frequency,
+                days: line.days.map(narrow),
+            })
+            .collect();
+        let allergies = request
+            .allergies
+            .into_iter()
+            .map(|a| AllergyEntry {
+                name: a.name,
+                reaction: given(a.reaction),
+                tolerated_since: a.tolerated_since,
+            })
+            .collect();
+        problems.finish()?;
+        let order = Order {
+            lines,
+            patient,
+            setting,
+            diagnoses: request.diagnoses,
+            current: request.current_medicines,
+            allergies,
+            long_supply_reason: given(request.long_supply_reason),
+            more_than_five_reason: given(request.many_medicines_reason),
+        };
+        Ok(Self { request_id: request.request_id, patient_reference, order })
+    }
+}
+
+/// A text that says something.
+fn given(text: String) -> Option<String> {
+    (!text.trim().is_empty()).then_some(text)
+}
+
+impl From<domain::PrescriptionCheck> for pb::PrescriptionCheck {
+    fn from(c: domain::PrescriptionCheck) -> Self {
+        Self {
+            check_id: c.id,
+            request_id: c.request_id,
+            create_time: Some(timestamp(c.created_ms)),
+            patient_reference: c.patient_reference,
+            findings: c.problems.into_iter().map(Into::into).collect(),
+            unchecked: c.not_checked.into_iter().map(Into::into).collect(),
+            lines: c
+                .lines
+                .into_iter()
+                .map(|l| pb::ResolvedLine {
+                    line_id: l.line,
+                    name: l.name,
+                    medicine_code: l.code,
+                    medicine_name: l.medicine,
+                    ingredients: l.ingredients,
+                })
+                .collect(),
+            rule_version: c.rule_version,
+            disclaimer: DISCLAIMER_ZH.to_owned(),
+            checks_done: kinds(&c.checks_done),
+        }
+    }
+}
+
+impl From<domain::Problem> for pb::CheckFinding {
+    fn from(p: domain::Problem) -> Self {
+        let severity = match p.harm {
+            domain::Harm::Minor => pb::FindingSeverity::Minor,
+            domain::Harm::Moderate => pb::FindingSeverity::Moderate,
+            domain::Harm::Serious => pb::FindingSeverity::Serious,
+            domain::Harm::Contraindicated => pb::FindingSeverity::Contraindicated,
+        };
+        let action = match p.demand {
+            domain::Demand::Stop => pb::Action::Stop,
+            domain::Demand::NeedsReason => pb::Action::NeedsReason,
+            domain::Demand::Notice => pb::Action::Notice,
+            domain::Demand::OnRequest => pb::Action::OnRequest,
+        };
+        Self {
+            finding_id: p.id,
+            kind: kind(p.kind).into(),
+            severity: severity.into(),
+            action: action.into(),
+            line_ids: p.lines,
+            medicines: p.medicines,
+            reason: p.reason,
+            instead: p.instead,
+            review_code: p.review_code,
+            rule_id: p.rule,
+            source: p.source,
+        }
+    }
+}
+
+impl From<domain::NotChecked> for pb::Unchecked {
+    fn from(n: domain::NotChecked) -> Self {
+        Self {
+            line_ids: n.lines,
+            subjects: n.subjects,
+            checks: kinds(&n.checks),
+            reason: n.reason,
+            suggestions: n.suggestions,
+            on_request: n.on_request,
+        }
+    }
+}
+
+impl From<domain::CheckLine> for pb::PrescriptionCheckSummary {
+    fn from(l: domain::CheckLine) -> Self {
+        Self {
+            check_id: l.id,
+            create_time: Some(timestamp(l.created_ms)),
+            patient_reference: l.patient_reference,
+            stop_count: l.stop_count,
+            finding_count: l.finding_count,
+            unchecked_count: l.unchecked_count,
+        }
+    }
+}
+
+impl From<FoundMedicine> for pb::MedicineMatch {
+    fn from(f: FoundMedicine) -> Self {
+        Self {
+            medicine: Some(f.medicine.into()),
+            matched_name: f.matched_name,
+            fuzzy: f.fuzzy,
+        }
+    }
+}
+
+impl From<MedicineFacts> for pb::Medicine {
+    fn from(m: MedicineFacts) -> Self {
+        Self {
+            code: m.code,
+            name: m.name,
+            name_en: m.name_en,
+            on_essential_list: m.on_essential_list,
+            category: m.category,
+            ingredients: m
+                .ingredients
+                .into_iter()
+                .map(|(ingredient_id, name, name_en)| pb::Ingredient {
+                    ingredient_id,
+                    name,
+                    name_en,
+                })
+                .collect(),
+            classes: m.classes,
+            aliases: m.aliases,
+            forms_strengths: m.forms_strengths,
+            specialist: m.specialist,
+            source: m.source,
+        }
+    }
+}
+
+fn kind(kind: domain::ProblemKind) -> pb::FindingKind {
+    match kind {
+        domain::ProblemKind::Duplicate => pb::FindingKind::Duplicate,
+        domain::ProblemKind::Allergy => pb::FindingKind::Allergy,
+        domain::ProblemKind::Interaction => pb::FindingKind::Interaction,
+        domain::ProblemKind::Pregnancy => pb::FindingKind::Pregnancy,
+        domain::ProblemKind::LegalForm => pb::FindingKind::LegalForm,
+        domain::ProblemKind::Duration => pb::FindingKind::Duration,
+    }
+}
+
+fn kinds(list: &[domain::ProblemKind]) -> Vec<i32> {
+    list.iter().map(|k| kind(*k).into()).collect()
+}

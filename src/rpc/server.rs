@@ -1,0 +1,233 @@
+//! Puts the services behind the gate and serves them on one port: gRPC, gRPC-Web, health and
+//! reflection.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use super::auth::Authenticator;
+use super::gate::{CallLimits, GateLayer};
+use super::proto::xiangyi::diagnosis::v1::diagnosis_service_server::DiagnosisServiceServer;
+use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
+use super::proto::xiangyi::node::v1::node_service_server::NodeServiceServer;
+use super::proto::xiangyi::prescription::v1::prescription_service_server::PrescriptionServiceServer;
+use super::{DESCRIPTORS, diagnosis, model, node, prescription};
+use crate::app::App;
+use crate::telemetry::Metrics;
+
+/// How often a silent connection is asked whether it still lives.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Largest header list, in bytes.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+
+/// How the door is set up.
+#[derive(Debug)]
+pub struct DoorOptions {
+    /// Who may come in.
+    pub auth: Authenticator,
+    /// How many, and for how long.
+    pub limits: CallLimits,
+    /// Largest message, in bytes.
+    pub message_bytes_max: usize,
+    /// Streams one connection may have open.
+    pub streams_per_connection_max: u32,
+    /// Browsers' origins; `*` for any.
+    pub cors_origins: Vec<String>,
+    /// Whether reflection answers.
+    pub reflection: bool,
+    /// TLS, or plain on loopback.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+    /// Authorities of required client certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why the door cannot open.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// A PEM file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Pem {
+        /// Path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An origin is not one.
+    #[error("server.cors_origins: `{0}` is not an origin such as https://clinic.example")]
+    Origin(String),
+    /// Certificate and key do not fit, or the transport failed.
+    #[error("gRPC transport")]
+    Transport(#[source] tonic::transport::Error),
+    /// The compiled contract cannot be read back.
+    #[error("contract descriptors")]
+    Descriptors(#[source] prost::DecodeError),
+    /// Reflection cannot be built from the contract.
+    #[error("reflection")]
+    Reflection(#[source] tonic_reflection::server::Error),
+}
+
+/// A door that is ready to serve.
+#[derive(Debug)]
+pub struct Door {
+    options: DoorOptions,
+    tls: Option<ServerTlsConfig>,
+    gate: GateLayer,
+    cors: CorsLayer,
+    app: Arc<App>,
+}
+
+impl Door {
+    /// Reads certificates and checks options.
+    pub async fn new(
+        options: DoorOptions,
+        app: Arc<App>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, DoorError> {
+        let tls = match &options.tls {
+            Some(files) => Some(read_tls(files).await?),
+            None => None,
+        };
+        let cors = cors(&options.cors_origins)?;
+        let gate =
+            GateLayer::new(options.auth.clone(), options.limits, methods(DESCRIPTORS)?, metrics);
+        Ok(Self { options, tls, gate, cors, app })
+    }
+
+    /// Serves until `stop`, then lets running calls finish.
+    pub async fn serve<H>(
+        self,
+        listener: TcpListener,
+        health: tonic_health::pb::health_server::HealthServer<H>,
+        stop: CancellationToken,
+    ) -> Result<(), DoorError>
+    where
+        H: tonic_health::pb::health_server::Health,
+    {
+        let max = self.options.message_bytes_max;
+        let mut server = Server::builder()
+            .accept_http1(true)
+            .tcp_nodelay(true)
+            .max_concurrent_streams(self.options.streams_per_connection_max)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_max_header_list_size(HEADER_BYTES_MAX);
+        if let Some(tls) = self.tls {
+            server = server.tls_config(tls).map_err(DoorError::Transport)?;
+        }
+        let described = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let (mut reflection, mut reflection_alpha) = (None, None);
+        if self.options.reflection {
+            reflection = Some(described().build_v1().map_err(DoorError::Reflection)?);
+            // Older clients (grpcio, grpcurl before 1.9) know only this one.
+            reflection_alpha = Some(described().build_v1alpha().map_err(DoorError::Reflection)?);
+        }
+        let app = self.app;
+        server
+            .layer(self.cors)
+            .layer(tonic_web::GrpcWebLayer::new())
+            .layer(self.gate)
+            .add_service(health)
+            .add_optional_service(reflection)
+            .add_optional_service(reflection_alpha)
+            .add_service(
+                DiagnosisServiceServer::new(diagnosis::Diagnosis(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                PrescriptionServiceServer::new(prescription::Prescriptions(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                ModelServiceServer::new(model::Models(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                NodeServiceServer::new(node::Node(app)).max_decoding_message_size(max),
+            )
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(listener).with_nodelay(Some(true)),
+                stop.cancelled_owned(),
+            )
+            .await
+            .map_err(DoorError::Transport)
+    }
+}
+
+async fn read_tls(files: &TlsFiles) -> Result<ServerTlsConfig, DoorError> {
+    let cert = read_pem(&files.cert).await?;
+    let key = read_pem(&files.key).await?;
+    let mut config = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
+    if let Some(path) = &files.client_ca {
+        config = config.client_ca_root(Certificate::from_pem(read_pem(path).await?));
+    }
+    Ok(config)
+}
+
+async fn read_pem(path: &Path) -> Result<Vec<u8>, DoorError> {
+    tokio::fs::read(path)
+        .await
+        .map_err(|source| DoorError::Pem { path: path.to_owned(), source })
+}
+
+fn cors(origins: &[String]) -> Result<CorsLayer, DoorError> {
+    let layer = CorsLayer::new()
+        .allow_methods([http::Method::POST, http::Method::OPTIONS])
+        .allow_headers(Any)
+        .expose_headers([
+            HeaderName::from_static("grpc-status"),
+            HeaderName::from_static("grpc-message"),
+            HeaderName::from_static("grpc-status-details-bin"),
+        ])
+        .max_age(Duration::from_secs(3600));
+    if origins.iter().any(|o| o == "*") {
+        return Ok(layer.allow_origin(Any));
+    }
+    let list = origins
+        .iter()
+        .map(|o| {
+            let fine = o.starts_with("https://") || o.starts_with("http://");
+            let value = o.parse().ok().filter(|_| fine);
+            value.ok_or_else(|| DoorError::Origin(o.clone()))
+        })
+        .collect::<Result<Vec<http::HeaderValue>, _>>()?;
+    Ok(layer.allow_origin(AllowOrigin::list(list)))
+}
+
+/// Every path of the contract, so that metrics have a bounded set of labels.
+fn methods(descriptors: &[u8]) -> Result<HashSet<String>, DoorError> {
+    let set = FileDescriptorSet::decode(descriptors).map_err(DoorError::Descriptors)?;
+    Ok(set
+        .file
+        .iter()
+        .flat_map(|file| {
+            file.service.iter().flat_map(move |service| {
+                service.method.iter().map(move |method| {
+                    format!("/{}.{}/{}", file.package(), service.name(), method.name())
+                })
+            })
+        })
+        .collect())
+}

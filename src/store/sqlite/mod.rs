@@ -1,0 +1,132 @@
+//! `SQLite`: WAL, `synchronous=FULL`, one writer, readers beside it.
+//!
+//! "Kept" is said after the commit has reached the disk. Commits that wait at the same time share
+//! one transaction ([`writer`]), so that durability costs one fsync for all of them.
+
+mod journal;
+mod writer;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
+use tokio_util::task::TaskTracker;
+
+use self::writer::Writer;
+
+/// Released migrations. One never changes once released; a change is a new one.
+const MIGRATIONS: [(i64, &str, &str); 1] = [(
+    1,
+    "records and audit",
+    include_str!("../../../migrations/sqlite/0001_records_and_audit.sql"),
+)];
+
+/// How long a reader waits for a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that only read.
+const READERS_MAX: u32 = 4;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or folder cannot be used.
+    #[error("cannot open the store at {}", path.display())]
+    Open {
+        /// Path of the database.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The folder cannot be made.
+    #[error("cannot create the data directory {}", path.display())]
+    Folder {
+        /// Path of the folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The schema cannot be brought up to date; often a store written by a newer version.
+    #[error("cannot migrate the store at {}", path.display())]
+    Migrate {
+        /// Path of the database.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+/// An open `SQLite` store.
+#[derive(Debug)]
+pub struct SqliteStore {
+    readers: SqlitePool,
+    writer: Writer,
+    backend: String,
+}
+
+impl SqliteStore {
+    /// Opens, or makes, the database at `path` and brings its schema up to date. The writer runs
+    /// on `tracker` until the store is dropped. At most `writes_max` commits wait.
+    pub async fn open(
+        path: &Path,
+        writes_max: usize,
+        tracker: &TaskTracker,
+    ) -> Result<Self, OpenError> {
+        if let Some(folder) = path.parent() {
+            tokio::fs::create_dir_all(folder)
+                .await
+                .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
+        }
+        let open = |source| OpenError::Open { path: path.to_owned(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .disable_statement_logging();
+        let mut connection = options.connect().await.map_err(open)?;
+        migrator()
+            .run(&mut connection)
+            .await
+            .map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
+        let version: String = sqlx::query_scalar("SELECT sqlite_version()")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(open)?;
+        connection.ping().await.map_err(open)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        Ok(Self {
+            readers,
+            writer: Writer::start(connection, writes_max, tracker),
+            backend: format!("sqlite {version}"),
+        })
+    }
+}
+
+fn migrator() -> Migrator {
+    Migrator::with_migrations(
+        MIGRATIONS
+            .iter()
+            .map(|&(version, name, sql)| {
+                Migration::new(
+                    version,
+                    Cow::Borrowed(name),
+                    MigrationType::Simple,
+                    sql.into_sql_str(),
+                    false,
+                )
+            })
+            .collect(),
+    )
+}

@@ -1,0 +1,184 @@
+//! Logs and metrics. Logs carry no patient data: no request content, no answers.
+
+use std::fmt::Write as _;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{LogFormat, LogSection};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabel {
+    method: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabel {
+    method: String,
+    code: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabel {
+    model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DropLabel {
+    model: String,
+    why: &'static str,
+}
+
+/// What the node measures of itself, in the Prometheus text format under `/metrics`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabel, Counter>,
+    call_seconds: Family<MethodLabel, Histogram>,
+    running: Gauge<i64, AtomicI64>,
+    waiting: Gauge<i64, AtomicI64>,
+    model_seconds: Family<ModelLabel, Histogram>,
+    model_batch: Family<ModelLabel, Histogram>,
+    model_queue: Family<ModelLabel, Gauge<i64, AtomicI64>>,
+    model_dropped: Family<DropLabel, Counter>,
+}
+
+/// Counts one running call for as long as it lives.
+#[derive(Debug)]
+pub struct Running<'a>(&'a Metrics);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Fresh metrics.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("xiangyi");
+        let seconds = || {
+            Histogram::new([
+                0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                1.0, 2.5, 5.0, 10.0,
+            ])
+        };
+        let fine = || {
+            Histogram::new([
+                0.000_01, 0.000_025, 0.000_05, 0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+                0.05, 0.1, 1.0,
+            ])
+        };
+        let sizes = || Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
+        let metrics = Self {
+            calls: Family::default(),
+            call_seconds: Family::new_with_constructor(seconds),
+            running: Gauge::default(),
+            waiting: Gauge::default(),
+            model_seconds: Family::new_with_constructor(fine),
+            model_batch: Family::new_with_constructor(sizes),
+            model_queue: Family::default(),
+            model_dropped: Family::default(),
+            registry: Registry::default(),
+        };
+        registry.register("rpc_calls", "Calls by method and gRPC code", metrics.calls.clone());
+        registry.register_with_unit(
+            "rpc_call",
+            "Time from a call's headers to its answer, waiting included",
+            Unit::Seconds,
+            metrics.call_seconds.clone(),
+        );
+        registry.register("rpc_running", "Calls that run", metrics.running.clone());
+        registry.register("rpc_waiting", "Calls that wait for a place", metrics.waiting.clone());
+        registry.register_with_unit(
+            "model_run",
+            "Time of one model run over a batch",
+            Unit::Seconds,
+            metrics.model_seconds.clone(),
+        );
+        registry.register("model_batch_rows", "Rows in one model run", metrics.model_batch.clone());
+        registry.register("model_queue", "Rows that wait for a model", metrics.model_queue.clone());
+        registry.register(
+            "model_dropped",
+            "Rows dropped unrun: queue full, caller gone, deadline passed",
+            metrics.model_dropped.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+
+    /// A call begins to run.
+    pub fn running(&self) -> Running<'_> {
+        self.running.inc();
+        Running(self)
+    }
+
+    /// So many calls wait.
+    pub fn waiting(&self, calls: usize) {
+        self.waiting.set(i64::try_from(calls).unwrap_or(i64::MAX));
+    }
+
+    /// A call was answered.
+    pub fn called(&self, method: &str, code: i32, took: Duration) {
+        self.calls.get_or_create(&CallLabel { method: method.to_owned(), code }).inc();
+        self.call_seconds
+            .get_or_create(&MethodLabel { method: method.to_owned() })
+            .observe(took.as_secs_f64());
+    }
+
+    /// A model ran over `rows` rows.
+    pub fn model_ran(&self, model: &str, rows: usize, took: Duration) {
+        let label = ModelLabel { model: model.to_owned() };
+        self.model_seconds.get_or_create(&label).observe(took.as_secs_f64());
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        self.model_batch.get_or_create(&label).observe(f64::from(rows));
+    }
+
+    /// So many rows wait for a model.
+    pub fn model_queue(&self, model: &str, rows: usize) {
+        self.model_queue
+            .get_or_create(&ModelLabel { model: model.to_owned() })
+            .set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    /// A row was dropped unrun.
+    pub fn model_dropped(&self, model: &str, why: &'static str) {
+        self.model_dropped.get_or_create(&DropLabel { model: model.to_owned(), why }).inc();
+    }
+
+    /// The Prometheus (OpenMetrics) text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            text.clear();
+            let _ = writeln!(text, "# EOF");
+        }
+        text
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.dec();
+    }
+}
+
+/// Starts logging to standard error. Called once, by `main`; a second call changes nothing.
+pub fn start_logging(section: &LogSection) {
+    let filter = EnvFilter::try_new(&section.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match section.format {
+        LogFormat::Json => builder.json().finish().try_init(),
+        LogFormat::Text => builder.with_target(false).finish().try_init(),
+    };
+    // Somebody else (a test harness) logs already: theirs stays.
+    drop(started);
+}

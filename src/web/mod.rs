@@ -1,0 +1,42 @@
+//! The HTTP door beside gRPC: `GET /metrics` (Prometheus) and `GET /healthz`. Loopback only.
+//!
+//! `DICOMweb`, FHIR and a console join later.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::telemetry::Metrics;
+
+/// Serves until `stop`.
+pub async fn serve(
+    listener: TcpListener,
+    app: Arc<App>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/metrics", get(render))
+        .with_state(metrics)
+        .merge(Router::new().route("/healthz", get(healthz)).with_state(app));
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], metrics.render())
+}
+
+async fn healthz(State(app): State<Arc<App>>) -> impl IntoResponse {
+    match app.health().await {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", error.public())),
+    }
+}

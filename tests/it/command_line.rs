@@ -1,0 +1,171 @@
+//! The program as a person and as systemd run it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn xiangyi(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xiangyi"));
+    command.args(arguments).env("XIANGYI_MODELS_ENGINE", "rten").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    xiangyi(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// `xiangyi serve` on a free port, and its address.
+fn serve(change: impl FnOnce(&mut Command)) -> (Child, String, tempfile::TempDir) {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = xiangyi(&["serve", "--json"]);
+    command
+        .env("XIANGYI_SERVER_LISTEN", "127.0.0.1:0")
+        .env("XIANGYI_STORE_DIR", data.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    change(&mut command);
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let started: Value = serde_json::from_str(&line).unwrap();
+    let url = format!("http://{}", started["grpc"].as_str().unwrap());
+    (child, url, data)
+}
+
+fn terminate(child: &mut Child) -> bool {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    child.wait().unwrap().success()
+}
+
+#[test]
+fn help_explains_every_subcommand_and_every_one_has_json() {
+    let help = text(&run(&["--help"]).stdout);
+    for name in ["demo", "serve", "diagnose", "check", "models", "token", "config"] {
+        assert!(help.contains(name), "{help}");
+        let own = text(&run(&[name, "--help"]).stdout);
+        assert!(own.contains("--json"), "{name}: {own}");
+    }
+}
+
+#[test]
+fn the_demo_runs_its_cases_over_grpc_and_exits_with_success() {
+    let output = run(&["demo", "--once"]);
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for words in ["病例 5", "红旗【立即】", "重复用药", "禁止 STOP", "未审核 UNCHECKED", "妊娠"] {
+        assert!(shown.contains(words), "no `{words}` in\n{shown}");
+    }
+    let output = run(&["demo", "--once", "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let answers = serde_json::Deserializer::from_slice(&output.stdout)
+        .into_iter::<Value>()
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap();
+    assert_eq!(answers.len(), 10, "a differential and a check for each of five cases");
+}
+
+#[test]
+fn diagnose_answers_in_process_and_through_a_node_alike() {
+    let ask = ["diagnose", "--text", "发热3天，咳嗽咳黄痰，右胸痛", "--age", "45", "--sex", "male", "--json"];
+    let here = json(&run(&ask));
+    let (mut child, url, _data) = serve(|_| {});
+    let mut there = ask.to_vec();
+    there.extend(["--server", &url]);
+    let there = json(&run(&there));
+    let conditions = |v: &Value| v["consultation"]["conditions"].clone();
+    assert!(conditions(&here).as_array().is_some_and(|c| !c.is_empty()));
+    assert_eq!(conditions(&here), conditions(&there));
+    let models = json(&run(&["models", "--json", "--server", &url]));
+    assert_eq!(models["models"][0]["model_id"], "gp-differential");
+    assert!(terminate(&mut child), "SIGTERM ends in success");
+}
+
+#[test]
+fn check_reads_a_file_or_standard_input_and_stop_has_its_own_exit_code() {
+    let mut child = xiangyi(&["check", "--file", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let order = r#"{"allergies": [{"name": "青霉素"}], "lines": [{"name": "阿莫西林胶囊"}]}"#;
+    child.stdin.take().unwrap().write_all(order.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["check"]["findings"][0]["action"], "ACTION_STOP");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("order.json");
+    std::fs::write(&file, "{\n  \"lines\": [{\"nam\": \"x\"}]\n}").unwrap();
+    let output = run(&["check", "--file", file.to_str().unwrap()]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message.contains("order.json") && message.contains("nam"), "{message}");
+    assert!(message.contains("line 2"), "{message}");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_explained() {
+    let output = run(&["diagnose", "--text", "发热", "--age", "200"]);
+    assert!(text(&output.stderr).contains("patient.age_years must be from 0 to 130"));
+    assert_eq!(output.status.code(), Some(1));
+    let output = run(&["models", "--server", "http://127.0.0.1:1"]);
+    assert!(text(&output.stderr).contains("cannot reach http://127.0.0.1:1"));
+    let output = run(&["serve", "--config", "/no/such/file.toml"]);
+    assert!(text(&output.stderr).contains("/no/such/file.toml"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.toml");
+    std::fs::write(&file, "[server]\nlisten = \"0.0.0.0:0\"\n").unwrap();
+    let output = run(&["serve", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("tls_cert"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_made_token_opens_a_node_that_admits_it() {
+    let made = json(&run(&["token", "--name", "clinic-app", "--json"]));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("node.toml");
+    let section = format!(
+        "[[auth.tokens]]\nname = \"clinic-app\"\nrole = \"village_doctor\"\nsha256 = {}\n",
+        made["sha256"]
+    );
+    std::fs::write(&config, section).unwrap();
+    let (mut child, url, _data) = serve(|c| {
+        c.arg("--config").arg(&config);
+    });
+    let output = run(&["models", "--server", &url]);
+    assert!(text(&output.stderr).contains("Unauthenticated"), "{}", text(&output.stderr));
+    let token = made["token"].as_str().unwrap();
+    let output = xiangyi(&["models", "--server", &url]).env("XIANGYI_TOKEN", token).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(terminate(&mut child));
+}
+
+#[test]
+fn systemd_is_told_when_the_node_serves_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    let (mut child, _url, _data) = serve(|c| {
+        c.env("NOTIFY_SOCKET", &path);
+    });
+    let mut buffer = [0; 256];
+    let read = socket.recv(&mut buffer).unwrap();
+    assert_eq!(text(&buffer[..read]).trim(), "READY=1");
+    assert!(terminate(&mut child));
+    let read = socket.recv(&mut buffer).unwrap();
+    assert_eq!(text(&buffer[..read]).trim(), "STOPPING=1");
+}

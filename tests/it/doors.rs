@@ -1,0 +1,123 @@
+//! Every RPC with a caller who may not, with input that cannot be read, and cut off.
+//!
+//! `tests/tidy.rs` fails when an RPC of the contract is missing from [`CALLS`].
+
+use std::time::Duration;
+
+use prost::Message as _;
+use tonic::Code;
+use xiangyi::app::access::Role;
+use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
+use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
+
+use crate::harness::{Setup, complaint, order, reason, token_of};
+
+/// Service, RPC, and the roles that may not call it.
+const CALLS: &[(&str, &str, &[Role])] = &[
+    ("diagnosis.v1.DiagnosisService", "Diagnose", &[Role::Pharmacist, Role::Auditor, Role::Administrator]),
+    ("diagnosis.v1.DiagnosisService", "GetConsultation", &[Role::Pharmacist, Role::Administrator]),
+    ("diagnosis.v1.DiagnosisService", "ListConsultations", &[Role::Pharmacist, Role::Administrator]),
+    ("diagnosis.v1.DiagnosisService", "SearchFindings", &[]),
+    ("diagnosis.v1.DiagnosisService", "SearchConditions", &[]),
+    ("prescription.v1.PrescriptionService", "CheckPrescription", &[Role::Auditor, Role::Administrator]),
+    ("prescription.v1.PrescriptionService", "GetPrescriptionCheck", &[Role::Administrator]),
+    ("prescription.v1.PrescriptionService", "ListPrescriptionChecks", &[Role::Administrator]),
+    ("prescription.v1.PrescriptionService", "SearchMedicines", &[]),
+    ("prescription.v1.PrescriptionService", "GetMedicine", &[]),
+    ("model.v1.ModelService", "ListModels", &[]),
+    ("model.v1.ModelService", "ReloadModels", &[Role::VillageDoctor, Role::Pharmacist, Role::Auditor]),
+    ("node.v1.NodeService", "GetNodeInfo", &[]),
+];
+
+fn path(service: &str, rpc: &str) -> String {
+    format!("/xiangyi.{service}/{rpc}")
+}
+
+/// A message that the RPC answers without error.
+fn good(rpc: &str) -> Vec<u8> {
+    match rpc {
+        "Diagnose" => complaint("发热3天，咳嗽").encode_to_vec(),
+        "CheckPrescription" => order(&["阿莫西林胶囊"]).encode_to_vec(),
+        "GetConsultation" => {
+            dx::GetConsultationRequest { consultation_id: "nobody".to_owned() }.encode_to_vec()
+        }
+        "GetPrescriptionCheck" => {
+            rx::GetPrescriptionCheckRequest { check_id: "nobody".to_owned() }.encode_to_vec()
+        }
+        "SearchFindings" => {
+            dx::SearchFindingsRequest { query: "发热".to_owned(), count_max: 3 }.encode_to_vec()
+        }
+        "SearchConditions" => {
+            dx::SearchConditionsRequest { query: "肺炎".to_owned(), count_max: 3 }.encode_to_vec()
+        }
+        "SearchMedicines" => {
+            rx::SearchMedicinesRequest { query: "amxl".to_owned(), count_max: 3 }.encode_to_vec()
+        }
+        "GetMedicine" => rx::GetMedicineRequest { code: "W001".to_owned() }.encode_to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn denied_callers_get_nothing_from_any_rpc() {
+    let node = Setup::new().tokens().start().await;
+    for (service, rpc, denied) in CALLS {
+        let path = path(service, rpc);
+        for token in [None, Some(""), Some("wrong"), Some("token-of-local")] {
+            let status = node.raw(&path, good(rpc), token).await.unwrap_err();
+            assert_eq!(status.code(), Code::Unauthenticated, "{rpc} with {token:?}");
+        }
+        for role in *denied {
+            let status = node.raw(&path, good(rpc), Some(&token_of(*role))).await.unwrap_err();
+            assert_eq!(status.code(), Code::PermissionDenied, "{rpc} as {role:?}");
+            assert_eq!(reason(&status), "PERMISSION_DENIED");
+        }
+        for role in Role::ALL {
+            if role == Role::Local || denied.contains(&role) {
+                continue;
+            }
+            let outcome = node.raw(&path, good(rpc), Some(&token_of(role))).await;
+            let code = outcome.err().map(|s| s.code());
+            let fine = code.is_none() || (rpc.starts_with("Get") && code == Some(Code::NotFound));
+            assert!(fine, "{rpc} as {role:?}: {code:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_input_that_is_no_protobuf_is_the_callers_fault_at_every_rpc() {
+    let node = Setup::new().start().await;
+    for (service, rpc, _) in CALLS {
+        // A length that runs past the end, a string that is not UTF-8 where field 1 is one, a
+        // group end that was never begun, and noise.
+        for bytes in [&b"\x0a\x7f"[..], b"\x0c", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+            let status = node.raw(&path(service, rpc), bytes.to_vec(), None).await.unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{rpc}: {status:?}");
+            assert!(status.message().contains("protobuf"), "{rpc}: {}", status.message());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelled_calls_leave_nothing_running_at_any_rpc() {
+    let node = Setup::new().metrics().start().await;
+    for (service, rpc, _) in CALLS {
+        for micros in [0, 50, 200, 1000] {
+            let call = node.raw(&path(service, rpc), good(rpc), None);
+            // Whether it was cut off or came through, the node goes on.
+            let _ = tokio::time::timeout(Duration::from_micros(micros), call).await;
+        }
+        let outcome = node.raw(&path(service, rpc), good(rpc), None).await;
+        let code = outcome.err().map(|s| s.code());
+        assert!(matches!(code, None | Some(Code::NotFound)), "{rpc} afterwards: {code:?}");
+    }
+    // A cut call may still be on its way through the socket when the next one was answered.
+    let mut left = String::new();
+    for _ in 0..2000 {
+        left = node.metrics().await;
+        if left.contains("xiangyi_rpc_running 0\n") && left.contains("xiangyi_rpc_waiting 0\n") {
+            return;
+        }
+    }
+    panic!("calls still run:\n{left}");
+}

@@ -1,0 +1,107 @@
+//! Both engines give the same probabilities for the same inputs, on every shipped model.
+
+use ndarray::Array2;
+use std::sync::Arc;
+use xiangyi::embedded;
+use xiangyi::inference::{EngineChoice, LibrarySearch, Model, Models, Options};
+
+use crate::harness::ort_library;
+
+/// Largest difference of a probability.
+const TOLERANCE: f32 = 1e-5;
+/// Rows compared per model.
+const ROWS: usize = 500;
+
+/// A small generator of its own, so that rows are the same everywhere (xorshift64*).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33
+    }
+}
+
+/// Findings, mostly not asked, and a patient of any age and sex.
+fn rows(features: usize) -> (Array2<f32>, Array2<f32>) {
+    let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
+    let findings = Array2::from_shape_simple_fn((ROWS, features), || match numbers.next() % 20 {
+        0 | 1 => 1.0,
+        2 => -1.0,
+        _ => 0.0,
+    });
+    let patient = Array2::from_shape_fn((ROWS, 2), |(_, column)| {
+        let value = u16::try_from(numbers.next() % 1000).unwrap();
+        if column == 0 {
+            if value < 100 { -1.0 } else { f32::from(value) / 10.0 }
+        } else {
+            f32::from(value % 3) - 1.0
+        }
+    });
+    (findings, patient)
+}
+
+async fn answers(model: &Arc<Model>) -> Vec<Vec<f32>> {
+    let (findings, patient) = rows(model.spec().features.len());
+    let mut out = Vec::with_capacity(ROWS);
+    for (findings, patient) in findings.rows().into_iter().zip(patient.rows()) {
+        let row = vec![("findings", findings.to_vec()), ("patient", patient.to_vec())];
+        out.push(model.predict(row, None).await.unwrap());
+    }
+    out
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_shipped_model_gives_the_same_probabilities_on_both_engines() {
+    let Some(library) = ort_library() else {
+        eprintln!("NOT RUN on ONNX Runtime: ORT_DYLIB_PATH is not set");
+        return;
+    };
+    let files = embedded::files();
+    let search = || LibrarySearch::new(Some(library.clone()), None);
+    let rten = Models::load(&files, Options::new(EngineChoice::Rten, search())).unwrap();
+    let ort = Models::load(&files, Options::new(EngineChoice::OnnxRuntime, search())).unwrap();
+    assert!(!rten.list().is_empty());
+    for info in rten.list() {
+        let one = answers(&rten.get(&info.id).unwrap()).await;
+        let other = answers(&ort.get(&info.id).unwrap()).await;
+        let mut worst = 0.0_f32;
+        for (a, b) in one.iter().flatten().zip(other.iter().flatten()) {
+            worst = worst.max((a - b).abs());
+        }
+        println!("{}: largest difference over {ROWS} rows {worst:e}", info.id);
+        assert!(worst <= TOLERANCE, "{}: {worst}", info.id);
+        for row in &one {
+            let sum: f32 = row.iter().sum();
+            assert!((sum - 1.0).abs() < 1e-4 && row.iter().all(|p| (0.0..=1.0).contains(p)));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_does_not_depend_on_its_neighbours_in_a_batch() {
+    let files = embedded::files();
+    let options = Options::new(EngineChoice::Rten, LibrarySearch::default());
+    let models = Models::load(&files, options).unwrap();
+    for info in models.list() {
+        let model = models.get(&info.id).unwrap();
+        let alone = answers(&model).await;
+        let (findings, patient) = rows(model.spec().features.len());
+        let mut together = tokio::task::JoinSet::new();
+        for i in 0..64 {
+            let model = Arc::clone(&model);
+            let row = vec![
+                ("findings", findings.row(i).to_vec()),
+                ("patient", patient.row(i).to_vec()),
+            ];
+            together.spawn(async move { (i, model.predict(row, None).await.unwrap()) });
+        }
+        for (i, row) in together.join_all().await {
+            for (a, b) in row.iter().zip(&alone[i]) {
+                assert!((a - b).abs() < 1e-6, "{} row {i}: {a} {b}", info.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+"""A foreign client proves the contract: generated stubs, real sockets, both engines."""
+
+import uuid
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+from grpc_status import rpc_status
+
+
+def diagnosis(channel):
+    from xiangyi.diagnosis.v1 import diagnosis_pb2 as pb
+    from xiangyi.diagnosis.v1 import diagnosis_pb2_grpc as rpc
+
+    return pb, rpc.DiagnosisServiceStub(channel)
+
+
+def prescription(channel):
+    from xiangyi.prescription.v1 import prescription_pb2 as pb
+    from xiangyi.prescription.v1 import prescription_pb2_grpc as rpc
+
+    return pb, rpc.PrescriptionServiceStub(channel)
+
+
+def patient(**fields):
+    from xiangyi.common.v1 import patient_pb2 as common
+
+    return common.Patient(**fields)
+
+
+def bad_fields(error):
+    """Field names of the google.rpc.BadRequest in an error."""
+    from google.rpc import error_details_pb2
+
+    for detail in rpc_status.from_call(error).details:
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            return [v.field for v in bad.field_violations]
+    return []
+
+
+def test_a_complaint_in_chinese_gets_a_ranked_differential_with_reasons(channel):
+    pb, stub = diagnosis(channel)
+    answer = stub.Diagnose(pb.DiagnoseRequest(
+        patient=patient(age_years=45, sex=1), text="发热3天，咳嗽咳黄痰，右胸痛，无咯血"), timeout=10)
+    consultation = answer.consultation
+    probabilities = [c.probability for c in consultation.conditions if not c.listed_for_safety]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert 0 < sum(probabilities) <= 1.0001
+    names = [m.name for m in consultation.mentions if m.state == pb.FINDING_STATE_PRESENT]
+    assert "发热" in names and "咳嗽" in names
+    assert any(m.state == pb.FINDING_STATE_ABSENT for m in consultation.mentions)
+    top = consultation.conditions[0]
+    assert top.icd10 and top.reasons_for and all(r.source for r in top.reasons_for)
+    assert consultation.provenance.model_version and consultation.disclaimer
+
+
+def test_a_duplicate_over_a_patent_medicine_is_found_with_its_source(channel):
+    pb, stub = prescription(channel)
+    check = stub.CheckPrescription(pb.CheckPrescriptionRequest(
+        patient=patient(age_years=56, sex=2),
+        lines=[pb.OrderLine(name="维C银翘片"), pb.OrderLine(name="对乙酰氨基酚片")],
+        current_medicines=["氨氯地平片"]), timeout=10).check
+    (duplicate,) = [f for f in check.findings if f.kind == pb.FINDING_KIND_DUPLICATE]
+    assert list(duplicate.line_ids) == ["1", "2"]
+    assert duplicate.reason and duplicate.source
+
+
+def test_an_unknown_medicine_is_unchecked_never_safe(channel):
+    pb, stub = prescription(channel)
+    check = stub.CheckPrescription(pb.CheckPrescriptionRequest(
+        lines=[pb.OrderLine(name="神效止咳丸")]), timeout=10).check
+    assert [list(u.subjects) for u in check.unchecked if "1" in u.line_ids] == [["神效止咳丸"]]
+
+
+def test_bad_input_names_the_field_in_rich_details(channel):
+    pb, stub = diagnosis(channel)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Diagnose(pb.DiagnoseRequest(patient=patient(age_years=-1), text="发热"), timeout=10)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert bad_fields(caught.value) == ["patient.age_years"]
+
+
+def test_an_unknown_enum_number_is_refused(channel):
+    pb, stub = diagnosis(channel)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Diagnose(pb.DiagnoseRequest(patient=patient(sex=77), text="发热"), timeout=10)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert bad_fields(caught.value) == ["patient.sex"]
+
+
+def test_bytes_that_are_not_utf8_are_the_callers_fault(channel):
+    call = channel.unary_unary("/xiangyi.diagnosis.v1.DiagnosisService/Diagnose")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(b"\x1a\x02\xff\xfe", timeout=10)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_repeated_request_id_gives_the_same_answer_and_refuses_other_content(channel):
+    pb, stub = diagnosis(channel)
+    request = pb.DiagnoseRequest(request_id=str(uuid.uuid4()), text="头痛2天，恶心")
+    first = stub.Diagnose(request, timeout=10)
+    again = stub.Diagnose(request, timeout=10)
+    assert again.replayed and not first.replayed
+    assert again.consultation == first.consultation
+    request.text = "腹痛"
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Diagnose(request, timeout=10)
+    assert caught.value.code() == grpc.StatusCode.ALREADY_EXISTS
+
+
+def test_medicines_are_found_by_pinyin_initials_english_and_code(channel):
+    pb, stub = prescription(channel)
+    for query in ["阿莫西林", "amoxilin", "amxl", "Amoxicillin"]:
+        found = stub.SearchMedicines(pb.SearchMedicinesRequest(query=query), timeout=10).matches
+        assert any("阿莫西林" in m.medicine.name for m in found[:5]), query
+    code = found[0].medicine.code
+    assert stub.GetMedicine(pb.GetMedicineRequest(code=code), timeout=10).medicine.code == code
+
+
+def test_health_serves_and_reflection_lists_every_service(channel):
+    health = health_pb2_grpc.HealthStub(channel)
+    for service in ["", "xiangyi.diagnosis.v1.DiagnosisService"]:
+        answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    services = set(ProtoReflectionDescriptorDatabase(channel).get_services())
+    assert {"xiangyi.diagnosis.v1.DiagnosisService", "xiangyi.node.v1.NodeService",
+            "xiangyi.prescription.v1.PrescriptionService", "xiangyi.model.v1.ModelService",
+            "grpc.health.v1.Health"} <= services
+
+
+def test_models_and_node_tell_what_they_are(channel, request):
+    from xiangyi.model.v1 import model_pb2, model_pb2_grpc
+    from xiangyi.node.v1 import node_pb2, node_pb2_grpc
+
+    (model,) = model_pb2_grpc.ModelServiceStub(channel).ListModels(
+        model_pb2.ListModelsRequest(), timeout=10).models
+    engine = request.node.callspec.params["node"]
+    assert model.model_id == "gp-differential" and model.engine.startswith(engine)
+    info = node_pb2_grpc.NodeServiceStub(channel).GetNodeInfo(
+        node_pb2.GetNodeInfoRequest(), timeout=10)
+    assert {k.area for k in info.knowledge} == {"diagnosis", "prescription"}
+    assert info.store.startswith("sqlite")

@@ -1,0 +1,188 @@
+//! House rules that check themselves: the layer rule, lengths, docs, and that every RPC has tests
+//! for a denied caller, bad input and cancellation.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines of a Rust file at most, tests included.
+const FILE_LINES_MAX: usize = 600;
+/// Lines of a function at most.
+const FUNCTION_LINES_MAX: usize = 100;
+
+/// A layer and the modules it may not name.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    (
+        "src/medicine",
+        &["app", "rpc", "web", "store", "inference", "node", "cli", "config", "telemetry"],
+    ),
+    ("src/app", &["rpc", "web", "store", "inference", "node", "cli", "config", "telemetry"]),
+    ("src/rpc", &["web", "store", "inference", "node", "cli", "config"]),
+    ("src/web", &["rpc", "store", "inference", "node", "cli", "config"]),
+    ("src/store", &["rpc", "web", "inference", "node", "cli", "config"]),
+    ("src/inference", &["rpc", "web", "store", "node", "cli", "config"]),
+];
+
+/// Crates a pure layer may not use.
+const IMPURE: &[(&str, &[&str])] = &[
+    ("src/medicine", &["tokio", "tonic", "sqlx", "ort", "rten", "axum", "tracing", "prost"]),
+    ("src/app", &["tonic", "sqlx", "ort", "rten", "axum", "prost"]),
+];
+
+fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+fn files(dir: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    rust_files(&root.join(dir), &mut paths);
+    paths.sort();
+    assert!(!paths.is_empty(), "no Rust files under {dir}");
+    paths
+        .into_iter()
+        .map(|p| {
+            let name = p.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            (name, fs::read_to_string(&p).unwrap())
+        })
+        .collect()
+}
+
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or_default()
+}
+
+#[test]
+fn no_layer_names_one_above_or_beside_it() {
+    let mut broken = Vec::new();
+    for (layer, forbidden) in FORBIDDEN {
+        for (name, text) in files(layer) {
+            for (i, line) in text.lines().enumerate() {
+                for module in *forbidden {
+                    if code(line).contains(&format!("crate::{module}")) {
+                        broken.push(format!("{name}:{}: uses `{module}`", i + 1));
+                    }
+                }
+            }
+        }
+    }
+    // The gate measures calls through telemetry, which is beside lifecycle and names no adapter.
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn pure_layers_use_no_runtime_transport_or_database() {
+    let mut broken = Vec::new();
+    for (layer, crates) in IMPURE {
+        for (name, text) in files(layer) {
+            for (i, line) in text.lines().enumerate() {
+                for module in *crates {
+                    if code(line).split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').any(
+                        |word| word.starts_with(&format!("{module}::")),
+                    ) && !(*layer == "src/app" && line.contains("tokio::sync"))
+                    {
+                        broken.push(format!("{name}:{}: uses `{module}`", i + 1));
+                    }
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn sql_lives_only_in_the_store() {
+    for (name, text) in files("src") {
+        if !name.starts_with("src/store") {
+            assert!(!text.contains("sqlx::"), "{name} uses sqlx");
+        }
+    }
+}
+
+#[test]
+fn status_is_built_in_one_file() {
+    for (name, text) in files("src/rpc") {
+        if name == "src/rpc/status.rs" {
+            continue;
+        }
+        for word in ["Status::new", "Status::invalid", "Status::internal", "Status::unavailable"] {
+            assert!(!text.contains(word), "{name} builds a status: {word}");
+        }
+    }
+}
+
+#[test]
+fn files_and_functions_stay_readable() {
+    let mut long = Vec::new();
+    for (name, text) in files("src").into_iter().chain(files("tests")) {
+        let lines = text.lines().count();
+        if lines > FILE_LINES_MAX {
+            long.push(format!("{name}: {lines} lines"));
+        }
+        let mut start: Option<(usize, usize)> = None;
+        for (i, line) in text.lines().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let trimmed = line.trim_start();
+            let begins = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(super) fn "]
+                .iter()
+                .any(|p| trimmed.starts_with(p));
+            if begins && start.is_none() {
+                start = Some((i, indent));
+            } else if let Some((first, depth)) = start
+                && indent == depth
+                && trimmed.starts_with('}')
+            {
+                if i - first > FUNCTION_LINES_MAX {
+                    long.push(format!("{name}:{}: function of {} lines", first + 1, i - first));
+                }
+                start = None;
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    for (name, text) in files("src") {
+        assert!(text.starts_with("//!"), "{name} has no module documentation");
+    }
+}
+
+/// Every `rpc Name(` of the contract.
+fn rpcs() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/xiangyi");
+    for area in fs::read_dir(root).unwrap() {
+        for file in fs::read_dir(area.unwrap().path().join("v1")).unwrap() {
+            for line in fs::read_to_string(file.unwrap().path()).unwrap().lines() {
+                if let Some(rest) = line.trim().strip_prefix("rpc ") {
+                    names.insert(rest.split('(').next().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    assert!(names.len() >= 13, "{names:?}");
+    names
+}
+
+/// In `tests/it/doors.rs` each RPC stands in a table of calls that three tests run through: with a
+/// denied caller, with bad input, and cancelled. A new RPC that is not in the table fails here.
+#[test]
+fn every_rpc_is_tested_with_a_denied_caller_bad_input_and_cancellation() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/doors.rs");
+    let text = fs::read_to_string(path).unwrap();
+    for rpc in rpcs() {
+        assert!(text.contains(&format!("\"{rpc}\"")), "tests/it/doors.rs does not call {rpc}");
+    }
+    for test in ["denied_callers", "bad_input", "cancelled_calls"] {
+        assert!(text.contains(&format!("fn {test}")), "tests/it/doors.rs has no test `{test}…`");
+    }
+}
