@@ -36,8 +36,8 @@ const CURRENT: [&str; 10] = [
 fn library() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "a benchmark is configured by its caller")]
     let given = std::env::var("ORT_DYLIB_PATH").ok().map(PathBuf::from);
-    let fetched = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target/onnxruntime/1.32.0/libonnxruntime.so");
+    let fetched =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnxruntime/1.32.0/libonnxruntime.so");
     given.or_else(|| fetched.is_file().then_some(fetched))
 }
 
@@ -57,7 +57,8 @@ fn inference(c: &mut Criterion) {
     }
     for (choice, name) in engines {
         let models =
-            Models::load(&files, Options::new(choice, LibrarySearch::new(library(), None))).unwrap();
+            Models::load(&files, Options::new(choice, LibrarySearch::new(library(), None)))
+                .unwrap();
         let model = models.get("gp-differential").unwrap();
         let features = FeatureMap::new(&knowledge.vocabulary, &model.spec().features).unwrap();
         let row = features.row_of_reading(&knowledge.vocabulary, &knowledge.reader.read(TEXT));
@@ -120,14 +121,11 @@ fn calls(c: &mut Criterion) {
     c.bench_function("CheckPrescription over loopback, one client, durable", |b| {
         b.to_async(&runtime).iter(|| {
             let mut client = prescription.clone();
-            let lines = ORDER.iter().map(|name| rx::OrderLine {
-                name: (*name).to_owned(),
-                ..Default::default()
-            });
-            let request = rx::CheckPrescriptionRequest {
-                lines: lines.collect(),
-                ..Default::default()
-            };
+            let lines = ORDER
+                .iter()
+                .map(|name| rx::OrderLine { name: (*name).to_owned(), ..Default::default() });
+            let request =
+                rx::CheckPrescriptionRequest { lines: lines.collect(), ..Default::default() };
             async move { client.check_prescription(request).await.unwrap() }
         });
     });

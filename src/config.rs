@@ -266,13 +266,14 @@ impl Config {
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
         // First the file alone, so that messages carry its lines.
-        let mut config: Self = toml::from_str(text)
-            .map_err(|e| ConfigError::Syntax(describe(name, text, &e)))?;
+        let mut config: Self =
+            toml::from_str(text).map_err(|e| ConfigError::Syntax(describe(name, text, &e)))?;
         for (variable, value) in environment {
             config = config.with_override(variable, value)?;
         }
         if config.models.onnxruntime_library.is_none() {
-            config.models.onnxruntime_library = environment.get("ORT_DYLIB_PATH").map(PathBuf::from);
+            config.models.onnxruntime_library =
+                environment.get("ORT_DYLIB_PATH").map(PathBuf::from);
         }
         config.validate()?;
         Ok(config)
@@ -289,19 +290,25 @@ impl Config {
         check_tls(server)?;
         if !server.listen.ip().is_loopback() {
             if server.tls_cert.is_none() {
-                return refuse("server.listen is not a loopback address: set server.tls_cert and \
-                               server.tls_key, or listen on 127.0.0.1");
+                return refuse(
+                    "server.listen is not a loopback address: set server.tls_cert and \
+                               server.tls_key, or listen on 127.0.0.1",
+                );
             }
             if self.auth.tokens.is_empty() {
-                return refuse("server.listen is not a loopback address: add at least one \
-                               [[auth.tokens]] (make one with `xiangyi token`), or listen on 127.0.0.1");
+                return refuse(
+                    "server.listen is not a loopback address: add at least one \
+                               [[auth.tokens]] (make one with `xiangyi token`), or listen on 127.0.0.1",
+                );
             }
         }
         if self.metrics.listen.is_some_and(|a| !a.ip().is_loopback()) {
             return refuse("metrics.listen must be a loopback address: metrics go over plain HTTP");
         }
         if self.node.role != NodeRole::Clinic {
-            return refuse("node.role must be \"clinic\": hospital and hub nodes are not in this version");
+            return refuse(
+                "node.role must be \"clinic\": hospital and hub nodes are not in this version",
+            );
         }
         if self.node.name.is_empty() || self.node.name.chars().count() > 64 {
             return refuse("node.name must have 1 to 64 characters");
@@ -346,7 +353,8 @@ impl Config {
         // Of the TOML types only a string needs quotes; try the value as it is, then as a string.
         let mut last = String::new();
         for literal in [value.to_owned(), toml::Value::String(value.to_owned()).to_string()] {
-            let Ok(overlay) = toml::from_str::<toml::Table>(&format!("[{section}]\n{key} = {literal}\n"))
+            let Ok(overlay) =
+                toml::from_str::<toml::Table>(&format!("[{section}]\n{key} = {literal}\n"))
             else {
                 continue;
             };
@@ -489,7 +497,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
-        let error = parse("[node]\nname = \"a\"\n\n[server]\nlisten_on = \"127.0.0.1:1\"\n").unwrap_err();
+        let error =
+            parse("[node]\nname = \"a\"\n\n[server]\nlisten_on = \"127.0.0.1:1\"\n").unwrap_err();
         assert_eq!(error, "node.toml:5: unknown key `listen_on`, did you mean `listen`?");
         let error = parse("[sever]\n").unwrap_err();
         assert_eq!(error, "node.toml:1: unknown key `sever`, did you mean `server`?");
@@ -524,7 +533,8 @@ mod tests {
     fn the_open_network_needs_tls_and_credentials() {
         let error = parse("[server]\nlisten = \"0.0.0.0:50051\"\n").unwrap_err();
         assert!(error.contains("tls_cert"), "{error}");
-        let tls = "[server]\nlisten = \"0.0.0.0:50051\"\ntls_cert = \"c.pem\"\ntls_key = \"k.pem\"\n";
+        let tls =
+            "[server]\nlisten = \"0.0.0.0:50051\"\ntls_cert = \"c.pem\"\ntls_key = \"k.pem\"\n";
         let error = parse(tls).unwrap_err();
         assert!(error.contains("auth.tokens"), "{error}");
         let token = format!(
@@ -543,7 +553,10 @@ mod tests {
             ("[node]\nname = \"\"\n", "node.name"),
             ("[node]\nrole = \"hub\"\n", "node.role"),
             ("[log]\nlevel = \"=,=\"\n", "log.level"),
-            ("[[auth.tokens]]\nname=\"a\"\nrole=\"auditor\"\nsha256=\"zz\"\n", "auth.tokens[0].sha256"),
+            (
+                "[[auth.tokens]]\nname=\"a\"\nrole=\"auditor\"\nsha256=\"zz\"\n",
+                "auth.tokens[0].sha256",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(key), "{error}");

@@ -14,7 +14,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::app::knowledge::Knowledge;
-use crate::app::ports::{BoxFuture, Clock, IdSource, Journal, KnowledgeSource};
+use crate::app::ports::{BoxFuture, Clock, IdSource, KnowledgeSource};
 use crate::app::{App, Parts, error};
 use crate::config::{self, Config, EngineName};
 use crate::inference::port::{Differential, describe};
@@ -124,7 +124,10 @@ impl ModelFiles {
     }
 
     /// Reads and checks everything. Blocks.
-    fn build(section: &config::ModelsSection, metrics: Arc<Metrics>) -> Result<Knowledge, error::Cause> {
+    fn build(
+        section: &config::ModelsSection,
+        metrics: Arc<Metrics>,
+    ) -> Result<Knowledge, error::Cause> {
         let files = match &section.dir {
             Some(dir) => read_dir(dir)?,
             None => embedded::files(),
@@ -144,7 +147,12 @@ impl ModelFiles {
         };
         let models = Arc::new(Models::load(&files, options)?);
         let engine = models.engine();
-        tracing::info!(engine = engine.name, version = engine.version, reason = engine.reason, "engine");
+        tracing::info!(
+            engine = engine.name,
+            version = engine.version,
+            reason = engine.reason,
+            "engine"
+        );
         let listed = models
             .list()
             .iter()
@@ -193,7 +201,7 @@ impl Node {
             name: config.node.name.clone(),
             knowledge: knowledge.map_err(NodeError::Knowledge)?,
             source,
-            journal: Arc::new(store?) as Arc<dyn Journal>,
+            journal: Arc::new(store?),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidSource),
         }));

@@ -73,8 +73,8 @@ impl Metrics {
         };
         let fine = || {
             Histogram::new([
-                0.000_01, 0.000_025, 0.000_05, 0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01,
-                0.05, 0.1, 1.0,
+                0.000_01, 0.000_025, 0.000_05, 0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005,
+                0.01, 0.05, 0.1, 1.0,
             ])
         };
         let sizes = || Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
@@ -153,7 +153,7 @@ impl Metrics {
         self.model_dropped.get_or_create(&DropLabel { model: model.to_owned(), why }).inc();
     }
 
-    /// The Prometheus (OpenMetrics) text.
+    /// The text that Prometheus reads.
     pub fn render(&self) -> String {
         let mut text = String::new();
         if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
@@ -173,8 +173,7 @@ impl Drop for Running<'_> {
 /// Starts logging to standard error. Called once, by `main`; a second call changes nothing.
 pub fn start_logging(section: &LogSection) {
     let filter = EnvFilter::try_new(&section.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match section.format {
         LogFormat::Json => builder.json().finish().try_init(),
         LogFormat::Text => builder.with_target(false).finish().try_init(),

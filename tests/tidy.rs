@@ -84,9 +84,10 @@ fn pure_layers_use_no_runtime_transport_or_database() {
         for (name, text) in files(layer) {
             for (i, line) in text.lines().enumerate() {
                 for module in *crates {
-                    if code(line).split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').any(
-                        |word| word.starts_with(&format!("{module}::")),
-                    ) && !(*layer == "src/app" && line.contains("tokio::sync"))
+                    if code(line)
+                        .split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
+                        .any(|word| word.starts_with(&format!("{module}::")))
+                        && !(*layer == "src/app" && line.contains("tokio::sync"))
                     {
                         broken.push(format!("{name}:{}: uses `{module}`", i + 1));
                     }

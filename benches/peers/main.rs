@@ -122,7 +122,8 @@ async fn race() {
     }
     for (engine, (_, work)) in ["onnxruntime", "rten"].iter().zip(&bare) {
         for clients in [1, 8] {
-            let median = medians.iter().find(|m| m.0 == clients && m.1 == *engine).map_or(0, |m| m.2);
+            let median =
+                medians.iter().find(|m| m.0 == clients && m.1 == *engine).map_or(0, |m| m.2);
             let ratio = f64::from(u32::try_from(median).unwrap()) / work;
             let _ = writeln!(
                 table,
@@ -184,7 +185,8 @@ async fn bare(library: &Path) -> Vec<(String, f64)> {
     let files = embedded::files();
     let knowledge = DiagnosisKnowledge::load(&files).unwrap();
     let mut out = Vec::new();
-    for (choice, name) in [(EngineChoice::OnnxRuntime, "onnxruntime"), (EngineChoice::Rten, "rten")] {
+    for (choice, name) in [(EngineChoice::OnnxRuntime, "onnxruntime"), (EngineChoice::Rten, "rten")]
+    {
         let search = LibrarySearch::new(Some(library.to_owned()), None);
         let models = Models::load(&files, Options::new(choice, search)).unwrap();
         let model = models.get("gp-differential").unwrap();

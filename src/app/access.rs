@@ -81,10 +81,16 @@ impl Role {
             (Self::Local, _) | (_, Action::SearchKnowledge | Action::ReadNodeInfo) => true,
             (Self::VillageDoctor, action) => !matches!(action, Action::ReloadModels),
             (Self::Pharmacist, action) => {
-                matches!(action, Action::CheckPrescription | Action::ReadChecks | Action::ListModels)
+                matches!(
+                    action,
+                    Action::CheckPrescription | Action::ReadChecks | Action::ListModels
+                )
             }
             (Self::Auditor, action) => {
-                matches!(action, Action::ReadConsultations | Action::ReadChecks | Action::ListModels)
+                matches!(
+                    action,
+                    Action::ReadConsultations | Action::ReadChecks | Action::ListModels
+                )
             }
             (Self::Administrator, action) => {
                 matches!(action, Action::ListModels | Action::ReloadModels)

@@ -287,5 +287,4 @@ pub struct ConsultationLine {
 }
 
 /// What every answer says it is not.
-pub const DISCLAIMER_ZH: &str =
-    "本结果由规则和统计模型生成，知识表由工程人员据文献整理，尚未经临床审核，仅供医生参考，不能代替医生的判断。";
+pub const DISCLAIMER_ZH: &str = "本结果由规则和统计模型生成，知识表由工程人员据文献整理，尚未经临床审核，仅供医生参考，不能代替医生的判断。";

@@ -50,7 +50,11 @@ impl App {
             id: answer.id.clone(),
             created_ms: answer.created_ms,
             patient_reference: answer.patient_reference.clone(),
-            top_condition: answer.conditions.first().map(|c| c.condition.clone()).unwrap_or_default(),
+            top_condition: answer
+                .conditions
+                .first()
+                .map(|c| c.condition.clone())
+                .unwrap_or_default(),
             red_flag_count: u32::try_from(answer.alarms.len()).unwrap_or(u32::MAX),
         };
         let record = NewRecord {

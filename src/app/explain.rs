@@ -77,7 +77,11 @@ impl Shown<'_> {
         }
     }
 
-    pub(super) fn alarms(&self, differential: &Differential<'_>, evidence: &Evidence) -> Vec<Alarm> {
+    pub(super) fn alarms(
+        &self,
+        differential: &Differential<'_>,
+        evidence: &Evidence,
+    ) -> Vec<Alarm> {
         differential
             .red_flags
             .iter()
@@ -93,24 +97,25 @@ impl Shown<'_> {
                     ReferTo::Ambulance => "拨打 120",
                 }
                 .to_owned(),
-                because: hit.atoms.iter().filter_map(|a| self.because(a, evidence)).collect(),
+                because: hit.atoms.iter().filter_map(|a| self.because(*a, evidence)).collect(),
                 source: self.cite(&hit.flag.source),
             })
             .collect()
     }
 
     /// A met condition of a red flag in words; none for what is merely not there.
-    fn because(&self, atom: &Atom, evidence: &Evidence) -> Option<String> {
-        match *atom {
+    fn because(&self, atom: Atom, evidence: &Evidence) -> Option<String> {
+        match atom {
             Atom::Present(finding) => Some(self.name(finding)),
             Atom::NotPresent(_) => None,
             Atom::Measured { measure, .. } => {
                 let value = evidence.vitals().get(measure)?;
                 Some(format!("{} {value} {}", measure_zh(measure), unit(measure)))
             }
-            Atom::Age { comparison, limit } => {
-                Some(format!("年龄{}{limit}岁", comparison.sign().replace(">=", "≥").replace("<=", "≤")))
-            }
+            Atom::Age { comparison, limit } => Some(format!(
+                "年龄{}{limit}岁",
+                comparison.sign().replace(">=", "≥").replace("<=", "≤")
+            )),
             Atom::Sex(Sex::Male) => Some("男性".to_owned()),
             Atom::Sex(Sex::Female) => Some("女性".to_owned()),
             Atom::Pregnant => Some("妊娠".to_owned()),
@@ -226,7 +231,8 @@ impl Shown<'_> {
         if coverage.facts_used == 0 {
             notes.push("没有读到模型认识的症状，未给出鉴别诊断，请补充症状或直接选择".to_owned());
         } else if coverage.is_thin() {
-            notes.push(format!("模型只依据 {} 项信息，排序不可靠，请补充问诊", coverage.facts_used));
+            notes
+                .push(format!("模型只依据 {} 项信息，排序不可靠，请补充问诊", coverage.facts_used));
         }
         if limits.outside_probability > OUTSIDE_LIKELY {
             let count = limits.condition_count;
@@ -243,7 +249,8 @@ impl Shown<'_> {
             notes.push("有测量值不可能成立，没有采用，请复测".to_owned());
         }
         let flags = &self.knowledge.diagnosis.red_flags;
-        for open in flags.undecided(evidence, evidence.vitals(), patient).iter().take(UNDECIDED_MAX) {
+        for open in flags.undecided(evidence, evidence.vitals(), patient).iter().take(UNDECIDED_MAX)
+        {
             notes.push(undecided(open));
         }
         notes

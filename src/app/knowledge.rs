@@ -147,7 +147,9 @@ fn count_rows(files: &Files, prefix: &str) -> Result<(u64, u64), LoadError> {
         status: String,
     }
     let (mut draft, mut reviewed) = (0, 0);
-    for path in files.paths().filter(|p| p.starts_with(prefix) && p.ends_with(".csv")) {
+    let is_table =
+        |p: &&str| p.starts_with(prefix) && p.rsplit_once('.').is_some_and(|s| s.1 == "csv");
+    for path in files.paths().filter(is_table) {
         for (_, row) in crate::medicine::table::rows::<Row>(files, path)? {
             match row.status.as_str() {
                 "reviewed" => reviewed += 1,

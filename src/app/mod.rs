@@ -6,8 +6,8 @@ pub mod access;
 mod checks;
 pub mod consultation;
 mod diagnoses;
-mod explain;
 pub mod error;
+mod explain;
 pub mod knowledge;
 pub mod ports;
 pub mod prescription_check;
@@ -134,7 +134,7 @@ impl App {
     }
 
     /// The models being served, by id, and the token of the next page.
-    pub async fn list_models(
+    pub fn list_models(
         &self,
         caller: &Caller,
         page: &PageRequest,

@@ -14,14 +14,20 @@ use crate::rpc::proto::xiangyi::prescription::v1 as pb;
 /// Bytes of an order file at most.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// Shown under `--help`.
+const EXAMPLE: &str = r#"Example (xiangyi.prescription.v1.CheckPrescriptionRequest):
+  {"patient": {"age_years": 56, "sex": "SEX_FEMALE"},
+   "current_medicines": ["氨氯地平片"], "allergies": [{"name": "青霉素"}],
+   "lines": [{"name": "维C银翘片", "days": 3}, {"name": "对乙酰氨基酚片"}]}
+Exit code: 0 answered, 3 answered and at least one finding says STOP, 1 not answered."#;
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct CheckArgs {
-    /// The prescription as JSON (the contract's CheckPrescriptionRequest); `-` for standard input.
-    /// For example {"patient": {"age_years": 56, "sex": "SEX_FEMALE"},
-    /// "current_medicines": ["氨氯地平片"], "lines": [{"name": "维C银翘片", "days": 3}]}
+    /// The prescription as JSON, in the form of the contract; - for standard input
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// Print the answer as JSON (the contract's CheckPrescriptionResponse)
+    /// Print the answer as JSON, in the form of the contract
     #[arg(long)]
     json: bool,
     #[command(flatten)]

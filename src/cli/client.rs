@@ -29,11 +29,7 @@ use crate::telemetry::Metrics;
 #[derive(Debug)]
 pub(super) enum Client {
     /// A running node.
-    Remote {
-        channel: Channel,
-        bearer: Option<MetadataValue<Ascii>>,
-        timeout: Duration,
-    },
+    Remote { channel: Channel, bearer: Option<MetadataValue<Ascii>>, timeout: Duration },
     /// This process; nothing is kept.
     Here { app: Arc<App>, caller: Caller },
 }
@@ -128,7 +124,7 @@ impl Client {
             Self::Here { app, caller } => {
                 let page = PageRequest { page_size: 200, ..PageRequest::default() };
                 let (models, next_page_token) =
-                    app.list_models(caller, &page).await.map_err(|e| e.public())?;
+                    app.list_models(caller, &page).map_err(|e| e.public())?;
                 let models = models.into_iter().map(Into::into).collect();
                 Ok(model::ListModelsResponse { models, next_page_token })
             }

@@ -44,16 +44,11 @@ struct Case {
 }
 
 pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
-    let (data, _remove_at_end) = match &args.data_dir {
-        Some(dir) => (dir.clone(), None),
-        None => {
-            let folder = tempfile::Builder::new().prefix("xiangyi-demo-").tempdir()?;
-            (folder.path().to_owned(), Some(folder))
-        }
-    };
+    let temporary = tempfile::Builder::new().prefix("xiangyi-demo-").tempdir()?;
+    let data = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     let mut config = Config::load(None)?;
     config.log.format = LogFormat::Text;
-    config.log.level = "warn".to_owned();
+    "warn".clone_into(&mut config.log.level);
     config.store.dir.clone_from(&data);
     config.metrics.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     telemetry::start_logging(&config.log);
@@ -202,11 +197,7 @@ fn cases() -> Vec<Case> {
             patient: patient(35.0, Male, None),
             vitals: common::Vitals { temperature_c: Some(39.0), ..common::Vitals::default() },
             text: "咽痛3天，吞咽时加重，高热，扁桃体肿大，没有咳嗽",
-            order: order(
-                &[("阿莫西林胶囊", 7.0), ("神效止咳丸", 3.0)],
-                &[],
-                &[("青霉素", "皮疹")],
-            ),
+            order: order(&[("阿莫西林胶囊", 7.0), ("神效止咳丸", 3.0)], &[], &[("青霉素", "皮疹")]),
         },
     ]
 }

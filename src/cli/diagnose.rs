@@ -54,7 +54,7 @@ pub(super) struct DiagnoseArgs {
     /// Makes the call idempotent on a node
     #[arg(long, value_name = "ID", default_value = "")]
     request_id: String,
-    /// Print the answer as JSON (the contract's DiagnoseResponse)
+    /// Print the answer as JSON, in the form of the contract
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -100,7 +100,8 @@ fn request(args: &DiagnoseArgs) -> Result<pb::DiagnoseRequest, Failure> {
     let (systolic_mmhg, diastolic_mmhg) = match &args.blood_pressure {
         None => (None, None),
         Some(text) => {
-            let parsed = text.split_once('/').and_then(|(s, d)| Some((s.parse().ok()?, d.parse().ok()?)));
+            let parsed =
+                text.split_once('/').and_then(|(s, d)| Some((s.parse().ok()?, d.parse().ok()?)));
             let (systolic, diastolic): (f64, f64) =
                 parsed.ok_or("--blood-pressure must be systolic/diastolic, for example 150/95")?;
             (Some(systolic), Some(diastolic))

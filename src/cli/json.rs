@@ -25,11 +25,8 @@ pub(super) fn print<M: Message>(name: &str, message: &M) -> Result<String, Failu
 pub(super) fn parse<M: Message + Default>(name: &str, text: &str) -> Result<M, Failure> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let dynamic = DynamicMessage::deserialize_with_options(
-        descriptor(name)?,
-        &mut deserializer,
-        &options,
-    )?;
+    let dynamic =
+        DynamicMessage::deserialize_with_options(descriptor(name)?, &mut deserializer, &options)?;
     deserializer.end()?;
     Ok(M::decode(dynamic.encode_to_vec().as_slice())?)
 }
@@ -48,10 +45,12 @@ mod tests {
 
     #[test]
     fn an_order_file_reads_and_prints_back() {
-        let text = r#"{"setting": "SETTING_EMERGENCY", "lines": [{"name": "阿莫西林胶囊", "days": 3}]}"#;
+        let text =
+            r#"{"setting": "SETTING_EMERGENCY", "lines": [{"name": "阿莫西林胶囊", "days": 3}]}"#;
         let order: pb::CheckPrescriptionRequest = parse(NAME, text).unwrap();
         assert_eq!(order.setting(), pb::Setting::Emergency);
-        let again: pb::CheckPrescriptionRequest = parse(NAME, &print(NAME, &order).unwrap()).unwrap();
+        let again: pb::CheckPrescriptionRequest =
+            parse(NAME, &print(NAME, &order).unwrap()).unwrap();
         assert_eq!(again, order);
     }
 

@@ -39,7 +39,7 @@ enum Command {
     /// Run a node
     Serve(serve::ServeArgs),
     /// Rank conditions for a complaint
-    Diagnose(diagnose::DiagnoseArgs),
+    Diagnose(Box<diagnose::DiagnoseArgs>),
     /// Check a prescription
     Check(check::CheckArgs),
     /// List the models being served
@@ -79,7 +79,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
-        Command::Diagnose(args) => diagnose::run(args).await,
+        Command::Diagnose(args) => diagnose::run(*args).await,
         Command::Check(args) => check::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Token(args) => token::run(&args),

@@ -10,7 +10,7 @@ use super::{Failure, Target, print};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
-    /// Print the answer as JSON (the contract's ListModelsResponse)
+    /// Print the answer as JSON, in the form of the contract
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -105,14 +105,16 @@ pub(super) fn models(response: &model::ListModelsResponse) -> String {
         let _ = writeln!(out, "  features  {}   labels {}", m.feature_count, m.label_count);
         for (title, tensors) in [("input", &m.inputs), ("output", &m.outputs)] {
             for t in tensors {
-                let _ = writeln!(out, "  {title:<9} {} {} [{}]", t.name, t.dtype, t.shape.join(", "));
+                let _ =
+                    writeln!(out, "  {title:<9} {} {} [{}]", t.name, t.dtype, t.shape.join(", "));
             }
         }
         let _ = writeln!(out, "  size      {} bytes", m.size_bytes);
         let _ = writeln!(out, "  sha256    {}", m.sha256);
         if let Some(load) = &m.load_time {
             let ms = f64::from(load.nanos) / 1e6 + 1000.0 * widen(load.seconds);
-            let _ = writeln!(out, "  loaded in {ms:.1} ms, {} self-tests passed", m.self_test_count);
+            let _ =
+                writeln!(out, "  loaded in {ms:.1} ms, {} self-tests passed", m.self_test_count);
         }
     }
     out

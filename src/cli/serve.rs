@@ -61,7 +61,9 @@ async fn reload(node: &Node) {
     let caller = Caller { name: "SIGHUP".to_owned(), role: Role::Local };
     match node.app().reload_models(&caller).await {
         Ok(models) => tracing::info!(models = models.len(), "models reloaded"),
-        Err(error) => tracing::error!(error = chain(&error), "models not reloaded, old ones serve on"),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "models not reloaded, old ones serve on");
+        }
     }
 }
 

@@ -327,8 +327,7 @@ impl Query {
     }
 
     fn may_be_fuzzy(&self) -> bool {
-        self.chars.len() >= self.fuzzy_chars_min()
-            && self.chars.iter().any(|c| !c.is_ascii_digit())
+        self.chars.len() >= self.fuzzy_chars_min() && self.chars.iter().any(|c| !c.is_ascii_digit())
     }
 }
 
@@ -483,7 +482,8 @@ mod tests {
 
     #[test]
     fn an_exact_name_is_found_across_width_case_spaces_hyphens_and_traditional_characters() {
-        for query in ["阿莫西林", " 阿 莫-西 林 ", "ＡＭＯＸＩＣＩＬＬＩＮ", "w-006"] {
+        for query in ["阿莫西林", " 阿 莫-西 林 ", "ＡＭＯＸＩＣＩＬＬＩＮ", "w-006"]
+        {
             assert_eq!(index().exact(query), vec![0], "{query}");
         }
         assert_eq!(index().exact("頭孢氨苄"), vec![2]);
@@ -529,11 +529,8 @@ mod tests {
             assert_eq!(first(query).map(|h| h.0), Some(4), "{query}");
         }
         for query in ["canghonghua", "zanghonghua", "zhhonghua", "changhong"] {
-            let expected = if query.starts_with("zh") || query.starts_with("ch") {
-                None
-            } else {
-                Some(11)
-            };
+            let expected =
+                if query.starts_with("zh") || query.starts_with("ch") { None } else { Some(11) };
             assert_eq!(first(query).map(|h| h.0), expected, "{query}");
         }
         for query in ["lvnong", "lunong", "lünong", "lnggj"] {

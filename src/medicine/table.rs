@@ -110,14 +110,7 @@ pub fn list(cell: &str) -> impl Iterator<Item = &str> {
 }
 
 fn describe(error: &csv::Error, headers: &csv::StringRecord) -> String {
-    match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => {
-            let column = err
-                .field()
-                .and_then(|i| headers.get(usize::try_from(i).unwrap_or(usize::MAX)))
-                .unwrap_or("?");
-            format!("column `{column}`: {}", err.kind())
-        }
-        _ => error.to_string(),
-    }
+    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else { return error.to_string() };
+    let column = err.field().and_then(|i| headers.get(usize::try_from(i).unwrap_or(usize::MAX)));
+    format!("column `{}`: {}", column.unwrap_or("?"), err.kind())
 }

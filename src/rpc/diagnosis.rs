@@ -23,8 +23,7 @@ impl pb::diagnosis_service_server::DiagnosisService for Diagnosis {
     ) -> Result<Response<pb::DiagnoseResponse>, Status> {
         let caller = caller(&request)?;
         let request = DiagnoseRequest::try_from(request.into_inner())?;
-        let (answer, replayed) =
-            self.0.diagnose(&caller, request).await?;
+        let (answer, replayed) = self.0.diagnose(&caller, request).await?;
         Ok(Response::new(pb::DiagnoseResponse { consultation: Some(answer.into()), replayed }))
     }
 
@@ -49,8 +48,7 @@ impl pb::diagnosis_service_server::DiagnosisService for Diagnosis {
             page_token: request.page_token,
             patient_reference: request.patient_reference,
         };
-        let (lines, next_page_token) =
-            self.0.list_consultations(&caller, &page).await?;
+        let (lines, next_page_token) = self.0.list_consultations(&caller, &page).await?;
         Ok(Response::new(pb::ListConsultationsResponse {
             consultations: lines.into_iter().map(Into::into).collect(),
             next_page_token,
@@ -63,9 +61,7 @@ impl pb::diagnosis_service_server::DiagnosisService for Diagnosis {
     ) -> Result<Response<pb::SearchFindingsResponse>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        let findings = self
-            .0
-            .search_findings(&caller, &request.query, request.count_max)?;
+        let findings = self.0.search_findings(&caller, &request.query, request.count_max)?;
         Ok(Response::new(pb::SearchFindingsResponse {
             findings: findings
                 .into_iter()
@@ -87,9 +83,7 @@ impl pb::diagnosis_service_server::DiagnosisService for Diagnosis {
     ) -> Result<Response<pb::SearchConditionsResponse>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        let conditions = self
-            .0
-            .search_conditions(&caller, &request.query, request.count_max)?;
+        let conditions = self.0.search_conditions(&caller, &request.query, request.count_max)?;
         Ok(Response::new(pb::SearchConditionsResponse {
             conditions: conditions
                 .into_iter()

@@ -217,7 +217,11 @@ fn parse_grpc_timeout(value: &str) -> Option<Duration> {
 
 /// The gRPC code in headers; an answer with a body carries it in its trailers and went well.
 fn grpc_code(headers: &HeaderMap) -> i32 {
-    headers.get("grpc-status").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(0)
+    headers
+        .get("grpc-status")
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod status;
     clippy::pedantic,
     clippy::as_conversions,
     clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
     unused_qualifications,
     reason = "generated code"
 )]
@@ -26,5 +27,4 @@ pub mod proto {
 }
 
 /// The contract as a serialized `google.protobuf.FileDescriptorSet`.
-pub const DESCRIPTORS: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/xiangyi_descriptor.bin"));
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/xiangyi_descriptor.bin"));

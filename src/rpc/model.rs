@@ -28,7 +28,7 @@ impl pb::model_service_server::ModelService for Models {
             page_token: request.page_token,
             patient_reference: String::new(),
         };
-        let (models, next_page_token) = self.0.list_models(&caller, &page).await?;
+        let (models, next_page_token) = self.0.list_models(&caller, &page)?;
         let models = models.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListModelsResponse { models, next_page_token }))
     }

@@ -221,11 +221,7 @@ impl From<domain::CheckLine> for pb::PrescriptionCheckSummary {
 
 impl From<FoundMedicine> for pb::MedicineMatch {
     fn from(f: FoundMedicine) -> Self {
-        Self {
-            medicine: Some(f.medicine.into()),
-            matched_name: f.matched_name,
-            fuzzy: f.fuzzy,
-        }
+        Self { medicine: Some(f.medicine.into()), matched_name: f.matched_name, fuzzy: f.fuzzy }
     }
 }
 

@@ -164,9 +164,7 @@ impl Door {
                 ModelServiceServer::new(model::Models(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
-            .add_service(
-                NodeServiceServer::new(node::Node(app)).max_decoding_message_size(max),
-            )
+            .add_service(NodeServiceServer::new(node::Node(app)).max_decoding_message_size(max))
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 stop.cancelled_owned(),
@@ -187,9 +185,7 @@ async fn read_tls(files: &TlsFiles) -> Result<ServerTlsConfig, DoorError> {
 }
 
 async fn read_pem(path: &Path) -> Result<Vec<u8>, DoorError> {
-    tokio::fs::read(path)
-        .await
-        .map_err(|source| DoorError::Pem { path: path.to_owned(), source })
+    tokio::fs::read(path).await.map_err(|source| DoorError::Pem { path: path.to_owned(), source })
 }
 
 fn cors(origins: &[String]) -> Result<CorsLayer, DoorError> {
@@ -201,7 +197,7 @@ fn cors(origins: &[String]) -> Result<CorsLayer, DoorError> {
             HeaderName::from_static("grpc-message"),
             HeaderName::from_static("grpc-status-details-bin"),
         ])
-        .max_age(Duration::from_secs(3600));
+        .max_age(Duration::from_hours(1));
     if origins.iter().any(|o| o == "*") {
         return Ok(layer.allow_origin(Any));
     }

@@ -41,7 +41,11 @@ pub fn from_error(error: &Error) -> Status {
         }
         Error::Unavailable { what, cause } => {
             details.set_retry_info(Some(Duration::from_secs(1)));
-            tracing::warn!(what, cause = cause.as_ref().map(tracing::field::display), "unavailable");
+            tracing::warn!(
+                what,
+                cause = cause.as_ref().map(tracing::field::display),
+                "unavailable"
+            );
         }
         Error::Internal { what, cause } => {
             tracing::error!(what, cause = %cause, "internal fault");

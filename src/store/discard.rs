@@ -49,11 +49,7 @@ impl Journal for Discard {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn audit<'a>(
-        &'a self,
-        _: &'a Permit<'a>,
-        _: AuditEntry,
-    ) -> BoxFuture<'a, Result<(), Error>> {
+    fn audit<'a>(&'a self, _: &'a Permit<'a>, _: AuditEntry) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async { Ok(()) })
     }
 

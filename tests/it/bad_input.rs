@@ -28,9 +28,15 @@ async fn every_impossible_field_of_a_consultation_is_named() {
         refused(&node, request, "patient.age_years").await;
     }
     let vitals = [
-        (common::Vitals { temperature_c: Some(389.0), ..Default::default() }, "vitals.temperature_c"),
+        (
+            common::Vitals { temperature_c: Some(389.0), ..Default::default() },
+            "vitals.temperature_c",
+        ),
         (common::Vitals { spo2_percent: Some(101.0), ..Default::default() }, "vitals.spo2_percent"),
-        (common::Vitals { glucose_mmol_l: Some(f64::NAN), ..Default::default() }, "vitals.glucose_mmol_l"),
+        (
+            common::Vitals { glucose_mmol_l: Some(f64::NAN), ..Default::default() },
+            "vitals.glucose_mmol_l",
+        ),
         (
             common::Vitals {
                 systolic_mmhg: Some(80.0),
@@ -46,7 +52,8 @@ async fn every_impossible_field_of_a_consultation_is_named() {
     }
     let request = dx::DiagnoseRequest { condition_count_max: 51, ..complaint("发热") };
     refused(&node, request, "condition_count_max").await;
-    let request = dx::DiagnoseRequest { request_id: "有空格 的".to_owned(), ..complaint("发热") };
+    let request =
+        dx::DiagnoseRequest { request_id: "有空格 的".to_owned(), ..complaint("发热") };
     refused(&node, request, "request_id").await;
     let findings = vec![dx::FindingInput { finding: "发热".to_owned(), state: 0 }];
     let request = dx::DiagnoseRequest { findings, ..complaint("发热") };
@@ -138,10 +145,8 @@ async fn lookups_of_nothing_and_tokens_of_other_lists_are_refused() {
     let status = node.diagnosis().get_consultation(get).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["consultation_id"]);
     for token in ["x", "checks-1", "consultations-0", "consultations--4", "consultations-1.5"] {
-        let list = dx::ListConsultationsRequest {
-            page_token: token.to_owned(),
-            ..Default::default()
-        };
+        let list =
+            dx::ListConsultationsRequest { page_token: token.to_owned(), ..Default::default() };
         let status = node.diagnosis().list_consultations(list).await.unwrap_err();
         assert_eq!(bad_fields(&status), ["page_token"], "{token}");
     }

@@ -63,7 +63,8 @@ fn the_demo_runs_its_cases_over_grpc_and_exits_with_success() {
     let output = run(&["demo", "--once"]);
     let shown = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    for words in ["病例 5", "红旗【立即】", "重复用药", "禁止 STOP", "未审核 UNCHECKED", "妊娠"] {
+    for words in ["病例 5", "红旗【立即】", "重复用药", "禁止 STOP", "未审核 UNCHECKED", "妊娠"]
+    {
         assert!(shown.contains(words), "no `{words}` in\n{shown}");
     }
     let output = run(&["demo", "--once", "--json"]);
@@ -77,7 +78,16 @@ fn the_demo_runs_its_cases_over_grpc_and_exits_with_success() {
 
 #[test]
 fn diagnose_answers_in_process_and_through_a_node_alike() {
-    let ask = ["diagnose", "--text", "发热3天，咳嗽咳黄痰，右胸痛", "--age", "45", "--sex", "male", "--json"];
+    let ask = [
+        "diagnose",
+        "--text",
+        "发热3天，咳嗽咳黄痰，右胸痛",
+        "--age",
+        "45",
+        "--sex",
+        "male",
+        "--json",
+    ];
     let here = json(&run(&ask));
     let (mut child, url, _data) = serve(|_| {});
     let mut there = ask.to_vec();
@@ -148,7 +158,8 @@ fn a_made_token_opens_a_node_that_admits_it() {
     let output = run(&["models", "--server", &url]);
     assert!(text(&output.stderr).contains("Unauthenticated"), "{}", text(&output.stderr));
     let token = made["token"].as_str().unwrap();
-    let output = xiangyi(&["models", "--server", &url]).env("XIANGYI_TOKEN", token).output().unwrap();
+    let output =
+        xiangyi(&["models", "--server", &url]).env("XIANGYI_TOKEN", token).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(terminate(&mut child));
 }

@@ -130,7 +130,8 @@ async fn full_width_and_traditional_text_reads_like_plain_text() {
 #[tokio::test]
 async fn a_repeated_request_id_returns_the_first_answer_and_refuses_other_content() {
     let node = Setup::new().start().await;
-    let request = dx::DiagnoseRequest { request_id: "visit-1".to_owned(), ..complaint("发热3天") };
+    let request =
+        dx::DiagnoseRequest { request_id: "visit-1".to_owned(), ..complaint("发热3天") };
     let first = node.diagnosis().diagnose(request.clone()).await.unwrap().into_inner();
     let again = node.diagnosis().diagnose(request.clone()).await.unwrap().into_inner();
     assert!(!first.replayed && again.replayed);

@@ -14,18 +14,34 @@ use crate::harness::{Setup, complaint, order, reason, token_of};
 
 /// Service, RPC, and the roles that may not call it.
 const CALLS: &[(&str, &str, &[Role])] = &[
-    ("diagnosis.v1.DiagnosisService", "Diagnose", &[Role::Pharmacist, Role::Auditor, Role::Administrator]),
+    (
+        "diagnosis.v1.DiagnosisService",
+        "Diagnose",
+        &[Role::Pharmacist, Role::Auditor, Role::Administrator],
+    ),
     ("diagnosis.v1.DiagnosisService", "GetConsultation", &[Role::Pharmacist, Role::Administrator]),
-    ("diagnosis.v1.DiagnosisService", "ListConsultations", &[Role::Pharmacist, Role::Administrator]),
+    (
+        "diagnosis.v1.DiagnosisService",
+        "ListConsultations",
+        &[Role::Pharmacist, Role::Administrator],
+    ),
     ("diagnosis.v1.DiagnosisService", "SearchFindings", &[]),
     ("diagnosis.v1.DiagnosisService", "SearchConditions", &[]),
-    ("prescription.v1.PrescriptionService", "CheckPrescription", &[Role::Auditor, Role::Administrator]),
+    (
+        "prescription.v1.PrescriptionService",
+        "CheckPrescription",
+        &[Role::Auditor, Role::Administrator],
+    ),
     ("prescription.v1.PrescriptionService", "GetPrescriptionCheck", &[Role::Administrator]),
     ("prescription.v1.PrescriptionService", "ListPrescriptionChecks", &[Role::Administrator]),
     ("prescription.v1.PrescriptionService", "SearchMedicines", &[]),
     ("prescription.v1.PrescriptionService", "GetMedicine", &[]),
     ("model.v1.ModelService", "ListModels", &[]),
-    ("model.v1.ModelService", "ReloadModels", &[Role::VillageDoctor, Role::Pharmacist, Role::Auditor]),
+    (
+        "model.v1.ModelService",
+        "ReloadModels",
+        &[Role::VillageDoctor, Role::Pharmacist, Role::Auditor],
+    ),
     ("node.v1.NodeService", "GetNodeInfo", &[]),
 ];
 

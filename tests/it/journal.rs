@@ -119,8 +119,14 @@ async fn a_second_append_of_a_request_id_returns_the_first(journal: Arc<dyn Jour
 
 async fn request_ids_of_other_callers_and_kinds_are_their_own(journal: Arc<dyn Journal>) {
     let (a, b) = (doctor("a"), doctor("b"));
-    assert_eq!(append(&*journal, &a, record("1", RecordKind::Consultation, "r")).await, Appended::New);
-    assert_eq!(append(&*journal, &b, record("2", RecordKind::Consultation, "r")).await, Appended::New);
+    assert_eq!(
+        append(&*journal, &a, record("1", RecordKind::Consultation, "r")).await,
+        Appended::New
+    );
+    assert_eq!(
+        append(&*journal, &b, record("2", RecordKind::Consultation, "r")).await,
+        Appended::New
+    );
     assert_eq!(append(&*journal, &a, record("3", RecordKind::Check, "r")).await, Appended::New);
     assert!(find(&*journal, &b, "r").await.unwrap().answer_json.contains("\"2\""));
 }
@@ -182,9 +188,9 @@ async fn what_is_not_there_is_none(journal: Arc<dyn Journal>) {
 
 #[tokio::test]
 async fn the_audit_trail_stands_in_the_same_file_and_names_who_what_and_whose() {
+    use sqlx::ConnectOptions as _;
     use sqlx::Row as _;
     use sqlx::sqlite::SqliteConnectOptions;
-    use sqlx::ConnectOptions as _;
 
     let folder = tempfile::tempdir().unwrap();
     let journal = sqlite(folder.path()).await;
@@ -197,10 +203,11 @@ async fn the_audit_trail_stands_in_the_same_file_and_names_who_what_and_whose() 
 
     let options = SqliteConnectOptions::new().filename(folder.path().join("journal.db"));
     let mut connection = options.connect().await.unwrap();
-    let rows = sqlx::query("SELECT caller, role, action, record_id, outcome FROM audit ORDER BY seq")
-        .fetch_all(&mut connection)
-        .await
-        .unwrap();
+    let rows =
+        sqlx::query("SELECT caller, role, action, record_id, outcome FROM audit ORDER BY seq")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
     let trail: Vec<String> = rows
         .iter()
         .map(|r| (0..5).map(|i| r.get::<String, _>(i)).collect::<Vec<_>>().join(" "))

@@ -182,7 +182,8 @@ async fn tls_serves_whoever_trusts_its_authority_and_nobody_else() {
     assert_eq!(info.name, "xiangyi");
 
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let distrusting = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(other.cert.pem()));
+    let distrusting =
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(other.cert.pem()));
     let endpoint = Endpoint::from_shared(url).unwrap().tls_config(distrusting).unwrap();
     assert!(endpoint.connect().await.is_err());
     let plain = Endpoint::from_shared(format!("http://{}", node.address())).unwrap();

@@ -92,10 +92,8 @@ async fn a_row_does_not_depend_on_its_neighbours_in_a_batch() {
         let mut together = tokio::task::JoinSet::new();
         for i in 0..64 {
             let model = Arc::clone(&model);
-            let row = vec![
-                ("findings", findings.row(i).to_vec()),
-                ("patient", patient.row(i).to_vec()),
-            ];
+            let row =
+                vec![("findings", findings.row(i).to_vec()), ("patient", patient.row(i).to_vec())];
             together.spawn(async move { (i, model.predict(row, None).await.unwrap()) });
         }
         for (i, row) in together.join_all().await {

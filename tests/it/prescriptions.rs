@@ -73,7 +73,8 @@ async fn a_contraindicated_pair_is_stopped_also_against_current_medicines() {
 #[tokio::test]
 async fn six_medicines_and_ten_days_need_reasons_and_are_content_with_them() {
     let node = Setup::new().start().await;
-    let six = ["阿莫西林胶囊", "氨溴索片", "氯雷他定片", "维生素B1片", "奥美拉唑肠溶胶囊", "氨氯地平片"];
+    let six =
+        ["阿莫西林胶囊", "氨溴索片", "氯雷他定片", "维生素B1片", "奥美拉唑肠溶胶囊", "氨氯地平片"];
     let mut request = order(&six);
     for line in &mut request.lines {
         line.days = Some(10.0);
@@ -126,16 +127,20 @@ async fn a_clean_prescription_has_no_findings_and_says_what_was_checked() {
 #[tokio::test]
 async fn checks_are_kept_listed_and_replayed() {
     let node = Setup::new().start().await;
-    let request =
-        rx::CheckPrescriptionRequest { request_id: "rx-1".to_owned(), ..order(&["阿莫西林胶囊"]) };
+    let request = rx::CheckPrescriptionRequest {
+        request_id: "rx-1".to_owned(),
+        ..order(&["阿莫西林胶囊"])
+    };
     let first = node.check(request.clone()).await.unwrap();
-    let answer = node.prescription().check_prescription(request.clone()).await.unwrap().into_inner();
+    let answer =
+        node.prescription().check_prescription(request.clone()).await.unwrap().into_inner();
     assert!(answer.replayed);
     assert_eq!(answer.check.as_ref(), Some(&first));
     let get = rx::GetPrescriptionCheckRequest { check_id: first.check_id.clone() };
     let read = node.prescription().get_prescription_check(get).await.unwrap().into_inner().check;
     assert_eq!(read, Some(first.clone()));
-    let list = node.prescription().list_prescription_checks(rx::ListPrescriptionChecksRequest::default());
+    let list =
+        node.prescription().list_prescription_checks(rx::ListPrescriptionChecksRequest::default());
     let listed = list.await.unwrap().into_inner().checks;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].check_id, first.check_id);

@@ -32,11 +32,22 @@ impl Desk {
         probabilities: &[f32],
         then: impl FnOnce(Result<Differential<'_>, DifferentialError>) -> T,
     ) -> T {
+        self.ask(text, patient, 10, |inputs, flags| {
+            then(Differential::new(inputs, probabilities, flags))
+        })
+    }
+
+    fn ask<T>(
+        &self,
+        text: &str,
+        patient: Patient,
+        ranked_max: usize,
+        then: impl for<'a> FnOnce(Inputs<'a>, Vec<RedFlagHit<'a>>) -> T,
+    ) -> T {
         let reading = self.knowledge.reader.read(text);
         let vitals = Vitals::default();
         let claims = Claims {
             reading: Some(&reading),
-            ranked_max: 10,
             present: &[],
             absent: &[],
             vitals: &vitals,
@@ -51,10 +62,10 @@ impl Desk {
             evidence: &evidence,
             patient: &patient,
             reading: Some(&reading),
-            ranked_max: 10,
+            ranked_max,
         };
         let flags = self.knowledge.red_flags.evaluate(&evidence, evidence.vitals(), &patient);
-        then(Differential::new(inputs, probabilities, flags))
+        then(inputs, flags)
     }
 
     fn slugs(&self, candidates: &[Candidate<'_>]) -> Vec<String> {
@@ -79,6 +90,28 @@ fn conditions_are_ranked_and_what_must_not_be_missed_stays_in_sight() {
     });
     desk.answer("流涕", woman_of_30(), &[0.9, 0.03, 0.004, 0.02, 0.0, 0.046], |answer| {
         assert!(answer.unwrap().must_not_miss.is_empty(), "below the threshold");
+    });
+}
+
+#[test]
+fn no_more_conditions_are_ranked_than_asked_for() {
+    let desk = Desk::new();
+    desk.ask("流涕", woman_of_30(), 1, |inputs, flags| {
+        let answer = Differential::new(inputs, &[0.6, 0.3, 0.0, 0.1, 0.0, 0.0], flags).unwrap();
+        assert_eq!(desk.slugs(&answer.ranked), ["common_cold"]);
+        assert_eq!(desk.slugs(&answer.must_not_miss), ["pneumonia"], "pid may be missed");
+    });
+}
+
+#[test]
+fn without_an_answer_of_the_model_flags_and_coverage_stand() {
+    let desk = Desk::new();
+    let patient = Patient { age_years: Some(58.0), ..Patient::default() };
+    desk.ask("胸痛，出汗，屙得凶", patient, 10, |inputs, flags| {
+        let answer = Differential::unranked(inputs, flags);
+        assert!(answer.ranked.is_empty() && answer.must_not_miss.is_empty());
+        assert_eq!(answer.red_flags.len(), 1);
+        assert_eq!(answer.coverage.unread, ["屙得凶"]);
     });
 }
 

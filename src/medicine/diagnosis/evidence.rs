@@ -289,10 +289,8 @@ fn measured(vocabulary: &Vocabulary, claims: Claims<'_>, now: &Vitals) -> (Origi
         let holds = |row: &MeasuredFinding, value: &f32| row.comparison.holds(*value, row.value);
         let met = values(row.measure).find(|value| holds(row, value));
         let measure = row.measure;
-        if row.applies(age) == Some(true) {
-            if let Some(value) = met {
-                over.push((row.finding, Origin::Measured { measure, value }));
-            }
+        if let (Some(true), Some(value)) = (row.applies(age), met) {
+            over.push((row.finding, Origin::Measured { measure, value }));
         }
         // The last row of a finding decides whether all of its rows are measured and unmet.
         let last = !rows.iter().skip(at + 1).any(|other| other.finding == row.finding);

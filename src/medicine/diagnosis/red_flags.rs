@@ -223,8 +223,8 @@ impl RedFlags {
 impl Atom {
     /// Whether it is so; `None` where the value it asks for is unknown. A finding that nobody
     /// mentioned is not present.
-    pub fn holds(&self, evidence: &Evidence, vitals: &Vitals, patient: &Patient) -> Option<bool> {
-        match *self {
+    pub fn holds(self, evidence: &Evidence, vitals: &Vitals, patient: &Patient) -> Option<bool> {
+        match self {
             Self::Present(finding) => Some(evidence.state(finding) == Some(true)),
             Self::NotPresent(finding) => Some(evidence.state(finding) != Some(true)),
             Self::Measured { measure, comparison, limit } => {
@@ -243,7 +243,7 @@ impl Atom {
     }
 
     /// Whether it takes something about the illness, not only about the person, to be so.
-    fn is_about_illness(&self) -> bool {
+    fn is_about_illness(self) -> bool {
         match self {
             Self::Present(_) | Self::Measured { .. } => true,
             Self::NotPresent(_) | Self::Age { .. } | Self::Sex(_) | Self::Pregnant => false,
@@ -256,7 +256,7 @@ fn parse(when: &str, vocabulary: &Vocabulary) -> Result<Vec<Vec<Atom>>, String> 
         .split(';')
         .map(|clause| clause.split('|').map(|atom| self::atom(atom.trim(), vocabulary)).collect())
         .collect::<Result<_, String>>()?;
-    if !clauses.iter().any(|clause| clause.iter().all(Atom::is_about_illness)) {
+    if !clauses.iter().any(|clause| clause.iter().all(|atom| atom.is_about_illness())) {
         return Err(format!("`{when}` would fire without any finding"));
     }
     Ok(clauses)

@@ -12,8 +12,13 @@ struct Case<'a> {
 const NOBODY: Case<'_> =
     Case { text: "", age_years: None, sex: None, pregnancy: Pregnancy::Unknown };
 
+/// Ids of flags with the number of atoms that made them fire.
+type Fired = Vec<(String, usize)>;
+/// Ids of flags with what is unknown.
+type Undecided = Vec<(String, Vec<Atom>)>;
+
 /// Ids of the flags that fire with their atoms, and of those undecided with what is unknown.
-fn flags(case: &Case<'_>) -> (Vec<(String, usize)>, Vec<(String, Vec<Atom>)>) {
+fn flags(case: &Case<'_>) -> (Fired, Undecided) {
     let knowledge = knowledge();
     let reading = knowledge.reader.read(case.text);
     let patient = Patient {

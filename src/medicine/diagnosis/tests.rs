@@ -111,6 +111,7 @@ fn a_complaint_leads_to_flags_and_an_explained_differential() {
         evidence: &evidence,
         patient: &patient,
         reading: Some(&reading),
+        ranked_max: 10,
     };
     let answer = Differential::new(inputs, &[0.1, 0.7, 0.05, 0.15], flags).unwrap();
     assert_eq!(answer.red_flags[0].flag.id, "acs");

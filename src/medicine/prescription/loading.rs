@@ -304,9 +304,9 @@ fn dense(length: usize, path: &str, line: u64) -> Result<u16, LoadError> {
 fn routes(cell: &str, path: &str, line: u64) -> Result<Vec<Route>, LoadError> {
     let mut out = Vec::new();
     for name in list(cell) {
-        let route = Route::deserialize(serde::de::value::StrDeserializer::<
-            serde::de::value::Error,
-        >::new(name))
+        let route = Route::deserialize(
+            serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name),
+        )
         .map_err(|_| LoadError::line(path, line, format!("unknown route `{name}`")))?;
         out.push(route);
     }

@@ -124,7 +124,8 @@ impl Names {
             let folded = fold(name);
             let mut bases = vec![Written::new(&self.words, &folded).core().to_owned()];
             if medicine.kind == MedicineKind::Western {
-                bases.extend(salt_free(&key(&folded)));
+                // An acid without its metal may be another product: 复方乳酸乳膏, 复方乳酸钠.
+                bases.extend(salt_free(&key(&folded)).into_iter().filter(|b| !b.ends_with('酸')));
             }
             for base in bases {
                 if base.chars().nth(2).is_some() && !self.exact.contains_key(&base) {
@@ -228,9 +229,7 @@ impl Formulary {
 
     fn is_patent(&self, named: Named) -> bool {
         match named {
-            Named::Medicine(id) => {
-                self.medicine(id).is_none_or(|m| m.kind == MedicineKind::Patent)
-            }
+            Named::Medicine(id) => self.medicine(id).is_none_or(|m| m.kind == MedicineKind::Patent),
             Named::Ingredient(_) => false,
         }
     }

@@ -15,7 +15,7 @@ const READINGS_MAX: usize = 32;
 const VARIANTS_MAX: usize = 12;
 
 /// Dosage forms and their attributes, in any combination at the end of a name.
-const FORMS: &str = "片 片剂 缓释 控释 肠溶 肠溶性 分散 泡腾 咀嚼 口腔崩解 口崩 薄膜衣 糖衣 舌下 \
+const FORMS: &str = "片 片剂 含片 口含片 缓释 控释 肠溶 肠溶性 分散 泡腾 咀嚼 口腔崩解 口崩 薄膜衣 糖衣 舌下 \
     阴道 双层 速释 胶囊 胶囊剂 软胶囊 硬胶囊 软 微丸 胶丸 颗粒 颗粒剂 冲剂 散 散剂 丸 丸剂 水丸 \
     蜜丸 大蜜丸 小蜜丸 水蜜丸 浓缩丸 浓缩 滴丸 糖浆 糖浆剂 干糖浆 口服液 口服溶液 口服溶液剂 \
     口服混悬液 口服乳 混悬液 混悬剂 干混悬剂 混悬滴剂 口服滴剂 滴剂 合剂 露 酊 酊剂 膏 软膏 \
@@ -24,7 +24,7 @@ const FORMS: &str = "片 片剂 缓释 控释 肠溶 肠溶性 分散 泡腾 咀
     吸入剂 吸入溶液 吸入用溶液 吸入用混悬液 吸入混悬液 雾化吸入溶液 雾化液 溶液 溶液剂 洗剂 搽剂 \
     擦剂 涂剂 涂膜剂 栓 栓剂 贴膏 贴剂 透皮贴剂 贴片 膏药 橡胶膏 注射液 注射剂 针 针剂 粉针 \
     粉针剂 冻干粉针 冻干粉 冻干 乳状注射液 灭菌粉末 无菌粉末 灌肠剂 灌肠液 漱口液 含漱液 液 剂 油 \
-    胶浆 大输液 小针 儿童 小儿 婴幼儿 成人 无糖型 无糖 i ii iii";
+    胶浆 植入剂 大输液 小针 儿童 小儿 婴幼儿 成人 无糖型 无糖 i ii iii";
 
 /// Words of usage: routes, times, notes of the stock.
 const USAGE: &str = "口服 内服 外用 外涂 外敷 外洗 外搽 外擦 外贴 涂患处 湿敷 静滴 静脉滴注 静脉注射 \
@@ -46,15 +46,19 @@ const BEFORE: &str = "注射用 外用 医用 吸入用 雾化吸入用 冻干 �
 /// Acids and the like before the base: `盐酸左氧氟沙星`.
 const SALTS_BEFORE: &str = "盐酸 二盐酸 氢溴酸 硫酸氢 硫酸 磷酸 硝酸 醋酸 重酒石酸 酒石酸 枸橼酸 柠檬酸 \
     马来酸 富马酸 琥珀酸 苯磺酸 甲磺酸 甲苯磺酸 对甲苯磺酸 乳酸 乳糖酸 葡萄糖酸 苹果酸 草酸 \
-    双羟萘酸 棕榈酸 丙酸 二丙酸 戊酸 糠酸 丁酸 硬脂酸 羟乙磺酸 甲硫酸 赖氨酸 水合 无水 消旋";
+    双羟萘酸 棕榈酸 丙酸 二丙酸 戊酸 糠酸 丁酸 硬脂酸 羟乙磺酸 甲硫酸 水合 无水 消旋";
 
 /// Metals and the like after the base: `双氯芬酸钠`. The vehicle of an infusion counts too.
 const SALTS_AFTER: &str = "钠 二钠 钾 钙 镁 磷酸钠 磷酸二钠 琥珀酸钠 琥珀酸酯钠 棕榈酸酯 磷酸酯 丙酸酯 \
     盐酸盐 硫酸盐 磷酸盐 马来酸盐 氨丁三醇 葡甲胺 叔丁胺 特丁胺 精氨酸 一水合物 二水合物 三水合物 \
     水合物 氯化钠 葡萄糖 葡萄糖氯化钠";
 
+/// Metals at the end of a name.
+const METALS: &[char] = &['钠', '钾', '钙', '镁', '锌', '铝', '铁', '铋'];
+
 /// What is left when a salt is taken away although the whole was another medicine.
-const NOT_SALTS: &[&str] = &["甘油", "水杨酸", "乳酸", "葡萄糖", "氯化钠", "苯甲酸", "醋酸", "精氨酸"];
+const NOT_SALTS: &[&str] =
+    &["甘油", "水杨酸", "乳酸", "葡萄糖", "氯化钠", "苯甲酸", "醋酸", "精氨酸"];
 
 /// Words by their first character, in ascending order of it.
 type ByFirst = Vec<(char, Vec<Vec<char>>)>;
@@ -186,8 +190,8 @@ impl Words {
         let digits = rest.iter().take_while(|c| is_numeral(**c)).count();
         let after = rest.get(digits..).unwrap_or_default();
         let unit = self.unit(chars, i + digits, |length| free(digits + length));
-        let joined = i.checked_sub(1).and_then(|p| chars.get(p)).is_some_and(|c| is_joint(*c))
-            || after.first().is_some_and(|c| is_joint(*c));
+        let joined = i.checked_sub(1).and_then(|p| chars.get(p)).is_some_and(|c| is_sign(*c))
+            || after.first().is_some_and(|c| is_sign(*c));
         unit || (joined && free(digits))
     }
 
@@ -236,7 +240,11 @@ pub(super) fn salt_free(key: &str) -> Vec<String> {
     while let Some(text) = out.get(at).cloned() {
         at += 1;
         let before = SALTS_BEFORE.split_whitespace().filter_map(|s| text.strip_prefix(s));
-        let after = SALTS_AFTER.split_whitespace().filter_map(|s| text.strip_suffix(s));
+        // 法莫替丁钙镁 is not a salt of 法莫替丁: two metals are two more ingredients.
+        let after = SALTS_AFTER.split_whitespace().filter_map(|s| {
+            let rest = text.strip_suffix(s)?;
+            (s.chars().count() > 1 || !rest.ends_with(METALS)).then_some(rest)
+        });
         let mut shorter: Vec<String> = before.chain(after).map(str::to_owned).collect();
         shorter.extend(inner_sodium(&text));
         for variant in shorter {
@@ -287,7 +295,13 @@ fn splits(chars: &[char], i: usize) -> bool {
     let (Some(a), Some(b)) = (i.checked_sub(1).and_then(|p| chars.get(p)), chars.get(i)) else {
         return false;
     };
-    (is_digit(*a) && is_digit(*b)) || (a.is_ascii_alphabetic() && b.is_ascii_alphabetic())
+    // The digit of 维生素B1 belongs to the letter; that of NS100ml does not.
+    let numbered = a.is_ascii_alphabetic()
+        && b.is_ascii_digit()
+        && !i.checked_sub(2).and_then(|p| chars.get(p)).is_some_and(char::is_ascii_alphabetic);
+    numbered
+        || (is_digit(*a) && is_digit(*b))
+        || (a.is_ascii_alphabetic() && b.is_ascii_alphabetic())
 }
 
 fn is_digit(c: char) -> bool {
@@ -298,12 +312,28 @@ fn is_numeral(c: char) -> bool {
     is_digit(c)
         || matches!(
             c,
-            '一' | '二' | '三' | '四' | '五' | '六' | '七' | '八' | '九' | '十' | '百' | '半' | '两'
+            '一' | '二'
+                | '三'
+                | '四'
+                | '五'
+                | '六'
+                | '七'
+                | '八'
+                | '九'
+                | '十'
+                | '百'
+                | '半'
+                | '两'
         )
 }
 
+/// Signs that join the numbers of a pack or a ratio.
+fn is_sign(c: char) -> bool {
+    matches!(c, '×' | '*' | '/' | ':' | '∶' | '~')
+}
+
 fn is_joint(c: char) -> bool {
-    matches!(c, '×' | '*' | '/' | ':' | '∶' | '~' | '-' | '+')
+    is_sign(c) || matches!(c, '-' | '+')
 }
 
 fn is_times(chars: &[char], i: usize) -> bool {
@@ -329,9 +359,36 @@ fn is_dropped(c: char) -> bool {
             || c.is_control()
             || matches!(
                 c,
-                '(' | ')' | '[' | ']' | '{' | '}' | '【' | '】' | '<' | '>' | '《' | '》' | '-'
-                    | '_' | '/' | '+' | '*' | '·' | '•' | '、' | ',' | '"' | '\'' | '\\' | '“'
-                    | '”' | '®' | '™' | '★' | '△' | '\u{2010}'..='\u{2015}'
+                '(' | ')'
+                    | '['
+                    | ']'
+                    | '{'
+                    | '}'
+                    | '【'
+                    | '】'
+                    | '<'
+                    | '>'
+                    | '《'
+                    | '》'
+                    | '-'
+                    | '_'
+                    | '/'
+                    | '+'
+                    | '*'
+                    | '·'
+                    | '•'
+                    | '、'
+                    | ','
+                    | '"'
+                    | '\''
+                    | '\\'
+                    | '“'
+                    | '”'
+                    | '®'
+                    | '™'
+                    | '★'
+                    | '△'
+                    | '\u{2010}'..='\u{2015}'
             ))
 }
 
@@ -363,6 +420,10 @@ mod tests {
             ("(甲)奥美拉唑肠溶胶囊", "奥美拉唑"),
             ("维生素b12", "维生素b12"),
             ("维生素b1 10mg", "维生素b1"),
+            ("维生素b4片", "维生素b4"),
+            ("ns100ml", "ns"),
+            ("复方氨基酸胶囊(8-11)", "复方氨基酸胶囊811"),
+            ("阿莫西林克拉维酸钾(4:1)分散片", "阿莫西林克拉维酸钾"),
             ("右旋糖酐40", "右旋糖酐40"),
             ("阿莫西林0.5g 布洛芬0.3g", "阿莫西林0.5g布洛芬"),
             ("阿司匹林 氯吡格雷", "阿司匹林氯吡格雷"),
@@ -379,8 +440,10 @@ mod tests {
         let written = Written::new(&words, "注射用头孢曲松 1g");
         let readings: Vec<&str> = written.readings().collect();
         assert_eq!(readings.first(), Some(&"注射用头孢曲松1g"));
-        assert!(readings.iter().position(|r| *r == "注射用头孢曲松")
-            < readings.iter().position(|r| *r == "头孢曲松"));
+        assert!(
+            readings.iter().position(|r| *r == "注射用头孢曲松")
+                < readings.iter().position(|r| *r == "头孢曲松")
+        );
     }
 
     #[test]
@@ -399,9 +462,12 @@ mod tests {
 
     #[test]
     fn another_medicine_never_remains_when_a_salt_is_taken_away() {
-        for name in ["硝酸甘油", "水杨酸钠", "乳酸钠", "葡萄糖氯化钠", "硫酸镁", "碳酸锂"] {
+        let names =
+            ["硝酸甘油", "水杨酸钠", "乳酸钠", "葡萄糖氯化钠", "硫酸镁", "碳酸锂", "法莫替丁钙镁"];
+        for name in names {
             let left = salt_free(name);
-            for other in ["甘油", "水杨酸", "乳酸", "葡萄糖", "镁", "锂"] {
+            for other in ["甘油", "水杨酸", "乳酸", "葡萄糖", "镁", "锂", "法莫替丁"]
+            {
                 assert!(!left.contains(&other.to_owned()), "{name} became {other}");
             }
         }

@@ -137,11 +137,7 @@ impl Journal for SqliteStore {
 
 fn actor(permit: &Permit<'_>) -> Actor {
     let caller = permit.caller();
-    Actor {
-        caller: caller.name.clone(),
-        role: caller.role.name(),
-        action: permit.action().name(),
-    }
+    Actor { caller: caller.name.clone(), role: caller.role.name(), action: permit.action().name() }
 }
 
 fn unavailable(error: sqlx::Error) -> Error {

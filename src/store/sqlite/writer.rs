@@ -73,11 +73,9 @@ pub(super) fn kind_name(kind: RecordKind) -> &'static str {
 
 pub(super) fn kept(row: &sqlx::sqlite::SqliteRow) -> Result<KeptRecord, sqlx::Error> {
     let digest: Vec<u8> = row.try_get("content_sha256")?;
-    let content_sha256 = digest.try_into().map_err(|_| {
-        sqlx::Error::ColumnDecode {
-            index: "content_sha256".to_owned(),
-            source: "not 32 bytes".into(),
-        }
+    let content_sha256 = digest.try_into().map_err(|_| sqlx::Error::ColumnDecode {
+        index: "content_sha256".to_owned(),
+        source: "not 32 bytes".into(),
     })?;
     Ok(KeptRecord { content_sha256, answer_json: row.try_get("answer_json")? })
 }

@@ -197,3 +197,10 @@ impl Cue {
         })
     }
 }
+
+impl Negation {
+    /// Ends with the first finding it meets.
+    pub(super) fn is_short(self) -> bool {
+        matches!(self, Self::Next | Self::Weak)
+    }
+}

@@ -185,7 +185,9 @@ impl Known {
             timed: text.contains(super::numbers::begins_number),
             negations: cues
                 .iter()
-                .filter(|(word, cue)| matches!(cue, Cue::Negation(_)) && text.starts_with(word.as_str()))
+                .filter(|(word, cue)| {
+                    matches!(cue, Cue::Negation(_)) && text.starts_with(word.as_str())
+                })
                 .map(|(word, _)| word.len())
                 .collect(),
             latin: Edges {

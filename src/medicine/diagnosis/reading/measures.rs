@@ -47,7 +47,7 @@ fn after_label(
         if brief {
             break;
         }
-        if c.eat_any(&["最高达", "最高", "高达"]) {
+        if c.eat_any(&["最高达", "最高", "高达", "波动在", "波动于"]) {
             peak = true;
             continue;
         }

@@ -234,10 +234,12 @@ impl Tokens<'_> {
 
     /// Whether the last word said fever: 发烧(到)39.
     fn after_fever(&self) -> bool {
-        let mut back =
-            self.out.iter().rev().take(3).skip_while(|token| {
-                matches!(token.kind, Kind::Cue(Cue::Filler | Cue::Peak))
-            });
+        let mut back = self
+            .out
+            .iter()
+            .rev()
+            .take(3)
+            .skip_while(|token| matches!(token.kind, Kind::Cue(Cue::Filler | Cue::Peak)));
         back.next().is_some_and(|token| match token.kind {
             Kind::Finding { id, .. } => self.lexicon.is_feverish(id),
             Kind::Read
@@ -268,19 +270,11 @@ impl Tokens<'_> {
     }
 
     /// A cue; returns where it ends, for a label behind its value.
-    fn cue(&mut self, at: usize, end: usize, to: usize, kind: Cue) -> usize {
-        if let Some((measure, second)) = kind.measures() {
-            return self.label(at, end, to, measure, second);
+    fn cue(&mut self, at: usize, end: usize, to: usize, cue: Cue) -> usize {
+        if let Cue::Label(measure, second) = cue {
+            return self.label(at, end, to, (measure, second));
         }
-        let kind = match kind {
-            Cue::OnsetToday => Kind::Time(onset(0.0, 1.0, TimeUnit::Day)),
-            Cue::OnsetYesterday => Kind::Time(onset(0.5, 2.0, TimeUnit::Day)),
-            Cue::OnsetDayBefore => Kind::Time(onset(2.0, 3.0, TimeUnit::Day)),
-            Cue::OnsetDays => Kind::Time(onset(2.0, 9.0, TimeUnit::Day)),
-            Cue::OnsetWeek => Kind::Time(onset(1.0, 2.0, TimeUnit::Week)),
-            Cue::OnsetMonth => Kind::Time(onset(1.0, 2.0, TimeUnit::Month)),
-            other => Kind::Cue(other),
-        };
+        let kind = if let Cue::Onset(span) = cue { Kind::Time(span) } else { Kind::Cue(cue) };
         self.push(at, end, kind);
         end
     }
@@ -290,8 +284,7 @@ impl Tokens<'_> {
         at: usize,
         end: usize,
         to: usize,
-        measure: Measure,
-        second: Option<Measure>,
+        (measure, second): (Measure, Option<Measure>),
     ) -> usize {
         let latin = |c: char| c.is_ascii_alphanumeric();
         let is_latin = self.text.get(at..end).is_some_and(|label| label.ends_with(latin));
@@ -310,11 +303,6 @@ impl Tokens<'_> {
     }
 }
 
-fn onset(least: f32, most: f32, unit: TimeUnit) -> TimeSpan {
-    let days = unit.days();
-    TimeSpan { least_days: least * days, most_days: most * days, unit, ago: true, word: true }
-}
-
 /// A character that is neither a known word, a cue nor a number.
 fn other(c: char) -> Kind {
     match c {
@@ -327,6 +315,7 @@ fn other(c: char) -> Kind {
         ':' => Kind::Break(Break::Colon),
         '(' | '[' | '{' | '【' | '〔' | '《' => Kind::Break(Break::Open),
         ')' | ']' | '}' | '】' | '〕' | '》' => Kind::Break(Break::Close),
+        '"' | '\'' | '“' | '”' | '‘' | '’' | '「' | '」' => Kind::Cue(Cue::Filler),
         '-' | '—' | '–' | '−' => Kind::Mark { negative: true },
         '+' => Kind::Mark { negative: false },
         c if c.is_alphanumeric() => Kind::Content,
@@ -414,19 +403,11 @@ fn splits(kind: Kind) -> bool {
     match kind {
         Kind::Time(span) => !span.word,
         Kind::Number { .. } => true,
+        Kind::Cue(Cue::Negation(negation)) => {
+            matches!(negation, Negation::Next | Negation::Weak | Negation::Spoken)
+        }
         Kind::Cue(cue) => {
-            matches!(
-                cue,
-                Cue::Filler
-                    | Cue::DegreeMild
-                    | Cue::DegreeModerate
-                    | Cue::DegreeSevere
-                    | Cue::NegateNext
-                    | Cue::NegateWeak
-                    | Cue::NegateSpoken
-                    | Cue::Uncertain
-                    | Cue::Positive
-            )
+            matches!(cue, Cue::Filler | Cue::Degree(_) | Cue::Uncertain | Cue::Positive)
         }
         Kind::Finding { .. }
         | Kind::Read

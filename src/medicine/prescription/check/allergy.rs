@@ -7,7 +7,7 @@ use crate::medicine::prescription::formulary::{IngredientId, Subject};
 use crate::medicine::prescription::order::AllergyEntry;
 use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
 use crate::medicine::prescription::resolve::Named;
-use crate::medicine::prescription::rules::{Origin, Tier};
+use crate::medicine::prescription::rules::{AllergyRule, Origin, Tier};
 use crate::medicine::prescription::words::key;
 use crate::medicine::text::fold;
 
@@ -15,11 +15,33 @@ use crate::medicine::text::fold;
 const BETWEEN: &[char] = &['、', ',', '，', ';', '；', '/', '+', '和', '及', '与', '。', '\n'];
 /// Words around an allergen that do not change what it is; longer ones first.
 const AROUND: &[&str] = &[
-    "过敏性休克", "过敏反应", "过敏史", "过敏", "皮试阳性", "皮试(+)", "阳性", "药物", "药品", "类药", "食物",
-    "制剂", "已知", "明显", "特殊", "曾经", "曾", "对", "有", "史", "类", "药", "等",
+    "过敏性休克",
+    "过敏反应",
+    "过敏史",
+    "过敏",
+    "皮试阳性",
+    "皮试(+)",
+    "阳性",
+    "药物",
+    "药品",
+    "类药",
+    "食物",
+    "制剂",
+    "已知",
+    "明显",
+    "特殊",
+    "曾经",
+    "曾",
+    "对",
+    "有",
+    "史",
+    "类",
+    "药",
+    "等",
 ];
 /// What is left of an entry that says there is no allergy.
-const NONE: &[&str] = &["", "无", "否认", "没有", "未发现", "暂无", "不过敏", "no", "none", "nil", "nkda", "nka"];
+const NONE: &[&str] =
+    &["", "无", "否认", "没有", "未发现", "暂无", "不过敏", "no", "none", "nil", "nkda", "nka"];
 
 /// What an entry of the list means.
 struct Allergy<'a> {
@@ -115,11 +137,7 @@ fn worst(
 }
 
 /// Whether a rule speaks of the allergen's own class: then the table decides, not identity.
-fn same_class(
-    case: &Case<'_>,
-    rule: &crate::medicine::prescription::rules::AllergyRule,
-    allergen: Subject,
-) -> bool {
+fn same_class(case: &Case<'_>, rule: &AllergyRule, allergen: Subject) -> bool {
     match (rule.subject, allergen) {
         (Subject::Class(outer), Subject::Class(inner)) => case.formulary().is_within(inner, outer),
         _ => false,
@@ -220,9 +238,7 @@ fn read(case: &Case<'_>, name: &str) -> (Vec<Subject>, Vec<String>) {
 
 /// One allergen: as the table of chart words has it, as a medicine, or said not to be one.
 fn part(case: &Case<'_>, folded: &str) -> Option<Vec<Subject>> {
-    let named = |text: &str| {
-        case.known.allergies.named(&key(text)).map(<[Subject]>::to_vec)
-    };
+    let named = |text: &str| case.known.allergies.named(&key(text)).map(<[Subject]>::to_vec);
     if let Some(known) = named(folded) {
         return Some(known);
     }

@@ -5,12 +5,12 @@
 //! nose or lung beside the body; vitamins and minerals; herbs; and a medicine that goes on
 //! (续方).
 
-use super::case::{Case, Draft, Item, Outcome};
 use super::REPEATED;
+use super::case::{Case, Draft, Item, Outcome, Place};
 use crate::medicine::prescription::formulary::{
     Formulary, IngredientId, IngredientKind, MedicineId, Subject,
 };
-use crate::medicine::prescription::report::{Action, Kind, Severity};
+use crate::medicine::prescription::report::{Action, Finding, Kind, Severity};
 use crate::medicine::prescription::resolve::Named;
 use crate::medicine::prescription::route::Route;
 
@@ -85,8 +85,7 @@ fn groups(case: &Case<'_>) -> Vec<Group> {
     for chunk in same.chunk_by(|a, b| a.0 == b.0).filter(|chunk| chunk.len() > 1) {
         let items: Vec<usize> = chunk.iter().map(|(_, at)| *at).collect();
         let Some((id, _)) = chunk.first() else { continue };
-        let covered =
-            groups.iter().any(|group| items.iter().all(|at| group.items.contains(at)));
+        let covered = groups.iter().any(|group| items.iter().all(|at| group.items.contains(at)));
         let medicine = case.formulary().medicine(*id);
         let vehicle = medicine.is_some_and(|m| {
             !m.ingredients.is_empty()
@@ -126,20 +125,15 @@ fn between(case: &Case<'_>, group: &Group, a: &Item<'_>, b: &Item<'_>) -> (Actio
         return if mixed { (Action::OnRequest, Severity::Minor) } else { NOTICE };
     }
     let made_up = same_product && strengths_differ(case, a, b) && a.route == b.route;
-    let light = !group.ingredients.is_empty()
-        && group.ingredients.iter().all(|id| is_light(case, *id));
+    let light =
+        !group.ingredients.is_empty() && group.ingredients.iter().all(|id| is_light(case, *id));
     if made_up || light || acts_apart(a) || acts_apart(b) {
         return NOTICE;
     }
     (Action::NeedsReason, Severity::Serious)
 }
 
-fn report(
-    case: &Case<'_>,
-    group: &Group,
-    action: Action,
-    severity: Severity,
-) -> crate::medicine::prescription::report::Finding {
+fn report(case: &Case<'_>, group: &Group, action: Action, severity: Severity) -> Finding {
     let first = group.ingredients.first().copied();
     let labels = case.labels(&group.items, first.filter(|_| group.ingredients.len() == 1));
     let (subjects, reason_zh) = match group.medicine.and_then(|id| case.formulary().medicine(id)) {
@@ -173,10 +167,7 @@ fn report(
 }
 
 /// One notice for all medicines that are prescribed again while in use.
-fn continuation(
-    case: &Case<'_>,
-    items: &[usize],
-) -> crate::medicine::prescription::report::Finding {
+fn continuation(case: &Case<'_>, items: &[usize]) -> Finding {
     let lines: Vec<usize> = items.iter().copied().filter(|at| is_line(case, *at)).collect();
     let medicines = items.iter().filter_map(|at| case.item(*at)?.medicine);
     case.finding(Draft {
@@ -217,7 +208,6 @@ fn is_light(case: &Case<'_>, id: IngredientId) -> bool {
 
 /// Whether both lines state a strength and the strengths are not the same.
 fn strengths_differ(case: &Case<'_>, a: &Item<'_>, b: &Item<'_>) -> bool {
-    use super::case::Place;
     let strength = |item: &Item<'_>| match item.place {
         Place::Line(at) => case.order.lines.get(at).map(|line| line.strength.trim()),
         Place::Current(_) => None,

@@ -65,7 +65,8 @@ fn pair(
         case.labels(&holders.collect::<Vec<_>>(), Some(id))
     };
     let any_local = items.iter().filter_map(|at| case.item(*at)).any(Item::is_local);
-    let little = if any_local && weight > REASON { "（局部用药，吸收较少）" } else { "" };
+    let little =
+        if any_local && weight > REASON { "（局部用药，吸收较少）" } else { "" };
     out.findings.push(case.finding(Draft {
         kind: Kind::Interaction,
         action: weight.action,
@@ -73,7 +74,12 @@ fn pair(
         items: &items,
         subjects: vec![case.slug(x), case.slug(y)],
         origin: &rule.origin,
-        reason_zh: format!("{}与{}：{}{little}。", side(x), side(y), rule.effect_zh),
+        reason_zh: format!(
+            "{}与{}：{}{little}。",
+            side(x),
+            side(y),
+            rule.effect_zh.trim_end_matches('。')
+        ),
         instead_zh: rule.management_zh.clone(),
         review_code: Some(INTERACTING),
     }));
@@ -94,12 +100,7 @@ fn meetings<'c, 'a>(
 }
 
 /// How far a rule goes between two items; `None` where it is known not to hold.
-fn weigh(
-    case: &Case<'_>,
-    rule: &InteractionRule,
-    i: &Item<'_>,
-    j: &Item<'_>,
-) -> Option<Weight> {
+fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) -> Option<Weight> {
     let (full, lower) = match rule.grade {
         Grade::Contraindicated => (STOP, REASON),
         Grade::Avoid => (REASON, NOTICE),
@@ -110,9 +111,9 @@ fn weigh(
         Some(Condition::SameRouteIv) => return None,
         Some(Condition::IvCalcium) => iv_calcium(case, full, i, j)?,
         Some(Condition::DoseHigh | Condition::TreatmentDose) => lower,
-        Some(Condition::AlcoholInTincture) => alcohol(case, i, j).map(|sure| {
-            if sure { full } else { lower }
-        })?,
+        Some(Condition::AlcoholInTincture) => {
+            alcohol(case, i, j).map(|sure| if sure { full } else { lower })?
+        }
         Some(Condition::HeartFailure) if diagnosed(case, HEART_FAILURE) => full,
         Some(Condition::HeartFailure) => NOTICE,
         Some(Condition::NotEmergency) => match case.order.setting {
@@ -163,7 +164,7 @@ fn alcohol(case: &Case<'_>, i: &Item<'_>, j: &Item<'_>) -> Option<bool> {
     if says(WITHOUT_ALCOHOL) {
         return None;
     }
-    let one_form = item.medicine.is_some_and(|m| !m.name_zh.contains(['（', '('])) ;
+    let one_form = item.medicine.is_some_and(|m| !m.name_zh.contains(['（', '(']));
     Some(one_form || says(WITH_ALCOHOL))
 }
 

@@ -42,7 +42,7 @@ fn medicines(case: &Case<'_>, out: &mut Outcome) {
         items: &counted,
         subjects: Vec::new(),
         origin: &limit.origin,
-        reason_zh: format!("本方{count}种药。{}{}", limit.rule_zh, noted(given)),
+        reason_zh: format!("本方{count}种药。{}。{}", sentence(limit), noted(given)),
         instead_zh: "减去可有可无的药，或分开处方并写明理由。".to_owned(),
         review_code: limit.review_code.as_deref(),
     }));
@@ -98,7 +98,7 @@ fn supply(
         items,
         subjects: Vec::new(),
         origin: &limit.origin,
-        reason_zh: format!("{labels}超过{}天用量。{}{noted}", limit.value, limit.rule_zh),
+        reason_zh: format!("{labels}超过{}天用量。{}。{noted}", limit.value, sentence(limit)),
         instead_zh: "减到限量以内；慢性病、老年病等需要延长的，写明理由。".to_owned(),
         review_code: limit.review_code.as_deref(),
     }));
@@ -115,6 +115,10 @@ fn weigh(has_reason: bool) -> (Action, Severity) {
 
 fn reason(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn sentence(limit: &Limit) -> &str {
+    limit.rule_zh.trim_end_matches('。')
 }
 
 fn noted(reason: Option<&str>) -> String {

@@ -35,7 +35,8 @@ fn pregnant(case: &Case<'_>, out: &mut Outcome, week: Option<u8>) {
     let mut not_known: Vec<usize> = Vec::new();
     for (at, item) in lines(case) {
         let hit = strongest(case, item, |rule| rule.holds(week));
-        if hit.as_ref().is_none_or(|h| h.action > Action::NeedsReason) && !judged(case, item, week) {
+        if hit.as_ref().is_none_or(|h| h.action > Action::NeedsReason) && !judged(case, item, week)
+        {
             not_known.push(at);
         }
         let Some(hit) = hit else { continue };

@@ -39,8 +39,7 @@ pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
 }
 
 fn unknown(case: &Case<'_>, at: usize, item: &Item<'_>, suggest: bool) -> Unchecked {
-    let suggestions =
-        if suggest { case.formulary().suggest(item.written) } else { Vec::new() };
+    let suggestions = if suggest { case.formulary().suggest(item.written) } else { Vec::new() };
     let near = if suggestions.is_empty() {
         String::new()
     } else {
@@ -57,11 +56,7 @@ fn ambiguous(case: &Case<'_>, at: usize, item: &Item<'_>, several: &[Named]) -> 
             Named::Ingredient(id) => case.formulary().ingredient(*id).map(|i| i.name_zh.clone()),
         })
         .collect();
-    let reason = format!(
-        "“{}”可能是{}，没有做任何核对，请写全名。",
-        shown(item),
-        names.join("或")
-    );
+    let reason = format!("“{}”可能是{}，没有做任何核对，请写全名。", shown(item), names.join("或"));
     entry(case, at, names, reason)
 }
 

@@ -115,9 +115,8 @@ impl Interactions {
         }
         let rules = &all.rules;
         for places in all.pairs.values_mut() {
-            places.sort_by_key(|at| {
-                (rules.get(usize::from(*at)).map(|r| (r.grade, r.classes)), *at)
-            });
+            places
+                .sort_by_key(|at| (rules.get(usize::from(*at)).map(|r| (r.grade, r.classes)), *at));
         }
         Ok(all)
     }

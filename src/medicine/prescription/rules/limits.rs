@@ -158,7 +158,10 @@ impl ReviewItems {
     }
 
     /// The row of an item that the checks themselves need.
-    pub(in crate::medicine::prescription) fn require(&self, code: &str) -> Result<Origin, LoadError> {
+    pub(in crate::medicine::prescription) fn require(
+        &self,
+        code: &str,
+    ) -> Result<Origin, LoadError> {
         let missing = || LoadError::file(ITEMS, format!("review item `{code}` is missing"));
         self.get(code).cloned().ok_or_else(missing)
     }

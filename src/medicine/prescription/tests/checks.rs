@@ -41,7 +41,10 @@ fn one_ingredient_in_three_products_is_one_finding() {
     let paracetamol = &found[1];
     assert_eq!(paracetamol.id, "duplicate:2-7:paracetamol");
     assert_eq!(paracetamol.lines, ["1", "2", "3"]);
-    assert_eq!((paracetamol.action, paracetamol.severity), (Action::NeedsReason, Severity::Serious));
+    assert_eq!(
+        (paracetamol.action, paracetamol.severity),
+        (Action::NeedsReason, Severity::Serious)
+    );
     assert_eq!(
         paracetamol.reason_zh,
         "维C银翘片（含对乙酰氨基酚）、感冒灵颗粒（含对乙酰氨基酚）、对乙酰氨基酚片都含对乙酰氨基酚，属重复给药。"
@@ -115,7 +118,12 @@ fn skin_and_mouth_together_are_only_noticed() {
 
 #[test]
 fn vehicles_are_not_duplicates() {
-    silent(&order(&["0.9%氯化钠注射液@静滴", "氯化钠注射液@静滴", "5%葡萄糖注射液@静滴", "葡萄糖@口服"]));
+    silent(&order(&[
+        "0.9%氯化钠注射液@静滴",
+        "氯化钠注射液@静滴",
+        "5%葡萄糖注射液@静滴",
+        "葡萄糖@口服",
+    ]));
 }
 
 #[test]
@@ -321,16 +329,17 @@ fn several_allergens_in_one_entry_are_all_read() {
 #[test]
 fn two_entries_for_one_cause_are_one_finding() {
     let mut order = with_allergy(&["阿莫西林"], "青霉素");
-    order.allergies.push(super::super::AllergyEntry {
-        name: "阿莫西林".to_owned(),
-        ..Default::default()
-    });
+    order
+        .allergies
+        .push(super::super::AllergyEntry { name: "阿莫西林".to_owned(), ..Default::default() });
     assert_eq!(actions(&order, Kind::Allergy), [Action::Stop]);
 }
 
 #[test]
 fn an_allergy_to_something_else_or_to_nothing_is_silent() {
-    for allergy in ["海鲜", "无", "否认药物过敏史", "无药物过敏史", "无已知药物过敏", "NKDA", "磺胺"] {
+    for allergy in
+        ["海鲜", "无", "否认药物过敏史", "无药物过敏史", "无已知药物过敏", "NKDA", "磺胺"]
+    {
         let order = with_allergy(&["阿莫西林", "头孢克肟"], allergy);
         silent(&order);
         assert_eq!(check(&order).unchecked, vec![], "{allergy}");
@@ -353,7 +362,9 @@ fn an_allergy_nobody_understands_is_unchecked() {
 
 #[test]
 fn an_allergy_to_a_current_medicine_is_listed_on_request() {
-    let order = Order { current: vec!["阿莫西林".into()], ..with_allergy(&["氨氯地平"], "青霉素") };
+    let order = Order {
+        current: vec!["阿莫西林".into()], ..with_allergy(&["氨氯地平"], "青霉素")
+    };
     assert_eq!(short(&check(&order)), [(Kind::Allergy, Action::OnRequest, vec![])]);
 }
 

@@ -41,16 +41,56 @@ fn every_table_refuses_a_row_without_a_known_source() {
 #[test]
 fn a_dangling_name_is_refused_at_its_line() {
     for (table, from, to, expected) in [
-        ("medicines", "western,解热镇痛药,,ibuprofen", "western,解热镇痛药,,ibuprofin", ":3: unknown ingredient `ibuprofin`"),
+        (
+            "medicines",
+            "western,解热镇痛药,,ibuprofen",
+            "western,解热镇痛药,,ibuprofin",
+            ":3: unknown ingredient `ibuprofin`",
+        ),
         ("medicines", "oral|topical", "oral|skin", ":4: unknown route `skin`"),
         ("medicines", "book,draft\nT003", "book,draft\nT002", ":36: id `T002` stands twice"),
-        ("classes", "penicillins,beta_lactams", "penicillins,nothing", ":3: unknown class `nothing`"),
-        ("class_members", "penicillins,amoxicillin", "penicillin,amoxicillin", ":2: unknown class `penicillin`"),
-        ("class_members", "side_chain,cefalexin", "side_chain,cephalexin", ":5: unknown ingredient `cephalexin`"),
-        ("interactions", "warfarin,class:nsaids", "warfarin,class:nsaid", ":2: unknown subject `class:nsaid`"),
-        ("interactions", "nitroglycerin,sildenafil", "nitroglycerin,W001", ":4: `W001` must be an ingredient or a class"),
-        ("interactions", "lithium,hydrochlorothiazide", "lithium,lithium", ":7: rule holds for no two"),
-        ("interactions", "same_route_iv", "same_vein", ":5: column `?`: unknown variant `same_vein`"),
+        (
+            "classes",
+            "penicillins,beta_lactams",
+            "penicillins,nothing",
+            ":3: unknown class `nothing`",
+        ),
+        (
+            "class_members",
+            "penicillins,amoxicillin",
+            "penicillin,amoxicillin",
+            ":2: unknown class `penicillin`",
+        ),
+        (
+            "class_members",
+            "side_chain,cefalexin",
+            "side_chain,cephalexin",
+            ":5: unknown ingredient `cephalexin`",
+        ),
+        (
+            "interactions",
+            "warfarin,class:nsaids",
+            "warfarin,class:nsaid",
+            ":2: unknown subject `class:nsaid`",
+        ),
+        (
+            "interactions",
+            "nitroglycerin,sildenafil",
+            "nitroglycerin,W001",
+            ":4: `W001` must be an ingredient or a class",
+        ),
+        (
+            "interactions",
+            "lithium,hydrochlorothiazide",
+            "lithium,lithium",
+            ":7: rule holds for no two",
+        ),
+        (
+            "interactions",
+            "same_route_iv",
+            "same_vein",
+            ":5: column `?`: unknown variant `same_vein`",
+        ),
         ("interactions", "I02,", "I01,", ":3: id `I01` stands twice"),
         ("allergy_cross", "STOP,book#a1", "HALT,book#a1", ":2: column `?`: unknown variant `HALT`"),
         ("allergen_names", "磺胺,class", "青霉素,class", ":3: allergen name `青霉素` stands twice"),
@@ -59,7 +99,12 @@ fn a_dangling_name_is_refused_at_its_line() {
         ("pregnancy_ok", "clavulanic_acid", "paracetamol", ":5: `paracetamol` stands twice"),
         ("limits", "5,item", "many,item", ":2: `many` must be a number above 0"),
         ("limits", "1-11", "9-9", ":2: unknown review item `9-9`"),
-        ("limits", "L3,quantity_emergency", "L3,quantity_outpatient", ":4: topic `quantity_outpatient` stands twice"),
+        (
+            "limits",
+            "L3,quantity_emergency",
+            "L3,quantity_outpatient",
+            ":4: topic `quantity_outpatient` stands twice",
+        ),
         ("review_items", "2-8,", "2-9,", ": review item `2-8` is missing"),
     ] {
         let message = error(&files_with(table, from, to));
@@ -80,7 +125,8 @@ fn a_name_may_belong_to_one_medicine_only() {
 
 #[test]
 fn classes_may_not_lie_inside_themselves_or_be_empty() {
-    let circle = files_with("classes", "β-内酰胺类,beta-lactams,", "β-内酰胺类,beta-lactams,side_chain");
+    let circle =
+        files_with("classes", "β-内酰胺类,beta-lactams,", "β-内酰胺类,beta-lactams,side_chain");
     assert!(error(&circle).contains("classes.csv:2: class lies inside itself"));
     let circle = files_with(
         "class_members",

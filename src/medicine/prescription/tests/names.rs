@@ -100,7 +100,8 @@ fn a_near_miss_is_suggested_and_never_taken() {
 
 #[test]
 fn two_medicines_in_one_text_are_not_taken_for_one() {
-    for name in ["阿莫西林0.5g 布洛芬0.3g", "阿司匹林、氯吡格雷", "复方阿莫西林", "阿莫西林双氯西林"]
+    for name in
+        ["阿莫西林0.5g 布洛芬0.3g", "阿司匹林、氯吡格雷", "复方阿莫西林", "阿莫西林双氯西林"]
     {
         assert!(resolve(name).starts_with('?'), "{name} became {}", resolve(name));
     }
@@ -126,11 +127,8 @@ fn a_patent_medicine_keeps_its_identity_across_forms_but_not_into_the_needle() {
 
 #[test]
 fn an_english_name_of_two_medicines_is_ambiguous() {
-    let files = super::files_with(
-        "extra_products",
-        "X003,西地那非,Sildenafil",
-        "X003,西地那非,Warfarin",
-    );
+    let files =
+        super::files_with("extra_products", "X003,西地那非,Sildenafil", "X003,西地那非,Warfarin");
     let knowledge = super::super::PrescriptionKnowledge::load(&files).unwrap();
     let Resolution::Ambiguous(ids) = knowledge.formulary().resolve("warfarin") else { panic!() };
     assert_eq!(ids.len(), 2);

@@ -13,10 +13,33 @@ static KNOWN: LazyLock<PrescriptionKnowledge> = LazyLock::new(knowledge);
 
 /// Names that resolve, and some that do not.
 const NAMES: &[&str] = &[
-    "对乙酰氨基酚", "维C银翘片", "感冒灵颗粒", "布洛芬", "双氯芬酸钠凝胶", "华法林", "阿司匹林", "阿莫西林",
-    "阿莫西林克拉维酸钾", "头孢氨苄", "头孢曲松", "葡萄糖酸钙", "左氧氟沙星滴眼液", "左氧氟沙星", "硝酸甘油",
-    "西地那非", "缬沙坦氢氯噻嗪", "氢氯噻嗪", "碳酸锂", "甲硝唑", "藿香正气水", "牛黄解毒片", "短效胰岛素",
-    "氯吡格雷", "咪康唑", "没人知道的药", "尼美地平",
+    "对乙酰氨基酚",
+    "维C银翘片",
+    "感冒灵颗粒",
+    "布洛芬",
+    "双氯芬酸钠凝胶",
+    "华法林",
+    "阿司匹林",
+    "阿莫西林",
+    "阿莫西林克拉维酸钾",
+    "头孢氨苄",
+    "头孢曲松",
+    "葡萄糖酸钙",
+    "左氧氟沙星滴眼液",
+    "左氧氟沙星",
+    "硝酸甘油",
+    "西地那非",
+    "缬沙坦氢氯噻嗪",
+    "氢氯噻嗪",
+    "碳酸锂",
+    "甲硝唑",
+    "藿香正气水",
+    "牛黄解毒片",
+    "短效胰岛素",
+    "氯吡格雷",
+    "咪康唑",
+    "没人知道的药",
+    "尼美地平",
 ];
 
 /// Lines that share nothing with the names above and break no rule with them.
@@ -37,7 +60,8 @@ fn orders() -> impl Strategy<Value = Order> {
                 days: Some(3.0),
                 ..Line::default()
             };
-            let entry = |name: &str| AllergyEntry { name: name.to_owned(), ..AllergyEntry::default() };
+            let entry =
+                |name: &str| AllergyEntry { name: name.to_owned(), ..AllergyEntry::default() };
             Order {
                 lines: lines.into_iter().enumerate().map(line).collect(),
                 current,
@@ -61,9 +85,10 @@ fn ids(report: &Report) -> BTreeSet<String> {
 /// Each line was either taken for something or is listed as unchecked for every check.
 fn every_line_is_accounted_for(order: &Order, report: &Report) -> bool {
     order.lines.iter().zip(&report.taken).all(|(line, taken)| {
-        let unchecked = report.unchecked.iter().any(|u| {
-            u.lines.contains(&line.id) && u.what == Kind::ALL && !u.on_request
-        });
+        let unchecked = report
+            .unchecked
+            .iter()
+            .any(|u| u.lines.contains(&line.id) && u.what == Kind::ALL && !u.on_request);
         taken.written == line.name && (taken.name_zh.is_some() != unchecked)
     })
 }

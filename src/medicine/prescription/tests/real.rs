@@ -67,10 +67,28 @@ fn classic_dangers_are_caught() {
     let real = real();
     for (names, current, kind, about, action) in [
         (&["西地那非"][..], &["硝酸甘油"][..], Kind::Interaction, "nitroglycerin", Action::Stop),
-        (&["布洛芬缓释胶囊"], &["华法林钠片 2.5mg qn"], Kind::Interaction, "warfarin", Action::NeedsReason),
+        (
+            &["布洛芬缓释胶囊"],
+            &["华法林钠片 2.5mg qn"],
+            Kind::Interaction,
+            "warfarin",
+            Action::NeedsReason,
+        ),
         (&["克拉霉素"], &["辛伐他汀"], Kind::Interaction, "simvastatin", Action::NeedsReason),
-        (&["头孢曲松@静滴", "葡萄糖酸钙@静滴"], &[], Kind::Interaction, "ceftriaxone", Action::Stop),
-        (&["复方氨酚烷胺胶囊", "感冒灵颗粒"], &[], Kind::Duplicate, "paracetamol", Action::NeedsReason),
+        (
+            &["头孢曲松@静滴", "葡萄糖酸钙@静滴"],
+            &[],
+            Kind::Interaction,
+            "ceftriaxone",
+            Action::Stop,
+        ),
+        (
+            &["复方氨酚烷胺胶囊", "感冒灵颗粒"],
+            &[],
+            Kind::Duplicate,
+            "paracetamol",
+            Action::NeedsReason,
+        ),
         (&["格列本脲"], &["消渴丸"], Kind::Duplicate, "glibenclamide", Action::NeedsReason),
     ] {
         let report = real.check(&with_current(names, current));
@@ -137,8 +155,7 @@ fn names_as_village_prescriptions_write_them_resolve() {
 #[test]
 fn every_finding_of_the_real_tables_is_cited_and_says_what_to_do() {
     let real = real();
-    let all: Vec<&str> =
-        real.formulary().medicines().iter().map(|m| m.name_zh.as_str()).collect();
+    let all: Vec<&str> = real.formulary().medicines().iter().map(|m| m.name_zh.as_str()).collect();
     for names in all.chunks(40) {
         let order = woman(order(names), 30.0, Pregnancy::Yes { weeks: Some(33) });
         let report = real.check(&order);

@@ -42,8 +42,8 @@ impl Fixture {
         if let Some(duration) = &mention.duration {
             let days = |days: f32| format!("{}", (days * 100.0).round() / 100.0);
             let (least, most) = (days(duration.least_days), days(duration.most_days));
-            out +=
-                &if least == most { format!("[{least}d]") } else { format!("[{least}-{most}d]") };
+            let range = if least == most { least } else { format!("{least}-{most}") };
+            out.extend(["[", &range, "d]"]);
         }
         out += match mention.degree {
             Some(Degree::Mild) => "*mild",

@@ -237,5 +237,5 @@ fn cues_that_stand_twice_or_say_nothing_are_refused() {
     let head = "kind,text,note\n";
     assert!(load(&format!("{head}negate,无,\nfiller,無,\n")).contains("cues.csv:3: `無` stands"));
     assert!(load(&format!("{head}negate,,\n")).contains("cues.csv:2: a cue needs a text"));
-    assert!(load(&format!("{head}negation,无,\n")).contains("cues.csv:2: "));
+    assert!(load(&format!("{head}negation,无,\n")).contains("cues.csv:2: unknown kind"));
 }
