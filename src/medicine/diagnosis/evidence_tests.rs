@@ -136,9 +136,14 @@ fn limits_of_age_decide_which_rows_count() {
 #[test]
 fn others_and_past_symptoms_are_not_evidence() {
     assert_eq!(
-        text("母亲有糖尿病。既往高血压。曾有抽搐。同学有水痘").facts,
+        text("母亲有糖尿病。既往高血压。既往抽搐史。同学有水痘").facts,
         ["+hypertension text"]
     );
+}
+
+#[test]
+fn what_is_over_by_now_still_counts_for_this_illness() {
+    assert_eq!(text("抽搐半小时，现已消失").facts, ["+convulsion text"]);
 }
 
 #[test]

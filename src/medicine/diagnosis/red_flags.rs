@@ -17,6 +17,10 @@ use crate::medicine::vocabulary::{Comparison, FindingId, Vocabulary};
 /// The table of red flags.
 pub const RED_FLAGS: &str = "diagnosis/red_flags.csv";
 
+/// Ages in years at which a pregnancy that nobody mentioned is worth asking for.
+const PREGNANCY_AGE_MIN: f32 = 10.0;
+const PREGNANCY_AGE_MAX: f32 = 60.0;
+
 /// Where a patient with a red flag must go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -237,7 +241,10 @@ impl Atom {
             Self::Pregnant => match (patient.pregnancy, patient.sex) {
                 (Pregnancy::Yes { .. }, _) => Some(true),
                 (Pregnancy::No, _) | (Pregnancy::Unknown, Some(Sex::Male)) => Some(false),
-                (Pregnancy::Unknown, Some(Sex::Female) | None) => None,
+                (Pregnancy::Unknown, Some(Sex::Female) | None) => {
+                    let asked = |age| (PREGNANCY_AGE_MIN..=PREGNANCY_AGE_MAX).contains(&age);
+                    if patient.age_years.is_none_or(asked) { None } else { Some(false) }
+                }
             },
         }
     }

@@ -82,6 +82,8 @@ fn what_only_an_unknown_value_decides_is_told() {
     assert_eq!(open, [("ectopic".to_owned(), vec![Atom::Pregnant])]);
     let (_, open) = flags(&Case { text: "腹痛", sex: Some(Sex::Male), ..NOBODY });
     assert!(open.is_empty(), "a man is not pregnant");
+    let (_, open) = flags(&Case { text: "腹痛", age_years: Some(3.0), ..NOBODY });
+    assert!(open.is_empty(), "nor is a child");
     assert!(flags(&NOBODY).1.is_empty(), "nothing is present");
 }
 

@@ -7,7 +7,7 @@ use super::reading::CUES;
 use super::red_flags::RED_FLAGS;
 use super::*;
 use crate::medicine::patient::{Patient, Sex, Vitals};
-use crate::medicine::vocabulary::tests as small;
+use crate::medicine::vocabulary::{self, tests as small};
 
 /// The small vocabulary with red flags, likelihoods and the cues that are shipped.
 pub(super) fn files() -> Files {
@@ -126,4 +126,70 @@ fn a_missing_table_is_named() {
     let files = small::files();
     let error = DiagnosisKnowledge::load(&files).unwrap_err();
     assert_eq!(error.to_string(), "diagnosis/cues.csv: file is missing");
+}
+
+/// The tables that are shipped.
+fn shipped() -> DiagnosisKnowledge {
+    let mut files = Files::new();
+    for (path, text) in [
+        (vocabulary::SOURCES, include_str!("../../../models/diagnosis/sources.csv")),
+        (vocabulary::FINDINGS, include_str!("../../../models/diagnosis/findings.csv")),
+        (vocabulary::CONDITIONS, include_str!("../../../models/diagnosis/conditions.csv")),
+        (vocabulary::IMPLICATIONS, include_str!("../../../models/diagnosis/implications.csv")),
+        (vocabulary::MEASUREMENTS, include_str!("../../../models/diagnosis/measurements.csv")),
+        (CUES, include_str!("../../../models/diagnosis/cues.csv")),
+        (RED_FLAGS, include_str!("../../../models/diagnosis/red_flags.csv")),
+        (LIKELIHOODS, include_str!("../../../models/diagnosis/likelihoods.csv")),
+        (BACKGROUND, include_str!("../../../models/diagnosis/background.csv")),
+        (PREVALENCE, include_str!("../../../models/diagnosis/prevalence.csv")),
+    ] {
+        files.insert(path, text.as_bytes());
+    }
+    DiagnosisKnowledge::load(&files).unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn every_shipped_wording_is_read_as_its_finding_or_as_a_number() {
+    let knowledge = shipped();
+    let mut wrong = Vec::new();
+    for (id, finding) in knowledge.vocabulary.findings() {
+        for wording in std::iter::once(&finding.name_zh).chain(&finding.synonyms) {
+            let reading = knowledge.reader.read(wording);
+            let read = reading.mentions.iter().any(|mention| {
+                mention.finding == id && mention.presence == reading::Presence::Present
+            });
+            if !read && reading.measurements.is_empty() {
+                wrong.push(wording.clone());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn emergencies_as_a_village_doctor_types_them_raise_their_flags() {
+    let knowledge = shipped();
+    for (age, sex, text, flag) in [
+        (58.0, Sex::Male, "胸口像压石头一样疼半小时，出冷汗，无发热", "acs_typical"),
+        (30.0, Sex::Female, "停经50天，下腹剧痛，阴道少量流血，面色苍白", "ectopic"),
+        (4.0, Sex::Male, "高烧3天，不咳嗽，今天抽了一次，脖子硬", "meningitis"),
+        (70.0, Sex::Male, "右边没劲、说话不清1小时，现在好了", "stroke"),
+        (66.0, Sex::Male, "拉黑便3天，头晕，否认腹痛", "melena"),
+        (0.5, Sex::Female, "咳嗽，吸气时胸口凹，SpO2 88%", "spo2"),
+    ] {
+        let patient = Patient { age_years: Some(age), sex: Some(sex), ..Patient::default() };
+        let reading = knowledge.reader.read(text);
+        let vitals = Vitals::default();
+        let claims = Claims {
+            reading: Some(&reading),
+            present: &[],
+            absent: &[],
+            vitals: &vitals,
+            patient: &patient,
+        };
+        let evidence = Evidence::gather(&knowledge.vocabulary, claims);
+        let hits = knowledge.red_flags.evaluate(&evidence, evidence.vitals(), &patient);
+        let ids: Vec<&str> = hits.iter().map(|hit| hit.flag.id.as_str()).collect();
+        assert!(ids.iter().any(|id| id.contains(flag)), "{text}: {ids:?}");
+    }
 }

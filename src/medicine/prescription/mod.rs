@@ -2,8 +2,8 @@
 //!
 //! [`PrescriptionKnowledge`] is loaded once from the cited tables under `models/prescription/`;
 //! [`PrescriptionKnowledge::check`] is then pure: the same order gives the same report, whatever
-//! the order of its lines. What a name stands for is decided in [`resolve`], never by likeness;
-//! what is not known is reported as unchecked and is never silently taken as safe.
+//! the order of its lines. What a name stands for is decided by [`Formulary::resolve`], never by
+//! likeness; what is not known is reported as unchecked and is never silently taken as safe.
 //!
 //! Deliberately absent: dose, age, renal, hepatic, indication and infusion checks (their tables
 //! come later), prices, stock, and any wording that is not in a table except the sentences that

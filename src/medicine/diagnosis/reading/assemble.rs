@@ -199,6 +199,7 @@ impl Pass<'_> {
             degree: degree.filter(|_| is_there),
             experiencer: if other { Experiencer::Other } else { Experiencer::Patient },
             past: self.mind.past != Scope::None,
+            resolved: false,
         });
         if time.is_some() {
             self.fresh = index + 1;

@@ -4,7 +4,7 @@ use super::assemble::Pass;
 use super::cues::{After, Cue, Negation};
 use super::mind::{Open, Scope};
 use super::tokens::{Break, Kind};
-use super::{Degree, Experiencer, Presence};
+use super::{Degree, Experiencer, Mention, Presence};
 use crate::medicine::vocabulary::FindingKind;
 
 impl Cue {
@@ -63,10 +63,10 @@ impl Pass<'_> {
             After::Negate => self.set_group(group, Presence::Absent),
             After::Doubt => self.set_group(group, Presence::Uncertain),
             After::Unconfirmed => self.unconfirm(group),
-            After::Past => self.make_past(group),
+            After::Past => self.change(group, |mention| mention.past = true),
             After::Resolved => {
                 let before = self.clause_before();
-                self.make_past(group.or(before));
+                self.change(group.or(before), |mention| mention.resolved = true);
             }
             // What stands before it is present as it is; it only closes the enumeration.
             After::Affirm => {}
@@ -100,10 +100,7 @@ impl Pass<'_> {
         let before = at.checked_sub(1).and_then(|before| self.tokens.get(before));
         let words = before.and_then(|token| self.folded.text.get(token.start..token.end));
         if let Some(first) = group.filter(|_| words == Some("的")) {
-            for mention in self.out.mentions.iter_mut().skip(first) {
-                mention.experiencer = Experiencer::Other;
-                self.steps += 1;
-            }
+            self.change(Some(first), |mention| mention.experiencer = Experiencer::Other);
         } else {
             (self.mind.other, self.mind.met) = (Scope::Clause, false);
         }
@@ -143,36 +140,38 @@ impl Pass<'_> {
     /// Gives the enumeration from `first` on a presence. It is closed afterwards, so that no
     /// mention is visited twice.
     pub(super) fn set_group(&mut self, first: Option<usize>, presence: Presence) {
-        let Some(first) = first else { return };
-        for mention in self.out.mentions.iter_mut().skip(first) {
-            self.steps += 1;
+        if first.is_none() {
+            return;
+        }
+        self.change(first, |mention| {
             if presence == Presence::Absent || mention.presence == Presence::Present {
                 mention.presence = presence;
             }
             if presence == Presence::Absent {
                 (mention.duration, mention.degree) = (None, None);
             }
-        }
+        });
         self.mind.group = None;
     }
 
     fn unconfirm(&mut self, group: Option<usize>) {
-        for mention in self.out.mentions.iter_mut().skip(group.unwrap_or(usize::MAX)) {
-            self.steps += 1;
+        let lexicon = self.lexicon;
+        self.change(group, |mention| {
             let is_disease = matches!(
-                self.lexicon.kind(mention.finding),
+                lexicon.kind(mention.finding),
                 Some(FindingKind::Diagnosis | FindingKind::History)
             );
             if is_disease && mention.presence == Presence::Present {
                 mention.presence = Presence::Uncertain;
             }
-        }
+        });
     }
 
-    fn make_past(&mut self, group: Option<usize>) {
-        for mention in self.out.mentions.iter_mut().skip(group.unwrap_or(usize::MAX)) {
+    /// Changes the mentions from `first` on, where there is an enumeration.
+    fn change(&mut self, first: Option<usize>, mut change: impl FnMut(&mut Mention)) {
+        for mention in self.out.mentions.iter_mut().skip(first.unwrap_or(usize::MAX)) {
             self.steps += 1;
-            mention.past = true;
+            change(mention);
         }
     }
 

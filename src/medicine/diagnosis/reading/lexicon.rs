@@ -35,16 +35,16 @@ pub(super) struct Known {
     pub(super) affirmed: bool,
     /// Holds a number or a unit of time (发烧5天).
     pub(super) timed: bool,
-    /// Byte lengths of the negations the word begins with (没有呼吸: 没, 没有).
-    negations: Vec<usize>,
-    latin: Edges,
+    /// Byte lengths of the cues the word begins with (没有呼吸: 没 and 没有, 有痰: 有).
+    heads: Vec<usize>,
+    edges: Edges,
 }
 
-/// Whether a word begins and ends with a Latin letter or a digit.
+/// The Latin letter or digit that a word begins and ends with.
 #[derive(Debug, Clone, Copy)]
 struct Edges {
-    start: bool,
-    end: bool,
+    start: Option<char>,
+    end: Option<char>,
 }
 
 /// What a word of the first automaton is.
@@ -140,10 +140,10 @@ impl Lexicon {
         }
     }
 
-    /// 没有呼吸 in 没有呼吸困难: a word that begins with a negation gives way to a longer word
-    /// that stands behind the negation. Returns the length of the negation.
+    /// 没有呼吸 in 没有呼吸困难, 有痰 in 有痰中带血: a word that begins with a cue gives way to a
+    /// longer word that stands behind the cue. Returns the length of the cue.
     fn hides_longer(&self, text: &str, known: &Known, start: usize, end: usize) -> Option<usize> {
-        known.negations.iter().copied().find(|length| {
+        known.heads.iter().copied().find(|length| {
             let input = Input::new(text).range(start + length..).anchored(Anchored::Yes);
             self.known.find(input).is_some_and(|other| other.end() > end)
         })
@@ -183,26 +183,30 @@ impl Known {
             section: cue(Cue::Section),
             affirmed: text.starts_with('有'),
             timed: text.contains(super::numbers::begins_number),
-            negations: cues
+            heads: cues
                 .iter()
-                .filter(|(word, cue)| {
-                    matches!(cue, Cue::Negation(_)) && text.starts_with(word.as_str())
-                })
+                .filter(|(_, cue)| matches!(cue, Cue::Negation(_) | Cue::Positive))
+                .filter(|(word, _)| word.len() < text.len() && text.starts_with(word.as_str()))
                 .map(|(word, _)| word.len())
                 .collect(),
-            latin: Edges {
-                start: text.starts_with(|c: char| c.is_ascii_alphanumeric()),
-                end: text.ends_with(|c: char| c.is_ascii_alphanumeric()),
+            edges: Edges {
+                start: text.chars().next().filter(char::is_ascii_alphanumeric),
+                end: text.chars().next_back().filter(char::is_ascii_alphanumeric),
             },
         }
     }
 
     /// A Latin word or a number must not be part of a longer one.
     fn bounded(&self, text: &str, start: usize, end: usize) -> bool {
-        let latin = |c: char| c.is_ascii_alphanumeric();
-        let before = text.get(..start).is_some_and(|text| text.ends_with(latin));
-        let after = text.get(end..).is_some_and(|text| text.starts_with(latin));
-        !(self.latin.start && before || self.latin.end && after)
+        // CRP12 is CRP and a number, ECT is not CT.
+        let joins = |edge: Option<char>, next: Option<char>| match (edge, next) {
+            (Some(edge), Some(next)) if edge.is_ascii_digit() => next.is_ascii_digit(),
+            (Some(_), Some(next)) => next.is_ascii_alphabetic(),
+            (None, _) | (_, None) => false,
+        };
+        let before = text.get(..start).and_then(|text| text.chars().next_back());
+        let after = text.get(end..).and_then(|text| text.chars().next());
+        !joins(self.edges.start, before) && !joins(self.edges.end, after)
     }
 }
 

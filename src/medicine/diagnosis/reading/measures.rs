@@ -47,7 +47,9 @@ fn after_label(
         if brief {
             break;
         }
-        if c.eat_any(&["最高达", "最高", "高达", "波动在", "波动于"]) {
+        // A temperature that swings is told for the illness, a blood pressure for the patient.
+        let swings = measure == Measure::TemperatureC && c.eat_any(&["波动在", "波动于"]);
+        if swings || c.eat_any(&["最高达", "最高", "高达"]) {
             peak = true;
             continue;
         }

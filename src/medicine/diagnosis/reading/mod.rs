@@ -92,8 +92,10 @@ pub struct Mention {
     pub degree: Option<Degree>,
     /// Who has it.
     pub experiencer: Experiencer,
-    /// Said of the past, or said to be over.
+    /// Said of the time before this illness.
     pub past: bool,
+    /// Said to be over by now; still part of this illness (a palsy that lasted an hour).
+    pub resolved: bool,
 }
 
 /// When a value was measured.

@@ -402,7 +402,8 @@ fn joint(lexicon: &Lexicon, text: &str, before: &[Token], tail: Token) -> Option
 fn splits(kind: Kind) -> bool {
     match kind {
         Kind::Time(span) => !span.word,
-        Kind::Number { .. } => true,
+        // 阴道**不规则**出血
+        Kind::Number { .. } | Kind::Read => true,
         Kind::Cue(Cue::Negation(negation)) => {
             matches!(negation, Negation::Next | Negation::Weak | Negation::Spoken)
         }
@@ -410,7 +411,6 @@ fn splits(kind: Kind) -> bool {
             matches!(cue, Cue::Filler | Cue::Degree(_) | Cue::Uncertain | Cue::Positive)
         }
         Kind::Finding { .. }
-        | Kind::Read
         | Kind::Measured(_)
         | Kind::Mark { .. }
         | Kind::Break(_)

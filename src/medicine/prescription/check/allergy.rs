@@ -72,7 +72,7 @@ pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     if allergies.iter().all(|a| a.allergens.is_empty()) {
         return;
     }
-    let mut told: Vec<(Vec<usize>, usize)> = Vec::new();
+    let mut reported: Vec<(Vec<usize>, usize)> = Vec::new();
     let mut found: Vec<(Verdict, Origin, IngredientId, Vec<usize>)> = Vec::new();
     for (ingredient, items) in &case.uses {
         if let Some((verdict, origin)) = worst(case, &allergies, *ingredient, items) {
@@ -89,10 +89,10 @@ pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     found.sort_by(|a, b| (&a.0, a.2).cmp(&(&b.0, b.2)));
     for (verdict, origin, ingredient, items) in found {
         // A product with two ingredients of one allergy is one cause.
-        let cause = (items, verdict.entry);
-        if !told.contains(&cause) {
-            report(case, out, &allergies, (&verdict, &origin), (ingredient, &cause.0));
-            told.push(cause);
+        let told = (items, verdict.entry);
+        if !reported.contains(&told) {
+            report(case, out, &allergies, (&verdict, &origin), (ingredient, &told.0));
+            reported.push(told);
         }
     }
 }
@@ -111,9 +111,9 @@ fn worst(
                     best = Some((verdict, origin.clone()));
                 }
             };
-            let mut told_by_table = false;
+            let mut table_decides = false;
             for rule in case.known.allergies.of(case.formulary(), *allergen, ingredient) {
-                told_by_table |= rule.tier == Tier::Class && same_class(case, rule, *allergen);
+                table_decides |= rule.tier == Tier::Class && same_class(case, rule, *allergen);
                 if rule.tier == Tier::CrossClass && allergy.entry.tolerated_since {
                     continue;
                 }
@@ -126,10 +126,10 @@ fn worst(
                 };
                 consider(verdict, &rule.origin);
             }
-            if let Some(identity) = identity(case, *allergen, ingredient, items, at)
-                && !(told_by_table && identity.0.tier == Tier::Class)
+            if !table_decides
+                && let Some((verdict, origin)) = identity(case, *allergen, ingredient, items, at)
             {
-                consider(identity.0, &identity.1);
+                consider(verdict, &origin);
             }
         }
     }

@@ -136,22 +136,20 @@ fn between(case: &Case<'_>, group: &Group, a: &Item<'_>, b: &Item<'_>) -> (Actio
 fn report(case: &Case<'_>, group: &Group, action: Action, severity: Severity) -> Finding {
     let first = group.ingredients.first().copied();
     let labels = case.labels(&group.items, first.filter(|_| group.ingredients.len() == 1));
-    let (subjects, reason_zh) = match group.medicine.and_then(|id| case.formulary().medicine(id)) {
-        Some(medicine) => {
-            let subjects = vec![medicine.code.as_str()];
-            (subjects, format!("{}开了不止一次（{labels}），属重复给药。", medicine.name_zh))
-        }
-        None => {
-            let names: Vec<&str> = group.ingredients.iter().map(|id| case.name(*id)).collect();
-            let subjects = group.ingredients.iter().map(|id| case.slug(*id)).collect();
-            let apart = group.items.iter().filter_map(|at| case.item(*at)).any(acts_apart);
-            let manner = if apart && action > Action::NeedsReason {
-                "局部用药与其他用药成分相同"
-            } else {
-                "属重复给药"
-            };
-            (subjects, format!("{labels}都含{}，{manner}。", names.join("、")))
-        }
+    let medicine = group.medicine.and_then(|id| case.formulary().medicine(id));
+    let (subjects, reason_zh) = if let Some(medicine) = medicine {
+        let subjects = vec![medicine.code.as_str()];
+        (subjects, format!("{}开了不止一次（{labels}），属重复给药。", medicine.name_zh))
+    } else {
+        let names: Vec<&str> = group.ingredients.iter().map(|id| case.name(*id)).collect();
+        let subjects = group.ingredients.iter().map(|id| case.slug(*id)).collect();
+        let apart = group.items.iter().filter_map(|at| case.item(*at)).any(acts_apart);
+        let manner = if apart && action > Action::NeedsReason {
+            "给药途径不同，全身吸收可叠加"
+        } else {
+            "属重复给药"
+        };
+        (subjects, format!("{labels}都含{}，{manner}。", names.join("、")))
     };
     case.finding(Draft {
         kind: Kind::Duplicate,

@@ -6,6 +6,7 @@ use crate::medicine::prescription::formulary::IngredientId;
 use crate::medicine::prescription::order::Setting;
 use crate::medicine::prescription::report::{Action, Kind, Severity};
 use crate::medicine::prescription::rules::{Condition, Grade, InteractionRule};
+use crate::medicine::text::fold;
 
 /// Words of a diagnosis that mean heart failure.
 const HEART_FAILURE: &[&str] = &["心力衰竭", "心衰", "心功能不全", "心功能"];
@@ -107,51 +108,57 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
     };
     let weight = match rule.condition {
         None | Some(Condition::SystemicOnly) => full,
-        Some(Condition::SameRouteIv) if i.may_be_iv() && j.may_be_iv() => full,
-        Some(Condition::SameRouteIv) => return None,
-        Some(Condition::IvCalcium) => iv_calcium(case, full, i, j)?,
+        Some(Condition::SameRouteIv) => (i.may_be_iv() && j.may_be_iv()).then_some(full)?,
+        Some(Condition::IvCalcium) => calcium_is_iv(case, i, j).then_some(full)?,
         Some(Condition::DoseHigh | Condition::TreatmentDose) => lower,
         Some(Condition::AlcoholInTincture) => {
-            alcohol(case, i, j).map(|sure| if sure { full } else { lower })?
+            if alcohol(case, i, j)? {
+                full
+            } else {
+                lower
+            }
         }
-        Some(Condition::HeartFailure) if diagnosed(case, HEART_FAILURE) => full,
-        Some(Condition::HeartFailure) => NOTICE,
+        Some(Condition::HeartFailure) => {
+            if diagnosed(case, HEART_FAILURE) {
+                full
+            } else {
+                NOTICE
+            }
+        }
         Some(Condition::NotEmergency) => match case.order.setting {
             Setting::Outpatient => full,
             Setting::Emergency => ON_REQUEST,
         },
         Some(Condition::NoDualAntiplateletIndication) => {
-            if diagnosed(case, TWO_ANTIPLATELETS) {
-                ON_REQUEST
-            } else if case.order.diagnoses.is_empty() {
-                lower
-            } else {
-                full
+            match (diagnosed(case, TWO_ANTIPLATELETS), case.order.diagnoses.is_empty()) {
+                (true, _) => ON_REQUEST,
+                (false, true) => lower,
+                (false, false) => full,
             }
         }
         Some(Condition::AdditiveSedation) => NOTICE,
     };
     let both_current = !i.is_line() && !j.is_line();
     let local = i.is_local() || j.is_local();
-    Some(match (both_current, local, rule.condition) {
-        (true, _, _) => ON_REQUEST,
+    Some(if both_current || (local && rule.condition.is_some()) {
+        ON_REQUEST
+    } else if local {
         // The table marks what needs both in the blood; the rest is known to pass through skin
         // or mucosa (miconazole and warfarin), yet not as strongly.
-        (false, true, None) => weight.max(NOTICE),
-        (false, true, Some(_)) => ON_REQUEST,
-        (false, false, _) => weight,
+        weight.max(NOTICE)
+    } else {
+        weight
     })
 }
 
 /// Only calcium into the vein counts, whichever side it is on.
-fn iv_calcium(case: &Case<'_>, full: Weight, i: &Item<'_>, j: &Item<'_>) -> Option<Weight> {
-    let class = case.formulary().subject("class:calcium_injectable")?;
-    let calcium = case.formulary().members(class);
-    let holds = [i, j]
+fn calcium_is_iv(case: &Case<'_>, i: &Item<'_>, j: &Item<'_>) -> bool {
+    let class = case.formulary().subject("class:calcium_injectable");
+    let calcium = class.map(|class| case.formulary().members(class)).unwrap_or_default();
+    [i, j]
         .iter()
         .filter(|item| item.ingredients.iter().any(|id| calcium.contains(id)))
-        .any(|item| item.may_be_iv());
-    holds.then_some(full)
+        .any(|item| item.may_be_iv())
 }
 
 /// Whether the item with alcohol is written as a form with alcohol. `Some(false)` where the form
@@ -160,7 +167,8 @@ fn alcohol(case: &Case<'_>, i: &Item<'_>, j: &Item<'_>) -> Option<bool> {
     let ethanol = case.formulary().subject("ethanol")?;
     let ethanol = case.formulary().members(ethanol);
     let item = [i, j].into_iter().find(|item| ethanol.iter().any(|id| item.has(*id)))?;
-    let says = |words: &[&str]| words.iter().any(|word| item.written.contains(word));
+    let written = fold(item.written);
+    let says = |words: &[&str]| words.iter().any(|word| written.contains(word));
     if says(WITHOUT_ALCOHOL) {
         return None;
     }
@@ -170,7 +178,7 @@ fn alcohol(case: &Case<'_>, i: &Item<'_>, j: &Item<'_>) -> Option<bool> {
 
 fn diagnosed(case: &Case<'_>, words: &[&str]) -> bool {
     case.order.diagnoses.iter().any(|diagnosis| {
-        let diagnosis = diagnosis.to_lowercase();
+        let diagnosis = fold(diagnosis);
         words.iter().any(|word| diagnosis.contains(word))
     })
 }

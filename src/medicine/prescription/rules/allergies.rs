@@ -139,7 +139,6 @@ fn matches(formulary: &Formulary, rule: &AllergyRule, allergen: Subject) -> bool
         (Subject::Class(outer), Subject::Ingredient(b)) => formulary.is_member(b, outer),
         (Subject::Class(outer), Subject::Class(inner)) => formulary.is_within(inner, outer),
         // An allergy to a class need not be one to the member the rule names.
-        (Subject::Ingredient(_), Subject::Class(_)) => false,
-        (Subject::Medicine(_), _) | (_, Subject::Medicine(_)) => false,
+        (Subject::Ingredient(_) | Subject::Medicine(_), _) | (_, Subject::Medicine(_)) => false,
     }
 }

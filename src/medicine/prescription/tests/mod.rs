@@ -3,10 +3,11 @@
 mod checks;
 mod loading;
 mod names;
+mod patient;
 mod properties;
 mod real;
 
-use super::{Action, AllergyEntry, Kind, Line, Order, PrescriptionKnowledge, Report};
+use super::{Action, AllergyEntry, Finding, Kind, Line, Order, PrescriptionKnowledge, Report};
 use crate::medicine::files::Files;
 
 /// Small tables of the real shape. The facts in them are only as true as the tests need.
@@ -123,6 +124,7 @@ W029,咪康唑,Miconazole,western,皮肤科用药,,miconazole,,乳膏,topical|va
 W030,磺胺嘧啶,Sulfadiazine,western,抗微生物药,,sulfadiazine,,片剂,oral,,book#35,draft
 W031,肾上腺素,Epinephrine,western,抗休克药,,epinephrine,,注射液,iv|im|sc,,book#36,draft
 W032,氯丙嗪,Chlorpromazine,western,精神药,,chlorpromazine,冬眠灵,片剂,oral|im,,book#37,draft
+W033,口服补液盐,Oral Rehydration Salts,western,水电解质,,sodium_chloride|glucose,ORS,散剂,oral,,book,draft
 T001,柴胡注射液,,patent,内科用药,,bupleurum,,注射液,im,,book#32,draft
 T002,小柴胡颗粒（片）,,patent,内科用药,,bupleurum|herbs_unlisted,小柴胡颗粒|小柴胡片,颗粒剂,oral,,book,draft
 T003,牛黄解毒丸（片）,,patent,内科用药,,realgar|herbs_unlisted,牛黄解毒丸|牛黄解毒片,丸剂,oral,,book#33,draft
@@ -196,6 +198,7 @@ class:penicillins,可用,book#o2,draft
 class:cephalosporins,可用,book#o3,draft
 clavulanic_acid,可用,book#o4,draft
 sodium_chloride,可用,book#o5,draft
+bupleurum,可用,book#o6,draft
 ",
     ),
     (
@@ -276,4 +279,23 @@ pub(super) fn short(report: &Report) -> Vec<(Kind, Action, Vec<&str>)> {
 pub(super) fn check(order: &Order) -> Report {
     assert_eq!(order.problems(), vec![]);
     knowledge().check(order)
+}
+
+/// The one finding of an order.
+pub(super) fn only(order: &Order) -> Finding {
+    let report = check(order);
+    assert_eq!(report.findings.len(), 1, "{:#?}", report.findings);
+    report.findings[0].clone()
+}
+
+/// An order without findings.
+pub(super) fn silent(order: &Order) {
+    let report = check(order);
+    assert_eq!(short(&report), vec![]);
+}
+
+/// The actions of the findings of one kind, in the order of the report.
+pub(super) fn actions(order: &Order, kind: Kind) -> Vec<Action> {
+    let report = check(order);
+    report.findings.iter().filter(|f| f.kind == kind).map(|f| f.action).collect()
 }

@@ -144,10 +144,9 @@ fn names_as_village_prescriptions_write_them_resolve() {
         ("头孢克肟分散片", "头孢克肟"),
         ("酒石酸美托洛尔片25mg bid", "美托洛尔"),
     ] {
-        let taken = match formulary.resolve(name) {
-            Resolution::Medicine(id) => formulary.medicine(id).unwrap().name_zh.clone(),
-            other => format!("{other:?}"),
-        };
+        let resolution = formulary.resolve(name);
+        let Resolution::Medicine(id) = resolution else { panic!("{name}: {resolution:?}") };
+        let taken = &formulary.medicine(id).unwrap().name_zh;
         assert_eq!(taken, expected, "{name}");
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of reading, by what a wording does. Each case is a text and what it says in a short
 //! form: `+` present, `-` absent, `?` uncertain, then the finding, `[3d]` for a duration in days,
-//! `*mild` for a degree, `@other` for somebody else's, `@past` for the past.
+//! `*mild` for a degree, `@other` for somebody else's, `@past` for the past, `@over` for what is
+//! said to be over.
 
 mod any_text;
 mod measures;
@@ -56,6 +57,9 @@ impl Fixture {
         }
         if mention.past {
             out += "@past";
+        }
+        if mention.resolved {
+            out += "@over";
         }
         out
     }

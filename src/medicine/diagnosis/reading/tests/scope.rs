@@ -105,6 +105,8 @@ fn a_word_with_a_negation_gives_way_to_a_longer_word_behind_it() {
         ("无尿频、尿急、尿痛", "-frequency -urgency -dysuria"),
         ("无尿频尿急", "-frequency -urgency"),
         ("没有痰", "-sputum"),
+        ("没有痰中带血", "-bloody_sputum"),
+        ("有痰中带血", "+bloody_sputum"),
         ("没有高血压", "-hypertension"),
     ]);
 }
@@ -175,11 +177,14 @@ fn the_past_is_marked() {
         ("既往有高血压", "+hypertension@past"),
         ("既往高血压、糖尿病，现咳嗽", "+hypertension@past +diabetes@past +cough"),
         ("既往哮喘，糖尿病史", "+asthma@past +diabetes@past"),
-        ("曾有抽搐", "+convulsion@past"),
+        ("既往曾有抽搐", "+convulsion@past"),
+        ("曾患哮喘", "+asthma@past"),
+        ("今晨曾有抽搐", "+convulsion[0-1d]"),
         ("抽搐史", "+convulsion@past"),
         ("小时候得过哮喘", "+asthma@past"),
-        ("头痛3天，已消失", "+headache[3d]@past"),
-        ("咳嗽好了", "+cough@past"),
+        ("头痛3天，已消失", "+headache[3d]@over"),
+        ("咳嗽好了", "+cough@over"),
+        ("发烧已经退了，还咳嗽", "+fever@over +cough"),
         ("既往体健，发热3天", "+fever[3d]"),
         ("反复咳嗽病史10年", "+cough[3650d]"),
     ]);
@@ -224,7 +229,7 @@ fn what_matches_nothing_is_handed_back() {
 
 #[test]
 fn a_word_of_latin_letters_is_not_found_inside_another() {
-    check(&[("胸部ct，ECT，CT", "+ct +ct")]);
+    check(&[("胸部ct，ECT，CTA，CT3次", "+ct +ct")]);
 }
 
 #[test]
