@@ -118,12 +118,13 @@ async fn bad_input_that_is_no_protobuf_is_the_callers_fault_at_every_rpc() {
 async fn cancelled_calls_leave_nothing_running_at_any_rpc() {
     let node = Setup::new().metrics().start().await;
     for (service, rpc, _) in CALLS {
+        let path = path(service, rpc);
         for micros in [0, 50, 200, 1000] {
-            let call = node.raw(&path(service, rpc), good(rpc), None);
+            let call = node.raw(&path, good(rpc), None);
             // Whether it was cut off or came through, the node goes on.
             let _ = tokio::time::timeout(Duration::from_micros(micros), call).await;
         }
-        let outcome = node.raw(&path(service, rpc), good(rpc), None).await;
+        let outcome = node.raw(&path, good(rpc), None).await;
         let code = outcome.err().map(|s| s.code());
         assert!(matches!(code, None | Some(Code::NotFound)), "{rpc} afterwards: {code:?}");
     }

@@ -47,9 +47,9 @@ impl Held {
         Self { go, answer }
     }
 
-    async fn finish(self) -> Result<dx::DiagnoseResponse, Status> {
+    fn release(self) -> JoinHandle<Result<dx::DiagnoseResponse, Status>> {
         let _ = self.go.send(());
-        self.answer.await.unwrap()
+        self.answer
     }
 }
 
@@ -84,12 +84,15 @@ async fn more_calls_than_run_and_wait_are_told_to_come_back_and_the_others_are_a
     assert_eq!(reason(&status), "OVERLOADED");
     let retry = status.get_details_retry_info().and_then(|r| r.retry_delay).unwrap();
     assert!(retry > Duration::ZERO);
-    let health = tonic_health::pb::health_client::HealthClient::new(node.channel.clone())
-        .check(tonic_health::pb::HealthCheckRequest::default());
-    assert_eq!(health.await.unwrap().into_inner().status, 1, "health passes a full node");
+    let mut health = tonic_health::pb::health_client::HealthClient::new(node.channel.clone());
+    let health = health.check(tonic_health::pb::HealthCheckRequest::default()).await;
+    assert_eq!(health.unwrap().into_inner().status, 1, "health passes a full node");
 
-    for held in [running, first, second] {
-        assert!(held.finish().await.is_ok());
+    // Which of the two waits in front is not said; so all may go before any is awaited.
+    let answers = [running, first, second].map(Held::release);
+    for answer in answers {
+        let outcome = answer.await.unwrap();
+        assert!(outcome.is_ok(), "{outcome:?}");
     }
     node.diagnose(complaint("发热")).await.unwrap();
 }
@@ -183,7 +186,7 @@ async fn running_calls_finish_while_the_node_drains_and_new_ones_find_no_door() 
         }
     }
     assert!(closed, "the door is still open");
-    let answer = held.finish().await.unwrap();
+    let answer = held.release().await.unwrap().unwrap();
     assert!(answer.consultation.is_some());
     // A client lets go of its connection; then there is nothing left to wait for.
     drop(channel);

@@ -23,7 +23,7 @@ TEST_SHARE, VALIDATION_SHARE = 0.15, 0.15
 #: Two cases with this many equal facts and the same label are one consultation.
 SAME_CASE_FACTS = 5
 #: Share of a child's age and sex hidden in training: the test split has neither.
-AGE_HIDDEN, SEX_HIDDEN = 0.5, 0.6
+AGE_HIDDEN, SEX_HIDDEN = 0.75, 0.75
 
 
 @dataclass

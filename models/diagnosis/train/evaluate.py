@@ -158,7 +158,7 @@ def measure_all(options, say) -> dict:
     predictors = {"network": lambda cases: train.run(session, cases)}
     if not options.no_baselines:
         started = time.monotonic()
-        plain = replace(settings, hidden=0, patients=min(settings.patients, 1_000_000), rate=3e-3, decay=0.0)
+        plain = replace(settings, hidden=0, patients=min(settings.patients, 1_000_000), rate=1e-2, decay=0.0)
         linear = fit.fit(tables, arrays, dialogues, plain)
         fit.calibrate(linear, train.validation_groups(tables, arrays, dialogues, settings), limits)
         say(f"logistic regression trained in {time.monotonic() - started:.0f} s")

@@ -34,12 +34,12 @@ class Settings:
     hidden: int = 256
     batch: int = 512
     rate: float = 3e-3
-    decay: float = 0.003
+    decay: float = 0.05
     keep: float = 0.95
-    prior_exponent: float = 0.6
+    prior_exponent: float = 0.4
     draw_exponent: float = 0.2
     outside: float = 0.12
-    real_share: float = 0.15
+    real_share: float = 0.10
     real_prior: float = 1.0
 
 

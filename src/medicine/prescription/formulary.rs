@@ -71,6 +71,14 @@ pub struct Ingredient {
     pub status: Status,
 }
 
+impl Ingredient {
+    /// Whether it stands for a whole group (避孕药, 结核病用药) and names no substance. A check
+    /// against it is worth nothing.
+    pub fn is_placeholder(&self) -> bool {
+        self.slug.ends_with("_unspecified")
+    }
+}
+
 /// 西药 or 中成药.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

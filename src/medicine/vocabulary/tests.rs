@@ -96,7 +96,7 @@ trauma,外伤史,Trauma,history,,外伤,memory,draft
 varicella,水痘,Chickenpox,diagnosis,skin,,memory,draft
 pneumonia_name,肺炎,Pneumonia (named),diagnosis,chest,,memory,draft
 cold_name,感冒,Cold (named),diagnosis,,,memory,draft
-flu_name,流感,Influenza (named),diagnosis,,,memory,draft
+flu_name,流感,Influenza (named),diagnosis,,H1N1,memory,draft
 ";
 
 const CONDITIONS_CSV: &str = "\

@@ -48,8 +48,10 @@ pub(super) enum Cue {
     Contact,
     /// 家族史: belongs to the family up to the end of the sentence.
     Family,
-    /// 患儿: the patient again.
+    /// 孩子: the patient again.
     Patient,
+    /// 患者: the patient again, but not right behind a finding (水痘患者).
+    Sufferer,
     /// 诉: the person before it speaks and is not the one who is ill.
     Informant,
     /// 后: after that, the patient again.
@@ -178,6 +180,7 @@ impl Cue {
             "contact" => Self::Contact,
             "family" => Self::Family,
             "patient" => Self::Patient,
+            "sufferer" => Self::Sufferer,
             "informant" => Self::Informant,
             "resume" => Self::Resume,
             "past" => Self::Past,

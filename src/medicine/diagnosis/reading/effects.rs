@@ -34,11 +34,8 @@ impl Pass<'_> {
             Cue::OtherPerson => self.other_person(at, group),
             Cue::Contact if self.mind.other == Scope::None => self.mind.other = Scope::Diseases,
             Cue::Family => self.mind.other = Scope::Sentence,
-            // 水痘患者 is not the patient, 患者 alone is.
-            Cue::Patient if group.is_none() => {
-                self.mind.other = Scope::None;
-                self.mind.close_satisfied();
-            }
+            Cue::Patient => self.back_to_patient(),
+            Cue::Sufferer if group.is_none() => self.back_to_patient(),
             Cue::Resume if self.mind.other != Scope::Sentence => self.mind.other = Scope::None,
             Cue::Past => (self.mind.past, self.mind.met) = (Scope::Clause, false),
             Cue::Now => {
@@ -47,7 +44,7 @@ impl Pass<'_> {
             }
             Cue::Section => self.new_part(),
             Cue::Contact
-            | Cue::Patient
+            | Cue::Sufferer
             | Cue::Resume
             | Cue::Peak
             | Cue::Aside
@@ -104,6 +101,11 @@ impl Pass<'_> {
         } else {
             (self.mind.other, self.mind.met) = (Scope::Clause, false);
         }
+    }
+
+    fn back_to_patient(&mut self) {
+        self.mind.other = Scope::None;
+        self.mind.close_satisfied();
     }
 
     fn degree(&mut self, degree: Degree) {

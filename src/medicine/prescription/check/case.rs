@@ -82,6 +82,11 @@ impl Item<'_> {
         }
     }
 
+    /// Whether it acts elsewhere than a dose by mouth or needle: locally, in the nose or lung.
+    pub(super) fn acts_apart(&self) -> bool {
+        self.is_local() || matches!(self.route, Some(Route::Inhaled | Route::Nasal))
+    }
+
     /// Whether it goes, or may go, into a vein.
     pub(super) fn may_be_iv(&self) -> bool {
         match (self.route, self.medicine) {

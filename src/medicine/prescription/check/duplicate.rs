@@ -12,7 +12,6 @@ use crate::medicine::prescription::formulary::{
 };
 use crate::medicine::prescription::report::{Action, Finding, Kind, Severity};
 use crate::medicine::prescription::resolve::Named;
-use crate::medicine::prescription::route::Route;
 
 /// Vehicles of infusions and what balances them.
 const VEHICLES: &[&str] = &["sodium_chloride", "glucose", "water_for_injection", "water"];
@@ -127,7 +126,7 @@ fn between(case: &Case<'_>, group: &Group, a: &Item<'_>, b: &Item<'_>) -> (Actio
     let made_up = same_product && strengths_differ(case, a, b) && a.route == b.route;
     let light =
         !group.ingredients.is_empty() && group.ingredients.iter().all(|id| is_light(case, *id));
-    if made_up || light || acts_apart(a) || acts_apart(b) {
+    if made_up || light || a.acts_apart() || b.acts_apart() {
         return NOTICE;
     }
     (Action::NeedsReason, Severity::Serious)
@@ -143,7 +142,7 @@ fn report(case: &Case<'_>, group: &Group, action: Action, severity: Severity) ->
     } else {
         let names: Vec<&str> = group.ingredients.iter().map(|id| case.name(*id)).collect();
         let subjects = group.ingredients.iter().map(|id| case.slug(*id)).collect();
-        let apart = group.items.iter().filter_map(|at| case.item(*at)).any(acts_apart);
+        let apart = group.items.iter().filter_map(|at| case.item(*at)).any(Item::acts_apart);
         let manner = if apart && action > Action::NeedsReason {
             "给药途径不同，全身吸收可叠加"
         } else {
@@ -183,11 +182,6 @@ fn continuation(case: &Case<'_>, items: &[usize]) -> Finding {
 
 fn is_line(case: &Case<'_>, at: usize) -> bool {
     case.item(at).is_some_and(Item::is_line)
-}
-
-/// Acts elsewhere than a dose by mouth or needle: on skin, eye, ear, vagina, nose or lung.
-fn acts_apart(item: &Item<'_>) -> bool {
-    item.is_local() || matches!(item.route, Some(Route::Inhaled | Route::Nasal))
 }
 
 fn is_insulin(case: &Case<'_>, item: &Item<'_>) -> bool {

@@ -66,8 +66,7 @@ fn pair(
         case.labels(&holders.collect::<Vec<_>>(), Some(id))
     };
     let any_local = items.iter().filter_map(|at| case.item(*at)).any(Item::is_local);
-    let little =
-        if any_local && weight > REASON { "（局部用药，吸收较少）" } else { "" };
+    let little = if any_local && weight > STOP { "（局部用药，吸收较少）" } else { "" };
     out.findings.push(case.finding(Draft {
         kind: Kind::Interaction,
         action: weight.action,
@@ -139,15 +138,16 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
         Some(Condition::AdditiveSedation) => NOTICE,
     };
     let both_current = !i.is_line() && !j.is_line();
-    let local = i.is_local() || j.is_local();
-    Some(if both_current || (local && rule.condition.is_some()) {
-        ON_REQUEST
-    } else if local {
-        // The table marks what needs both in the blood; the rest is known to pass through skin
-        // or mucosa (miconazole and warfarin), yet not as strongly.
-        weight.max(NOTICE)
-    } else {
-        weight
+    let local = [i, j].into_iter().find(|item| item.is_local());
+    Some(match (rule.condition, local) {
+        _ if both_current => ON_REQUEST,
+        (Some(Condition::SystemicOnly), _) if i.acts_apart() || j.acts_apart() => ON_REQUEST,
+        (Some(_), Some(_)) => ON_REQUEST,
+        // Without a condition the table means every route. A rule that names the substance means
+        // it (miconazole and warfarin); a class may hold an eye drop by the way.
+        (None, Some(item)) if rule.names_one_of(item.ingredients) => weight.max(lower),
+        (None, Some(_)) => weight.max(NOTICE),
+        (_, None) => weight,
     })
 }
 

@@ -1,7 +1,8 @@
-//! Names that stand for no medicine, for several, or for herbs nobody compiled: what could not
+//! Names that stand for no medicine, for several, for a group, or for herbs nobody compiled: what could not
 //! be checked and must not be taken as safe.
 
 use super::case::{Case, Item, Outcome};
+use crate::medicine::prescription::formulary::Ingredient;
 use crate::medicine::prescription::report::{Kind, Unchecked};
 use crate::medicine::prescription::resolve::Named;
 
@@ -12,6 +13,11 @@ pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     let mut suggested = 0;
     for (at, item) in case.items.iter().enumerate() {
         match item.named.as_slice() {
+            [_] if is_group(case, item) => {
+                let reason =
+                    format!("“{}”是一类药的统称，没有做任何核对，请写明品种。", shown(item));
+                out.unchecked.push(entry(case, at, Vec::new(), reason));
+            }
             [_] => {}
             [] => {
                 suggested += 1;
@@ -36,6 +42,11 @@ pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
             on_request: true,
         });
     }
+}
+
+fn is_group(case: &Case<'_>, item: &Item<'_>) -> bool {
+    let ingredients = item.ingredients.iter().filter_map(|id| case.formulary().ingredient(*id));
+    ingredients.into_iter().any(Ingredient::is_placeholder)
 }
 
 fn unknown(case: &Case<'_>, at: usize, item: &Item<'_>, suggest: bool) -> Unchecked {

@@ -54,8 +54,23 @@ pub(in crate::medicine::prescription) struct InteractionRule {
     pub(in crate::medicine::prescription) effect_zh: String,
     pub(in crate::medicine::prescription) management_zh: String,
     pub(in crate::medicine::prescription) condition: Option<Condition>,
+    a: Subject,
+    b: Subject,
+}
+
+impl InteractionRule {
+    /// Whether a side of the rule is one of these ingredients and not a class.
+    pub(in crate::medicine::prescription) fn names_one_of(&self, ids: &[IngredientId]) -> bool {
+        [self.a, self.b].iter().any(|side| match side {
+            Subject::Ingredient(id) => ids.contains(id),
+            Subject::Class(_) | Subject::Medicine(_) => false,
+        })
+    }
+
     /// How many sides are a whole class: the fewer, the more specific.
-    classes: u8,
+    fn classes(&self) -> usize {
+        [self.a, self.b].iter().filter(|side| matches!(side, Subject::Class(_))).count()
+    }
 }
 
 /// All rules, by pair of ingredients.
@@ -110,13 +125,15 @@ impl Interactions {
                 effect_zh: row.effect_zh,
                 management_zh: row.management_zh,
                 condition: row.condition,
-                classes: [a, b].iter().map(|s| u8::from(matches!(s, Subject::Class(_)))).sum(),
+                a,
+                b,
             });
         }
         let rules = &all.rules;
         for places in all.pairs.values_mut() {
-            places
-                .sort_by_key(|at| (rules.get(usize::from(*at)).map(|r| (r.grade, r.classes)), *at));
+            places.sort_by_key(|at| {
+                (rules.get(usize::from(*at)).map(|r| (r.grade, r.classes())), *at)
+            });
         }
         Ok(all)
     }

@@ -1,7 +1,9 @@
 //! The checks that look at the medicines, on the small tables.
 
-use super::super::{Action, Finding, Kind, Line, Order, Setting, Severity};
-use super::{actions, check, knowledge, only, order, short, silent, with_allergy, with_current};
+use super::super::{Action, Finding, Kind, Line, Order, PrescriptionKnowledge, Setting, Severity};
+use super::{
+    actions, check, files_with, knowledge, only, order, short, silent, with_allergy, with_current,
+};
 
 const DUPLICATE: Kind = Kind::Duplicate;
 const INTERACTION: Kind = Kind::Interaction;
@@ -157,6 +159,15 @@ fn the_stronger_of_two_rules_for_a_pair_speaks() {
 }
 
 #[test]
+fn of_two_equal_rules_the_more_specific_one_speaks() {
+    let files =
+        files_with("interactions", "I13,valsartan,hydrochlorothiazide", "I13,warfarin,diclofenac");
+    let knowledge = PrescriptionKnowledge::load(&files).unwrap();
+    let report = knowledge.check(&order(&["华法林", "双氯芬酸钠@口服"]));
+    assert_eq!(report.findings[0].rule, "I13");
+}
+
+#[test]
 fn two_current_medicines_do_not_interrupt() {
     let order = with_current(&["对乙酰氨基酚"], &["硝酸甘油", "西地那非"]);
     assert_eq!(short(&check(&order)), [(INTERACTION, Action::OnRequest, vec![])]);
@@ -179,10 +190,19 @@ fn a_patch_acts_on_the_whole_body_though_it_is_written_as_external() {
 }
 
 #[test]
-fn a_pair_known_to_pass_through_the_skin_is_still_noticed() {
+fn a_rule_for_every_route_speaks_lower_where_little_is_absorbed() {
     let found = only(&order(&["华法林", "硝酸咪康唑乳膏"]));
-    assert_eq!((found.rule.as_str(), found.action), ("I09", Action::Notice));
+    assert_eq!((found.rule.as_str(), found.action), ("I09", Action::NeedsReason));
     assert!(found.reason_zh.contains("局部用药"));
+    // The eye drop is only a member of the class the rule names.
+    assert_eq!(actions(&order(&["维拉帕米", "噻吗洛尔滴眼液"]), INTERACTION), [Action::Notice]);
+}
+
+#[test]
+fn what_is_inhaled_counts_as_local_where_both_must_reach_the_blood() {
+    let with = |route| actions(&order(&["伊曲康唑", &format!("布地奈德@{route}")]), INTERACTION);
+    assert_eq!(with("雾化吸入"), [Action::OnRequest]);
+    assert_eq!(with("口服"), [Action::NeedsReason]);
 }
 
 #[test]
@@ -318,6 +338,13 @@ fn an_unknown_line_or_current_medicine_is_unchecked_for_everything() {
     assert_eq!(report.summary.unchecked, 2);
     assert_eq!(report.taken[0].name_zh, None);
     assert_eq!(report.taken[1].code.as_deref(), Some("W013"));
+}
+
+#[test]
+fn the_name_of_a_whole_group_is_unchecked() {
+    let report = check(&order(&["避孕药"]));
+    assert_eq!(report.unchecked[0].what, Kind::ALL);
+    assert!(report.unchecked[0].reason_zh.contains("统称"));
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn a_dangling_name_is_refused_at_its_line() {
             ":3: unknown ingredient `ibuprofin`",
         ),
         ("medicines", "oral|topical", "oral|skin", ":4: unknown route `skin`"),
-        ("medicines", "book,draft\nT003", "book,draft\nT002", ":37: id `T002` stands twice"),
+        ("medicines", "book,draft\nT003", "book,draft\nT002", ":42: id `T002` stands twice"),
         (
             "classes",
             "penicillins,beta_lactams",

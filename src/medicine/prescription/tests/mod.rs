@@ -53,6 +53,11 @@ miconazole,咪康唑,miconazole,chemical,book#34,draft
 sulfadiazine,磺胺嘧啶,sulfadiazine,chemical,book#35,draft
 epinephrine,肾上腺素,epinephrine,chemical,book#36,draft
 chlorpromazine,氯丙嗪,chlorpromazine,chemical,book#37,draft
+contraceptives_unspecified,避孕药（未指明品种）,contraceptives,other,book#98,draft
+timolol,噻吗洛尔,timolol,chemical,book#38,draft
+verapamil,维拉帕米,verapamil,chemical,book#39,draft
+budesonide,布地奈德,budesonide,chemical,book#40,draft
+itraconazole,伊曲康唑,itraconazole,chemical,book#41,draft
 herbs_unlisted,未编录药材,herbs,herb,book#99,draft
 ",
     ),
@@ -69,6 +74,7 @@ insulins,胰岛素类,insulins,,book,draft
 calcium_injectable,注射用钙剂,injectable calcium,,book,draft
 sulfonamides,磺胺类,sulfonamides,,book,draft
 sedatives,镇静药,sedatives,,book,draft
+beta_blockers,β受体阻滞药,beta blockers,,book,draft
 ",
     ),
     (
@@ -87,6 +93,7 @@ calcium_injectable,calcium_gluconate,book,draft
 sulfonamides,sulfadiazine,book,draft
 sedatives,chlorphenamine,book,draft
 sedatives,chlorpromazine,book,draft
+beta_blockers,timolol,book,draft
 ",
     ),
     (
@@ -125,6 +132,11 @@ W030,磺胺嘧啶,Sulfadiazine,western,抗微生物药,,sulfadiazine,,片剂,ora
 W031,肾上腺素,Epinephrine,western,抗休克药,,epinephrine,,注射液,iv|im|sc,,book#36,draft
 W032,氯丙嗪,Chlorpromazine,western,精神药,,chlorpromazine,冬眠灵,片剂,oral|im,,book#37,draft
 W033,口服补液盐,Oral Rehydration Salts,western,水电解质,,sodium_chloride|glucose,ORS,散剂,oral,,book,draft
+W034,避孕药,Contraceptives,western,妇产科用药,,contraceptives_unspecified,,片剂,oral,,book#98,draft
+W035,噻吗洛尔,Timolol,western,眼科用药,,timolol,,滴眼剂,ophthalmic,,book#38,draft
+W036,维拉帕米,Verapamil,western,心血管系统用药,,verapamil,,片剂,oral,,book#39,draft
+W037,布地奈德,Budesonide,western,呼吸系统用药,,budesonide,,吸入剂,inhaled,,book#40,draft
+W038,伊曲康唑,Itraconazole,western,抗微生物药,,itraconazole,,胶囊,oral,,book#41,draft
 T001,柴胡注射液,,patent,内科用药,,bupleurum,,注射液,im,,book#32,draft
 T002,小柴胡颗粒（片）,,patent,内科用药,,bupleurum|herbs_unlisted,小柴胡颗粒|小柴胡片,颗粒剂,oral,,book,draft
 T003,牛黄解毒丸（片）,,patent,内科用药,,realgar|herbs_unlisted,牛黄解毒丸|牛黄解毒片,丸剂,oral,,book#33,draft
@@ -155,6 +167,8 @@ I09,miconazole,warfarin,contraindicated,出血,换药,,book#i9,draft
 I10,class:sedatives,class:sedatives,avoid,嗜睡,减量,additive_sedation,book#i10,draft
 I11,epinephrine,chlorpromazine,avoid,血压更低,换去甲肾上腺素,not_emergency,book#i11,draft
 I12,valsartan,lithium,avoid,锂浓度升高,换降压药,dose_high,book#i12,draft
+I14,verapamil,class:beta_blockers,contraindicated,心跳停搏,换药,,book#i14,draft
+I15,budesonide,itraconazole,avoid,激素过量,换药,systemic_only,book#i15,draft
 I13,valsartan,hydrochlorothiazide,avoid,不该出现的一条,不该出现,,book#i13,draft
 ",
     ),

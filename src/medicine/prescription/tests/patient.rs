@@ -1,7 +1,7 @@
 //! The checks that look at the patient: allergies and pregnancy.
 
-use super::super::{Action, AllergyEntry, Kind, Order};
-use super::{actions, check, only, order, short, silent, with_allergy};
+use super::super::{Action, AllergyEntry, Kind, Order, PrescriptionKnowledge};
+use super::{actions, check, files_with, only, order, short, silent, with_allergy};
 use crate::medicine::patient::{Patient, Pregnancy, Sex};
 
 fn pregnant(names: &[&str], weeks: Option<u8>) -> Order {
@@ -84,6 +84,12 @@ fn two_entries_for_one_cause_are_one_finding() {
     let mut order = with_allergy(&["阿莫西林"], "青霉素");
     order.allergies.push(AllergyEntry { name: "阿莫西林".to_owned(), ..Default::default() });
     assert_eq!(actions(&order, Kind::Allergy), [Action::Stop]);
+}
+
+#[test]
+fn a_product_with_two_allergens_of_one_entry_is_one_finding() {
+    let found = only(&with_allergy(&["维C银翘片"], "感冒灵颗粒"));
+    assert_eq!((found.kind, found.action), (Kind::Allergy, Action::Stop));
 }
 
 #[test]
@@ -189,6 +195,15 @@ fn a_product_with_one_forbidden_ingredient_stops() {
         actions(&pregnant(&["缬沙坦氢氯噻嗪片"], Some(12)), Kind::Pregnancy),
         [Action::Stop]
     );
+}
+
+#[test]
+fn a_mere_notice_does_not_hide_that_the_rest_is_unknown() {
+    let files = files_with("pregnancy", "P06,valsartan,,,STOP", "P06,valsartan,,,NOTICE");
+    let knowledge = PrescriptionKnowledge::load(&files).unwrap();
+    let report = knowledge.check(&pregnant(&["缬沙坦氢氯噻嗪片"], Some(12)));
+    assert_eq!(short(&report), [(Kind::Pregnancy, Action::Notice, vec!["1"])]);
+    assert_eq!(report.unchecked[0].what, [Kind::Pregnancy]);
 }
 
 #[test]

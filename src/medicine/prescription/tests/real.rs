@@ -162,7 +162,9 @@ fn every_finding_of_the_real_tables_is_cited_and_says_what_to_do() {
             assert!(!found.citation.is_empty() && !found.instead_zh.is_empty(), "{found:#?}");
             assert!(!found.medicines.is_empty() && !found.reason_zh.is_empty(), "{found:#?}");
         }
-        let unknown = report.unchecked.iter().any(|u| u.what == Kind::ALL);
-        assert!(!unknown, "{:#?}", report.unchecked);
+        // Only the names of whole groups (结核病用药) may go unchecked for everything.
+        for unchecked in report.unchecked.iter().filter(|u| u.what == Kind::ALL) {
+            assert!(unchecked.reason_zh.contains("统称"), "{unchecked:#?}");
+        }
     }
 }

@@ -125,6 +125,7 @@ fn numbers_of_other_things_are_not_measured_values() {
         "3/5",
         "体重60kg",
         "T恤",
+        "P高102",
         "2024-05-06",
         "血压",
     ] {

@@ -50,6 +50,7 @@ fn a_positive_word_ends_a_negation() {
         ("没有发热有痰", "-fever +sputum"),
         ("不咳嗽，还发烧", "-cough +fever"),
         ("否认有胸痛", "-chest_pain"),
+        ("无发热腰杆胀咳嗽", "-fever +cough"),
     ]);
 }
 
@@ -160,6 +161,7 @@ fn findings_of_others_are_not_the_patients() {
         ("家族史：高血压，糖尿病。咳嗽", "+hypertension@other +diabetes@other +cough"),
         ("同学有水痘，发热2天", "+varicella@other +fever[2d]"),
         ("爸爸感冒了，孩子也发烧", "+cold_name@other +fever"),
+        ("母亲感冒孩子发烧", "+cold_name@other +fever"),
         ("接触水痘患者后出现皮疹", "+varicella@other +rash"),
         ("接触流感病人，发热1天", "+flu_name@other +fever[1d]"),
         ("和得水痘的同学玩过，发热", "+varicella@other +fever"),
@@ -229,7 +231,7 @@ fn what_matches_nothing_is_handed_back() {
 
 #[test]
 fn a_word_of_latin_letters_is_not_found_inside_another() {
-    check(&[("胸部ct，ECT，CTA，CT3次", "+ct +ct")]);
+    check(&[("胸部ct，ECT，CTA，CT3次", "+ct +ct"), ("H1N12，H1N1", "+flu_name")]);
 }
 
 #[test]

@@ -78,6 +78,8 @@ fn a_duration_before_the_finding_belongs_to_what_follows() {
         ("3天前发热。咳嗽", "+fever[3d] +cough"),
         ("近3天发热、头痛", "+fever[3d] +headache[3d]"),
         ("2天来腹泻", "+diarrhea[2d]"),
+        ("1周咳嗽，头痛", "+cough[7d] +headache"),
+        ("头痛3天前开始发热", "+headache +fever[3d]"),
     ]);
 }
 
