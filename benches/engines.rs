@@ -1,15 +1,18 @@
 //! `cargo bench --bench engines`: reading a complaint, one model run on each engine, a prescription
 //! check, and a whole call over loopback.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run stops")]
+
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tonic::transport::Endpoint;
 use xiangyi::config::{Config, EngineName};
 use xiangyi::embedded;
-use xiangyi::inference::{EngineChoice, LibrarySearch, Models, Options};
+use xiangyi::inference::{EngineChoice, LibrarySearch, manifest};
 use xiangyi::medicine::diagnosis::DiagnosisKnowledge;
-use xiangyi::medicine::diagnosis::evidence::FeatureMap;
+use xiangyi::medicine::diagnosis::evidence::{Claims, Evidence, Features};
+use xiangyi::medicine::patient::{Patient, Vitals};
 use xiangyi::medicine::prescription::{Line, Order, PrescriptionKnowledge};
 use xiangyi::node::Node;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1::DiagnoseRequest;
@@ -36,8 +39,8 @@ const CURRENT: [&str; 10] = [
 fn library() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "a benchmark is configured by its caller")]
     let given = std::env::var("ORT_DYLIB_PATH").ok().map(PathBuf::from);
-    let fetched =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnxruntime/1.32.0/libonnxruntime.so");
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/onnxruntime/1.32.0/libonnxruntime.so.1.32.0");
     given.or_else(|| fetched.is_file().then_some(fetched))
 }
 
@@ -56,13 +59,19 @@ fn inference(c: &mut Criterion) {
         engines.push((EngineChoice::OnnxRuntime, "onnxruntime"));
     }
     for (choice, name) in engines {
-        let models =
-            Models::load(&files, Options::new(choice, LibrarySearch::new(library(), None)))
-                .unwrap();
-        let model = models.get("gp-differential").unwrap();
-        let features = FeatureMap::new(&knowledge.vocabulary, &model.spec().features).unwrap();
-        let row = features.row_of_reading(&knowledge.vocabulary, &knowledge.reader.read(TEXT));
-        let mut engine = models.engine_of("gp-differential").unwrap();
+        let spec = manifest::read(&files, "manifest.toml").unwrap().remove(0);
+        let features = Features::new(&knowledge.vocabulary, &spec.features).unwrap();
+        let claims = Claims {
+            reading: Some(&knowledge.reader.read(TEXT)),
+            present: &[],
+            absent: &[],
+            vitals: &Vitals::default(),
+            patient: &Patient::default(),
+        };
+        let row = features.vector(&Evidence::gather(&knowledge.vocabulary, claims));
+        let search = LibrarySearch::new(library(), None);
+        let source = choice.decide(&search, 1).unwrap().source;
+        let mut engine = source.open(files.bytes(&spec.file).unwrap()).unwrap();
         for batch in [1_usize, 16] {
             let findings: Vec<f32> = row.iter().copied().cycle().take(row.len() * batch).collect();
             let findings = ndarray::Array2::from_shape_vec((batch, row.len()), findings).unwrap();
@@ -103,7 +112,7 @@ fn calls(c: &mut Criterion) {
     let data = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
-    config.store.dir = data.path().to_owned();
+    data.path().clone_into(&mut config.store.dir);
     config.models.onnxruntime_library = library();
     config.models.engine = EngineName::Auto;
     let node = runtime.block_on(Node::start(config)).unwrap();

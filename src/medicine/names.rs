@@ -25,6 +25,9 @@ const READINGS_MAX: usize = 8;
 /// Shortest Chinese and shortest Latin query that may match with one slip.
 const FUZZY_CHARS_MIN: (usize, usize) = (3, 5);
 
+/// The bonus of a query that spells a name from its first character to its last.
+const WHOLE: u32 = 63;
+
 /// What a name is to its owner; a better kind ranks first among equal matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NameKind {
@@ -257,7 +260,7 @@ impl NameIndex {
                 if reached.complete {
                     let over = entry.chars.len() - start - used - 1;
                     let from_start = if start == 0 { 32 } else { 0 };
-                    return Some(from_start + 31_u32.saturating_sub(cap(over + start)));
+                    return Some(from_start + (WHOLE - 32).saturating_sub(cap(over + start)));
                 }
                 if reached.places == 0 {
                     break;
@@ -416,9 +419,13 @@ fn readings(c: char) -> Vec<&'static str> {
 }
 
 fn score(tier: Tier, kind: NameKind, bonus: u32) -> u32 {
+    // Who types the whole of a name's sounds or initials means that name, before any English word
+    // that only begins with the same letters.
+    let whole = bonus == WHOLE && kind != NameKind::Code;
     let tier = match tier {
         Tier::Exact => 7,
         Tier::Prefix => 6,
+        Tier::Pinyin | Tier::Initials if whole => 6,
         Tier::Substring => 5,
         Tier::Pinyin => 4,
         Tier::Initials => 3,

@@ -21,9 +21,15 @@ impl Folded {
         let mut plain = String::with_capacity(original.len());
         let mut starts = Vec::with_capacity(original.len() / 2);
         for (at, c) in original.char_indices() {
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            if is_plain(c) {
+                plain.push(c);
+                starts.push(at);
+                continue;
+            }
             for folded in std::iter::once(c).nfkc() {
                 plain.push(folded);
-                starts.push(u32::try_from(at).unwrap_or(u32::MAX));
+                starts.push(at);
             }
         }
         // One character in, one out; a few depend on their neighbours, hence the whole text.
@@ -47,6 +53,12 @@ impl Folded {
         let last = self.origin.last().copied().unwrap_or(0);
         usize::try_from(self.origin.get(at).copied().unwrap_or(last)).unwrap_or(usize::MAX)
     }
+}
+
+/// Characters that NFKC leaves as they are, and of which nearly all text is made: ASCII and the
+/// first block of Chinese characters.
+fn is_plain(c: char) -> bool {
+    c.is_ascii() || ('\u{4e00}'..='\u{9fff}').contains(&c)
 }
 
 /// The folded form alone.

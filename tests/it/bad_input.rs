@@ -23,8 +23,10 @@ async fn every_impossible_field_of_a_consultation_is_named() {
     refused(&node, complaint(&"痛".repeat(4_001)), "text").await;
     refused(&node, complaint(&"a".repeat(1 << 20)), "text").await;
     for age in [-0.1, 130.1, f64::NAN, f64::INFINITY, 1e300] {
-        let request =
-            dx::DiagnoseRequest { patient: patient(age, common::Sex::Male), ..complaint("发热") };
+        let request = dx::DiagnoseRequest {
+            patient: Some(patient(age, common::Sex::Male)),
+            ..complaint("发热")
+        };
         refused(&node, request, "patient.age_years").await;
     }
     let vitals = [

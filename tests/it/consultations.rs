@@ -46,7 +46,7 @@ both_engines! {
         let node = setup.start().await;
         let c = node
             .diagnose(dx::DiagnoseRequest {
-                patient: patient(68.0, common::Sex::Male),
+                patient: Some(patient(68.0, common::Sex::Male)),
                 text: "胸口压榨样疼痛1小时，大汗，向左肩放射".to_owned(),
                 ..Default::default()
             })

@@ -1,5 +1,6 @@
 //! Starts real nodes and talks to them.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use http::uri::PathAndQuery;
@@ -251,18 +252,21 @@ pub(crate) fn token_of(role: Role) -> String {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, b| {
+        let _ = write!(text, "{b:02x}");
+        text
+    })
 }
 
 /// A patient of `age_years` and sex.
-pub(crate) fn patient(age_years: f64, sex: common::Sex) -> Option<common::Patient> {
-    Some(common::Patient { age_years: Some(age_years), sex: sex.into(), ..Default::default() })
+pub(crate) fn patient(age_years: f64, sex: common::Sex) -> common::Patient {
+    common::Patient { age_years: Some(age_years), sex: sex.into(), ..Default::default() }
 }
 
 /// A complaint of an adult man.
 pub(crate) fn complaint(text: &str) -> dx::DiagnoseRequest {
     dx::DiagnoseRequest {
-        patient: patient(45.0, common::Sex::Male),
+        patient: Some(patient(45.0, common::Sex::Male)),
         text: text.to_owned(),
         ..Default::default()
     }
@@ -271,7 +275,7 @@ pub(crate) fn complaint(text: &str) -> dx::DiagnoseRequest {
 /// An order of these medicines for an adult man.
 pub(crate) fn order(names: &[&str]) -> rx::CheckPrescriptionRequest {
     rx::CheckPrescriptionRequest {
-        patient: patient(45.0, common::Sex::Male),
+        patient: Some(patient(45.0, common::Sex::Male)),
         lines: names
             .iter()
             .map(|name| rx::OrderLine { name: (*name).to_owned(), ..Default::default() })

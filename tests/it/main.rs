@@ -1,5 +1,14 @@
 //! One integration binary: real nodes on port 0, real sockets, both engines.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_macros,
+    reason = "a test that cannot run fails, and says what it did not run"
+)]
+
 mod bad_input;
 mod command_line;
 mod consultations;

@@ -49,7 +49,7 @@ async fn a_quinolone_in_pregnancy_is_stopped_with_something_else_to_do() {
     request.patient = Some(common::Patient {
         pregnancy: common::PregnancyStatus::Pregnant.into(),
         pregnancy_weeks: Some(20),
-        ..patient(28.0, common::Sex::Female).unwrap()
+        ..patient(28.0, common::Sex::Female)
     });
     let check = node.check(request).await.unwrap();
     let found = of(&check, rx::FindingKind::Pregnancy);
@@ -140,7 +140,8 @@ async fn checks_are_kept_listed_and_replayed() {
     let read = node.prescription().get_prescription_check(get).await.unwrap().into_inner().check;
     assert_eq!(read, Some(first.clone()));
     let list = rx::ListPrescriptionChecksRequest::default();
-    let listed = node.prescription().list_prescription_checks(list).await.unwrap().into_inner().checks;
+    let listed =
+        node.prescription().list_prescription_checks(list).await.unwrap().into_inner().checks;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].check_id, first.check_id);
 }

@@ -62,6 +62,28 @@ async fn a_browser_diagnoses_over_grpc_web_on_the_same_port() {
     assert!(trailers.contains("grpc-status:0"), "{trailers}");
 }
 
+/// tonic's own client gives up at its deadline before it hears from the node; this one listens.
+#[tokio::test]
+async fn a_deadline_is_honoured_and_said_so() {
+    let node = Setup::new().with(|c| c.server.concurrency_max = 1).start().await;
+    let path = "/xiangyi.diagnosis.v1.DiagnosisService/Diagnose";
+    for timeout in ["0m", "60m"] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\ngrpc-timeout: {timeout}\r\ncontent-type: application/grpc-web+proto"
+        );
+        // A frame that announces more than it brings: the node waits for the rest.
+        let mut stream = tokio::net::TcpStream::connect(node.node.address()).await.unwrap();
+        let head =
+            format!("{head}\r\nhost: test\r\nconnection: close\r\ncontent-length: 100\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&[0, 0, 0, 0, 95, 1]).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("grpc-status: 4") || answer.contains("grpc-status:4"), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_page_of_another_origin_is_not_let_in() {
     let node = Setup::new()

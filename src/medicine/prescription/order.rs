@@ -88,7 +88,7 @@ pub struct Order {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} must be {allowed}")]
 pub struct Problem {
-    /// Path of the field, such as `lines[2].days`.
+    /// Path of the field as in the contract, such as `lines[2].days`.
     pub field: String,
     /// What is allowed there, as a lowercase fragment.
     pub allowed: String,
@@ -106,18 +106,18 @@ impl Order {
         for (at, line) in self.lines.iter().enumerate().take(LINES_MAX) {
             problems.line(at, line);
             if !ids.insert(line.id.as_str()) {
-                problems.add(format!("lines[{at}].id"), "unique in the order");
+                problems.add(format!("lines[{at}].line_id"), "unique in the order");
             }
         }
         problems.patient(&self.patient);
         problems.names("diagnoses", self.diagnoses.iter());
-        problems.names("current", self.current.iter());
+        problems.names("current_medicines", self.current.iter());
         problems.names("allergies", self.allergies.iter().map(|a| &a.name));
         for (at, allergy) in self.allergies.iter().enumerate().take(LIST_MAX) {
             problems.text(format!("allergies[{at}].reaction"), allergy.reaction.as_deref());
         }
         problems.text("long_supply_reason", self.long_supply_reason.as_deref());
-        problems.text("more_than_five_reason", self.more_than_five_reason.as_deref());
+        problems.text("many_medicines_reason", self.more_than_five_reason.as_deref());
         problems.0
     }
 }
@@ -132,7 +132,7 @@ impl Problems {
 
     fn line(&mut self, at: usize, line: &Line) {
         if line.id.is_empty() || is_longer(&line.id, NAME_CHARS_MAX) {
-            self.add(format!("lines[{at}].id"), format!("1 to {NAME_CHARS_MAX} characters"));
+            self.add(format!("lines[{at}].line_id"), format!("1 to {NAME_CHARS_MAX} characters"));
         }
         self.name(format!("lines[{at}].name"), &line.name);
         for (field, text) in [
@@ -255,10 +255,10 @@ mod tests {
                 "lines[1].route",
                 "lines[1].days",
                 "lines[2].days",
-                "lines[2].id",
+                "lines[2].line_id",
                 "patient.age_years",
                 "patient.weight_kg",
-                "current[0]",
+                "current_medicines[0]",
                 "allergies[0]"
             ]
         );
