@@ -562,4 +562,35 @@ mod tests {
             assert!(error.contains(key), "{error}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_configuration_or_a_message(text in "\\PC{0,200}") {
+            if let Err(message) = parse(&text) {
+                proptest::prop_assert!(!message.is_empty());
+            }
+        }
+
+        #[test]
+        fn what_is_accepted_reads_back(
+            port in 0_u16..,
+            queue in 0_usize..1000,
+            name in "[a-z一-龥\"\\\\]{1,20}",
+            reflection: bool,
+        ) {
+            let mut config = Config::default();
+            config.server.listen.set_port(port);
+            config.server.queue_max = queue;
+            config.node.name = name;
+            config.server.reflection = reflection;
+            proptest::prop_assert_eq!(parse(&config.to_toml()), Ok(config));
+        }
+
+        #[test]
+        fn any_value_of_a_variable_is_taken_or_refused_by_its_name(value in "\\PC{0,40}") {
+            if let Err(message) = with_env("XIANGYI_SERVER_QUEUE_MAX", &value) {
+                proptest::prop_assert!(message.contains("queue_max") || message.contains("QUEUE_MAX"));
+            }
+        }
+    }
 }

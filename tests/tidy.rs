@@ -1,7 +1,7 @@
 //! House rules that check themselves: the layer rule, lengths, docs, and that every RPC has tests
 //! for a denied caller, bad input and cancellation.
 
-#![expect(clippy::unwrap_used, reason = "a check that cannot run fails")]
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a check that cannot run fails")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -187,5 +187,18 @@ fn every_rpc_is_tested_with_a_denied_caller_bad_input_and_cancellation() {
     }
     for test in ["denied_callers", "bad_input", "cancelled_calls"] {
         assert!(text.contains(&format!("fn {test}")), "tests/it/doors.rs has no test `{test}…`");
+    }
+}
+
+#[test]
+fn the_clients_in_the_readme_are_the_ones_that_are_compiled_and_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    for (file, from) in [("examples/client.rs", "use xiangyi"), ("examples/client.py", "with grpc")] {
+        let code = fs::read_to_string(root.join(file)).unwrap();
+        let body = &code[code.find(from).unwrap()..];
+        for line in body.lines().filter(|l| !l.trim().is_empty() && !l.contains("sys.argv")) {
+            assert!(readme.contains(line), "README.md lacks this line of {file}: {line}");
+        }
     }
 }

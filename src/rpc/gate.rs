@@ -247,4 +247,16 @@ mod tests {
         headers.insert("grpc-timeout", http::HeaderValue::from_static("1H"));
         assert_eq!(time_limit(&headers, Duration::from_secs(10)), Duration::from_secs(10));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_gives_a_limit_no_wider_than_ours(value in "[ -~]{0,12}") {
+            let limit = Duration::from_secs(10);
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = http::HeaderValue::from_str(&value) {
+                headers.insert("grpc-timeout", value);
+            }
+            proptest::prop_assert!(time_limit(&headers, limit) <= limit);
+        }
+    }
 }

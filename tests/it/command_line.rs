@@ -180,3 +180,63 @@ fn systemd_is_told_when_the_node_serves_and_when_it_stops() {
     let read = socket.recv(&mut buffer).unwrap();
     assert_eq!(text(&buffer[..read]).trim(), "STOPPING=1");
 }
+
+#[test]
+fn logs_at_debug_level_hold_no_patient_and_no_token() {
+    let made = json(&run(&["token", "--name", "clinic-app", "--json"]));
+    let token = made["token"].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("node.toml");
+    let section = format!(
+        "[[auth.tokens]]\nname = \"clinic-app\"\nrole = \"village_doctor\"\nsha256 = {}\n",
+        made["sha256"]
+    );
+    std::fs::write(&config, section).unwrap();
+    let log = folder.path().join("log");
+    let (mut child, url, _data) = serve(|c| {
+        c.arg("--config").arg(&config).env("XIANGYI_LOG_LEVEL", "debug");
+        c.stderr(std::fs::File::create(&log).unwrap());
+    });
+    let text = "王小明秘密病情，发热3天";
+    for age in ["45", "450"] {
+        let mut ask = xiangyi(&["diagnose", "--text", text, "--age", age, "--server", &url]);
+        ask.env("XIANGYI_TOKEN", token).output().unwrap();
+    }
+    assert!(terminate(&mut child));
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("serving"), "{log}");
+    for secret in ["王小明", "秘密", token, &made["sha256"].as_str().unwrap()[..16]] {
+        assert!(!log.contains(secret), "`{secret}` in\n{log}");
+    }
+}
+
+/// Peak resident memory of a process, in KiB.
+fn peak_kib(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_flood_of_large_messages_leaves_memory_bounded() {
+    let (mut child, url, _data) = serve(|_| {});
+    let idle = peak_kib(&child);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let refused = runtime.block_on(async {
+        let channel = crate::harness::channel(&url).await;
+        let mut message = vec![0x1a, 0x80, 0x80, 0x40];
+        message.resize(4 + (1 << 20), b'a');
+        let path = "/xiangyi.diagnosis.v1.DiagnosisService/Diagnose";
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..600 {
+            calls.spawn(crate::harness::raw_call(channel.clone(), path, message.clone(), None));
+        }
+        calls.join_all().await.into_iter().filter(Result::is_err).count()
+    });
+    assert_eq!(refused, 600, "a megabyte is no complaint");
+    let grown = peak_kib(&child).saturating_sub(idle);
+    // 64 running calls of a message of at most 4 MiB each, in two copies, is the stated bound.
+    assert!(grown < 512 * 1024, "grew by {grown} KiB");
+    println!("idle {idle} KiB, under flood {} KiB more", grown);
+    assert!(terminate(&mut child));
+}

@@ -170,11 +170,20 @@ impl TestNode {
         message: Vec<u8>,
         token: Option<&str>,
     ) -> Result<Vec<u8>, Status> {
-        raw_call(self.channel.clone(), path, message, token).await
+        call(self.channel.clone(), path, message, token).await
     }
 }
 
 pub(crate) async fn raw_call(
+    channel: Channel,
+    path: &'static str,
+    message: Vec<u8>,
+    token: Option<&'static str>,
+) -> Result<Vec<u8>, Status> {
+    call(channel, path, message, token).await
+}
+
+async fn call(
     channel: Channel,
     path: &str,
     message: Vec<u8>,

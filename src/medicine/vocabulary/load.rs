@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 
 use serde::Deserialize;
 
+use super::wordings::{Wordings, wordings};
 use super::{
     CONDITIONS, Comparison, Condition, ConditionId, FINDINGS, Finding, FindingId, FindingKind,
     IMPLICATIONS, Implication, MEASUREMENTS, MeasuredFinding, Referral, SOURCES, Severity,
@@ -113,10 +114,12 @@ pub(super) fn vocabulary(files: &Files) -> Result<Vocabulary, LoadError> {
         condition_names,
         measured: Vec::new(),
         implications: Vec::new(),
+        wordings: Wordings::default(),
     };
     vocabulary.measured = measured(files, &vocabulary)?;
     vocabulary.implications = implications(files, &vocabulary)?;
     close(&mut vocabulary);
+    vocabulary.wordings = wordings(files, &vocabulary)?;
     Ok(vocabulary)
 }
 

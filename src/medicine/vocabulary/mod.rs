@@ -9,12 +9,16 @@
 
 mod comparison;
 mod load;
+mod wordings;
 
 use std::collections::HashMap;
 
 pub use comparison::Comparison;
 pub(crate) use load::SexCell;
 use serde::Deserialize;
+pub(crate) use wordings::Sense;
+pub use wordings::WORDINGS;
+use wordings::Wordings;
 
 use super::files::{Files, LoadError};
 use super::patient::{Measure, Sex};
@@ -131,7 +135,8 @@ pub struct Condition {
     pub must_not_miss: bool,
     /// Youngest age in years, inclusive.
     pub age_min_years: Option<f32>,
-    /// Oldest age in completed years, inclusive: 14 admits a child of 14.9 years.
+    /// Oldest age in years, inclusive. A whole number counts completed years (14 admits a child
+    /// of 14.9 years), a fraction is taken as it stands (0.25 ends at three months).
     pub age_max_years: Option<f32>,
     /// The only sex that can have it; `None` for any.
     pub sex: Option<Sex>,
@@ -191,6 +196,7 @@ pub struct Vocabulary {
     implied: Vec<Vec<FindingId>>,
     /// Per finding, everything that entails it (transitive), in order.
     implied_by: Vec<Vec<FindingId>>,
+    wordings: Wordings,
 }
 
 impl FindingId {
@@ -261,7 +267,9 @@ impl Condition {
     pub fn admits_age(&self, age_years: Option<f32>) -> bool {
         let Some(age) = age_years else { return true };
         self.age_min_years.is_none_or(|min| age >= min)
-            && self.age_max_years.is_none_or(|max| age < max + 1.0)
+            && self
+                .age_max_years
+                .is_none_or(|max| if max.fract() > 0.0 { age <= max } else { age < max + 1.0 })
     }
 
     /// Whether a patient of this sex can have the condition; unknown sex can.
@@ -288,9 +296,10 @@ impl MeasuredFinding {
 }
 
 impl Vocabulary {
-    /// Reads and checks the five tables. Refuses an uncited row, an unknown source, a slug that
+    /// Reads and checks the six tables. Refuses an uncited row, an unknown source, a slug that
     /// stands twice, a name shared by two findings or by two conditions, a reference to nothing,
-    /// an implication that comes back to itself, and impossible limits.
+    /// an implication that comes back to itself, impossible limits, and composed wordings that
+    /// contradict each other or are too many.
     pub fn load(files: &Files) -> Result<Self, LoadError> {
         load::vocabulary(files)
     }
@@ -397,6 +406,11 @@ impl Vocabulary {
                 .chain(condition.synonyms.iter().map(String::as_str))
                 .map(move |name| (id, name))
         })
+    }
+
+    /// Wordings put together from parts.
+    pub(crate) fn wordings(&self) -> &Wordings {
+        &self.wordings
     }
 
     /// The rows of `measurements.csv`.

@@ -11,6 +11,7 @@ pub(crate) fn files() -> Files {
         (CONDITIONS, CONDITIONS_CSV),
         (IMPLICATIONS, IMPLICATIONS_CSV),
         (MEASUREMENTS, MEASUREMENTS_CSV),
+        (WORDINGS, WORDINGS_CSV),
     ] {
         files.insert(path, text.as_bytes());
     }
@@ -27,6 +28,14 @@ id,citation,url,licence,note
 memory,Compiled from memory,,,
 expert-guess,Guessed,,,
 book,A book of 2020,https://example.org,CC-BY,facts restated
+";
+
+const WORDINGS_CSV: &str = "\
+finding,after,parts,note
+chest_pain,,胸口|心口;刺|压榨样|;痛|疼痛,a site and a quality
+dyspnea,cough,活动后|走路;加重|明显,
+,,活动后|吞咽时;加重,
+cough|dyspnea,,咳促,one wording that says two
 ";
 
 const IMPLICATIONS_CSV: &str = "\

@@ -20,6 +20,9 @@ use crate::medicine::patient::Measure;
 use crate::medicine::text::Folded;
 use crate::medicine::vocabulary::{FindingId, FindingKind};
 
+/// Mentions that a wording looks back over for what it speaks about.
+const LOOK_BACK_MAX: usize = 6;
+
 /// Makes the reading; also tells how many tokens and steps back it took.
 pub(super) fn assemble(
     lexicon: &Lexicon,
@@ -42,6 +45,7 @@ pub(super) fn assemble(
         mind: Mind::default(),
         fresh: 0,
         sentence_fresh: 0,
+        sentence_first: 0,
         clause_first: 0,
         previous_first: 0,
         unread: None,
@@ -72,6 +76,8 @@ pub(super) struct Pass<'a> {
     pub(super) fresh: usize,
     /// First mention of this sentence that no time has followed.
     pub(super) sentence_fresh: usize,
+    /// First mention of this sentence.
+    sentence_first: usize,
     /// First mention of this clause, and of the clause before it.
     pub(super) clause_first: usize,
     pub(super) previous_first: usize,
@@ -98,6 +104,7 @@ impl Pass<'_> {
         self.clause_first = self.fresh;
         if matches!(sign, Break::Sentence | Break::Question) {
             (self.sentence_fresh, self.previous_first) = (self.fresh, self.fresh);
+            self.sentence_first = self.fresh;
         }
         self.clause_at += 1;
         self.clause = self.outline.clauses.get(self.clause_at).copied().unwrap_or_default();
@@ -122,10 +129,8 @@ impl Pass<'_> {
                 }
                 self.finding(id, affirmed, time, token);
             }
-            Kind::Read => {
-                self.mind.group = None;
-                self.mind.close_satisfied();
-            }
+            Kind::Read => self.read(),
+            Kind::Composed(sense) => self.composed(sense, token),
             Kind::Cue(cue) => self.cue(at, cue, colon),
             Kind::Time(span) => self.time(at, span, token),
             Kind::Measured(value) => self.measured(value, token),
@@ -133,6 +138,29 @@ impl Pass<'_> {
             Kind::Mark { negative } => self.mark(at, negative),
             Kind::Break(sign) => self.sign(sign),
             Kind::Content => self.content(token),
+        }
+    }
+
+    /// A phrase that carries nothing.
+    fn read(&mut self) {
+        self.mind.group = None;
+        self.mind.close_satisfied();
+    }
+
+    /// 深呼吸时加重 says something about a pain just mentioned, and nothing by itself.
+    fn composed(&mut self, sense: usize, token: Token) {
+        let lexicon = self.lexicon;
+        let sentence = self.out.mentions.get(self.sentence_first..).unwrap_or(&[]);
+        let told = |mention: &&Mention| {
+            mention.presence == Presence::Present && mention.experiencer == Experiencer::Patient
+        };
+        let before = sentence.iter().rev().take(LOOK_BACK_MAX).filter(told).map(|m| m.finding);
+        let said = lexicon.composed(sense, before);
+        if said.is_empty() {
+            self.read();
+        }
+        for id in said {
+            self.finding(*id, false, None, token);
         }
     }
 

@@ -74,6 +74,8 @@ pub(super) enum Cue {
     Phrase,
     /// 最高: not the present value.
     Peak,
+    /// 尿频尿急: a name of one finding that says two; it is read word by word.
+    Apart,
 }
 
 /// How far a negation reaches.
@@ -192,6 +194,7 @@ impl Cue {
             "aside" => Self::Aside,
             "mask" | "normal" => Self::Phrase,
             "peak" => Self::Peak,
+            "apart" => Self::Apart,
             _ => {
                 let name = kind.strip_prefix("measure_")?;
                 let measure = Measure::ALL.into_iter().find(|measure| measure.name() == name)?;

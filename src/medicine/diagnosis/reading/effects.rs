@@ -49,6 +49,7 @@ impl Pass<'_> {
             | Cue::Peak
             | Cue::Aside
             | Cue::Phrase
+            | Cue::Apart
             | Cue::Onset(_)
             | Cue::Label(..) => {}
         }

@@ -1,6 +1,6 @@
 //! The compiled words: findings and whole phrases in one automaton, cues in another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
@@ -9,7 +9,9 @@ use super::tokens::{Kind, tokenise};
 use crate::medicine::files::LoadError;
 use crate::medicine::patient::Measure;
 use crate::medicine::text::fold;
-use crate::medicine::vocabulary::{Comparison, FINDINGS, FindingId, FindingKind, Vocabulary};
+use crate::medicine::vocabulary::{
+    Comparison, FINDINGS, FindingId, FindingKind, Sense, Vocabulary,
+};
 
 /// Words of the vocabulary and of the language, ready to match folded text.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub(super) struct Lexicon {
     /// Findings that a high temperature entails: a bare number after one is a temperature.
     feverish: Vec<FindingId>,
     kinds: Vec<FindingKind>,
+    /// What the composed wordings say; `after` holds what entails a finding too, behind it.
+    senses: Vec<Sense>,
 }
 
 /// A word of the first automaton.
@@ -52,6 +56,8 @@ struct Edges {
 pub(super) enum What {
     /// A wording of a finding.
     Finding(FindingId),
+    /// A composed wording that says several findings, or depends on what stands before it.
+    Composed(usize),
     /// A phrase that is read and carries nothing.
     Phrase,
     /// A cue that holds one of the other words (末梢血糖 holds 末梢血) and must go before it.
@@ -68,8 +74,10 @@ pub(super) struct Found<'a> {
 
 impl Lexicon {
     pub(super) fn new(vocabulary: &Vocabulary, cues: &Cues) -> Result<Self, LoadError> {
-        let (first, second): (Vec<_>, Vec<_>) =
+        let (phrases, rest): (Vec<_>, Vec<_>) =
             cues.rows.iter().partition(|(_, cue)| *cue == Cue::Phrase);
+        let (apart, second): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|(_, cue)| *cue == Cue::Apart);
         let mut feverish: Vec<FindingId> = vocabulary
             .measured()
             .iter()
@@ -86,33 +94,56 @@ impl Lexicon {
             words: HashMap::new(),
             feverish,
             kinds: vocabulary.findings().map(|(_, finding)| finding.kind).collect(),
+            senses: senses(vocabulary),
         };
+        let cues: HashMap<&str, Cue> =
+            second.iter().map(|(text, cue)| (text.as_str(), *cue)).collect();
+        let apart: HashSet<&str> = apart.iter().map(|(text, _)| text.as_str()).collect();
         let mut patterns = Vec::new();
         for (id, finding) in vocabulary.findings() {
             for name in std::iter::once(&finding.name_zh).chain(&finding.synonyms) {
                 let name = fold(name);
                 // 体温39 and 血压180 are measured values: they are read as numbers, and
                 // `measurements.csv` says what they mean.
-                if lexicon.is_measured(&name) || lexicon.words.contains_key(&name) {
+                if apart.contains(name.as_str())
+                    || lexicon.is_measured(&name)
+                    || lexicon.words.contains_key(&name)
+                {
                     continue;
                 }
                 lexicon.words.insert(name.clone(), id);
-                lexicon.entries.push(Known::new(&name, What::Finding(id), &second));
+                lexicon.entries.push(Known::new(&name, What::Finding(id), &cues));
                 patterns.push(name);
             }
         }
-        for (text, _) in first {
-            if !lexicon.words.contains_key(text) {
-                lexicon.entries.push(Known::new(text, What::Phrase, &second));
+        let mut others: HashSet<&str> = HashSet::new();
+        for (text, sense) in &vocabulary.wordings().texts {
+            let what = match lexicon.senses.get(*sense).map(|s| (&*s.findings, &*s.after)) {
+                Some(([], [])) => What::Phrase,
+                Some(([id], [])) => {
+                    lexicon.words.insert(text.clone(), *id);
+                    What::Finding(*id)
+                }
+                Some(_) | None => What::Composed(*sense),
+            };
+            if !matches!(what, What::Finding(_)) {
+                others.insert(text);
+            }
+            lexicon.entries.push(Known::new(text, what, &cues));
+            patterns.push(text.clone());
+        }
+        for (text, _) in phrases {
+            if !lexicon.words.contains_key(text) && others.insert(text) {
+                lexicon.entries.push(Known::new(text, What::Phrase, &cues));
                 patterns.push(text.clone());
             }
         }
-        let plain = automaton(&patterns, FINDINGS)?;
-        for (text, kind) in &second {
-            if !lexicon.words.contains_key(text) && plain.is_match(text) {
-                lexicon.entries.push(Known::new(text, What::Cue(*kind), &second));
-                patterns.push(text.clone());
-            }
+        let known = |word: &str| lexicon.words.contains_key(word) || others.contains(word);
+        let holders: Vec<_> =
+            second.iter().filter(|(text, _)| !known(text) && parts(text).any(known)).collect();
+        for (text, kind) in holders {
+            lexicon.entries.push(Known::new(text, What::Cue(*kind), &cues));
+            patterns.push(text.clone());
         }
         lexicon.known = automaton(&patterns, FINDINGS)?;
         Ok(lexicon)
@@ -166,6 +197,28 @@ impl Lexicon {
         self.words.get(word).copied()
     }
 
+    /// What a composed wording says behind the findings `before`, the nearest first. Without
+    /// one that matters it says its own findings, which may be none.
+    pub(super) fn composed(
+        &self,
+        sense: usize,
+        before: impl Iterator<Item = FindingId>,
+    ) -> &[FindingId] {
+        let Some(sense) = self.senses.get(sense) else { return &[] };
+        for id in before {
+            let meaning = sense.after.iter().position(|(after, _)| *after == id);
+            if let Some((_, meaning)) = meaning.and_then(|at| sense.after.get(at)) {
+                return std::slice::from_ref(meaning);
+            }
+        }
+        &sense.findings
+    }
+
+    /// Whether what a composed wording says depends on what stands before it.
+    pub(super) fn depends(&self, sense: usize) -> bool {
+        self.senses.get(sense).is_some_and(|sense| !sense.after.is_empty())
+    }
+
     pub(super) fn is_feverish(&self, finding: FindingId) -> bool {
         self.feverish.contains(&finding)
     }
@@ -176,18 +229,18 @@ impl Lexicon {
 }
 
 impl Known {
-    fn new(text: &str, what: What, cues: &[&(String, Cue)]) -> Self {
-        let cue = |wanted: Cue| cues.iter().any(|(word, kind)| *kind == wanted && word == text);
+    fn new(text: &str, what: What, cues: &HashMap<&str, Cue>) -> Self {
+        let begins = |end: usize| text.get(..end).and_then(|head| cues.get(head));
         Self {
             what,
-            section: cue(Cue::Section),
+            section: cues.get(text) == Some(&Cue::Section),
             affirmed: text.starts_with('有'),
             timed: text.contains(super::numbers::begins_number),
-            heads: cues
-                .iter()
-                .filter(|(_, cue)| matches!(cue, Cue::Negation(_) | Cue::Positive))
-                .filter(|(word, _)| word.len() < text.len() && text.starts_with(word.as_str()))
-                .map(|(word, _)| word.len())
+            heads: text
+                .char_indices()
+                .skip(1)
+                .map(|(end, _)| end)
+                .filter(|end| matches!(begins(*end), Some(Cue::Negation(_) | Cue::Positive)))
                 .collect(),
             edges: Edges {
                 start: text.chars().next().filter(char::is_ascii_alphanumeric),
@@ -208,6 +261,27 @@ impl Known {
         let after = text.get(end..).and_then(|text| text.chars().next());
         !joins(self.edges.start, before) && !joins(self.edges.end, after)
     }
+}
+
+/// The senses of the composed wordings. Behind the pairs of the table stand those for what
+/// entails their first finding: what holds after 胸痛 holds after 压榨样胸痛.
+fn senses(vocabulary: &Vocabulary) -> Vec<Sense> {
+    let mut senses = vocabulary.wordings().senses.clone();
+    for sense in &mut senses {
+        for (after, meaning) in sense.after.clone() {
+            let narrower = vocabulary.implied_by(after).iter().filter(|id| **id != meaning);
+            sense.after.extend(narrower.map(|id| (*id, meaning)));
+        }
+    }
+    senses
+}
+
+/// Every stretch of a text but the whole.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let ends = || text.char_indices().map(|(at, _)| at).chain(std::iter::once(text.len()));
+    ends()
+        .flat_map(move |start| ends().filter_map(move |end| text.get(start..end)))
+        .filter(move |part| !part.is_empty() && part.len() < text.len())
 }
 
 fn texts(rows: &[&(String, Cue)]) -> Vec<String> {

@@ -115,6 +115,7 @@ impl Outline {
                 Kind::Cue(cue) => others |= !cue.keeps_bare(),
                 Kind::Break(_) => {}
                 Kind::Read
+                | Kind::Composed(_)
                 | Kind::Time(_)
                 | Kind::Measured(_)
                 | Kind::Number { .. }

@@ -11,6 +11,9 @@ use crate::medicine::vocabulary::FindingId;
 
 /// Longest run of words between the halves of a split wording, in tokens.
 const SPLIT_TOKENS_MAX: usize = 4;
+/// Longest halves of a split wording, in characters.
+const HEAD_CHARS_MAX: usize = 5;
+const TAIL_CHARS_MAX: usize = 5;
 
 /// A piece of folded text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +36,8 @@ pub(super) enum Kind {
         /// A span of time inside the words themselves (发烧5天).
         time: Option<TimeSpan>,
     },
+    /// A composed wording that depends on what stands before it.
+    Composed(usize),
     /// A phrase that is read as a whole and carries nothing.
     Read,
     /// A word of the language.
@@ -72,6 +77,13 @@ pub(super) enum Break {
     Close,
 }
 
+impl Kind {
+    /// A finding without more.
+    fn finding(id: FindingId) -> Self {
+        Self::Finding { id, section: false, affirmed: false, time: None }
+    }
+}
+
 impl Break {
     /// How strongly a sign separates; brackets stand outside.
     fn strength(self) -> Option<u8> {
@@ -107,6 +119,14 @@ pub(super) fn tokenise(lexicon: &Lexicon, text: &str) -> Vec<Token> {
         out.gap(at, found.start);
         let kind = match found.known.what {
             What::Phrase => Kind::Read,
+            What::Composed(sense) if lexicon.depends(sense) => Kind::Composed(sense),
+            What::Composed(sense) => {
+                for id in lexicon.composed(sense, std::iter::empty()) {
+                    out.push(found.start, found.end, Kind::finding(*id));
+                }
+                at = found.end;
+                continue;
+            }
             What::Cue(kind) => {
                 at = out.cue(found.start, found.end, text.len(), kind);
                 continue;
@@ -243,6 +263,7 @@ impl Tokens<'_> {
         back.next().is_some_and(|token| match token.kind {
             Kind::Finding { id, .. } => self.lexicon.is_feverish(id),
             Kind::Read
+            | Kind::Composed(_)
             | Kind::Cue(_)
             | Kind::Time(_)
             | Kind::Measured(_)
@@ -343,11 +364,7 @@ pub(super) fn join_split(lexicon: &Lexicon, text: &str, tokens: Vec<Token>) -> V
                 out.remove(joint.head);
             }
         }
-        out.push(Token {
-            start: joint.start,
-            end: joint.end,
-            kind: Kind::Finding { id: joint.finding, section: false, affirmed: false, time: None },
-        });
+        out.push(Token { start: joint.start, end: joint.end, kind: Kind::finding(joint.finding) });
         if joint.end < token.end {
             out.push(Token { start: joint.end, ..token });
         }
@@ -379,9 +396,10 @@ fn joint(lexicon: &Lexicon, text: &str, before: &[Token], tail: Token) -> Option
     let head_text = text.get(head.start..head.end)?;
     let mut key = String::with_capacity(24);
     // The longest wording wins; halves are short, so this looks at a dozen of them at most.
-    let starts: Vec<usize> = head_text.char_indices().rev().take(4).map(|(at, _)| at).collect();
+    let starts: Vec<usize> =
+        head_text.char_indices().rev().take(HEAD_CHARS_MAX).map(|(at, _)| at).collect();
     for start in starts.iter().rev() {
-        for taken in [3, 2, 1] {
+        for taken in (1..=TAIL_CHARS_MAX).rev() {
             let end = tail_text.char_indices().nth(taken).map_or(tail_text.len(), |(at, _)| at);
             if tail.kind != Kind::Content && end != tail_text.len() {
                 continue;
@@ -411,6 +429,7 @@ fn splits(kind: Kind) -> bool {
             matches!(cue, Cue::Filler | Cue::Degree(_) | Cue::Uncertain | Cue::Positive)
         }
         Kind::Finding { .. }
+        | Kind::Composed(_)
         | Kind::Measured(_)
         | Kind::Mark { .. }
         | Kind::Break(_)

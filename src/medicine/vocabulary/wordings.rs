@@ -1,0 +1,167 @@
+//! Wordings put together from parts: a site, a quality and a word for pain make a thousand ways
+//! to say one finding, which nobody should have to list.
+//!
+//! A row of [`WORDINGS`] gives `parts`, slots separated by `;`, each a list of alternatives
+//! separated by `|` (an empty alternative may be left out when reading). Every choice of
+//! alternatives is a literal wording. What it means:
+//! - `finding` alone: that finding (several, separated by `|`, where one wording says them all);
+//! - `finding` and `after`: that finding where one of the findings `after` has just been said
+//!   (深呼吸时加重 after 胸痛 is pleuritic pain), and nothing by itself;
+//! - neither: a modifier of what stands before it, read and not used.
+//!
+//! It is language, not medicine, and so has no source. Deliberately absent: recursion and any
+//! pattern besides the slots, so that a table can be counted before it is expanded.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::{FindingId, Vocabulary};
+use crate::medicine::files::{Files, LoadError};
+use crate::medicine::table::{list, rows};
+use crate::medicine::text::fold;
+
+/// The table of composed wordings, with the columns `finding,after,parts,note`.
+pub const WORDINGS: &str = "diagnosis/wordings.csv";
+
+/// Most wordings that one row may expand to.
+pub(super) const ROW_MAX: usize = 5_000;
+/// Most wordings that the table may expand to.
+pub(super) const TABLE_MAX: usize = 60_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    finding: String,
+    after: String,
+    parts: String,
+    #[serde(rename = "note")]
+    _note: String,
+}
+
+/// All composed wordings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wordings {
+    /// Folded wording and index of its sense, in order, each wording once.
+    pub(crate) texts: Vec<(String, usize)>,
+    pub(crate) senses: Vec<Sense>,
+}
+
+/// What a wording means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Sense {
+    /// The findings it says by itself; none for a modifier.
+    pub(crate) findings: Vec<FindingId>,
+    /// What it says instead behind another finding: (that finding, meaning).
+    pub(crate) after: Vec<(FindingId, FindingId)>,
+}
+
+/// One expanded wording: text, sense of its row, line of its row.
+type Expanded = (String, usize, u64);
+
+pub(super) fn wordings(files: &Files, vocabulary: &Vocabulary) -> Result<Wordings, LoadError> {
+    let mut senses = Vec::new();
+    let mut expanded: Vec<Expanded> = Vec::new();
+    for (line, row) in rows::<Row>(files, WORDINGS)? {
+        let find = |cell: &str| -> Result<Vec<FindingId>, LoadError> {
+            list(cell).map(|slug| vocabulary.require_finding(WORDINGS, line, slug)).collect()
+        };
+        let (findings, after) = (find(&row.finding)?, find(&row.after)?);
+        let sense = match (findings.as_slice(), after.as_slice()) {
+            (_, []) => Sense { findings, after: Vec::new() },
+            ([meaning], _) => Sense {
+                findings: Vec::new(),
+                after: after.into_iter().map(|before| (before, *meaning)).collect(),
+            },
+            _ => {
+                let message = "`after` needs exactly one `finding`";
+                return Err(LoadError::line(WORDINGS, line, message));
+            }
+        };
+        expand(&row.parts, line, senses.len(), &mut expanded)?;
+        senses.push(sense);
+    }
+    expanded.retain(|(text, _, _)| !vocabulary.finding_names.contains_key(text));
+    expanded.sort_unstable();
+    gather(expanded, senses)
+}
+
+/// Adds every choice of alternatives of `parts` to `out`.
+fn expand(parts: &str, line: u64, sense: usize, out: &mut Vec<Expanded>) -> Result<(), LoadError> {
+    let refuse = |message: String| Err(LoadError::line(WORDINGS, line, message));
+    let slots: Vec<Vec<String>> = parts
+        .split(';')
+        .map(|slot| slot.split('|').map(|part| fold(part.trim())).collect())
+        .collect();
+    let count = slots.iter().try_fold(1_usize, |count, slot| count.checked_mul(slot.len()));
+    let Some(count) = count.filter(|count| *count <= ROW_MAX) else {
+        return refuse(format!("the row expands to more than {ROW_MAX} wordings"));
+    };
+    if out.len() + count > TABLE_MAX {
+        return refuse(format!("the table expands to more than {TABLE_MAX} wordings"));
+    }
+    for choice in 0..count {
+        let mut rest = choice;
+        let mut text = String::with_capacity(30);
+        for slot in &slots {
+            text.push_str(slot.get(rest % slot.len()).map_or("", String::as_str));
+            rest /= slot.len();
+        }
+        if text.chars().nth(1).is_none() {
+            return refuse(format!("`{text}` is too short for a wording"));
+        }
+        out.push((text, sense, line));
+    }
+    Ok(())
+}
+
+/// Brings the rows that give one wording together.
+fn gather(expanded: Vec<Expanded>, mut senses: Vec<Sense>) -> Result<Wordings, LoadError> {
+    let mut texts: Vec<(String, usize)> = Vec::with_capacity(expanded.len());
+    let mut joined: HashMap<(usize, usize), usize> = HashMap::new();
+    let mut first_line = 0;
+    for (text, sense, line) in expanded {
+        let Some(last) = texts.last_mut().filter(|last| last.0 == text) else {
+            texts.push((text, sense));
+            first_line = line;
+            continue;
+        };
+        if let Some(both) = joined.get(&(last.1, sense)) {
+            last.1 = *both;
+            continue;
+        }
+        let both = match (senses.get(last.1), senses.get(sense)) {
+            (Some(one), Some(other)) => one.join(other),
+            _ => None,
+        };
+        let Some(both) = both else {
+            let message = format!("`{text}` means something else in line {}", first_line.min(line));
+            return Err(LoadError::line(WORDINGS, line.max(first_line), message));
+        };
+        joined.insert((last.1, sense), senses.len());
+        last.1 = senses.len();
+        senses.push(both);
+    }
+    Ok(Wordings { texts, senses })
+}
+
+impl Sense {
+    /// Both senses of one wording, where they do not contradict each other.
+    fn join(&self, other: &Self) -> Option<Self> {
+        let mut both = self.clone();
+        for (before, meaning) in &other.after {
+            match both.after.iter().find(|(already, _)| already == before) {
+                Some((_, same)) if same == meaning => {}
+                Some(_) => return None,
+                None => both.after.push((*before, *meaning)),
+            }
+        }
+        let contextual = |sense: &Self| sense.findings.is_empty() && !sense.after.is_empty();
+        if contextual(self) {
+            both.findings.clone_from(&other.findings);
+        } else if !contextual(other) && self.findings != other.findings {
+            return None;
+        }
+        Some(both)
+    }
+}
