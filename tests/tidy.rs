@@ -194,7 +194,8 @@ fn every_rpc_is_tested_with_a_denied_caller_bad_input_and_cancellation() {
 fn the_clients_in_the_readme_are_the_ones_that_are_compiled_and_run() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    for (file, from) in [("examples/client.rs", "use xiangyi"), ("examples/client.py", "with grpc")] {
+    for (file, from) in [("examples/client.rs", "use xiangyi"), ("examples/client.py", "with grpc")]
+    {
         let code = fs::read_to_string(root.join(file)).unwrap();
         let body = &code[code.find(from).unwrap()..];
         for line in body.lines().filter(|l| !l.trim().is_empty() && !l.contains("sys.argv")) {

@@ -24,6 +24,7 @@ use xiangyi::inference::{EngineChoice, LibrarySearch, manifest};
 use xiangyi::medicine::diagnosis::DiagnosisKnowledge;
 use xiangyi::medicine::diagnosis::evidence::{Claims, Evidence, Features};
 use xiangyi::medicine::patient::{Patient, Vitals};
+use xiangyi::medicine::prescription::{Line, Order, PrescriptionKnowledge};
 use xiangyi::rpc::proto::xiangyi::common::v1 as common;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1::diagnosis_service_client::DiagnosisServiceClient;
@@ -40,6 +41,22 @@ const TEXTS: [&str; 6] = [
     "胸口压榨样疼痛1小时，大汗，向左肩放射",
     "尿频、尿急、尿痛2天，无发热，无腰痛",
     "头晕，视物旋转，恶心，耳鸣，无头痛",
+];
+
+/// A prescription and what the patient takes already.
+const ORDER: [&str; 5] =
+    ["阿莫西林胶囊", "布洛芬缓释胶囊", "维C银翘片", "对乙酰氨基酚片", "氨溴索口服溶液"];
+const CURRENT: [&str; 10] = [
+    "氨氯地平片",
+    "二甲双胍片",
+    "阿司匹林肠溶片",
+    "辛伐他汀片",
+    "华法林钠片",
+    "美托洛尔片",
+    "氢氯噻嗪片",
+    "奥美拉唑肠溶胶囊",
+    "格列齐特片",
+    "碳酸钙片",
 ];
 
 /// A server process that ends with this value.
@@ -117,6 +134,15 @@ async fn race() {
     for (name, micros) in &bare {
         let _ = writeln!(table, "| {name} | {micros:.1} |");
     }
+    let _ = writeln!(
+        table,
+        "| prescription check, five lines and ten current medicines | {:.1} |",
+        check()
+    );
+    let (ready, resident) = start_up(&library);
+    let _ = writeln!(table, "\n| node | measured | to reach |\n| --- | --: | --: |");
+    let _ = writeln!(table, "| ready after start (median of 7), ms | {ready:.0} | 500 |");
+    let _ = writeln!(table, "| resident when idle, MiB | {resident:.0} | 120 |");
     let rate = |c, n| rates.iter().find(|r| r.0 == c && r.1 == n).map_or(0.0, |r| r.2);
     let _ = writeln!(table, "\n| ratio | measured | to reach |\n| --- | --: | --: |");
     for engine in ["onnxruntime", "rten"] {
@@ -218,6 +244,47 @@ fn bare(library: &Path) -> Vec<(String, f64)> {
         out.push((format!("read + session.run, {name}"), f64::from(nanos) / 1000.0));
     }
     out
+}
+
+/// Median microseconds of one prescription check.
+fn check() -> f64 {
+    let knowledge = PrescriptionKnowledge::load(&embedded::files()).unwrap();
+    let line = |(name, i): (&str, u32)| Line {
+        id: i.to_string(),
+        name: name.to_owned(),
+        days: Some(5.0),
+        ..Line::default()
+    };
+    let order = Order {
+        lines: ORDER.into_iter().zip(1..).map(line).collect(),
+        current: CURRENT.map(str::to_owned).to_vec(),
+        ..Order::default()
+    };
+    let mut latency = Histogram::<u64>::new(3).unwrap();
+    for _ in 0..20_000 {
+        let start = Instant::now();
+        std::hint::black_box(knowledge.check(std::hint::black_box(&order)));
+        latency.saturating_record(u64::try_from(start.elapsed().as_nanos()).unwrap());
+    }
+    f64::from(u32::try_from(latency.value_at_quantile(0.5)).unwrap()) / 1000.0
+}
+
+/// Milliseconds until a node says that it serves, and its resident MiB then.
+fn start_up(library: &Path) -> (f64, f64) {
+    let mut starts: Vec<(f64, f64)> = (0..7)
+        .map(|_| {
+            let start = Instant::now();
+            let server = node("onnxruntime", library);
+            let ready = start.elapsed().as_secs_f64() * 1000.0;
+            let path = format!("/proc/{}/status", server.child.id());
+            let status = std::fs::read_to_string(path).unwrap();
+            let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+            let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            (ready, kib / 1024.0)
+        })
+        .collect();
+    starts.sort_by(|a, b| a.0.total_cmp(&b.0));
+    starts.get(3).copied().unwrap()
 }
 
 fn node(engine: &str, library: &Path) -> Server {

@@ -39,6 +39,8 @@ def _simulated(result: dict) -> str:
         m = result["models"][model]["simulated"]
         groups = [("known conditions, model's priors", m["inside"])]
         groups += [(f"… {k.replace('-', '–')} facts", v) for k, v in m["by_facts"].items()]
+        if "assumed_prevalence" in m:
+            groups += [("as often as prevalence.csv has it", m["assumed_prevalence"])]
         groups += [("every condition equally often", m["even"])]
         if "must_not_miss" in m:
             groups += [("… of these, must-not-miss conditions", m["must_not_miss"])]

@@ -65,8 +65,9 @@ def on_dialogues(predict, dialogues: dialogue.Dialogues, split: str = "test") ->
     return result
 
 
-def on_simulated(predict, cases: Cases, even: Cases, must_not_miss: np.ndarray) -> dict:
-    """Simulated patients at the model's priors, by facts; and every condition equally often."""
+def on_simulated(predict, cases: Cases, even: Cases, must_not_miss: np.ndarray, raw: Cases | None = None) -> dict:
+    """Simulated patients at the model's priors, by facts; every condition equally often;
+    and (raw) as often as prevalence.csv has it."""
     p = predict(cases)
     outside = p.shape[1] - 1
     inside = cases.label != outside
@@ -78,6 +79,9 @@ def on_simulated(predict, cases: Cases, even: Cases, must_not_miss: np.ndarray) 
         if rows.any():
             result["by_facts"][name] = measure.summary(p[rows], cases.label[rows], (1, 3, 5))
     result["outside"] = outside_figures(p[:, outside], ~inside)
+    if raw is not None:
+        rows = raw.label != outside
+        result["assumed_prevalence"] = measure.summary(predict(raw)[rows], raw.label[rows], (1, 3, 5))
     q = predict(even)
     result["even"] = measure.summary(q, even.label, (1, 3, 5))
     danger = must_not_miss[even.label]
@@ -125,7 +129,7 @@ def hold_out(folder: Path, tables, arrays, settings, say) -> dict:
     """
     left_out = [c.id for c in tables.conditions][HOLD_OUT_EVERY // 2 :: HOLD_OUT_EVERY]
     fewer = tb.load_tables(folder, frozenset(left_out))
-    small = replace(settings, patients=min(settings.patients, 600_000), real_share=0.0)
+    small = replace(settings, patients=min(settings.patients, 1_000_000), real_share=0.0)
     fewer_arrays = tb.probability_arrays(fewer)
     model = fit.fit(fewer, fewer_arrays, None, small)
     limits = net.limits_of(fewer.conditions)
@@ -167,13 +171,14 @@ def measure_all(options, say) -> dict:
         predictors["naive_bayes"] = lambda c: bayes.probabilities(c.findings, c.patient)
     cases = train.simulated(tables, arrays, settings, SIMULATED_TEST, seed=10)
     even = train.simulated(tables, arrays, settings, SIMULATED_TEST, seed=13, even=True)
+    raw = train.simulated(tables, arrays, settings, SIMULATED_TEST, seed=14, exponent=1.0)
     conditions = tb.read_rows(folder / "conditions.csv")
     danger = np.array([r["must_not_miss"] == "yes" for r in conditions] + [False])
     result = {"models": {}}
     for name, predict in predictors.items():
         result["models"][name] = {
             "dialogues": on_dialogues(predict, dialogues),
-            "simulated": on_simulated(predict, cases, even, danger),
+            "simulated": on_simulated(predict, cases, even, danger, raw),
         }
         say(f"measured {name}")
     onnx_path = options.out / f"{train.MODEL_ID}.onnx"

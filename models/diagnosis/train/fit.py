@@ -35,11 +35,11 @@ class Settings:
     batch: int = 512
     rate: float = 3e-3
     decay: float = 0.05
-    keep: float = 0.95
+    keep: float = 0.8
     prior_exponent: float = 0.4
     draw_exponent: float = 0.2
     outside: float = 0.12
-    real_share: float = 0.10
+    real_share: float = 0.04
     real_prior: float = 1.0
 
 

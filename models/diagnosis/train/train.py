@@ -36,20 +36,24 @@ MODEL_ID, VERSION = "gp-differential", "2026.11.1"
 REPOSITORY = Path(__file__).resolve().parents[3]
 #: Largest difference allowed between the numpy network and the ONNX graph.
 PARITY_MAX = 1e-4
-#: Findings, age and sex of the known answers; the first label named must come first.
+#: Findings, age and sex of the known answers. No finding present entails another and no
+#: finding absent is entailed by one, so a caller that applies implications gets the same.
 SELF_TESTS = (
-    {"present": ["fever", "cough"], "absent": ["dyspnea"], "age_years": 4.0, "sex": "male"},
-    {"present": ["chest_pain", "sweating"], "absent": ["cough"], "age_years": 62.0, "sex": "male"},
-    {"present": ["urinary_frequency", "dysuria"], "absent": ["fever"], "age_years": 34.0, "sex": "female"},
+    {"present": ["fever", "cough"], "absent": ["wheeze"], "age_years": 4.0, "sex": "male"},
+    {"present": ["chest_pain", "sweating"], "absent": ["heartburn"], "age_years": 62.0, "sex": "male"},
+    {"present": ["urinary_frequency", "dysuria"], "absent": ["chills"], "age_years": 34.0, "sex": "female"},
 )
 
 
-def simulated(tables, arrays, settings, n: int, seed: int, even: bool = False) -> Cases:
-    """n simulated patients with the model's priors, or (even) every condition equally often."""
+def simulated(tables, arrays, settings, n: int, seed: int, even: bool = False, exponent=None) -> Cases:
+    """n simulated patients with the model's priors, or (even) every condition equally often.
+
+    exponent: prevalence to this power in place of the model's; 1 is the tables' own.
+    """
     prior = fit.flattened(arrays.prior, settings.prior_exponent)
     rng = np.random.default_rng([settings.seed, seed])
     simulator = Simulator(tables, arrays, prior)
-    weights = np.ones_like(prior) if even else prior
+    weights = np.ones_like(prior) if even else fit.flattened(arrays.prior, exponent or settings.prior_exponent)
     blocks = []
     for start in range(0, n, fit.CHUNK):
         size = min(fit.CHUNK, n - start)

@@ -137,6 +137,7 @@ fn shipped() -> DiagnosisKnowledge {
         (vocabulary::CONDITIONS, include_str!("../../../models/diagnosis/conditions.csv")),
         (vocabulary::IMPLICATIONS, include_str!("../../../models/diagnosis/implications.csv")),
         (vocabulary::MEASUREMENTS, include_str!("../../../models/diagnosis/measurements.csv")),
+        (vocabulary::WORDINGS, include_str!("../../../models/diagnosis/wordings.csv")),
         (CUES, include_str!("../../../models/diagnosis/cues.csv")),
         (RED_FLAGS, include_str!("../../../models/diagnosis/red_flags.csv")),
         (LIKELIHOODS, include_str!("../../../models/diagnosis/likelihoods.csv")),

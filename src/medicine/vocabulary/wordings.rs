@@ -6,8 +6,11 @@
 //! alternatives is a literal wording. What it means:
 //! - `finding` alone: that finding (several, separated by `|`, where one wording says them all);
 //! - `finding` and `after`: that finding where one of the findings `after` has just been said
-//!   (深呼吸时加重 after 胸痛 is pleuritic pain), and nothing by itself;
+//!   (深呼吸时加重 after 胸痛 is pleuritic pain); elsewhere what other rows make of the wording;
 //! - neither: a modifier of what stands before it, read and not used.
+//!
+//! A wording that is a finding's own name or synonym stays with that finding, except behind the
+//! findings of `after`.
 //!
 //! It is language, not medicine, and so has no source. Deliberately absent: recursion and any
 //! pattern besides the slots, so that a table can be counted before it is expanded.
@@ -54,6 +57,8 @@ pub(crate) struct Sense {
     pub(crate) findings: Vec<FindingId>,
     /// What it says instead behind another finding: (that finding, meaning).
     pub(crate) after: Vec<(FindingId, FindingId)>,
+    /// A modifier: read and not used where it says no finding.
+    pub(crate) absorbed: bool,
 }
 
 /// One expanded wording: text, sense of its row, line of its row.
@@ -68,10 +73,11 @@ pub(super) fn wordings(files: &Files, vocabulary: &Vocabulary) -> Result<Wording
         };
         let (findings, after) = (find(&row.finding)?, find(&row.after)?);
         let sense = match (findings.as_slice(), after.as_slice()) {
-            (_, []) => Sense { findings, after: Vec::new() },
+            ([], []) => Sense { absorbed: true, ..Sense::default() },
+            (_, []) => Sense { findings, ..Sense::default() },
             ([meaning], _) => Sense {
-                findings: Vec::new(),
                 after: after.into_iter().map(|before| (before, *meaning)).collect(),
+                ..Sense::default()
             },
             _ => {
                 let message = "`after` needs exactly one `finding`";
@@ -81,7 +87,7 @@ pub(super) fn wordings(files: &Files, vocabulary: &Vocabulary) -> Result<Wording
         expand(&row.parts, line, senses.len(), &mut expanded)?;
         senses.push(sense);
     }
-    expanded.retain(|(text, _, _)| !vocabulary.finding_names.contains_key(text));
+    keep_names(vocabulary, &mut expanded, &mut senses);
     expanded.sort_unstable();
     gather(expanded, senses)
 }
@@ -113,6 +119,26 @@ fn expand(parts: &str, line: u64, sense: usize, out: &mut Vec<Expanded>) -> Resu
         out.push((text, sense, line));
     }
     Ok(())
+}
+
+/// Leaves names and synonyms to their findings, and gives those that mean something else behind
+/// another finding a sense of their own.
+fn keep_names(vocabulary: &Vocabulary, expanded: &mut Vec<Expanded>, senses: &mut Vec<Sense>) {
+    let mut own: HashMap<FindingId, usize> = HashMap::new();
+    let mut names = Vec::new();
+    expanded.retain(|(text, sense, line)| {
+        let Some(id) = vocabulary.finding_names.get(text) else { return true };
+        let contextual = senses.get(*sense).is_some_and(|sense| !sense.after.is_empty());
+        if contextual {
+            let sense = *own.entry(*id).or_insert_with(|| {
+                senses.push(Sense { findings: vec![*id], ..Sense::default() });
+                senses.len() - 1
+            });
+            names.push((text.clone(), sense, *line));
+        }
+        contextual
+    });
+    expanded.append(&mut names);
 }
 
 /// Brings the rows that give one wording together.
@@ -156,10 +182,13 @@ impl Sense {
                 None => both.after.push((*before, *meaning)),
             }
         }
-        let contextual = |sense: &Self| sense.findings.is_empty() && !sense.after.is_empty();
+        let contextual = |sense: &Self| !sense.absorbed && sense.findings.is_empty();
         if contextual(self) {
             both.findings.clone_from(&other.findings);
-        } else if !contextual(other) && self.findings != other.findings {
+            both.absorbed = other.absorbed;
+        } else if !contextual(other)
+            && (&self.findings, self.absorbed) != (&other.findings, other.absorbed)
+        {
             return None;
         }
         Some(both)

@@ -156,8 +156,10 @@ impl Pass<'_> {
         };
         let before = sentence.iter().rev().take(LOOK_BACK_MAX).filter(told).map(|m| m.finding);
         let said = lexicon.composed(sense, before);
-        if said.is_empty() {
-            self.read();
+        match (said.is_empty(), lexicon.absorbs(sense)) {
+            (true, true) => self.read(),
+            (true, false) => self.content(token),
+            (false, _) => {}
         }
         for id in said {
             self.finding(*id, false, None, token);

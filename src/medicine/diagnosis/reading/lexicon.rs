@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
+use super::composed::Tree;
 use super::cues::{CUES, Cue, Cues};
 use super::tokens::{Kind, tokenise};
 use crate::medicine::files::LoadError;
@@ -25,6 +26,10 @@ pub(super) struct Lexicon {
     /// Findings that a high temperature entails: a bare number after one is a temperature.
     feverish: Vec<FindingId>,
     kinds: Vec<FindingKind>,
+    /// The composed wordings.
+    composed: Tree,
+    /// Cues that a composed wording may begin with and give way over.
+    heads: HashSet<String>,
     /// What the composed wordings say; `after` holds what entails a finding too, behind it.
     senses: Vec<Sense>,
 }
@@ -32,13 +37,10 @@ pub(super) struct Lexicon {
 /// A word of the first automaton.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub(super) what: What,
-    /// The same words begin a new part of the note (查体).
-    pub(super) section: bool,
-    /// Begins with 有, and so affirms itself.
-    pub(super) affirmed: bool,
-    /// Holds a number or a unit of time (发烧5天).
-    pub(super) timed: bool,
+    what: What,
+    section: bool,
+    affirmed: bool,
+    timed: bool,
     /// Byte lengths of the cues the word begins with (没有呼吸: 没 and 没有, 有痰: 有).
     heads: Vec<usize>,
     edges: Edges,
@@ -64,12 +66,28 @@ pub(super) enum What {
     Cue(Cue),
 }
 
-/// A match of the first automaton.
+/// A word found in a text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found<'a> {
+pub(super) struct Found {
     pub(super) start: usize,
     pub(super) end: usize,
-    pub(super) known: &'a Known,
+    pub(super) what: What,
+    /// The same words begin a new part of the note (查体).
+    pub(super) section: bool,
+    /// Begins with 有, and so affirms itself.
+    pub(super) affirmed: bool,
+    /// Holds a number or a unit of time (发烧5天).
+    pub(super) timed: bool,
+    /// Which word of the dictionary; none for a composed one.
+    entry: Option<usize>,
+}
+
+/// What the dictionary said about the text ahead.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ahead {
+    Unknown,
+    Found(Found),
+    Nothing,
 }
 
 impl Lexicon {
@@ -94,6 +112,12 @@ impl Lexicon {
             words: HashMap::new(),
             feverish,
             kinds: vocabulary.findings().map(|(_, finding)| finding.kind).collect(),
+            composed: Tree::new(&vocabulary.wordings().texts),
+            heads: second
+                .iter()
+                .filter(|(_, cue)| matches!(cue, Cue::Negation(_) | Cue::Positive))
+                .map(|(text, _)| text.clone())
+                .collect(),
             senses: senses(vocabulary),
         };
         let cues: HashMap<&str, Cue> =
@@ -112,33 +136,21 @@ impl Lexicon {
                     continue;
                 }
                 lexicon.words.insert(name.clone(), id);
-                lexicon.entries.push(Known::new(&name, What::Finding(id), &cues));
-                patterns.push(name);
+                // A name that means something else behind another finding is composed.
+                if lexicon.composed.get(&name).is_none() {
+                    lexicon.entries.push(Known::new(&name, What::Finding(id), &cues));
+                    patterns.push(name);
+                }
             }
         }
         let mut others: HashSet<&str> = HashSet::new();
-        for (text, sense) in &vocabulary.wordings().texts {
-            let what = match lexicon.senses.get(*sense).map(|s| (&*s.findings, &*s.after)) {
-                Some(([], [])) => What::Phrase,
-                Some(([id], [])) => {
-                    lexicon.words.insert(text.clone(), *id);
-                    What::Finding(*id)
-                }
-                Some(_) | None => What::Composed(*sense),
-            };
-            if !matches!(what, What::Finding(_)) {
-                others.insert(text);
-            }
-            lexicon.entries.push(Known::new(text, what, &cues));
-            patterns.push(text.clone());
-        }
         for (text, _) in phrases {
-            if !lexicon.words.contains_key(text) && others.insert(text) {
+            if lexicon.is_new(text) && others.insert(text) {
                 lexicon.entries.push(Known::new(text, What::Phrase, &cues));
                 patterns.push(text.clone());
             }
         }
-        let known = |word: &str| lexicon.words.contains_key(word) || others.contains(word);
+        let known = |word: &str| !lexicon.is_new(word) || others.contains(word);
         let holders: Vec<_> =
             second.iter().filter(|(text, _)| !known(text) && parts(text).any(known)).collect();
         for (text, kind) in holders {
@@ -155,28 +167,119 @@ impl Lexicon {
             && tokenise(self, name).iter().any(|token| matches!(token.kind, Kind::Measured(_)))
     }
 
-    /// The next known word at or after `at`.
-    pub(super) fn next_known(&self, text: &str, mut at: usize) -> Option<Found<'_>> {
+    /// Whether no finding and no composed wording is called so.
+    fn is_new(&self, text: &str) -> bool {
+        !self.words.contains_key(text) && self.composed.get(text).is_none()
+    }
+
+    /// The next known word at or after `at`. `ahead` is what the dictionary said last; it is
+    /// asked again only beyond that, so that a text is searched once.
+    pub(super) fn next_known(
+        &self,
+        text: &str,
+        mut at: usize,
+        ahead: &mut Ahead,
+    ) -> Option<Found> {
         loop {
-            let found = self.known.find(Input::new(text).range(at..))?;
-            let (start, end) = (found.start(), found.end());
-            let known = self.entries.get(found.pattern().as_usize())?;
-            if !known.bounded(text, start, end) {
-                at = start + text.get(start..)?.chars().next()?.len_utf8();
-            } else if let Some(length) = self.hides_longer(text, known, start, end) {
-                at = start + length;
-            } else {
-                return Some(Found { start, end, known });
+            let listed = self.listed(text, at, ahead);
+            let composed = self.next_composed(text, at, listed.as_ref());
+            let found = composed.or(listed)?;
+            let heads = match found.entry.and_then(|entry| self.entries.get(entry)) {
+                Some(known) => known.heads.clone(),
+                None => self.heads_of(text.get(found.start..found.end)?),
+            };
+            if let Some(length) = self.hides_longer(text, &heads, found.start, found.end) {
+                at = found.start + length;
+                continue;
             }
+            // 疼 and 疼痛 are one word.
+            let doubled = text.get(..found.end)?.ends_with('疼')
+                && text.get(found.end..)?.starts_with('痛');
+            let end = if doubled { found.end + '痛'.len_utf8() } else { found.end };
+            return Some(Found { end, ..found });
         }
+    }
+
+    /// The next word of the dictionary.
+    fn listed(&self, text: &str, mut at: usize, ahead: &mut Ahead) -> Option<Found> {
+        match ahead {
+            Ahead::Nothing => return None,
+            Ahead::Found(found) if found.start >= at => return Some(*found),
+            Ahead::Unknown | Ahead::Found(_) => {}
+        }
+        loop {
+            let Some(found) = self.known.find(Input::new(text).range(at..)) else {
+                *ahead = Ahead::Nothing;
+                return None;
+            };
+            let (start, end) = (found.start(), found.end());
+            let entry = found.pattern().as_usize();
+            let known = self.entries.get(entry)?;
+            if known.bounded(text, start, end) {
+                let (what, section) = (known.what, known.section);
+                let (affirmed, timed) = (known.affirmed, known.timed);
+                let found = Found { start, end, what, section, affirmed, timed, entry: Some(entry) };
+                *ahead = Ahead::Found(found);
+                return Some(found);
+            }
+            at = start + text.get(start..)?.chars().next()?.len_utf8();
+        }
+    }
+
+    /// The next composed wording, where it begins before the next word of the dictionary or
+    /// reaches further.
+    fn next_composed(&self, text: &str, at: usize, listed: Option<&Found>) -> Option<Found> {
+        let last = listed.map_or(text.len(), |found| found.start);
+        for (offset, _) in text.get(at..)?.char_indices() {
+            let start = at + offset;
+            if start > last {
+                return None;
+            }
+            let Some((length, sense)) = self.composed.longest(text.get(start..)?) else { continue };
+            let end = start + length;
+            if listed.is_some_and(|listed| listed.start == start && listed.end >= end) {
+                return None;
+            }
+            let words = text.get(start..end)?;
+            let what = match self.senses.get(sense).map(|s| (&*s.findings, &*s.after)) {
+                Some(([], [])) => What::Phrase,
+                Some(([id], [])) => What::Finding(*id),
+                Some(_) | None => What::Composed(sense),
+            };
+            return Some(Found {
+                start,
+                end,
+                what,
+                section: false,
+                affirmed: words.starts_with('有'),
+                timed: words.contains(super::numbers::begins_number),
+                entry: None,
+            });
+        }
+        None
+    }
+
+    /// Byte lengths of the cues that a composed wording begins with.
+    fn heads_of(&self, words: &str) -> Vec<usize> {
+        let ends = words.char_indices().skip(1).map(|(end, _)| end);
+        ends.filter(|end| words.get(..*end).is_some_and(|head| self.heads.contains(head))).collect()
     }
 
     /// 没有呼吸 in 没有呼吸困难, 有痰 in 有痰中带血: a word that begins with a cue gives way to a
     /// longer word that stands behind the cue. Returns the length of the cue.
-    fn hides_longer(&self, text: &str, known: &Known, start: usize, end: usize) -> Option<usize> {
-        known.heads.iter().copied().find(|length| {
-            let input = Input::new(text).range(start + length..).anchored(Anchored::Yes);
+    fn hides_longer(
+        &self,
+        text: &str,
+        heads: &[usize],
+        start: usize,
+        end: usize,
+    ) -> Option<usize> {
+        heads.iter().copied().find(|length| {
+            let from = start + length;
+            let input = Input::new(text).range(from..).anchored(Anchored::Yes);
+            let composed = text.get(from..).and_then(|rest| self.composed.longest(rest));
             self.known.find(input).is_some_and(|other| other.end() > end)
+                || composed.is_some_and(|(length, _)| from + length > end)
         })
     }
 
@@ -194,7 +297,13 @@ impl Lexicon {
 
     /// The finding with exactly this folded wording.
     pub(super) fn word(&self, word: &str) -> Option<FindingId> {
-        self.words.get(word).copied()
+        if let Some(id) = self.words.get(word) {
+            return Some(*id);
+        }
+        match self.senses.get(self.composed.get(word)?)?.findings.as_slice() {
+            [id] => Some(*id),
+            _ => None,
+        }
     }
 
     /// What a composed wording says behind the findings `before`, the nearest first. Without
@@ -212,6 +321,11 @@ impl Lexicon {
             }
         }
         &sense.findings
+    }
+
+    /// Whether a composed wording that says no finding is a modifier.
+    pub(super) fn absorbs(&self, sense: usize) -> bool {
+        self.senses.get(sense).is_some_and(|sense| sense.absorbed)
     }
 
     /// Whether what a composed wording says depends on what stands before it.

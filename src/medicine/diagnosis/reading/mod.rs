@@ -10,6 +10,7 @@
 //! from the vocabulary, the language from `cues.csv`.
 
 mod assemble;
+mod composed;
 mod cues;
 mod cursor;
 mod effects;

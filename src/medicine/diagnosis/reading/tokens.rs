@@ -3,7 +3,7 @@
 
 use super::cues::{Cue, Negation};
 use super::cursor::Cursor;
-use super::lexicon::{Lexicon, What};
+use super::lexicon::{Ahead, Lexicon, What};
 use super::measures::{self, Measured, Pair};
 use super::numbers::{self, TimeSpan, Timed};
 use crate::medicine::patient::Measure;
@@ -115,9 +115,10 @@ impl Token {
 pub(super) fn tokenise(lexicon: &Lexicon, text: &str) -> Vec<Token> {
     let mut out = Tokens { lexicon, text, out: Vec::with_capacity(text.len() / 4 + 1) };
     let mut at = 0;
-    while let Some(found) = lexicon.next_known(text, at) {
+    let mut ahead = Ahead::Unknown;
+    while let Some(found) = lexicon.next_known(text, at, &mut ahead) {
         out.gap(at, found.start);
-        let kind = match found.known.what {
+        let kind = match found.what {
             What::Phrase => Kind::Read,
             What::Composed(sense) if lexicon.depends(sense) => Kind::Composed(sense),
             What::Composed(sense) => {
@@ -133,9 +134,9 @@ pub(super) fn tokenise(lexicon: &Lexicon, text: &str) -> Vec<Token> {
             }
             What::Finding(id) => Kind::Finding {
                 id,
-                section: found.known.section,
-                affirmed: found.known.affirmed,
-                time: found.known.timed.then(|| inner_time(text, found.start, found.end)).flatten(),
+                section: found.section,
+                affirmed: found.affirmed,
+                time: found.timed.then(|| inner_time(text, found.start, found.end)).flatten(),
             },
         };
         out.push(found.start, found.end, kind);
@@ -350,10 +351,12 @@ fn other(c: char) -> Kind {
 pub(super) fn join_split(lexicon: &Lexicon, text: &str, tokens: Vec<Token>) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::with_capacity(tokens.len());
     for token in tokens {
-        let joined =
-            matches!(token.kind, Kind::Content | Kind::Finding { .. } | Kind::Cue(Cue::Filler))
-                .then(|| joint(lexicon, text, &out, token))
-                .flatten();
+        let joined = matches!(
+            token.kind,
+            Kind::Content | Kind::Finding { .. } | Kind::Composed(_) | Kind::Cue(Cue::Filler)
+        )
+        .then(|| joint(lexicon, text, &out, token))
+        .flatten();
         let Some(joint) = joined else {
             out.push(token);
             continue;
