@@ -184,7 +184,7 @@ async fn load(url: &str, clients: usize, time: Duration) -> Seen {
                 }
                 let answer = client.diagnose(request(text)).await.unwrap().into_inner();
                 assert!(answer.consultation.is_some_and(|c| !c.conditions.is_empty()));
-                latency.saturating_record(u64::try_from(sent.elapsed().as_micros()).unwrap());
+                latency.record(u64::try_from(sent.elapsed().as_micros()).unwrap()).unwrap();
             }
             latency
         });
@@ -238,7 +238,7 @@ fn bare(library: &Path) -> Vec<(String, f64)> {
             let inputs = [("findings", findings), ("patient", patient.view())];
             let answer = engine.run(&inputs, "probabilities").unwrap();
             std::hint::black_box(answer);
-            latency.saturating_record(u64::try_from(start.elapsed().as_nanos()).unwrap());
+            latency.record(u64::try_from(start.elapsed().as_nanos()).unwrap()).unwrap();
         }
         let nanos = u32::try_from(latency.value_at_quantile(0.5)).unwrap();
         out.push((format!("read + session.run, {name}"), f64::from(nanos) / 1000.0));
@@ -264,7 +264,7 @@ fn check() -> f64 {
     for _ in 0..20_000 {
         let start = Instant::now();
         std::hint::black_box(knowledge.check(std::hint::black_box(&order)));
-        latency.saturating_record(u64::try_from(start.elapsed().as_nanos()).unwrap());
+        latency.record(u64::try_from(start.elapsed().as_nanos()).unwrap()).unwrap();
     }
     f64::from(u32::try_from(latency.value_at_quantile(0.5)).unwrap()) / 1000.0
 }

@@ -71,8 +71,9 @@ def figures(result: dict) -> str:
     d = result["dialogue_data"]
     splits = ", ".join(
         f"{SETS[s]} {v['train']} / {v['validation']} / {v['test']} / {v['unused']}" for s, v in d["splits"].items())
-    labels = "; ".join(
-        f"{SETS[s]}: " + ", ".join(f"{zh} → `{c}`" for zh, c in v.items()) for s, v in d["label_to_condition"].items())
+    labels = "".join(
+        f"- {SETS[s]}: " + ", ".join(f"{zh} → `{c}`" for zh, c in v.items()) + "\n"
+        for s, v in d["label_to_condition"].items())
     speed = _table(
         ["batch", "median µs per call", "99th percentile", "median µs per row"],
         [[b, v["call_p50_us"], v["call_p99_us"], v["row_p50_us"]] for b, v in lat.items()])
@@ -81,11 +82,12 @@ def figures(result: dict) -> str:
 ### Real consultations, test split (age and sex unknown)
 
 {_dialogues(result)}
-Cases by split (train / validation / test / left out): {splits}. Labels read as conditions: {labels}. Mentions of findings
-that the tables do not know: {d['unresolved_finding_mentions']}; mentions of disease names and tests done, known but
-not inputs: {d['resolved_but_not_input_mentions']}. "Among labels" strikes out every condition that is not a label of
-the set.
+"Among labels" strikes out every condition that is not a label of the set. Cases by split (train / validation / test /
+left out): {splits}. Mentions of findings that the tables do not know:
+{d['unresolved_finding_mentions']}; mentions of disease names and tests done, known but not inputs:
+{d['resolved_but_not_input_mentions']}. Labels read as conditions:
 
+{labels}
 ### Simulated patients (synthetic: they measure the fit to the tables, not medicine)
 
 {_simulated(result)}

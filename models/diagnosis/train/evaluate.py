@@ -156,6 +156,8 @@ def measure_all(options, say) -> dict:
     settings = fit.Settings(**record["settings"])
     folder = options.tables or options.out
     tables, arrays, dialogues = train.prepare(folder, options.data, say)
+    if not train.trained_on(options.out, tables):
+        raise SystemExit("findings or conditions have changed since this model was trained: train again")
     session = train.session(options.out / f"{train.MODEL_ID}.onnx")
     limits = net.limits_of(tables.conditions)
     prior = fit.wanted_prior(arrays, settings)

@@ -18,6 +18,7 @@ import argparse  # noqa: E402
 import json  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
+import tomllib  # noqa: E402
 from dataclasses import asdict, fields, replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -39,7 +40,7 @@ PARITY_MAX = 1e-4
 #: Findings, age and sex of the known answers. No finding present entails another and no
 #: finding absent is entailed by one, so a caller that applies implications gets the same.
 SELF_TESTS = (
-    {"present": ["fever", "cough"], "absent": ["wheeze"], "age_years": 4.0, "sex": "male"},
+    {"present": ["diarrhea", "vomiting"], "absent": ["constipation"], "age_years": 4.0, "sex": "male"},
     {"present": ["chest_pain", "sweating"], "absent": ["heartburn"], "age_years": 62.0, "sex": "male"},
     {"present": ["urinary_frequency", "dysuria"], "absent": ["chills"], "age_years": 34.0, "sex": "female"},
 )
@@ -161,15 +162,47 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=REPOSITORY / "../shared/data", help="shared data folder")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "models/diagnosis", help="where the model goes")
     parser.add_argument("--tables", type=Path, help="folder of the tables (default: --out)")
+    parser.add_argument("--manifest-only", action="store_true", help="train nothing; rewrite the entry of the model there")
     for field in fields(fit.Settings):
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(name, type=type(field.default), default=field.default, help=f"default {field.default}")
     return parser.parse_args(arguments)
 
 
+def written_entry(out: Path) -> dict:
+    """This model's entry as manifest.toml has it, empty when there is none."""
+    path = out.parent / "manifest.toml"
+    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("model", []) if path.exists() else []
+    return next((e for e in entries if e["id"] == MODEL_ID), {})
+
+
+def trained_on(out: Path, tables: tb.Tables) -> bool:
+    """Whether the model there has the inputs and labels that the tables have now."""
+    entry = written_entry(out)
+    return (entry.get("features"), entry.get("labels")) == (tables.features, tables.labels)
+
+
+def write_entry(out: Path, tables: tb.Tables) -> None:
+    """Rewrite this model's manifest entry from the file and the tables it was trained on."""
+    path = out / f"{MODEL_ID}.onnx"
+    described = {
+        "id": MODEL_ID, "version": VERSION, "file": f"diagnosis/{path.name}", "card": "diagnosis/CARD.md",
+        "tables": ["diagnosis/findings.csv", "diagnosis/conditions.csv"],
+        "features": tables.features, "labels": tables.labels, "self_tests": self_tests(tables, session(path)),
+    }
+    manifest.rewrite(out.parent / "manifest.toml", MODEL_ID, manifest.entry(described, path))
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     say = lambda text: print(text, flush=True)  # noqa: E731
+    if options.manifest_only:
+        tables = tb.load_tables(options.tables or options.out)
+        if not trained_on(options.out, tables):
+            say("findings or conditions have changed since this model was trained: train again")
+            return 1
+        write_entry(options.out, tables)
+        return 0
     started = time.monotonic()
     settings = replace(fit.Settings(), **{f.name: getattr(options, f.name) for f in fields(fit.Settings)})
     tables, arrays, dialogues = prepare(options.tables or options.out, options.data, say)
@@ -188,12 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     if difference > PARITY_MAX:
         say("the ONNX graph does not compute what the network does")
         return 1
-    described = {
-        "id": MODEL_ID, "version": VERSION, "file": f"diagnosis/{path.name}", "card": "diagnosis/CARD.md",
-        "tables": ["diagnosis/findings.csv", "diagnosis/conditions.csv"],
-        "features": tables.features, "labels": tables.labels, "self_tests": self_tests(tables, onnx_model),
-    }
-    manifest.rewrite(options.out.parent / "manifest.toml", MODEL_ID, manifest.entry(described, path))
+    write_entry(options.out, tables)
     seconds = time.monotonic() - started
     record = {"settings": asdict(settings), "seconds": round(seconds, 1)}
     (options.out / "train" / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

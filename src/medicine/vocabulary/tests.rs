@@ -254,3 +254,19 @@ fn malformed_rows_name_their_line() {
     refused(CONDITIONS, "I24.901", "", 4, "`icd10` is empty");
     refused(CONDITIONS, "critical,yes", "critical,maybe", 4, "unknown variant `maybe`");
 }
+
+#[test]
+fn a_fraction_of_a_year_ends_an_age_as_it_stands() {
+    let files = files();
+    let line = CONDITIONS_CSV.lines().find(|line| line.starts_with("bronchiolitis,")).unwrap();
+    let mut files = files;
+    let changed = CONDITIONS_CSV.replace(line, &line.replacen(",2,", ",0.25,", 1));
+    assert_ne!(changed, CONDITIONS_CSV, "the test changes nothing");
+    files.insert(CONDITIONS, changed.into_bytes());
+    let vocabulary = Vocabulary::load(&files).unwrap();
+    let id = vocabulary.condition("bronchiolitis").unwrap();
+    let condition = vocabulary.get_condition(id).unwrap();
+    assert!(condition.admits_age(Some(0.25)));
+    assert!(!condition.admits_age(Some(0.26)));
+    assert!(!condition.admits_age(Some(1.0)));
+}

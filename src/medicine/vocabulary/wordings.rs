@@ -194,3 +194,88 @@ impl Sense {
         Some(both)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests as small;
+    use super::*;
+
+    const HEAD: &str = "finding,after,parts,note\n";
+
+    fn load(rows: &str) -> Result<Vocabulary, LoadError> {
+        let mut files = small::files();
+        files.insert(WORDINGS, format!("{HEAD}{rows}").into_bytes());
+        Vocabulary::load(&files)
+    }
+
+    fn refused(rows: &str, line: u64, message: &str) {
+        let error = load(rows).unwrap_err();
+        assert_eq!((error.file.as_str(), error.line), (WORDINGS, Some(line)), "{error}");
+        assert!(error.message.contains(message), "{error}");
+    }
+
+    /// Folded wording, the findings it says, and what it says behind which finding.
+    type Said = (String, Vec<String>, Vec<(String, String)>);
+
+    fn said(rows: &str) -> Vec<Said> {
+        let vocabulary = load(rows).unwrap();
+        let slug = |id: &FindingId| vocabulary.finding_slug(*id).to_owned();
+        let wordings = vocabulary.wordings();
+        let senses = wordings.texts.iter().map(|(text, sense)| (text, &wordings.senses[*sense]));
+        senses
+            .map(|(text, sense)| {
+                let findings = sense.findings.iter().map(slug).collect();
+                let after = sense.after.iter().map(|(one, two)| (slug(one), slug(two))).collect();
+                (text.clone(), findings, after)
+            })
+            .collect()
+    }
+
+    fn plain(text: &str, findings: &[&str]) -> Said {
+        (text.to_owned(), findings.iter().map(|&slug| slug.to_owned()).collect(), Vec::new())
+    }
+
+    #[test]
+    fn every_choice_of_alternatives_is_a_wording() {
+        let expected = [
+            plain("心口疼", &["chest_pain"]),
+            plain("心口隐疼", &["chest_pain"]),
+            plain("胸骨疼", &["chest_pain"]),
+            plain("胸骨隐疼", &["chest_pain"]),
+        ];
+        assert_eq!(said("chest_pain,,胸骨|心口;|隱;疼,\n"), expected);
+        assert_eq!(said("cough|vomiting,,咳吐,\n"), [plain("咳吐", &["cough", "vomiting"])]);
+    }
+
+    #[test]
+    fn a_name_stays_with_its_finding_except_behind_another() {
+        assert_eq!(said("headache,,胸口;痛|疼,\n"), []);
+        let behind = said("dyspnea,cough,胸口疼,\n");
+        let after = vec![("cough".to_owned(), "dyspnea".to_owned())];
+        assert_eq!(behind, [("胸口疼".to_owned(), vec!["chest_pain".to_owned()], after)]);
+    }
+
+    #[test]
+    fn rows_that_contradict_each_other_are_refused_with_both_lines() {
+        refused("cough,,咳痒,\nheadache,,咳;痒|疼,\n", 3, "`咳痒` means something else in line 2");
+        refused("cough,headache,咳痒,\nrash,headache,咳痒,\n", 3, "line 2");
+        refused("cough,,咳痒,\n,,咳痒,\n", 3, "line 2");
+        assert!(load("cough,headache,咳痒,\nrash,cough,咳痒,\n,,咳痒,\n").is_ok());
+        assert!(load("cough,,咳痒,\ncough,,咳;痒|疼,\n").is_ok());
+    }
+
+    #[test]
+    fn rows_that_are_unknown_too_short_or_too_many_are_refused() {
+        refused("coughing,,咳痒,\n", 2, "unknown finding `coughing`");
+        refused("cough,coughing,咳痒,\n", 2, "unknown finding `coughing`");
+        refused("cough|rash,headache,咳痒,\n", 2, "exactly one `finding`");
+        refused("cough,,咳;|痒,\n", 2, "`咳` is too short");
+        let slot =
+            |length: usize| (0..length).map(|n| format!("甲{n}")).collect::<Vec<_>>().join("|");
+        refused(&format!("cough,,{};{},\n", slot(100), slot(51)), 2, "more than 5000");
+        let huge = vec![slot(100); 12].join(";");
+        refused(&format!("cough,,{huge},\n"), 2, "more than 5000");
+        let row = format!("cough,,{};{},\n", slot(100), slot(50));
+        refused(&row.repeat(13), 14, "more than 60000");
+    }
+}

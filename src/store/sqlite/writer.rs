@@ -1,5 +1,8 @@
 //! The one writer: takes the commits that wait and does them in one transaction.
 
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
@@ -122,55 +125,59 @@ async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
+/// One transaction of four statements, however many jobs: each statement is a trip to the
+/// connection's thread, and trips cost more than rows.
 async fn commit_all(
     connection: &mut SqliteConnection,
     jobs: &[Job],
 ) -> Result<Vec<Appended>, sqlx::Error> {
-    let mut outcomes = Vec::with_capacity(jobs.len());
     if jobs.is_empty() {
-        return Ok(outcomes);
+        return Ok(Vec::new());
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let kept = append(&mut transaction, jobs).await?;
+    let mut outcomes = Vec::with_capacity(jobs.len());
     for job in jobs {
-        let outcome = match &job.record {
-            Some(record) => append(&mut transaction, &job.actor, record).await?,
-            None => Appended::New,
-        };
-        audit(&mut transaction, &job.actor, &job.audit, &outcome).await?;
-        outcomes.push(outcome);
+        outcomes.push(match &job.record {
+            Some(record) if !kept.contains(&record.id) => {
+                Appended::Existing(existing(&mut transaction, &job.actor, record).await?)
+            }
+            Some(_) | None => Appended::New,
+        });
     }
+    audit(&mut transaction, jobs, &outcomes).await?;
     transaction.commit().await?;
     Ok(outcomes)
 }
 
+/// Inserts the records whose request id is new; returns the ids of those.
 async fn append(
+    connection: &mut SqliteConnection,
+    jobs: &[Job],
+) -> Result<HashSet<String>, sqlx::Error> {
+    let rows: Vec<RecordRow<'_>> = jobs.iter().filter_map(RecordRow::of).collect();
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let inserted: Vec<String> = sqlx::query_scalar(
+        "INSERT INTO record (id, kind, caller, request_id, content_sha256, patient_reference, \
+         created_ms, request_json, answer_json, summary_json, model_version, rule_version) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), \
+         value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
+         value ->> 11 FROM json_each(?1) WHERE true \
+         ON CONFLICT (kind, caller, request_id) DO NOTHING RETURNING id",
+    )
+    .bind(json(&rows)?)
+    .fetch_all(connection)
+    .await?;
+    Ok(inserted.into_iter().collect())
+}
+
+async fn existing(
     connection: &mut SqliteConnection,
     actor: &Actor,
     record: &NewRecord,
-) -> Result<Appended, sqlx::Error> {
-    let done = sqlx::query(
-        "INSERT INTO record (id, kind, caller, request_id, content_sha256, patient_reference, \
-         created_ms, request_json, answer_json, summary_json, model_version, rule_version) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-         ON CONFLICT (kind, caller, request_id) DO NOTHING",
-    )
-    .bind(&record.id)
-    .bind(kind_name(record.kind))
-    .bind(&actor.caller)
-    .bind(&record.request_id)
-    .bind(record.content_sha256.as_slice())
-    .bind(&record.patient_reference)
-    .bind(record.created_ms)
-    .bind(&record.request_json)
-    .bind(&record.answer_json)
-    .bind(&record.summary_json)
-    .bind(&record.model_version)
-    .bind(&record.rule_version)
-    .execute(&mut *connection)
-    .await?;
-    if done.rows_affected() == 1 {
-        return Ok(Appended::New);
-    }
+) -> Result<KeptRecord, sqlx::Error> {
     let row = sqlx::query(
         "SELECT content_sha256, answer_json FROM record \
          WHERE kind = ?1 AND caller = ?2 AND request_id = ?3",
@@ -180,31 +187,91 @@ async fn append(
     .bind(&record.request_id)
     .fetch_one(connection)
     .await?;
-    Ok(Appended::Existing(kept(&row)?))
+    kept(&row)
 }
 
 async fn audit(
     connection: &mut SqliteConnection,
-    actor: &Actor,
-    entry: &AuditEntry,
-    outcome: &Appended,
+    jobs: &[Job],
+    outcomes: &[Appended],
 ) -> Result<(), sqlx::Error> {
-    let outcome = match outcome {
-        Appended::New => entry.outcome,
-        Appended::Existing(_) => "replayed",
-    };
+    let rows: Vec<AuditRow<'_>> = jobs
+        .iter()
+        .zip(outcomes)
+        .map(|(job, outcome)| {
+            let (actor, entry) = (&job.actor, &job.audit);
+            let outcome = match outcome {
+                Appended::New => entry.outcome,
+                Appended::Existing(_) => "replayed",
+            };
+            AuditRow(
+                entry.at_ms,
+                &actor.caller,
+                actor.role,
+                actor.action,
+                &entry.record_id,
+                &entry.patient_reference,
+                outcome,
+            )
+        })
+        .collect();
     let done = sqlx::query(
         "INSERT INTO audit (at_ms, caller, role, action, record_id, patient_reference, outcome) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+         value ->> 6 FROM json_each(?1)",
     )
-    .bind(entry.at_ms)
-    .bind(&actor.caller)
-    .bind(actor.role)
-    .bind(actor.action)
-    .bind(&entry.record_id)
-    .bind(&entry.patient_reference)
-    .bind(outcome)
+    .bind(json(&rows)?)
     .execute(connection)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
+    let expected = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    if done.rows_affected() == expected { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
+
+fn json<T: serde::Serialize>(rows: &[T]) -> Result<String, sqlx::Error> {
+    serde_json::to_string(rows).map_err(|e| sqlx::Error::Encode(e.into()))
+}
+
+/// The columns of a record in the order of the insert.
+#[derive(serde::Serialize)]
+struct RecordRow<'a>(
+    &'a str,
+    &'static str,
+    &'a str,
+    &'a str,
+    String,
+    &'a str,
+    i64,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+);
+
+impl<'a> RecordRow<'a> {
+    fn of(job: &'a Job) -> Option<Self> {
+        let record = job.record.as_ref()?;
+        let digest = record.content_sha256.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        Some(Self(
+            &record.id,
+            kind_name(record.kind),
+            &job.actor.caller,
+            &record.request_id,
+            digest,
+            &record.patient_reference,
+            record.created_ms,
+            &record.request_json,
+            &record.answer_json,
+            &record.summary_json,
+            &record.model_version,
+            &record.rule_version,
+        ))
+    }
+}
+
+/// The columns of an audit entry in the order of the insert.
+#[derive(serde::Serialize)]
+struct AuditRow<'a>(i64, &'a str, &'a str, &'a str, &'a str, &'a str, &'a str);

@@ -14,7 +14,7 @@ FINDINGS = [
     ("runny_nose", "流涕", "symptom", "nose", "流鼻涕"), ("diarrhea", "腹泻", "symptom", "abdomen", "拉肚子"),
     ("vomiting", "呕吐", "symptom", "abdomen", "吐"), ("jaundice", "黄疸", "sign", "skin", "皮肤黄"),
     ("chest_pain", "胸痛", "symptom", "chest", "胸口痛"), ("sweating", "出汗", "symptom", "general", "大汗"),
-    ("wheeze", "喘息", "symptom", "chest", "喘鸣"), ("pelvic_pain", "下腹痛", "symptom", "pelvis", "小腹痛"), ("smoker", "吸烟", "history", "general", "抽烟"),
+    ("constipation", "便秘", "symptom", "abdomen", "大便干"), ("pelvic_pain", "下腹痛", "symptom", "pelvis", "小腹痛"), ("smoker", "吸烟", "history", "general", "抽烟"),
     ("bronchitis_named", "支气管炎", "diagnosis", "chest", "气管炎"), ("blood_test", "血常规", "test", "blood", "验血"),
 ]
 CONDITIONS = [
@@ -26,7 +26,7 @@ CONDITIONS = [
     ("pelvic_infection", "盆腔炎", "", "N73.900", "moderate", "no", "14", "60", "female"),
 ]
 LIKELIHOODS = """common_cold fever .5|common_cold high_fever .15|common_cold cough .6|common_cold runny_nose .85
-acute_bronchitis fever .5|acute_bronchitis high_fever .2|acute_bronchitis cough .97|acute_bronchitis dyspnea .25|acute_bronchitis wheeze .2
+acute_bronchitis fever .5|acute_bronchitis high_fever .2|acute_bronchitis cough .97|acute_bronchitis dyspnea .25|gastroenteritis constipation .05
 gastroenteritis diarrhea .9|gastroenteritis vomiting .6|gastroenteritis fever .3|neonatal_jaundice jaundice .98
 myocardial_infarction chest_pain .9|myocardial_infarction sweating .6|myocardial_infarction dyspnea .4
 myocardial_infarction smoker .5|pelvic_infection pelvic_pain .9|pelvic_infection fever .3""".replace("\n", "|")

@@ -174,12 +174,7 @@ impl Lexicon {
 
     /// The next known word at or after `at`. `ahead` is what the dictionary said last; it is
     /// asked again only beyond that, so that a text is searched once.
-    pub(super) fn next_known(
-        &self,
-        text: &str,
-        mut at: usize,
-        ahead: &mut Ahead,
-    ) -> Option<Found> {
+    pub(super) fn next_known(&self, text: &str, mut at: usize, ahead: &mut Ahead) -> Option<Found> {
         loop {
             let listed = self.listed(text, at, ahead);
             let composed = self.next_composed(text, at, listed.as_ref());
@@ -193,8 +188,8 @@ impl Lexicon {
                 continue;
             }
             // 疼 and 疼痛 are one word.
-            let doubled = text.get(..found.end)?.ends_with('疼')
-                && text.get(found.end..)?.starts_with('痛');
+            let doubled =
+                text.get(..found.end)?.ends_with('疼') && text.get(found.end..)?.starts_with('痛');
             let end = if doubled { found.end + '痛'.len_utf8() } else { found.end };
             return Some(Found { end, ..found });
         }
@@ -218,7 +213,8 @@ impl Lexicon {
             if known.bounded(text, start, end) {
                 let (what, section) = (known.what, known.section);
                 let (affirmed, timed) = (known.affirmed, known.timed);
-                let found = Found { start, end, what, section, affirmed, timed, entry: Some(entry) };
+                let found =
+                    Found { start, end, what, section, affirmed, timed, entry: Some(entry) };
                 *ahead = Ahead::Found(found);
                 return Some(found);
             }
@@ -267,13 +263,7 @@ impl Lexicon {
 
     /// 没有呼吸 in 没有呼吸困难, 有痰 in 有痰中带血: a word that begins with a cue gives way to a
     /// longer word that stands behind the cue. Returns the length of the cue.
-    fn hides_longer(
-        &self,
-        text: &str,
-        heads: &[usize],
-        start: usize,
-        end: usize,
-    ) -> Option<usize> {
+    fn hides_longer(&self, text: &str, heads: &[usize], start: usize, end: usize) -> Option<usize> {
         heads.iter().copied().find(|length| {
             let from = start + length;
             let input = Input::new(text).range(from..).anchored(Anchored::Yes);
@@ -295,15 +285,13 @@ impl Lexicon {
         Some((found.start(), found.end(), *kind))
     }
 
-    /// The finding with exactly this folded wording.
-    pub(super) fn word(&self, word: &str) -> Option<FindingId> {
+    /// The findings with exactly this folded wording; none where no wording is so.
+    pub(super) fn word(&self, word: &str) -> &[FindingId] {
         if let Some(id) = self.words.get(word) {
-            return Some(*id);
+            return std::slice::from_ref(id);
         }
-        match self.senses.get(self.composed.get(word)?)?.findings.as_slice() {
-            [id] => Some(*id),
-            _ => None,
-        }
+        let sense = self.composed.get(word).and_then(|sense| self.senses.get(sense));
+        sense.map_or(&[], |sense| &sense.findings)
     }
 
     /// What a composed wording says behind the findings `before`, the nearest first. Without

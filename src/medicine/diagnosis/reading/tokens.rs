@@ -367,7 +367,11 @@ pub(super) fn join_split(lexicon: &Lexicon, text: &str, tokens: Vec<Token>) -> V
                 out.remove(joint.head);
             }
         }
-        out.push(Token { start: joint.start, end: joint.end, kind: Kind::finding(joint.finding) });
+        out.extend(joint.findings.iter().map(|id| Token {
+            start: joint.start,
+            end: joint.end,
+            kind: Kind::finding(*id),
+        }));
         if joint.end < token.end {
             out.push(Token { start: joint.end, ..token });
         }
@@ -375,15 +379,15 @@ pub(super) fn join_split(lexicon: &Lexicon, text: &str, tokens: Vec<Token>) -> V
     out
 }
 
-struct Joint {
+struct Joint<'a> {
     /// Index of the token whose end is the first half.
     head: usize,
-    finding: FindingId,
+    findings: &'a [FindingId],
     start: usize,
     end: usize,
 }
 
-fn joint(lexicon: &Lexicon, text: &str, before: &[Token], tail: Token) -> Option<Joint> {
+fn joint<'a>(lexicon: &'a Lexicon, text: &str, before: &[Token], tail: Token) -> Option<Joint<'a>> {
     let between = before
         .iter()
         .rev()
@@ -410,9 +414,10 @@ fn joint(lexicon: &Lexicon, text: &str, before: &[Token], tail: Token) -> Option
             key.clear();
             key.push_str(head_text.get(*start..)?);
             key.push_str(tail_text.get(..end)?);
-            if let Some(finding) = lexicon.word(&key) {
+            let findings = lexicon.word(&key);
+            if !findings.is_empty() {
                 let (start, end) = (head.start + start, tail.start + end);
-                return Some(Joint { head: head_at, finding, start, end });
+                return Some(Joint { head: head_at, findings, start, end });
             }
         }
     }

@@ -4,6 +4,7 @@
 //! said to be over.
 
 mod any_text;
+mod complaints;
 mod measures;
 mod scope;
 mod time;

@@ -219,6 +219,31 @@ fn wordings_that_another_word_splits_are_joined() {
 }
 
 #[test]
+fn composed_wordings_are_read_like_any_other() {
+    check(&[
+        ("胸口压榨样疼痛1小时", "+chest_pain[0.04d]"),
+        ("无心口刺痛，咳嗽", "-chest_pain ?cough"),
+        ("心口一阵阵刺痛", "+chest_pain"),
+        ("咳促2天", "+cough[2d] +dyspnea[2d]"),
+        ("没有咳促", "-cough -dyspnea"),
+        ("头疼痛", "+headache"),
+    ]);
+}
+
+#[test]
+fn a_wording_may_depend_on_what_stands_before_it() {
+    check(&[
+        ("咳嗽3天，活动后加重", "+cough[3d] +dyspnea"),
+        ("咳嗽，头痛，活动后加重", "+cough +headache +dyspnea"),
+        ("头痛，活动后加重", "+headache"),
+        ("无咳嗽，活动后加重", "-cough"),
+        ("咳嗽。头痛，活动后加重", "+cough +headache"),
+    ]);
+    assert_eq!(unread("头痛，活动后加重，吞咽时加重"), Vec::<String>::new());
+    assert_eq!(unread("头痛，走路明显"), ["走路明显"]);
+}
+
+#[test]
 fn what_matches_nothing_is_handed_back() {
     assert_eq!(unread("咳嗽，屙得凶，头痛"), ["屙得凶"]);
     assert_eq!(unread("患者3天前出现了发热，伴有咳嗽，请看一下。"), Vec::<String>::new());
