@@ -1,5 +1,7 @@
 //! The ten-line Rust client of the README.
 
+#![expect(clippy::print_stdout, reason = "an example talks to a person")]
+
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1::DiagnoseRequest;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1::diagnosis_service_client::DiagnosisServiceClient;
 

@@ -12,6 +12,16 @@ pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
     max: usize,
+    watch: Watch,
+}
+
+/// Told how many wait, while the queue is locked: so the last number told is the true one.
+struct Watch(Box<dyn Fn(usize) + Send + Sync>);
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 /// Why an entry was not taken.
@@ -24,8 +34,6 @@ pub(super) enum NotTaken {
 /// What a successful push did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pushed {
-    /// Entries waiting now.
-    pub waiting: usize,
     /// Dead entries that made room.
     pub purged: usize,
 }
@@ -37,9 +45,11 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(max: usize) -> Self {
+    /// `watch` is told how many wait whenever that changes; it must be short.
+    pub(super) fn watched(max: usize, watch: impl Fn(usize) + Send + Sync + 'static) -> Self {
         let state = State { entries: VecDeque::with_capacity(max.min(1024)), closed: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), max }
+        let watch = Watch(Box::new(watch));
+        Self { state: Mutex::new(state), changed: Condvar::new(), max, watch }
     }
 
     /// Appends an entry. Never waits for room; in a full queue entries that are `dead` are purged.
@@ -58,10 +68,10 @@ impl<T> Queue<T> {
             }
         }
         state.entries.push_back(entry);
-        let waiting = state.entries.len();
+        (self.watch.0)(state.entries.len());
         drop(state);
         self.changed.notify_one();
-        Ok(Pushed { waiting, purged })
+        Ok(Pushed { purged })
     }
 
     /// Waits until there is an entry and moves up to `max` of them into `taken`. The number still
@@ -72,6 +82,7 @@ impl<T> Queue<T> {
             if !state.entries.is_empty() {
                 let count = state.entries.len().min(max);
                 taken.extend(state.entries.drain(..count));
+                (self.watch.0)(state.entries.len());
                 return Some(state.entries.len());
             }
             if state.closed {
@@ -92,6 +103,7 @@ impl<T> Queue<T> {
         let mut state = self.lock();
         state.closed = true;
         let rest = std::mem::take(&mut state.entries);
+        (self.watch.0)(0);
         drop(state);
         self.changed.notify_all();
         rest
@@ -124,9 +136,28 @@ mod tests {
 
     const ALIVE: fn(&u32) -> bool = |_| false;
 
+    fn unwatched(max: usize) -> Queue<u32> {
+        Queue::watched(max, |_| {})
+    }
+
+    #[test]
+    fn the_last_number_told_is_the_number_that_waits() {
+        let last = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(9));
+        let told = std::sync::Arc::clone(&last);
+        let queue = Queue::watched(4, move |n| told.store(n, std::sync::atomic::Ordering::SeqCst));
+        let seen = || last.load(std::sync::atomic::Ordering::SeqCst);
+        queue.push(1, ALIVE).unwrap();
+        queue.push(2, ALIVE).unwrap();
+        assert_eq!(seen(), 2);
+        queue.take(&mut Vec::new(), 1);
+        assert_eq!(seen(), 1);
+        queue.close_and_drain();
+        assert_eq!(seen(), 0);
+    }
+
     #[test]
     fn entries_come_out_in_order_and_no_more_than_asked_for() {
-        let queue = Queue::new(4);
+        let queue = unwatched(4);
         for n in 0..4 {
             queue.push(n, ALIVE).unwrap();
         }
@@ -139,11 +170,11 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_unless_a_dead_entry_makes_room() {
-        let queue = Queue::new(2);
+        let queue = unwatched(2);
         queue.push(1, ALIVE).unwrap();
         queue.push(2, ALIVE).unwrap();
         assert_eq!(queue.push(3, ALIVE), Err(NotTaken::Full));
-        assert_eq!(queue.push(3, |n| *n == 1), Ok(Pushed { waiting: 2, purged: 1 }));
+        assert_eq!(queue.push(3, |n| *n == 1), Ok(Pushed { purged: 1 }));
         let mut taken = Vec::new();
         queue.take(&mut taken, 9);
         assert_eq!(taken, [2, 3]);
@@ -151,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_closed_queue_is_emptied_but_not_filled() {
-        let queue = Queue::new(2);
+        let queue = unwatched(2);
         queue.push(1, ALIVE).unwrap();
         queue.close();
         assert_eq!(queue.push(2, ALIVE), Err(NotTaken::Closed));
@@ -163,7 +194,7 @@ mod tests {
 
     #[test]
     fn closing_wakes_a_waiting_taker() {
-        let queue = Queue::<u32>::new(1);
+        let queue = unwatched(1);
         std::thread::scope(|scope| {
             let taker = scope.spawn(|| queue.take(&mut Vec::new(), 1));
             queue.close();

@@ -82,7 +82,10 @@ impl Worker {
             model: model.to_owned(),
             inputs: inputs.to_vec(),
             output: output.clone(),
-            queue: Queue::new(options.queue_max.max(1)),
+            queue: Queue::watched(options.queue_max.max(1), {
+                let (observer, model) = (Arc::clone(&options.observer), model.to_owned());
+                move |waiting| observer.queue_depth(&model, waiting)
+            }),
             panicked: OnceLock::new(),
             options,
         });
@@ -189,7 +192,6 @@ impl Shared {
                 for _ in 0..pushed.purged {
                     self.options.observer.dropped(&self.model, Dropped::Cancelled);
                 }
-                self.options.observer.queue_depth(&self.model, pushed.waiting);
                 Ok(answer)
             }
             Err(NotTaken::Full) => {
@@ -240,8 +242,7 @@ impl Shared {
         let _open = OpenWhileServing(self);
         let mut taken = Vec::with_capacity(self.options.batch_max);
         let mut columns: Vec<Vec<f32>> = vec![Vec::new(); self.inputs.len()];
-        while let Some(waiting) = self.queue.take(&mut taken, self.options.batch_max.max(1)) {
-            self.options.observer.queue_depth(&self.model, waiting);
+        while self.queue.take(&mut taken, self.options.batch_max.max(1)).is_some() {
             let now = (self.options.clock)();
             let batch: Vec<Job> = taken.drain(..).filter_map(|job| self.live(job, now)).collect();
             if batch.is_empty() {
@@ -337,7 +338,6 @@ impl Drop for OpenWhileServing<'_> {
         for job in self.0.queue.close_and_drain() {
             let _ = job.reply.send(Err(self.0.stopped()));
         }
-        self.0.options.observer.queue_depth(&self.0.model, 0);
     }
 }
 

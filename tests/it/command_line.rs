@@ -237,6 +237,6 @@ fn a_flood_of_large_messages_leaves_memory_bounded() {
     let grown = peak_kib(&child).saturating_sub(idle);
     // 64 running calls of a message of at most 4 MiB each, in two copies, is the stated bound.
     assert!(grown < 512 * 1024, "grew by {grown} KiB");
-    println!("idle {idle} KiB, under flood {} KiB more", grown);
+    println!("idle {idle} KiB, under flood {grown} KiB more");
     assert!(terminate(&mut child));
 }
