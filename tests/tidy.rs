@@ -136,7 +136,8 @@ fn files_and_functions_stay_readable() {
             let begins = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(super) fn "]
                 .iter()
                 .any(|p| trimmed.starts_with(p));
-            if begins && start.is_none() {
+            let one_line = trimmed.ends_with('}') || trimmed.ends_with(';');
+            if begins && !one_line && start.is_none() {
                 start = Some((i, indent));
             } else if let Some((first, depth)) = start
                 && indent == depth

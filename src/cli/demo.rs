@@ -121,6 +121,7 @@ async fn show(client: &Client, number: usize, case: Case, as_json: bool) -> Resu
 }
 
 async fn stay(node: &Node, url: &str, as_json: bool) -> Result<(), Failure> {
+    let mut termination = lifecycle::Termination::listen()?;
     if !as_json {
         let metrics = node.metrics_address().map(|a| format!("http://{a}/metrics"));
         say(&format!(
@@ -133,7 +134,7 @@ async fn stay(node: &Node, url: &str, as_json: bool) -> Result<(), Failure> {
         ))?;
     }
     tokio::select! {
-        ended = lifecycle::terminated() => ended?,
+        () = termination.received() => {}
         () = node.failed() => return Err("the node stopped by itself, see its log".into()),
     }
     Ok(())

@@ -28,6 +28,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(path.as_deref())?;
     telemetry::start_logging(&config.log);
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut termination = lifecycle::Termination::listen()?;
     let node = Node::start(config).await?;
     let (address, metrics) = (node.address(), node.metrics_address());
     if args.json {
@@ -42,7 +43,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     lifecycle::tell_ready();
     let by_itself = loop {
         tokio::select! {
-            ended = lifecycle::terminated() => { ended?; break false; }
+            () = termination.received() => break false,
             () = node.failed() => break true,
             _ = hangup.recv() => reload(&node).await,
         }

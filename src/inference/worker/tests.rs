@@ -1,3 +1,5 @@
+//! Tests of the module above: real threads, fake and real engines.
+
 use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Tests of the differential.
+
 use super::*;
 use crate::medicine::diagnosis::DiagnosisKnowledge;
 use crate::medicine::diagnosis::evidence::Claims;

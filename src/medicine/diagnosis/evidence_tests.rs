@@ -1,3 +1,5 @@
+//! Tests of gathering evidence.
+
 use super::*;
 use crate::medicine::diagnosis::tests::knowledge;
 

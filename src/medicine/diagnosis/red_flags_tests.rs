@@ -1,3 +1,5 @@
+//! Tests of red flags.
+
 use super::*;
 use crate::medicine::diagnosis::evidence::Claims;
 use crate::medicine::diagnosis::tests::{knowledge, refused};

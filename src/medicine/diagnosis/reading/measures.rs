@@ -33,6 +33,36 @@ pub(super) fn labelled(
     pair
 }
 
+/// Words that stand between the name of a measurement and its value; longer ones first.
+const BETWEEN: [&str; 26] = [
+    "波动在",
+    "波动于",
+    "最低",
+    "测得",
+    "测",
+    "约",
+    "为",
+    "是",
+    "达",
+    "至",
+    "到",
+    "在",
+    "值",
+    "偏高",
+    "偏低",
+    "升高",
+    "高",
+    "低",
+    ">=",
+    "<=",
+    "≥",
+    "≤",
+    ">",
+    "<",
+    "(",
+    "有",
+];
+
 fn after_label(
     c: &mut Cursor<'_>,
     measure: Measure,
@@ -53,34 +83,7 @@ fn after_label(
             peak = true;
             continue;
         }
-        let skipped = c.eat_any(&[
-            "波动在",
-            "波动于",
-            "最低",
-            "测得",
-            "测",
-            "约",
-            "为",
-            "是",
-            "达",
-            "至",
-            "到",
-            "在",
-            "值",
-            "偏高",
-            "偏低",
-            "升高",
-            "高",
-            "低",
-            ">=",
-            "<=",
-            "≥",
-            "≤",
-            ">",
-            "<",
-            "(",
-            "有",
-        ]);
+        let skipped = c.eat_any(&BETWEEN);
         if !skipped {
             break;
         }
