@@ -123,11 +123,11 @@ where
                 Err(error) => Err(error),
                 Ok(caller) => {
                     let limit = time_limit(request.headers(), shared.limits.call_timeout);
-                    if limit.is_zero() {
-                        return Ok(status::from_error(&Error::DeadlineExceeded).into_http());
-                    }
                     request.extensions_mut().insert(caller);
                     tokio::time::timeout(limit, async {
+                        if limit.is_zero() {
+                            return Err(Error::DeadlineExceeded);
+                        }
                         let _place = shared.place().await?;
                         let _running = shared.metrics.running();
                         Ok(inner.call(request).await)
