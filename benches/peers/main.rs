@@ -5,10 +5,15 @@
 //! `benches/results/peers.md`. Needs `scripts/test` to have been run once (its Python environment
 //! and ONNX Runtime); `XIANGYI_PYTHON` and `ORT_DYLIB_PATH` override.
 //!
+//! `cargo bench --bench peers -- onnxruntime` measures only the servers so named and writes nothing.
+//! One of the servers is a floor: tonic with an answer of the same size and no work behind it.
+//!
 //! The load is closed-loop: each client sends the next call when it has the answer to the last.
 //! That fits "how much can so many clients get", not "what happens past the knee".
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run stops")]
+
+mod floor;
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -84,10 +89,16 @@ fn main() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(race());
+    let answer = std::env::args().skip_while(|a| a != floor::ARGUMENT).nth(1);
+    if let Some(answer) = answer {
+        runtime.block_on(floor::serve(Path::new(&answer)));
+    } else {
+        let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+        runtime.block_on(race(&only));
+    }
 }
 
-async fn race() {
+async fn race(only: &[String]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let library = variable("ORT_DYLIB_PATH")
         .unwrap_or_else(|| root.join("target/onnxruntime/1.32.0/libonnxruntime.so.1.32.0"));
@@ -103,12 +114,17 @@ async fn race() {
     let mut rates = Vec::new();
     let mut medians = Vec::new();
     for clients in [1, 8] {
-        for name in ["python", "onnxruntime", "rten"] {
+        for name in ["floor", "python", "onnxruntime", "rten"] {
+            if !only.is_empty() && !only.iter().any(|o| o == name) {
+                continue;
+            }
             let server = match name {
+                "floor" => floor::start(&library).await,
                 "python" => peer(root, &python),
                 engine => node(engine, &library),
             };
             let shown = match name {
+                "floor" => "tonic alone, a fixed answer, no work".to_owned(),
                 "python" => "Python grpcio + onnxruntime, nothing kept".to_owned(),
                 engine => format!("xiangyi, {engine}, every answer durable"),
             };
@@ -127,6 +143,9 @@ async fn race() {
             rates.push((clients, name, seen.per_second));
             medians.push((clients, name, seen.latency.value_at_quantile(0.5)));
         }
+    }
+    if !only.is_empty() {
+        return;
     }
     let bare = bare(&library);
     let _ = writeln!(table, "\n| bare work, in process, one thread | p50 µs |");
@@ -148,6 +167,9 @@ async fn race() {
     for engine in ["onnxruntime", "rten"] {
         let ratio = rate(8, engine) / rate(8, "python");
         let _ = writeln!(table, "| throughput at 8 clients, {engine} / Python | {ratio:.1} | 8 |");
+        let ratio = rate(8, engine) / rate(8, "floor");
+        let _ =
+            writeln!(table, "| throughput at 8 clients, {engine} / tonic alone | {ratio:.2} | |");
     }
     for (engine, (_, work)) in ["onnxruntime", "rten"].iter().zip(&bare) {
         for clients in [1, 8] {

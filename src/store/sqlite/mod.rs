@@ -14,7 +14,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
+use sqlx::{ConnectOptions as _, SqlSafeStr as _};
 use tokio_util::task::TaskTracker;
 
 use self::writer::Writer;
@@ -102,7 +102,7 @@ impl SqliteStore {
             .fetch_one(&mut connection)
             .await
             .map_err(open)?;
-        connection.ping().await.map_err(open)?;
+        writer::prepare(&mut connection).await.map_err(open)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));

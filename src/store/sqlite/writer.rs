@@ -1,6 +1,5 @@
 //! The one writer: takes the commits that wait and does them in one transaction.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use sqlx::sqlite::SqliteConnection;
@@ -95,27 +94,23 @@ async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
         batch.retain(|job| !job.reply.is_closed());
-        match commit_all(&mut connection, &batch).await {
-            Ok(outcomes) => {
-                for (job, outcome) in batch.drain(..).zip(outcomes) {
-                    // A caller that has gone finds the answer under its request id.
-                    let _ = job.reply.send(Ok(outcome));
-                }
-            }
-            Err(error) if batch.len() > 1 => {
-                tracing::warn!(error = %error, size = batch.len(), "shared commit failed, one by one");
+        if batch.is_empty() {
+            continue;
+        }
+        match commit_new(&mut connection, &batch).await {
+            Ok(()) => {
                 for job in batch.drain(..) {
-                    let one = std::slice::from_ref(&job);
-                    let outcome = match commit_all(&mut connection, one).await {
-                        Ok(mut outcomes) => outcomes.pop().ok_or_else(gone),
-                        Err(error) => Err(failed(error)),
-                    };
-                    let _ = job.reply.send(outcome);
+                    // A caller that has gone finds the answer under its request id.
+                    let _ = job.reply.send(Ok(Appended::New));
                 }
             }
             Err(error) => {
-                if let Some(job) = batch.pop() {
-                    let _ = job.reply.send(Err(failed(error)));
+                if !is_conflict(&error) {
+                    tracing::warn!(error = %error, size = batch.len(), "shared commit failed, one by one");
+                }
+                for job in batch.drain(..) {
+                    let outcome = commit_one(&mut connection, &job).await.map_err(failed);
+                    let _ = job.reply.send(outcome);
                 }
             }
         }
@@ -125,59 +120,75 @@ async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
-/// One transaction of four statements, however many jobs: each statement is a trip to the
-/// connection's thread, and trips cost more than rows.
-async fn commit_all(
-    connection: &mut SqliteConnection,
-    jobs: &[Job],
-) -> Result<Vec<Appended>, sqlx::Error> {
-    if jobs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let kept = append(&mut transaction, jobs).await?;
-    let mut outcomes = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        outcomes.push(match &job.record {
-            Some(record) if !kept.contains(&record.id) => {
-                Appended::Existing(existing(&mut transaction, &job.actor, record).await?)
-            }
-            Some(_) | None => Appended::New,
-        });
-    }
-    audit(&mut transaction, jobs, &outcomes).await?;
-    transaction.commit().await?;
-    Ok(outcomes)
+/// Whether a row was there already: two calls raced with one request id.
+fn is_conflict(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
-/// Inserts the records whose request id is new; returns the ids of those.
-async fn append(
-    connection: &mut SqliteConnection,
-    jobs: &[Job],
-) -> Result<HashSet<String>, sqlx::Error> {
-    let rows: Vec<RecordRow<'_>> = jobs.iter().filter_map(RecordRow::of).collect();
-    if rows.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let inserted: Vec<String> = sqlx::query_scalar(
-        "INSERT INTO record (id, kind, caller, request_id, content_sha256, patient_reference, \
+/// What the writer's connection needs before its first commit. A view that only takes inserts: one
+/// statement, and so one trip to the connection's thread, keeps any number of records and audit
+/// entries in the transaction that `SQLite` puts around a statement. Trips cost more than rows.
+pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(
+        "CREATE TEMP VIEW batch AS SELECT NULL AS records, NULL AS entries; \
+         CREATE TEMP TRIGGER keep_batch INSTEAD OF INSERT ON batch BEGIN \
+         INSERT INTO record (id, kind, caller, request_id, content_sha256, patient_reference, \
          created_ms, request_json, answer_json, summary_json, model_version, rule_version) \
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), \
          value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
-         value ->> 11 FROM json_each(?1) WHERE true \
-         ON CONFLICT (kind, caller, request_id) DO NOTHING RETURNING id",
+         value ->> 11 FROM json_each(NEW.records); \
+         INSERT INTO audit (at_ms, caller, role, action, record_id, patient_reference, outcome) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+         value ->> 6 FROM json_each(NEW.entries); \
+         END;",
     )
-    .bind(json(&rows)?)
-    .fetch_all(connection)
+    .execute(connection)
     .await?;
-    Ok(inserted.into_iter().collect())
+    Ok(())
+}
+
+/// Keeps all of them, or none.
+async fn commit_new(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(), sqlx::Error> {
+    let records: Vec<RecordRow<'_>> = jobs.iter().filter_map(RecordRow::of).collect();
+    let entries: Vec<AuditRow<'_>> =
+        jobs.iter().map(|job| AuditRow::of(job, job.audit.outcome)).collect();
+    insert(connection, &records, &entries).await
+}
+
+/// Keeps one, unless its request id is there: then that is audited and returned.
+async fn commit_one(connection: &mut SqliteConnection, job: &Job) -> Result<Appended, sqlx::Error> {
+    let error = match commit_new(connection, std::slice::from_ref(job)).await {
+        Ok(()) => return Ok(Appended::New),
+        Err(error) => error,
+    };
+    match &job.record {
+        Some(record) if is_conflict(&error) => {
+            let kept = existing(connection, &job.actor, record).await?.ok_or(error)?;
+            insert(connection, &[], &[AuditRow::of(job, "replayed")]).await?;
+            Ok(Appended::Existing(kept))
+        }
+        Some(_) | None => Err(error),
+    }
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    records: &[RecordRow<'_>],
+    entries: &[AuditRow<'_>],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO batch VALUES (?1, ?2)")
+        .bind(json(records)?)
+        .bind(json(entries)?)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn existing(
     connection: &mut SqliteConnection,
     actor: &Actor,
     record: &NewRecord,
-) -> Result<KeptRecord, sqlx::Error> {
+) -> Result<Option<KeptRecord>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT content_sha256, answer_json FROM record \
          WHERE kind = ?1 AND caller = ?2 AND request_id = ?3",
@@ -185,46 +196,9 @@ async fn existing(
     .bind(kind_name(record.kind))
     .bind(&actor.caller)
     .bind(&record.request_id)
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await?;
-    kept(&row)
-}
-
-async fn audit(
-    connection: &mut SqliteConnection,
-    jobs: &[Job],
-    outcomes: &[Appended],
-) -> Result<(), sqlx::Error> {
-    let rows: Vec<AuditRow<'_>> = jobs
-        .iter()
-        .zip(outcomes)
-        .map(|(job, outcome)| {
-            let (actor, entry) = (&job.actor, &job.audit);
-            let outcome = match outcome {
-                Appended::New => entry.outcome,
-                Appended::Existing(_) => "replayed",
-            };
-            AuditRow(
-                entry.at_ms,
-                &actor.caller,
-                actor.role,
-                actor.action,
-                &entry.record_id,
-                &entry.patient_reference,
-                outcome,
-            )
-        })
-        .collect();
-    let done = sqlx::query(
-        "INSERT INTO audit (at_ms, caller, role, action, record_id, patient_reference, outcome) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-         value ->> 6 FROM json_each(?1)",
-    )
-    .bind(json(&rows)?)
-    .execute(connection)
-    .await?;
-    let expected = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    if done.rows_affected() == expected { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
+    row.as_ref().map(kept).transpose()
 }
 
 fn json<T: serde::Serialize>(rows: &[T]) -> Result<String, sqlx::Error> {
@@ -275,3 +249,18 @@ impl<'a> RecordRow<'a> {
 /// The columns of an audit entry in the order of the insert.
 #[derive(serde::Serialize)]
 struct AuditRow<'a>(i64, &'a str, &'a str, &'a str, &'a str, &'a str, &'a str);
+
+impl<'a> AuditRow<'a> {
+    fn of(job: &'a Job, outcome: &'a str) -> Self {
+        let (actor, entry) = (&job.actor, &job.audit);
+        Self(
+            entry.at_ms,
+            &actor.caller,
+            actor.role,
+            actor.action,
+            &entry.record_id,
+            &entry.patient_reference,
+            outcome,
+        )
+    }
+}
