@@ -28,6 +28,9 @@ const MIGRATIONS: [(i64, &str, &str); 1] = [(
 
 /// How long a reader waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages in the write-ahead log before they are copied into the database: 8 MB. Pages that every
+/// commit touches are then copied once per many commits.
+const CHECKPOINT_PAGES: &str = "2000";
 /// Connections that only read.
 const READERS_MAX: u32 = 4;
 
@@ -90,6 +93,7 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .disable_statement_logging();

@@ -1,9 +1,7 @@
 //! The one writer: takes the commits that wait and does them in one transaction.
 
-use std::fmt::Write as _;
-
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -11,7 +9,9 @@ use crate::app::error::Error;
 use crate::app::ports::{Appended, AuditEntry, KeptRecord, NewRecord, RecordKind};
 
 /// Commits that share one transaction at most.
-const BATCH_MAX: usize = 128;
+const BATCH_MAX: usize = 64;
+/// Columns of the view that takes a batch.
+const COLUMNS: usize = 16;
 
 /// Who did what, as the audit trail names it.
 #[derive(Debug, Clone)]
@@ -108,8 +108,8 @@ async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
                 if !is_conflict(&error) {
                     tracing::warn!(error = %error, size = batch.len(), "shared commit failed, one by one");
                 }
-                for job in batch.drain(..) {
-                    let outcome = commit_one(&mut connection, &job).await.map_err(failed);
+                for mut job in batch.drain(..) {
+                    let outcome = commit_one(&mut connection, &mut job).await.map_err(failed);
                     let _ = job.reply.send(outcome);
                 }
             }
@@ -130,16 +130,22 @@ fn is_conflict(error: &sqlx::Error) -> bool {
 /// entries in the transaction that `SQLite` puts around a statement. Trips cost more than rows.
 pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(
-        "CREATE TEMP VIEW batch AS SELECT NULL AS records, NULL AS entries; \
-         CREATE TEMP TRIGGER keep_batch INSTEAD OF INSERT ON batch BEGIN \
+        "CREATE TEMP VIEW batch AS SELECT NULL AS at_ms, NULL AS caller, NULL AS role, \
+         NULL AS action, NULL AS record_id, NULL AS patient_reference, NULL AS outcome, \
+         NULL AS kind, NULL AS request_id, NULL AS content_sha256, NULL AS created_ms, \
+         NULL AS request_json, NULL AS answer_json, NULL AS summary_json, NULL AS model_version, \
+         NULL AS rule_version; \
+         CREATE TEMP TRIGGER keep_record INSTEAD OF INSERT ON batch WHEN NEW.kind IS NOT NULL BEGIN \
          INSERT INTO record (id, kind, caller, request_id, content_sha256, patient_reference, \
          created_ms, request_json, answer_json, summary_json, model_version, rule_version) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), \
-         value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
-         value ->> 11 FROM json_each(NEW.records); \
+         VALUES (NEW.record_id, NEW.kind, NEW.caller, NEW.request_id, NEW.content_sha256, \
+         NEW.patient_reference, NEW.created_ms, NEW.request_json, NEW.answer_json, \
+         NEW.summary_json, NEW.model_version, NEW.rule_version); \
+         END; \
+         CREATE TEMP TRIGGER keep_entry INSTEAD OF INSERT ON batch BEGIN \
          INSERT INTO audit (at_ms, caller, role, action, record_id, patient_reference, outcome) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-         value ->> 6 FROM json_each(NEW.entries); \
+         VALUES (NEW.at_ms, NEW.caller, NEW.role, NEW.action, NEW.record_id, \
+         NEW.patient_reference, NEW.outcome); \
          END;",
     )
     .execute(connection)
@@ -147,40 +153,56 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sql
     Ok(())
 }
 
-/// Keeps all of them, or none.
-async fn commit_new(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(), sqlx::Error> {
-    let records: Vec<RecordRow<'_>> = jobs.iter().filter_map(RecordRow::of).collect();
-    let entries: Vec<AuditRow<'_>> =
-        jobs.iter().map(|job| AuditRow::of(job, job.audit.outcome)).collect();
-    insert(connection, &records, &entries).await
+/// The statement that keeps `rows` jobs.
+fn statement(rows: usize) -> AssertSqlSafe<String> {
+    let row = format!("({})", vec!["?"; COLUMNS].join(","));
+    AssertSqlSafe(format!("INSERT INTO batch VALUES {}", vec![row; rows].join(",")))
 }
 
 /// Keeps one, unless its request id is there: then that is audited and returned.
-async fn commit_one(connection: &mut SqliteConnection, job: &Job) -> Result<Appended, sqlx::Error> {
+async fn commit_one(
+    connection: &mut SqliteConnection,
+    job: &mut Job,
+) -> Result<Appended, sqlx::Error> {
     let error = match commit_new(connection, std::slice::from_ref(job)).await {
         Ok(()) => return Ok(Appended::New),
         Err(error) => error,
     };
-    match &job.record {
+    match job.record.take() {
         Some(record) if is_conflict(&error) => {
-            let kept = existing(connection, &job.actor, record).await?.ok_or(error)?;
-            insert(connection, &[], &[AuditRow::of(job, "replayed")]).await?;
+            let kept = existing(connection, &job.actor, &record).await?.ok_or(error)?;
+            job.audit.outcome = "replayed";
+            commit_new(connection, std::slice::from_ref(job)).await?;
             Ok(Appended::Existing(kept))
         }
         Some(_) | None => Err(error),
     }
 }
 
-async fn insert(
-    connection: &mut SqliteConnection,
-    records: &[RecordRow<'_>],
-    entries: &[AuditRow<'_>],
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO batch VALUES (?1, ?2)")
-        .bind(json(records)?)
-        .bind(json(entries)?)
-        .execute(connection)
-        .await?;
+/// Keeps all of them, or none.
+async fn commit_new(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(), sqlx::Error> {
+    let mut query = sqlx::query(statement(jobs.len()));
+    for Job { actor, record, audit, .. } in jobs {
+        let record = record.as_ref();
+        query = query
+            .bind(audit.at_ms)
+            .bind(&actor.caller)
+            .bind(actor.role)
+            .bind(actor.action)
+            .bind(record.map_or(&audit.record_id, |r| &r.id))
+            .bind(record.map_or(&audit.patient_reference, |r| &r.patient_reference))
+            .bind(audit.outcome)
+            .bind(record.map(|r| kind_name(r.kind)))
+            .bind(record.map(|r| &r.request_id))
+            .bind(record.map(|r| r.content_sha256.as_slice()))
+            .bind(record.map(|r| r.created_ms))
+            .bind(record.map(|r| &r.request_json))
+            .bind(record.map(|r| &r.answer_json))
+            .bind(record.map(|r| &r.summary_json))
+            .bind(record.map(|r| &r.model_version))
+            .bind(record.map(|r| &r.rule_version));
+    }
+    query.execute(connection).await?;
     Ok(())
 }
 
@@ -199,68 +221,4 @@ async fn existing(
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(kept).transpose()
-}
-
-fn json<T: serde::Serialize>(rows: &[T]) -> Result<String, sqlx::Error> {
-    serde_json::to_string(rows).map_err(|e| sqlx::Error::Encode(e.into()))
-}
-
-/// The columns of a record in the order of the insert.
-#[derive(serde::Serialize)]
-struct RecordRow<'a>(
-    &'a str,
-    &'static str,
-    &'a str,
-    &'a str,
-    String,
-    &'a str,
-    i64,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-);
-
-impl<'a> RecordRow<'a> {
-    fn of(job: &'a Job) -> Option<Self> {
-        let record = job.record.as_ref()?;
-        let digest = record.content_sha256.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        Some(Self(
-            &record.id,
-            kind_name(record.kind),
-            &job.actor.caller,
-            &record.request_id,
-            digest,
-            &record.patient_reference,
-            record.created_ms,
-            &record.request_json,
-            &record.answer_json,
-            &record.summary_json,
-            &record.model_version,
-            &record.rule_version,
-        ))
-    }
-}
-
-/// The columns of an audit entry in the order of the insert.
-#[derive(serde::Serialize)]
-struct AuditRow<'a>(i64, &'a str, &'a str, &'a str, &'a str, &'a str, &'a str);
-
-impl<'a> AuditRow<'a> {
-    fn of(job: &'a Job, outcome: &'a str) -> Self {
-        let (actor, entry) = (&job.actor, &job.audit);
-        Self(
-            entry.at_ms,
-            &actor.caller,
-            actor.role,
-            actor.action,
-            &entry.record_id,
-            &entry.patient_reference,
-            outcome,
-        )
-    }
 }
