@@ -168,6 +168,66 @@ pub struct ConditionFacts {
     pub referral: CareLevel,
     /// Department.
     pub department: String,
+    /// The duty to report it, where the law sets one.
+    #[serde(default)]
+    pub reporting: Option<Duty>,
+}
+
+/// A duty to report a condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duty {
+    /// `A`, `B` or `C`: 甲, 乙 or 丙.
+    pub class: String,
+    /// Hours from diagnosis to the report.
+    pub hours: u32,
+    /// Citation.
+    pub source: String,
+}
+
+/// Where the patient belongs now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CarePlace {
+    /// Home with advice.
+    Home,
+    /// This clinic.
+    Clinic,
+    /// 乡镇卫生院
+    Township,
+    /// 县级医院
+    County,
+    /// 120
+    Ambulance,
+}
+
+/// Where the patient belongs, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Triage {
+    /// Where.
+    pub place: CarePlace,
+    /// Why, in Chinese.
+    pub reason: String,
+    /// To be acted on now.
+    pub emergency: bool,
+}
+
+/// A question whose answer would change the order most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Finding id.
+    pub finding: String,
+    /// Chinese name.
+    pub name: String,
+    /// The question in Chinese.
+    pub question: String,
+    /// `symptom`, `sign`, `vital`, `history`, `exposure` or `medicine`.
+    pub kind: String,
+    /// Part of the body; may be empty.
+    pub body_part: String,
+    /// Expected information, in nats.
+    pub worth: f64,
+    /// Chinese names of the conditions that a yes would move up most.
+    pub about: Vec<String>,
 }
 
 /// How dangerous a condition is.
@@ -261,6 +321,12 @@ pub struct Consultation {
     pub findings: Vec<Used>,
     /// What is not covered.
     pub limits: Limits,
+    /// Where the patient belongs; none in answers kept before there was triage.
+    #[serde(default)]
+    pub triage: Option<Triage>,
+    /// What to find out next, the most telling first.
+    #[serde(default)]
+    pub next: Vec<Ask>,
     /// Model id.
     pub model_id: String,
     /// Model version.

@@ -1,5 +1,8 @@
 //! Use cases of diagnosis.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::access::{Action, Caller, authorise};
 use super::consultation::{Consultation, ConsultationLine};
 use super::error::Error;
@@ -11,18 +14,27 @@ use super::{App, encode, replay};
 use crate::app::consultation::State;
 use crate::medicine::diagnosis::differential::{Differential, Inputs};
 use crate::medicine::diagnosis::evidence::{Claims, Evidence};
+use crate::medicine::diagnosis::interview::{Question, Situation};
 use crate::medicine::diagnosis::reading::Reading;
+use crate::medicine::diagnosis::triage;
 use crate::medicine::patient::{Patient, Sex};
-use crate::medicine::vocabulary::FindingId;
+use crate::medicine::vocabulary::{ConditionId, FindingId};
 
 /// Lists of consultations are told apart from others by this.
 const SEAL: &str = "consultations";
 
-/// What was understood of a request.
-struct Understood {
-    reading: Reading,
-    evidence: Evidence,
-    unknown: Vec<String>,
+/// Questions told with an answer.
+const NEXT_MAX: usize = 5;
+
+/// What was understood of a request, and what the model says to it.
+pub(super) struct Assessment {
+    pub(super) knowledge: Arc<Knowledge>,
+    pub(super) reading: Reading,
+    pub(super) evidence: Evidence,
+    /// Coded findings that the vocabulary does not have.
+    pub(super) unknown: Vec<String>,
+    /// One per label; none where the model had nothing to go by.
+    pub(super) probabilities: Option<Vec<f32>>,
 }
 
 impl App {
@@ -93,51 +105,48 @@ impl App {
         self.list_records(caller, Action::ReadConsultations, what, page).await
     }
 
-    async fn decide(&self, request: &DiagnoseRequest) -> Result<Consultation, Error> {
+    /// Reads the request and asks the model.
+    pub(super) async fn assess(&self, request: &DiagnoseRequest) -> Result<Assessment, Error> {
         let knowledge = self.knowledge.load_full();
-        let Understood { reading, evidence, unknown } = understand(&knowledge, request);
-        let patient = &request.patient;
-        let diagnosis = &knowledge.diagnosis;
-        let flags = diagnosis.red_flags.evaluate(&evidence, evidence.vitals(), patient);
+        let (reading, evidence, unknown) = understand(&knowledge, request);
         let row = knowledge.features.vector(&evidence);
         let probabilities = if row.iter().all(|v| v.abs() < 0.5) {
             // Nothing the model could know: prevalence alone is no answer to this patient.
             None
         } else {
-            Some(knowledge.differential.predict(row, coded(patient)).await?)
+            Some(knowledge.differential.predict(row, coded(&request.patient)).await?)
         };
+        Ok(Assessment { knowledge, reading, evidence, unknown, probabilities })
+    }
+
+    async fn decide(&self, request: &DiagnoseRequest) -> Result<Consultation, Error> {
+        let assessment = self.assess(request).await?;
+        let patient = &request.patient;
         let asked = match request.condition_count_max {
             0 => CONDITIONS_DEFAULT,
             count => count,
         };
-        let inputs = Inputs {
-            vocabulary: &diagnosis.vocabulary,
-            likelihoods: &diagnosis.likelihoods,
-            features: &knowledge.features,
-            labels: &knowledge.labels,
-            evidence: &evidence,
-            patient,
-            reading: Some(&reading),
-            ranked_max: usize::try_from(asked).unwrap_or(usize::MAX),
-        };
-        let differential = match &probabilities {
-            Some(probabilities) => Differential::new(inputs, probabilities, flags)
-                .map_err(|e| Error::internal("model", e))?,
-            None => Differential::unranked(inputs, flags),
-        };
+        let differential =
+            assessment.differential(patient, usize::try_from(asked).unwrap_or(usize::MAX))?;
+        let Assessment { knowledge, reading, evidence, unknown, .. } = &assessment;
+        let unknown = unknown.clone();
+        let triage = triage::decide(&knowledge.diagnosis.vocabulary, &differential);
+        let next = assessment.questions(patient, &BTreeSet::new(), NEXT_MAX, None);
         let description = knowledge.differential.description();
-        let shown = explain::Shown { knowledge: &knowledge, text: &request.text };
+        let shown = explain::Shown { knowledge, text: &request.text };
         Ok(Consultation {
             id: self.ids.new_id(),
             request_id: request.request_id.clone(),
             created_ms: self.clock.now_ms(),
             patient_reference: request.patient_reference.clone(),
             conditions: shown.conditions(&differential),
-            alarms: shown.alarms(&differential, &evidence),
-            mentions: shown.mentions(&reading),
-            values: shown.values(&reading),
-            findings: shown.findings(&evidence),
-            limits: shown.limits(&reading, &evidence, patient, (unknown, &differential)),
+            alarms: shown.alarms(&differential, evidence),
+            mentions: shown.mentions(reading),
+            values: shown.values(reading),
+            findings: shown.findings(evidence),
+            limits: shown.limits(reading, evidence, patient, (unknown, &differential)),
+            triage: Some(explain::triage(triage)),
+            next: next.iter().map(|question| shown.ask(question)).collect(),
             model_id: description.id.clone(),
             model_version: description.version.clone(),
             engine: description.engine.clone(),
@@ -146,7 +155,65 @@ impl App {
     }
 }
 
-fn understand(knowledge: &Knowledge, request: &DiagnoseRequest) -> Understood {
+impl Assessment {
+    /// The explained ranking, with the red flags that fire.
+    pub(super) fn differential<'a>(
+        &'a self,
+        patient: &'a Patient,
+        ranked_max: usize,
+    ) -> Result<Differential<'a>, Error> {
+        let diagnosis = &self.knowledge.diagnosis;
+        let evidence = &self.evidence;
+        let flags = diagnosis.red_flags.evaluate(evidence, evidence.vitals(), patient);
+        let inputs = Inputs {
+            vocabulary: &diagnosis.vocabulary,
+            likelihoods: &diagnosis.likelihoods,
+            features: &self.knowledge.features,
+            labels: &self.knowledge.labels,
+            evidence,
+            patient,
+            reading: Some(&self.reading),
+            ranked_max,
+        };
+        match &self.probabilities {
+            Some(probabilities) => Differential::new(inputs, probabilities, flags)
+                .map_err(|e| Error::internal("model", e)),
+            None => Ok(Differential::unranked(inputs, flags)),
+        }
+    }
+
+    /// Conditions with their probability, in the order of the model.
+    pub(super) fn ranked(&self) -> Vec<(ConditionId, f32)> {
+        let labels = self.knowledge.labels.conditions().iter().copied();
+        labels.zip(self.probabilities.iter().flatten().copied()).collect()
+    }
+
+    /// What to ask next, the most telling first; nothing once the order is settled.
+    pub(super) fn questions(
+        &self,
+        patient: &Patient,
+        skipped: &BTreeSet<FindingId>,
+        count: usize,
+        last: Option<FindingId>,
+    ) -> Vec<Question> {
+        let probabilities = self.ranked();
+        let situation = Situation {
+            vocabulary: &self.knowledge.diagnosis.vocabulary,
+            likelihoods: &self.knowledge.diagnosis.likelihoods,
+            features: &self.knowledge.features,
+            evidence: &self.evidence,
+            patient,
+            probabilities: &probabilities,
+            skipped,
+        };
+        if situation.is_settled() { Vec::new() } else { situation.questions(count, last) }
+    }
+}
+
+fn understand(
+    knowledge: &Knowledge,
+    request: &DiagnoseRequest,
+) -> (Reading, Evidence, Vec<String>) {
     let diagnosis = &knowledge.diagnosis;
     let reading = diagnosis.reader.read(&request.text);
     let (mut present, mut absent, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
@@ -174,7 +241,7 @@ fn understand(knowledge: &Knowledge, request: &DiagnoseRequest) -> Understood {
             patient: &request.patient,
         },
     );
-    Understood { reading, evidence, unknown }
+    (reading, evidence, unknown)
 }
 
 /// Age and sex as the model takes them.

@@ -2,7 +2,7 @@
 //! source ids, characters instead of bytes.
 
 use super::consultation::{
-    Alarm, Limits, Origin, Ranked, ReadMention, ReadValue, SaidDegree, SaidDuration, State, Unread,
+    Alarm, Ask, CarePlace, Triage, Limits, Origin, Ranked, ReadMention, ReadValue, SaidDegree, SaidDuration, State, Unread,
     Used, Why,
 };
 use super::knowledge::{Knowledge, facts};
@@ -12,7 +12,9 @@ use crate::medicine::diagnosis::likelihood::Reason;
 use crate::medicine::diagnosis::reading::{Degree, Experiencer, Mention, Presence, Reading};
 use crate::medicine::diagnosis::red_flags::{Atom, ReferTo, UndecidedFlag, Urgency};
 use crate::medicine::patient::{Measure, Patient, Sex};
-use crate::medicine::vocabulary::FindingId;
+use crate::medicine::diagnosis::interview::{Question, wording};
+use crate::medicine::diagnosis::triage as medicine;
+use crate::medicine::vocabulary::{ConditionId, FindingId};
 
 /// Red flags that hinge on one unknown value and are told in the notes at most.
 const UNDECIDED_MAX: usize = 3;
@@ -218,6 +220,21 @@ impl Shown<'_> {
         limits
     }
 
+    pub(super) fn ask(&self, question: &Question) -> Ask {
+        let vocabulary = &self.knowledge.diagnosis.vocabulary;
+        let finding = vocabulary.get_finding(question.finding);
+        let named = |id: &ConditionId| Some(vocabulary.get_condition(*id)?.name_zh.clone());
+        Ask {
+            finding: self.slug(question.finding),
+            name: self.name(question.finding),
+            question: finding.map(wording).unwrap_or_default(),
+            kind: finding.map(|f| f.kind.name().to_owned()).unwrap_or_default(),
+            body_part: finding.map(|f| f.body_part.clone()).unwrap_or_default(),
+            worth: question.worth,
+            about: question.about.iter().filter_map(named).collect(),
+        }
+    }
+
     /// Plain sentences about what the answer does not cover.
     fn notes(
         &self,
@@ -254,6 +271,21 @@ impl Shown<'_> {
             notes.push(undecided(open));
         }
         notes
+    }
+}
+
+/// The place as answers carry it.
+pub(super) fn triage(triage: medicine::Triage) -> Triage {
+    Triage {
+        place: match triage.place {
+            medicine::Place::Home => CarePlace::Home,
+            medicine::Place::Clinic => CarePlace::Clinic,
+            medicine::Place::Township => CarePlace::Township,
+            medicine::Place::County => CarePlace::County,
+            medicine::Place::Ambulance => CarePlace::Ambulance,
+        },
+        reason: triage.reason,
+        emergency: triage.emergency,
     }
 }
 

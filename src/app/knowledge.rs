@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::consultation::{CareLevel, ConditionFacts, SeverityLevel};
+use super::consultation::{CareLevel, ConditionFacts, Duty, SeverityLevel};
 use super::ports::{ModelDescription, Predictor};
 use crate::medicine::diagnosis::DiagnosisKnowledge;
 use crate::medicine::diagnosis::differential::Labels;
@@ -94,6 +94,11 @@ pub fn facts(condition: &Condition) -> ConditionFacts {
             Referral::City => CareLevel::City,
         },
         department: condition.department.clone(),
+        reporting: condition.reporting.as_ref().map(|duty| Duty {
+            class: duty.class.clone(),
+            hours: duty.hours,
+            source: duty.source.clone(),
+        }),
     }
 }
 

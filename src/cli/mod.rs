@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod demo;
 mod diagnose;
+mod eval;
 mod json;
 mod models;
 mod print;
@@ -42,6 +43,8 @@ enum Command {
     Diagnose(Box<diagnose::DiagnoseArgs>),
     /// Check a prescription
     Check(check::CheckArgs),
+    /// Measure decisions on files of cases
+    Eval(eval::EvalArgs),
     /// List the models being served
     Models(models::ModelsArgs),
     /// Make a bearer token and the configuration that admits it
@@ -81,6 +84,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args).await,
         Command::Diagnose(args) => diagnose::run(*args).await,
         Command::Check(args) => check::run(args).await,
+        Command::Eval(args) => eval::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::Config(args) => config::run(&args),

@@ -27,6 +27,16 @@ impl pb::diagnosis_service_server::DiagnosisService for Diagnosis {
         Ok(Response::new(pb::DiagnoseResponse { consultation: Some(answer.into()), replayed }))
     }
 
+    type InterviewStream = super::interview::Answers;
+
+    async fn interview(
+        &self,
+        request: Request<tonic::Streaming<pb::InterviewRequest>>,
+    ) -> Result<Response<Self::InterviewStream>, Status> {
+        let caller = caller(&request)?;
+        super::interview::open(Arc::clone(&self.0), caller, request.into_inner()).await
+    }
+
     async fn get_consultation(
         &self,
         request: Request<pb::GetConsultationRequest>,
@@ -183,6 +193,8 @@ impl From<domain::Consultation> for pb::Consultation {
                 knowledge_version: c.knowledge_version,
             }),
             disclaimer: domain::DISCLAIMER_ZH.to_owned(),
+            triage: c.triage.map(Into::into),
+            next_questions: c.next.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -202,6 +214,38 @@ impl From<domain::Ranked> for pb::RankedCondition {
             reasons_for: r.reasons_for.into_iter().map(Into::into).collect(),
             reasons_against: r.reasons_against.into_iter().map(Into::into).collect(),
             listed_for_safety: r.listed_for_safety,
+            reporting: r.about.reporting.map(|duty| pb::Reporting {
+                infectious_class: duty.class,
+                hours: duty.hours,
+                source: duty.source,
+            }),
+        }
+    }
+}
+
+impl From<domain::Triage> for pb::Triage {
+    fn from(t: domain::Triage) -> Self {
+        let place = match t.place {
+            domain::CarePlace::Home => pb::CarePlace::Home,
+            domain::CarePlace::Clinic => pb::CarePlace::Clinic,
+            domain::CarePlace::Township => pb::CarePlace::Township,
+            domain::CarePlace::County => pb::CarePlace::County,
+            domain::CarePlace::Ambulance => pb::CarePlace::Ambulance,
+        };
+        Self { place: place.into(), reason: t.reason, emergency: t.emergency }
+    }
+}
+
+impl From<domain::Ask> for pb::Question {
+    fn from(a: domain::Ask) -> Self {
+        Self {
+            finding_id: a.finding,
+            name: a.name,
+            question: a.question,
+            kind: a.kind,
+            body_part: a.body_part,
+            worth: a.worth,
+            about: a.about,
         }
     }
 }
@@ -291,7 +335,7 @@ impl From<domain::ConsultationLine> for pb::ConsultationSummary {
     }
 }
 
-fn state(state: domain::State) -> pb::FindingState {
+pub(super) fn state(state: domain::State) -> pb::FindingState {
     match state {
         domain::State::Present => pb::FindingState::Present,
         domain::State::Absent => pb::FindingState::Absent,

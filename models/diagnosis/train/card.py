@@ -23,11 +23,12 @@ def _dialogues(result: dict) -> str:
             if model not in result["models"]:
                 continue
             m = result["models"][model]["dialogues"][key]
-            c, a = m["candidates"], m["all"]
-            rows.append([title, c["n"], m["labels"], name, c["top1"], c["top3"], c["ece"], c["brier"],
-                         a["top1"], a["top3"], a["ece"], a["brier"]])
+            for inputs, figures in (("all", m), ("no diagnosis named", m["unnamed"])):
+                c, a = figures["candidates"], figures["all"]
+                rows.append([title, c["n"], m["labels"], name, inputs, c["top1"], c["top3"], c["ece"], c["brier"],
+                             a["top1"], a["top3"], a["ece"], a["brier"]])
     return _table(
-        ["set", "test cases", "labels", "method", "top-1 among labels", "top-3", "ECE", "Brier",
+        ["set", "test cases", "labels", "method", "inputs", "top-1 among labels", "top-3", "ECE", "Brier",
          "top-1 over all conditions", "top-3", "ECE", "Brier"], rows)
 
 

@@ -49,16 +49,27 @@ def without_facts(dialogues: dialogue.Dialogues, rows: np.ndarray) -> int:
     return int((~(dialogues.findings[rows] != 0).any(1)).sum())
 
 
-def on_dialogues(predict, dialogues: dialogue.Dialogues, split: str = "test") -> dict:
-    """Per set: among the set's own labels, and over all labels; age and sex unknown."""
+def on_dialogues(predict, dialogues: dialogue.Dialogues, named: list[int], split: str = "test") -> dict:
+    """Per set: among the set's own labels, and over all labels; age and sex unknown.
+
+    named: columns of the diagnoses named among the findings; `unnamed` holds the same figures
+    with these left out, which is the fair one: what names a disease gives it away.
+    """
     result = {}
     for name in dialogue.SETS:
         rows = dialogues.select(split, name)
         cases = dialogues.cases(rows)
         p = predict(cases)
+        bare = cases.findings.copy()
+        bare[:, named] = 0
+        q = predict(Cases(bare, cases.patient, cases.label))
         result[name] = {
             "candidates": measure.summary(measure.among(p, dialogues.candidates[name]), cases.label),
             "all": measure.summary(p, cases.label),
+            "unnamed": {
+                "candidates": measure.summary(measure.among(q, dialogues.candidates[name]), cases.label),
+                "all": measure.summary(q, cases.label),
+            },
             "labels": len(dialogues.candidates[name]),
             "no_fact": without_facts(dialogues, rows),
         }
@@ -166,6 +177,7 @@ def measure_all(options, say) -> dict:
         started = time.monotonic()
         plain = replace(settings, hidden=0, patients=min(settings.patients, 1_000_000), rate=1e-2, decay=0.0)
         linear = fit.fit(tables, arrays, dialogues, plain)
+        fit.tune(linear, tables, arrays, dialogues, plain, say)
         fit.calibrate(linear, train.validation_groups(tables, arrays, dialogues, settings), limits)
         say(f"logistic regression trained in {time.monotonic() - started:.0f} s")
         bayes = measure.NaiveBayes(arrays, prior, limits)
@@ -179,7 +191,7 @@ def measure_all(options, say) -> dict:
     result = {"models": {}}
     for name, predict in predictors.items():
         result["models"][name] = {
-            "dialogues": on_dialogues(predict, dialogues),
+            "dialogues": on_dialogues(predict, dialogues, tables.named()),
             "simulated": on_simulated(predict, cases, even, danger, raw),
         }
         say(f"measured {name}")

@@ -21,9 +21,9 @@ SEXES = ("male", "female")
 OUTSIDE = "outside"
 #: P(finding) where neither the condition nor background.csv has a row.
 DEFAULT_BACKGROUND = 0.005
-#: Kinds that are no inputs: names of diseases leak the answer, and a `test` only says
-#: that a test was done (what it showed is a sign of its own).
-NOT_INPUTS = ("diagnosis", "test")
+#: Kinds that are no inputs: a `test` only says that a test was done (what it showed is a
+#: sign of its own). Diagnoses somebody named are inputs; figures are told with and without.
+NOT_INPUTS = ("test",)
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Tables:
     def labels(self) -> list[str]:
         """Condition ids in table order, then `outside`."""
         return [c.id for c in self.conditions] + [OUTSIDE]
+
+    def named(self) -> list[int]:
+        """Columns of the features that name a diagnosis somebody has made."""
+        kinds = {f.id: f.kind for f in self.findings}
+        return [i for i, f in enumerate(self.features) if kinds[f] == "diagnosis"]
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -33,7 +33,7 @@ import network as net  # noqa: E402
 import tables as tb  # noqa: E402
 from simulate import Cases, Simulator  # noqa: E402
 
-MODEL_ID, VERSION = "gp-differential", "2026.11.1"
+MODEL_ID, VERSION = "gp-differential", "2026.11.2"
 REPOSITORY = Path(__file__).resolve().parents[3]
 #: Largest difference allowed between the numpy network and the ONNX graph.
 PARITY_MAX = 1e-4
@@ -207,6 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = replace(fit.Settings(), **{f.name: getattr(options, f.name) for f in fields(fit.Settings)})
     tables, arrays, dialogues = prepare(options.tables or options.out, options.data, say)
     model = fit.fit(tables, arrays, dialogues, settings, say)
+    fit.tune(model, tables, arrays, dialogues, settings, say)
     limits = net.limits_of(tables.conditions)
     loss = fit.calibrate(model, validation_groups(tables, arrays, dialogues, settings), limits)
     say(f"calibration: scale {model.scale[0]:.3f} + {model.scale[1]:.3f} log(1 + facts), loss {loss:.4f}")

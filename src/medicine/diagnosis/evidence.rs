@@ -88,9 +88,6 @@ pub enum FeatureError {
     /// Named twice.
     #[error("`{0}` stands twice")]
     Twice(String),
-    /// A name of a disease would leak the answer.
-    #[error("`{0}` is the name of a diagnosis")]
-    Diagnosis(String),
 }
 
 impl Evidence {
@@ -169,10 +166,6 @@ impl Features {
         for slug in slugs {
             let unknown = || FeatureError::Unknown(slug.clone());
             let id = vocabulary.finding(slug).ok_or_else(unknown)?;
-            let finding = vocabulary.get_finding(id).ok_or_else(unknown)?;
-            if finding.kind == FindingKind::Diagnosis {
-                return Err(FeatureError::Diagnosis(slug.clone()));
-            }
             if seen.get_mut(id.index()).is_none_or(|seen| std::mem::replace(seen, true)) {
                 return Err(FeatureError::Twice(slug.clone()));
             }

@@ -258,6 +258,24 @@ impl Likelihoods {
         })
     }
 
+    /// The findings that the tables describe `condition` by, in the order of the vocabulary.
+    pub fn findings_of(&self, condition: ConditionId) -> impl Iterator<Item = FindingId> + '_ {
+        let from = (condition, FindingId::FIRST);
+        self.rows.range(from..).map(|(key, _)| key).take_while(move |k| k.0 == condition).map(|k| k.1)
+    }
+
+    /// P(finding | condition) for such a patient, the background rate where there is no row, 0 to
+    /// 1; `None` for a finding that no table knows.
+    pub fn chance(
+        &self,
+        condition: ConditionId,
+        finding: FindingId,
+        patient: &Patient,
+    ) -> Option<f32> {
+        let band = patient.age_years.map(AgeBand::of);
+        self.probability(condition, finding, band, patient.sex).map(|(p, _)| p)
+    }
+
     /// The condition's share of the visits of such patients, 0 to 1, among all conditions known.
     pub fn share(&self, condition: ConditionId, patient: &Patient) -> Option<f32> {
         let stratum = self.stratum(patient.age_years.map(AgeBand::of), patient.sex)?;

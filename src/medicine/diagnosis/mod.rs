@@ -7,9 +7,11 @@
 
 pub mod differential;
 pub mod evidence;
+pub mod interview;
 pub mod likelihood;
 pub mod reading;
 pub mod red_flags;
+pub mod triage;
 
 use likelihood::Likelihoods;
 use reading::{Cues, Reader};

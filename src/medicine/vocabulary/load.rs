@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::wordings::{Wordings, wordings};
 use super::{
+    REPORTING, Reporting,
     CONDITIONS, Comparison, Condition, ConditionId, FINDINGS, Finding, FindingId, FindingKind,
     IMPLICATIONS, Implication, MEASUREMENTS, MeasuredFinding, Referral, SOURCES, Severity,
     Vocabulary,
@@ -47,6 +48,17 @@ struct ConditionRow {
     confusion_group: String,
     source: String,
     status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportingRow {
+    condition: String,
+    class: String,
+    hours: u32,
+    source: String,
+    #[serde(rename = "status")]
+    _status: Status,
 }
 
 #[derive(Deserialize)]
@@ -243,12 +255,43 @@ fn conditions(
             sex: row.sex.sex(),
             department: row.department,
             referral: row.referral,
+            reporting: None,
             confusion_group: row.confusion_group,
             source: row.source,
             status: row.status,
         });
     }
-    Ok((out, names.finish()))
+    let names = names.finish();
+    reporting(files, sources, &names, &mut out)?;
+    Ok((out, names))
+}
+
+/// Adds the duties to report; a set of tables without [`REPORTING`] knows none.
+fn reporting(
+    files: &Files,
+    sources: &Sources,
+    names: &HashMap<String, ConditionId>,
+    conditions: &mut [Condition],
+) -> Result<(), LoadError> {
+    if !files.paths().any(|path| path == REPORTING) {
+        return Ok(());
+    }
+    for (line, row) in rows::<ReportingRow>(files, REPORTING)? {
+        let refuse = |message: String| LoadError::line(REPORTING, line, message);
+        sources.check(REPORTING, line, &row.source)?;
+        let found = names.get(&row.condition).and_then(|id| conditions.get_mut(id.index()));
+        let condition = found
+            .filter(|c| c.slug == row.condition)
+            .ok_or_else(|| refuse(format!("unknown condition `{}`", row.condition)))?;
+        if !["A", "B", "C"].contains(&row.class.as_str()) || !(1..=24).contains(&row.hours) {
+            return Err(refuse("class must be A, B or C and hours from 1 to 24".to_owned()));
+        }
+        let duty = Reporting { class: row.class, hours: row.hours, source: row.source };
+        if condition.reporting.replace(duty).is_some() {
+            return Err(refuse(format!("`{}` stands twice", row.condition)));
+        }
+    }
+    Ok(())
 }
 
 fn measured(files: &Files, vocabulary: &Vocabulary) -> Result<Vec<MeasuredFinding>, LoadError> {

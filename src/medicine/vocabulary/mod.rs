@@ -27,6 +27,8 @@ use super::text::fold;
 
 /// The table of findings.
 pub const FINDINGS: &str = "diagnosis/findings.csv";
+/// The table of duties to report.
+pub const REPORTING: &str = "diagnosis/reporting.csv";
 /// The table of conditions.
 pub const CONDITIONS: &str = "diagnosis/conditions.csv";
 /// The table of sources that the diagnosis tables cite.
@@ -62,8 +64,7 @@ pub enum FindingKind {
     Exposure,
     /// A medicine taken.
     Medicine,
-    /// The name of a disease that somebody mentions. Shown, never an input of the model: it
-    /// would leak the answer.
+    /// The name of a disease that somebody mentions.
     Diagnosis,
 }
 
@@ -116,6 +117,17 @@ pub enum Referral {
     City,
 }
 
+/// A duty to report a condition under the law on infectious diseases (`reporting.csv`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reporting {
+    /// Class of the law: 甲, 乙 or 丙 as `A`, `B` or `C`.
+    pub class: String,
+    /// Hours from diagnosis to the report.
+    pub hours: u32,
+    /// `<source id>` or `<source id>#<locator>`.
+    pub source: String,
+}
+
 /// One condition (one row of `conditions.csv`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
@@ -144,6 +156,8 @@ pub struct Condition {
     pub department: String,
     /// Lowest level of care that should treat it.
     pub referral: Referral,
+    /// The duty to report it, where the law sets one.
+    pub reporting: Option<Reporting>,
     /// Conditions that are easily taken for one another share a slug; empty for none.
     pub confusion_group: String,
     /// `<source id>` or `<source id>#<locator>`.
@@ -200,6 +214,9 @@ pub struct Vocabulary {
 }
 
 impl FindingId {
+    /// The first one.
+    pub(in crate::medicine) const FIRST: Self = Self(0);
+
     /// Position in `findings.csv`, from 0.
     pub fn index(self) -> usize {
         usize::from(self.0)

@@ -1,0 +1,153 @@
+//! `Interview`: one task per call, one message at a time, ended by the consultation, by an error, by
+//! a caller who goes away or by one who says nothing for [`SILENCE_MAX`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Response, Status, Streaming};
+
+use super::common::known;
+use super::diagnosis::state;
+use super::proto::xiangyi::diagnosis::v1 as pb;
+use super::proto::xiangyi::diagnosis::v1::interview_request::Step;
+use super::proto::xiangyi::diagnosis::v1::interview_response::Step as Reply;
+use crate::app::App;
+use crate::app::access::Caller;
+use crate::app::consultation as domain;
+use crate::app::error::Error;
+use crate::app::interview::Interview;
+use crate::app::request::{DiagnoseRequest, Problems};
+
+/// How long a caller may think about a question.
+const SILENCE_MAX: Duration = Duration::from_mins(10);
+
+/// The node's side of an interview.
+pub(super) type Answers = ReceiverStream<Result<pb::InterviewResponse, Status>>;
+
+/// Waits for `start`, so that a bad one is answered at once, then goes on in a task of its own.
+pub(super) async fn open(
+    app: Arc<App>,
+    caller: Caller,
+    mut steps: Streaming<pb::InterviewRequest>,
+) -> Result<Response<Answers>, Status> {
+    // Denied before anything is read.
+    app.may_interview(&caller)?;
+    let Some(Step::Start(start)) = next(&mut steps).await? else {
+        return Err(wrong("step", "must be `start` in the first message").into());
+    };
+    let mut problems = Problems::default();
+    let answers = start
+        .answers
+        .into_iter()
+        .enumerate()
+        .map(|(i, answer)| read(&mut problems, &format!("start.answers[{i}].state"), answer))
+        .collect();
+    problems.finish()?;
+    let request = DiagnoseRequest::try_from(start.consultation.unwrap_or_default())?;
+    let interview = app.begin_interview(&caller, request, start.question_count_max, answers)?;
+    let (replies, stream) = mpsc::channel(1);
+    tokio::spawn(async move {
+        if let Err(status) = talk(&app, &caller, interview, &mut steps, &replies).await {
+            // The caller may have gone.
+            let _ = replies.send(Err(status)).await;
+        }
+    });
+    Ok(Response::new(ReceiverStream::new(stream)))
+}
+
+async fn talk(
+    app: &App,
+    caller: &Caller,
+    mut interview: Interview,
+    steps: &mut Streaming<pb::InterviewRequest>,
+    replies: &mpsc::Sender<Result<pb::InterviewResponse, Status>>,
+) -> Result<(), Status> {
+    loop {
+        let stand = app.stand(&interview).await?;
+        let mut reply = pb::InterviewResponse {
+            step: None,
+            answers: interview.answers().iter().map(written).collect(),
+            leading: stand
+                .leading
+                .into_iter()
+                .map(|(condition_id, name, probability)| pb::LeadingCondition {
+                    condition_id,
+                    name,
+                    probability: f64::from(probability),
+                })
+                .collect(),
+            red_flags: stand.alarms.into_iter().map(Into::into).collect(),
+        };
+        let step = match stand.question {
+            None => Step::Finish(pb::InterviewFinish {}),
+            Some(question) => {
+                reply.step = Some(Reply::Question(question.into()));
+                if replies.send(Ok(reply.clone())).await.is_err() {
+                    return Ok(());
+                }
+                match next(steps).await? {
+                    Some(step) => step,
+                    // The caller closed its side without `finish`: nothing is kept.
+                    None => return Ok(()),
+                }
+            }
+        };
+        match step {
+            Step::Start(_) => return Err(wrong("step", "must not be `start` again").into()),
+            Step::Answer(answer) => {
+                let mut problems = Problems::default();
+                let (finding, state) = read(&mut problems, "answer.state", answer);
+                problems.finish()?;
+                app.answer(&mut interview, "answer.finding_id", finding, state)?;
+            }
+            Step::Finish(_) => {
+                let (consultation, _) = app.diagnose(caller, app.conclude(&interview)).await?;
+                reply.step = Some(Reply::Consultation(consultation.into()));
+                let _ = replies.send(Ok(reply)).await;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The next step; `None` when the caller has closed its side.
+async fn next(steps: &mut Streaming<pb::InterviewRequest>) -> Result<Option<Step>, Status> {
+    let message = tokio::time::timeout(SILENCE_MAX, steps.message()).await;
+    match message.map_err(|_| Error::DeadlineExceeded)?? {
+        None => Ok(None),
+        Some(pb::InterviewRequest { step: Some(step) }) => Ok(Some(step)),
+        Some(pb::InterviewRequest { step: None }) => {
+            Err(wrong("step", "must be one of start, answer and finish").into())
+        }
+    }
+}
+
+fn read(
+    problems: &mut Problems,
+    field: &str,
+    answer: pb::InterviewAnswer,
+) -> (String, domain::State) {
+    let allowed = "FINDING_STATE_PRESENT, FINDING_STATE_ABSENT, FINDING_STATE_UNCERTAIN";
+    let state = match known::<pb::FindingState>(problems, field, answer.state, allowed) {
+        Some(pb::FindingState::Present) => domain::State::Present,
+        Some(pb::FindingState::Absent) => domain::State::Absent,
+        Some(pb::FindingState::Uncertain) | None => domain::State::Uncertain,
+        Some(pb::FindingState::Unspecified) => {
+            problems.add(field, format!("must be one of {allowed}"));
+            domain::State::Uncertain
+        }
+    };
+    (answer.finding_id, state)
+}
+
+fn written((finding, answer): &(String, domain::State)) -> pb::InterviewAnswer {
+    pb::InterviewAnswer { finding_id: finding.clone(), state: state(*answer).into() }
+}
+
+fn wrong(field: &str, allowed: &str) -> Error {
+    let mut problems = Problems::default();
+    problems.add(field, allowed);
+    problems.finish().err().unwrap_or(Error::DeadlineExceeded)
+}
