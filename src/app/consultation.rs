@@ -225,7 +225,7 @@ pub struct Ask {
     /// Part of the body; may be empty.
     pub body_part: String,
     /// Expected information, in nats.
-    pub worth: f64,
+    pub worth: f32,
     /// Chinese names of the conditions that a yes would move up most.
     pub about: Vec<String>,
 }

@@ -2,18 +2,18 @@
 //! source ids, characters instead of bytes.
 
 use super::consultation::{
-    Alarm, Ask, CarePlace, Triage, Limits, Origin, Ranked, ReadMention, ReadValue, SaidDegree, SaidDuration, State, Unread,
-    Used, Why,
+    Alarm, Ask, CarePlace, Limits, Origin, Ranked, ReadMention, ReadValue, SaidDegree,
+    SaidDuration, State, Triage, Unread, Used, Why,
 };
 use super::knowledge::{Knowledge, facts};
 use crate::medicine::diagnosis::differential::{Candidate, Differential};
 use crate::medicine::diagnosis::evidence::{self, Evidence};
+use crate::medicine::diagnosis::interview::{Question, wording};
 use crate::medicine::diagnosis::likelihood::Reason;
 use crate::medicine::diagnosis::reading::{Degree, Experiencer, Mention, Presence, Reading};
 use crate::medicine::diagnosis::red_flags::{Atom, ReferTo, UndecidedFlag, Urgency};
-use crate::medicine::patient::{Measure, Patient, Sex};
-use crate::medicine::diagnosis::interview::{Question, wording};
 use crate::medicine::diagnosis::triage as medicine;
+use crate::medicine::patient::{Measure, Patient, Sex};
 use crate::medicine::vocabulary::{ConditionId, FindingId};
 
 /// Red flags that hinge on one unknown value and are told in the notes at most.

@@ -77,7 +77,12 @@ impl App {
         let questions_max = usize::try_from(questions_max).unwrap_or(usize::MAX).min(room);
         let mut interview = Interview { request, questions_max, answers: Vec::new() };
         for (i, (finding, state)) in answers.into_iter().enumerate() {
-            self.answer(&mut interview, &format!("start.answers[{i}].finding_id"), finding, state)?;
+            self.answer(
+                &mut interview,
+                &format!("start.answers[{i}].finding_id"),
+                &finding,
+                state,
+            )?;
         }
         Ok(interview)
     }
@@ -87,14 +92,14 @@ impl App {
         &self,
         interview: &mut Interview,
         field: &str,
-        finding: String,
+        finding: &str,
         state: State,
     ) -> Result<(), Error> {
         let knowledge = self.knowledge.load();
         let vocabulary = &knowledge.diagnosis.vocabulary;
         let mut problems = Problems::default();
-        problems.chars(field, &finding, NAME_CHARS_MAX);
-        let known = vocabulary.resolve_finding(&finding);
+        problems.chars(field, finding, NAME_CHARS_MAX);
+        let known = vocabulary.resolve_finding(finding);
         problems.unless(known.is_some(), field, "must be a finding of the vocabulary");
         problems.finish()?;
         let slug = known.map(|id| vocabulary.finding_slug(id).to_owned()).unwrap_or_default();

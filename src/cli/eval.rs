@@ -5,16 +5,17 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::client::Client;
 use super::{Failure, Target, say};
 use crate::app::App;
 use crate::app::evaluation::{
-    self, DiagnosisCase, DiagnosisOptions, Evaluation, Input, ReadingCase,
+    self, DiagnosisCase, DiagnosisOptions, Evaluation, Input, ReadingCase, Watch,
 };
 
 /// How often progress is told.
@@ -85,16 +86,9 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode, Failure> {
                 interview: args.interview,
             };
             let app = app(&args.files).await?;
-            let total = cases.len();
-            let mut told = Instant::now();
-            let progress = |done: usize| {
-                if told.elapsed() >= PROGRESS_EVERY {
-                    told = Instant::now();
-                    // Nothing is left to do when standard error is closed.
-                    let _ = writeln!(std::io::stderr().lock(), "{done} of {total} cases");
-                }
-            };
-            let done = app.evaluate_diagnosis(&cases, options, progress).await;
+            let begun = Instant::now();
+            let mut progress = Progress { begun, told: begun, total: cases.len() };
+            let done = app.evaluate_diagnosis(&cases, options, &mut progress).await;
             (args.files, done.map_err(|e| e.public())?, unknown)
         }
         What::Reading(files) => {
@@ -105,6 +99,27 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode, Failure> {
         }
     };
     report(&files, evaluation, unknown)
+}
+
+/// Tells on standard error how far a long run is.
+struct Progress {
+    begun: Instant,
+    told: Instant,
+    total: usize,
+}
+
+impl Watch for Progress {
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn done(&mut self, cases: usize) {
+        if self.told.elapsed() >= PROGRESS_EVERY {
+            self.told = Instant::now();
+            // Nothing is left to do when standard error is closed.
+            let _ = writeln!(std::io::stderr().lock(), "{cases} of {} cases", self.total);
+        }
+    }
 }
 
 fn load<T: serde::de::DeserializeOwned + evaluation::HasExtra>(

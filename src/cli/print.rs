@@ -35,6 +35,7 @@ pub(super) fn consultation(c: &dx::Consultation) -> String {
         }
         limits(&mut out, coverage);
     }
+    next_steps(&mut out, c);
     if let Some(p) = &c.provenance {
         let _ = writeln!(
             out,
@@ -43,6 +44,36 @@ pub(super) fn consultation(c: &dx::Consultation) -> String {
         );
     }
     out
+}
+
+/// Where the patient belongs, what must be reported, what to ask next.
+fn next_steps(out: &mut String, c: &dx::Consultation) {
+    if let Some(triage) = &c.triage {
+        let place = match triage.place() {
+            dx::CarePlace::Home => "回家观察，交代复诊",
+            dx::CarePlace::Clinic => "在诊所处理",
+            dx::CarePlace::Township => "转乡镇卫生院",
+            dx::CarePlace::County => "今天转县级医院",
+            dx::CarePlace::Ambulance => "立即拨打 120",
+            dx::CarePlace::Unspecified => "未定",
+        };
+        let _ = writeln!(out, "去向建议：{place}（{}）", triage.reason);
+    }
+    for condition in c.conditions.iter().filter(|c| !c.listed_for_safety) {
+        if let Some(duty) = &condition.reporting {
+            let class = match duty.infectious_class.as_str() {
+                "A" => "甲",
+                "B" => "乙",
+                _ => "丙",
+            };
+            let (name, hours) = (&condition.name, duty.hours);
+            let _ = writeln!(out, "{name}如确诊或疑似，为{class}类传染病，须在 {hours} 小时内报告");
+        }
+    }
+    if !c.next_questions.is_empty() {
+        let asked: Vec<_> = c.next_questions.iter().map(|q| q.question.as_str()).collect();
+        let _ = writeln!(out, "最值得再问：{}", asked.join(" "));
+    }
 }
 
 /// A checked prescription.

@@ -244,7 +244,7 @@ impl From<domain::Ask> for pb::Question {
             question: a.question,
             kind: a.kind,
             body_part: a.body_part,
-            worth: a.worth,
+            worth: shown(a.worth),
             about: a.about,
         }
     }

@@ -1,11 +1,11 @@
-//! `Interview`: one task per call, one message at a time, ended by the consultation, by an error, by
-//! a caller who goes away or by one who says nothing for [`SILENCE_MAX`].
+//! `Interview`: driven by the caller's reading, one message at a time; ended by the consultation, by
+//! an error, by a caller who goes away or by one who says nothing for [`SILENCE_MAX`].
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use futures_util::stream::{Stream, try_unfold};
 use tonic::{Response, Status, Streaming};
 
 use super::common::known;
@@ -24,9 +24,21 @@ use crate::app::request::{DiagnoseRequest, Problems};
 const SILENCE_MAX: Duration = Duration::from_mins(10);
 
 /// The node's side of an interview.
-pub(super) type Answers = ReceiverStream<Result<pb::InterviewResponse, Status>>;
+pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<pb::InterviewResponse, Status>> + Send>>;
 
-/// Waits for `start`, so that a bad one is answered at once, then goes on in a task of its own.
+/// An interview with the other side of the line.
+struct Talk {
+    app: Arc<App>,
+    caller: Caller,
+    interview: Interview,
+    steps: Streaming<pb::InterviewRequest>,
+    /// A question is out.
+    asked: bool,
+    /// The consultation was sent.
+    over: bool,
+}
+
+/// Waits for `start`, so that a bad one is answered at once.
 pub(super) async fn open(
     app: Arc<App>,
     caller: Caller,
@@ -47,68 +59,58 @@ pub(super) async fn open(
     problems.finish()?;
     let request = DiagnoseRequest::try_from(start.consultation.unwrap_or_default())?;
     let interview = app.begin_interview(&caller, request, start.question_count_max, answers)?;
-    let (replies, stream) = mpsc::channel(1);
-    tokio::spawn(async move {
-        if let Err(status) = talk(&app, &caller, interview, &mut steps, &replies).await {
-            // The caller may have gone.
-            let _ = replies.send(Err(status)).await;
-        }
-    });
-    Ok(Response::new(ReceiverStream::new(stream)))
+    let talk = Talk { app, caller, interview, steps, asked: false, over: false };
+    let answers =
+        try_unfold(
+            talk,
+            |mut talk| async move { Ok(talk.reply().await?.map(|reply| (reply, talk))) },
+        );
+    Ok(Response::new(Box::pin(answers)))
 }
 
-async fn talk(
-    app: &App,
-    caller: &Caller,
-    mut interview: Interview,
-    steps: &mut Streaming<pb::InterviewRequest>,
-    replies: &mpsc::Sender<Result<pb::InterviewResponse, Status>>,
-) -> Result<(), Status> {
-    loop {
-        let stand = app.stand(&interview).await?;
-        let mut reply = pb::InterviewResponse {
-            step: None,
-            answers: interview.answers().iter().map(written).collect(),
-            leading: stand
-                .leading
-                .into_iter()
-                .map(|(condition_id, name, probability)| pb::LeadingCondition {
-                    condition_id,
-                    name,
-                    probability: f64::from(probability),
-                })
-                .collect(),
-            red_flags: stand.alarms.into_iter().map(Into::into).collect(),
-        };
-        let step = match stand.question {
-            None => Step::Finish(pb::InterviewFinish {}),
-            Some(question) => {
-                reply.step = Some(Reply::Question(question.into()));
-                if replies.send(Ok(reply.clone())).await.is_err() {
-                    return Ok(());
+impl Talk {
+    /// What the node says next; `None` when there is nothing more to say.
+    async fn reply(&mut self) -> Result<Option<pb::InterviewResponse>, Status> {
+        let mut finish = false;
+        if self.over {
+            return Ok(None);
+        }
+        if self.asked {
+            match next(&mut self.steps).await? {
+                // The caller closed its side without `finish`: nothing is kept.
+                None => return Ok(None),
+                Some(Step::Start(_)) => {
+                    return Err(wrong("step", "must not be `start` again").into());
                 }
-                match next(steps).await? {
-                    Some(step) => step,
-                    // The caller closed its side without `finish`: nothing is kept.
-                    None => return Ok(()),
+                Some(Step::Answer(answer)) => {
+                    let mut problems = Problems::default();
+                    let (finding, state) = read(&mut problems, "answer.state", answer);
+                    problems.finish()?;
+                    let field = "answer.finding_id";
+                    self.app.answer(&mut self.interview, field, &finding, state)?;
                 }
-            }
-        };
-        match step {
-            Step::Start(_) => return Err(wrong("step", "must not be `start` again").into()),
-            Step::Answer(answer) => {
-                let mut problems = Problems::default();
-                let (finding, state) = read(&mut problems, "answer.state", answer);
-                problems.finish()?;
-                app.answer(&mut interview, "answer.finding_id", finding, state)?;
-            }
-            Step::Finish(_) => {
-                let (consultation, _) = app.diagnose(caller, app.conclude(&interview)).await?;
-                reply.step = Some(Reply::Consultation(consultation.into()));
-                let _ = replies.send(Ok(reply)).await;
-                return Ok(());
+                Some(Step::Finish(_)) => finish = true,
             }
         }
+        let stand = self.app.stand(&self.interview).await?;
+        let step = if let Some(question) = stand.question.filter(|_| !finish) {
+            self.asked = true;
+            Reply::Question(question.into())
+        } else {
+            let request = self.app.conclude(&self.interview);
+            let (consultation, _) = self.app.diagnose(&self.caller, request).await?;
+            self.over = true;
+            Reply::Consultation(consultation.into())
+        };
+        let leading = stand.leading.into_iter().map(|(condition_id, name, probability)| {
+            pb::LeadingCondition { condition_id, name, probability: f64::from(probability) }
+        });
+        Ok(Some(pb::InterviewResponse {
+            step: Some(step),
+            answers: self.interview.answers().iter().map(written).collect(),
+            leading: leading.collect(),
+            red_flags: stand.alarms.into_iter().map(Into::into).collect(),
+        }))
     }
 }
 

@@ -19,6 +19,11 @@ const CALLS: &[(&str, &str, &[Role])] = &[
         "Diagnose",
         &[Role::Pharmacist, Role::Auditor, Role::Administrator],
     ),
+    (
+        "diagnosis.v1.DiagnosisService",
+        "Interview",
+        &[Role::Pharmacist, Role::Auditor, Role::Administrator],
+    ),
     ("diagnosis.v1.DiagnosisService", "GetConsultation", &[Role::Pharmacist, Role::Administrator]),
     (
         "diagnosis.v1.DiagnosisService",
@@ -53,6 +58,14 @@ fn path(service: &str, rpc: &str) -> String {
 fn good(rpc: &str) -> Vec<u8> {
     match rpc {
         "Diagnose" => complaint("发热3天，咳嗽").encode_to_vec(),
+        "Interview" => {
+            let start = dx::InterviewStart {
+                consultation: Some(complaint("发热3天，咳嗽")),
+                ..Default::default()
+            };
+            dx::InterviewRequest { step: Some(dx::interview_request::Step::Start(start)) }
+                .encode_to_vec()
+        }
         "CheckPrescription" => order(&["阿莫西林胶囊"]).encode_to_vec(),
         "GetConsultation" => {
             dx::GetConsultationRequest { consultation_id: "nobody".to_owned() }.encode_to_vec()

@@ -1,5 +1,6 @@
 """A foreign client proves the contract: generated stubs, real sockets, both engines."""
 
+import queue
 import uuid
 
 import grpc
@@ -157,3 +158,23 @@ def test_the_client_of_the_readme_runs(node, stubs):
         [sys.executable, root / "examples/client.py", node], check=True, text=True,
         stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(stubs)}).stdout
     assert "%" in shown and len(shown.splitlines()) >= 3
+
+
+def test_an_interview_runs_over_one_stream_and_ends_with_a_consultation(channel):
+    pb, stub = diagnosis(channel)
+    steps = queue.SimpleQueue()
+    steps.put(pb.InterviewRequest(start=pb.InterviewStart(
+        consultation=pb.DiagnoseRequest(patient=patient(age_years=30, sex=1), text="腹痛"),
+        question_count_max=4)))
+    asked = []
+    for reply in stub.Interview(iter(steps.get, None), timeout=20):
+        if reply.HasField("consultation"):
+            steps.put(None)
+            consultation = reply.consultation
+            continue
+        asked.append(reply.question.finding_id)
+        steps.put(pb.InterviewRequest(answer=pb.InterviewAnswer(
+            finding_id=asked[-1], state=pb.FINDING_STATE_ABSENT)))
+    assert 1 <= len(asked) <= 4
+    assert set(asked) <= {f.finding_id for f in consultation.findings}
+    assert consultation.triage.place != pb.CARE_PLACE_UNSPECIFIED

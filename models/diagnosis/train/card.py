@@ -85,7 +85,7 @@ def figures(result: dict) -> str:
 {_dialogues(result)}
 "Among labels" strikes out every condition that is not a label of the set. Cases by split (train / validation / test /
 left out): {splits}. Mentions of findings that the tables do not know:
-{d['unresolved_finding_mentions']}; mentions of disease names and tests done, known but not inputs:
+{d['unresolved_finding_mentions']}; mentions of tests done, known but not inputs:
 {d['resolved_but_not_input_mentions']}. Labels read as conditions:
 
 {labels}

@@ -1,7 +1,7 @@
 //! `xiangyi eval diagnosis`: the differential, red flags, triage and interviews against cases.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -35,6 +35,14 @@ pub enum Input {
     Both,
 }
 
+/// Watches a run: tells the time and is told how far it is.
+pub trait Watch {
+    /// Time since any fixed moment.
+    fn now(&self) -> Duration;
+    /// So many cases are done.
+    fn done(&mut self, cases: usize);
+}
+
 /// How a run goes.
 #[derive(Debug, Clone, Copy)]
 pub struct DiagnosisOptions {
@@ -62,19 +70,21 @@ struct Sums {
 }
 
 impl App {
-    /// Decides every case and compares. `progress` is told how many are done.
+    /// Decides every case and compares.
     pub async fn evaluate_diagnosis(
         &self,
         cases: &[DiagnosisCase],
         options: DiagnosisOptions,
-        mut progress: impl FnMut(usize),
+        watch: &mut (impl Watch + Send),
     ) -> Result<Evaluation, Error> {
         let knowledge = self.knowledge.load_full();
         let mut sums = Sums::default();
         let mut lines = Vec::with_capacity(cases.len());
         for (done, case) in cases.iter().enumerate() {
+            let begun = watch.now();
             lines.push(self.decide_case(&knowledge, case, options, &mut sums).await?);
-            progress(done + 1);
+            sums.millis.push(watch.now().saturating_sub(begun).as_secs_f64() * 1000.0);
+            watch.done(done + 1);
         }
         Ok(Evaluation { report: sums.report(options), cases: lines })
     }
@@ -87,7 +97,6 @@ impl App {
         sums: &mut Sums,
     ) -> Result<Value, Error> {
         let (full, unresolved) = request(knowledge, case, options.input);
-        let start = Instant::now();
         let (assessment, asked) = match options.interview {
             None => (self.assess(&full).await?, None),
             Some(most) => {
@@ -97,23 +106,29 @@ impl App {
         };
         let differential = assessment.differential(&full.patient, WRITTEN)?;
         let triage = triage::decide(&knowledge.diagnosis.vocabulary, &differential);
-        sums.millis.push(start.elapsed().as_secs_f64() * 1000.0);
         let judged = judge(knowledge, case, &assessment, sums);
         sums.rules(case, &differential, &triage);
         if let Some(asked) = asked {
             sums.asked = (sums.asked.0 + asked, sums.asked.1 + 1);
         }
         let lost = judged.unresolved.into_iter().chain(unresolved);
-        let lost: Vec<Value> =
-            lost.map(|(field, name)| json!({"id": case.id, "field": field, "name": name})).collect();
+        let lost: Vec<Value> = lost
+            .map(|(field, name)| json!({"id": case.id, "field": field, "name": name}))
+            .collect();
         sums.unresolved.extend(lost.iter().cloned());
-        Ok(line(knowledge, case, &assessment, (&differential, &triage), json!({
-            "rank": judged.rank,
-            "candidate_rank": judged.candidate_rank,
-            "covered": judged.covered,
-            "questions": asked,
-            "unresolved": lost,
-        })))
+        Ok(line(
+            knowledge,
+            case,
+            &assessment,
+            (&differential, &triage),
+            json!({
+                "rank": judged.rank,
+                "candidate_rank": judged.candidate_rank,
+                "covered": judged.covered,
+                "questions": asked,
+                "unresolved": lost,
+            }),
+        ))
     }
 
     /// Asks at most `most` questions, from the chief complaint on, answered by the whole case.

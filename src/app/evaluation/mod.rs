@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use cases::{DiagnosisCase, ReadingCase};
-pub use diagnosis::{DiagnosisOptions, Input};
+pub use diagnosis::{DiagnosisOptions, Input, Watch};
 
 /// A case file that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::Evaluation;
 use super::cases::ReadingCase;
 use super::scores::share;
-use super::Evaluation;
 use crate::app::App;
 use crate::medicine::diagnosis::evidence::{Claims, Evidence, Origin};
 use crate::medicine::patient::{Patient, Vitals};

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::evidence::{Evidence, Features};
-use super::likelihood::Likelihoods;
+use super::likelihood::{Likelihoods, narrow};
 use crate::medicine::patient::Patient;
 use crate::medicine::vocabulary::{ConditionId, Finding, FindingId, FindingKind, Vocabulary};
 
@@ -24,10 +24,10 @@ const CONDITIONS_WEIGHED: usize = 30;
 /// Least probability of a condition that questions are weighed for.
 const PROBABILITY_MIN: f32 = 0.002;
 /// Information, in nats, below which no question is worth a patient's time.
-const WORTH_MIN: f64 = 0.012;
+const WORTH_MIN: f32 = 0.012;
 /// A question about the same part of the body as the last is preferred when it is worth this share
 /// of the best one, as a doctor would stay with a subject.
-const SAME_PART: f64 = 0.75;
+const SAME_PART: f32 = 0.75;
 /// The answer is settled above this probability while no dangerous condition is above the next.
 const SETTLED: f32 = 0.92;
 /// See [`SETTLED`].
@@ -43,7 +43,7 @@ pub struct Question {
     /// The finding asked about.
     pub finding: FindingId,
     /// Expected information, in nats, dangerous conditions counted [`DANGER`] times.
-    pub worth: f64,
+    pub worth: f32,
     /// The conditions that a yes would move up most, the likeliest first.
     pub about: Vec<ConditionId>,
 }
@@ -89,7 +89,7 @@ impl Situation<'_> {
             .filter(|finding| self.can_be_asked(*finding))
             .collect();
         let part = last.and_then(|id| self.part(id));
-        let mut found: Vec<(f64, Question)> = candidates
+        let mut found: Vec<(f32, Question)> = candidates
             .into_iter()
             .filter_map(|finding| {
                 let question = self.weigh(finding, &weighed, total)?;
@@ -147,7 +147,8 @@ impl Situation<'_> {
         let mut worth = 0.0;
         let mut about = Vec::new();
         for ((id, p), chance) in weighed.iter().zip(&chances) {
-            let told = chance * (chance / yes).ln() + (1.0 - chance) * ((1.0 - chance) / (1.0 - yes)).ln();
+            let told =
+                chance * (chance / yes).ln() + (1.0 - chance) * ((1.0 - chance) / (1.0 - yes)).ln();
             let weight = if self.dangerous(*id) { DANGER } else { 1.0 };
             worth += p / total * weight * told;
             if (chance / yes).ln() >= ABOUT_MIN {
@@ -155,9 +156,13 @@ impl Situation<'_> {
             }
         }
         about.truncate(ABOUT_MAX);
-        Some(Question { finding, worth: worth * ease, about })
+        Some(Question { finding, worth: narrow(worth * ease), about })
     }
 }
+
+#[cfg(test)]
+#[path = "interview_tests.rs"]
+mod tests;
 
 /// How readily a question of this kind is answered in a village clinic, 0 (not at all) to 1.
 fn ease(finding: &Finding) -> f64 {

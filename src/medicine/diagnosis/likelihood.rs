@@ -261,7 +261,11 @@ impl Likelihoods {
     /// The findings that the tables describe `condition` by, in the order of the vocabulary.
     pub fn findings_of(&self, condition: ConditionId) -> impl Iterator<Item = FindingId> + '_ {
         let from = (condition, FindingId::FIRST);
-        self.rows.range(from..).map(|(key, _)| key).take_while(move |k| k.0 == condition).map(|k| k.1)
+        self.rows
+            .range(from..)
+            .map(|(key, _)| key)
+            .take_while(move |k| k.0 == condition)
+            .map(|k| k.1)
     }
 
     /// P(finding | condition) for such a patient, the background rate where there is no row, 0 to
@@ -461,7 +465,7 @@ fn add(entries: &mut Vec<Entry>, entry: Entry, path: &str, line: u64) -> Result<
     clippy::cast_possible_truncation,
     reason = "there is no checked conversion from f64 to f32; the values are small and finite"
 )]
-fn narrow(value: f64) -> f32 {
+pub(super) fn narrow(value: f64) -> f32 {
     value as f32
 }
 

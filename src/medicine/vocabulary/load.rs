@@ -7,10 +7,9 @@ use serde::Deserialize;
 
 use super::wordings::{Wordings, wordings};
 use super::{
-    REPORTING, Reporting,
     CONDITIONS, Comparison, Condition, ConditionId, FINDINGS, Finding, FindingId, FindingKind,
-    IMPLICATIONS, Implication, MEASUREMENTS, MeasuredFinding, Referral, SOURCES, Severity,
-    Vocabulary,
+    IMPLICATIONS, Implication, MEASUREMENTS, MeasuredFinding, REPORTING, Referral, Reporting,
+    SOURCES, Severity, Vocabulary,
 };
 use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::{AGE_YEARS_MAX, Measure, Sex};

@@ -1,7 +1,7 @@
 //! The one writer: takes the commits that wait and does them in one transaction.
 
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{Connection as _, QueryBuilder, Row as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -10,8 +10,6 @@ use crate::app::ports::{Appended, AuditEntry, KeptRecord, NewRecord, RecordKind}
 
 /// Commits that share one transaction at most.
 const BATCH_MAX: usize = 64;
-/// Columns of the view that takes a batch.
-const COLUMNS: usize = 16;
 
 /// Who did what, as the audit trail names it.
 #[derive(Debug, Clone)]
@@ -153,12 +151,6 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sql
     Ok(())
 }
 
-/// The statement that keeps `rows` jobs.
-fn statement(rows: usize) -> AssertSqlSafe<String> {
-    let row = format!("({})", vec!["?"; COLUMNS].join(","));
-    AssertSqlSafe(format!("INSERT INTO batch VALUES {}", vec![row; rows].join(",")))
-}
-
 /// Keeps one, unless its request id is there: then that is audited and returned.
 async fn commit_one(
     connection: &mut SqliteConnection,
@@ -181,28 +173,27 @@ async fn commit_one(
 
 /// Keeps all of them, or none.
 async fn commit_new(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(), sqlx::Error> {
-    let mut query = sqlx::query(statement(jobs.len()));
-    for Job { actor, record, audit, .. } in jobs {
+    let mut query = QueryBuilder::new("INSERT INTO batch ");
+    query.push_values(jobs, |mut row, Job { actor, record, audit, .. }| {
         let record = record.as_ref();
-        query = query
-            .bind(audit.at_ms)
-            .bind(&actor.caller)
-            .bind(actor.role)
-            .bind(actor.action)
-            .bind(record.map_or(&audit.record_id, |r| &r.id))
-            .bind(record.map_or(&audit.patient_reference, |r| &r.patient_reference))
-            .bind(audit.outcome)
-            .bind(record.map(|r| kind_name(r.kind)))
-            .bind(record.map(|r| &r.request_id))
-            .bind(record.map(|r| r.content_sha256.as_slice()))
-            .bind(record.map(|r| r.created_ms))
-            .bind(record.map(|r| &r.request_json))
-            .bind(record.map(|r| &r.answer_json))
-            .bind(record.map(|r| &r.summary_json))
-            .bind(record.map(|r| &r.model_version))
-            .bind(record.map(|r| &r.rule_version));
-    }
-    query.execute(connection).await?;
+        row.push_bind(audit.at_ms)
+            .push_bind(&actor.caller)
+            .push_bind(actor.role)
+            .push_bind(actor.action)
+            .push_bind(record.map_or(&audit.record_id, |r| &r.id))
+            .push_bind(record.map_or(&audit.patient_reference, |r| &r.patient_reference))
+            .push_bind(audit.outcome)
+            .push_bind(record.map(|r| kind_name(r.kind)))
+            .push_bind(record.map(|r| &r.request_id))
+            .push_bind(record.map(|r| r.content_sha256.as_slice()))
+            .push_bind(record.map(|r| r.created_ms))
+            .push_bind(record.map(|r| &r.request_json))
+            .push_bind(record.map(|r| &r.answer_json))
+            .push_bind(record.map(|r| &r.summary_json))
+            .push_bind(record.map(|r| &r.model_version))
+            .push_bind(record.map(|r| &r.rule_version));
+    });
+    query.build().execute(connection).await?;
     Ok(())
 }
 

@@ -1,0 +1,60 @@
+"""Write a split of the dialogue sets as case files for `xiangyi eval diagnosis`.
+
+    python models/diagnosis/train/cases.py --data ../shared/data --tables models/diagnosis --out FOLDER
+
+Writes FOLDER/<set>-<split>.jsonl, and <set>-<split>-unnamed.jsonl without the diagnoses named
+among the findings. The files hold published consultations: they stay out of the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import dialogue
+import tables as tb
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="shared data folder")
+    parser.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--out", type=Path, required=True, help="where the files go")
+    parser.add_argument("--split", choices=("train", "validation", "test"), default="validation")
+    options = parser.parse_args(arguments)
+    tables = tb.load_tables(options.tables)
+    dialogues = dialogue.load(options.data, tables)
+    ids = {name: f.id for f in tables.findings for name in (f.name_zh.lower(), *map(str.lower, f.synonyms))}
+    kinds = {f.id: f.kind for f in tables.findings}
+    known = dialogue._name_index(tables.conditions)
+    options.out.mkdir(parents=True, exist_ok=True)
+    row = 0
+    for set_name in dialogue.SETS:
+        path = options.data / "diagnosis" / "dialogue" / set_name / "train_set.json"
+        labels = sorted(dialogues.label_names[set_name])
+        full, unnamed = [], []
+        for case in json.loads(path.read_text(encoding="utf-8")):
+            if dialogue.resolve_label(case["label"], known) is None:
+                continue
+            split, row = dialogues.split[row], row + 1
+            if split != options.split:
+                continue
+            facts = {**case["exp_sxs"], **case["imp_sxs"]}
+            for lines, keep in ((full, lambda n: True), (unnamed, lambda n: kinds.get(ids.get(n.lower())) != "diagnosis")):
+                lines.append(json.dumps({
+                    "id": f"{set_name}-{case['pid']}",
+                    "present": [n for n, v in facts.items() if v == "1" and keep(n)],
+                    "absent": [n for n, v in facts.items() if v == "0" and keep(n)],
+                    "gold": [case["label"]], "candidates": labels, "source": set_name,
+                }, ensure_ascii=False))
+        for suffix, lines in (("", full), ("-unnamed", unnamed)):
+            out = options.out / f"{set_name}-{options.split}{suffix}.jsonl"
+            out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            print(f"{out}: {len(lines)} cases")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
