@@ -64,6 +64,15 @@ impl DiagnosisService for Fixed {
         Ok(Response::new(self.0.clone()))
     }
 
+    type InterviewStream = tokio_stream::Empty<Result<dx::InterviewResponse, Status>>;
+
+    async fn interview(
+        &self,
+        _: Request<tonic::Streaming<dx::InterviewRequest>>,
+    ) -> Result<Response<Self::InterviewStream>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
     async fn get_consultation(
         &self,
         _: Request<dx::GetConsultationRequest>,

@@ -175,7 +175,7 @@ impl Shown<'_> {
     }
 
     pub(super) fn findings(&self, evidence: &Evidence) -> Vec<Used> {
-        let inputs = self.knowledge.features.findings();
+        let inputs = &self.knowledge.features;
         evidence
             .facts()
             .iter()
@@ -189,7 +189,7 @@ impl Shown<'_> {
                     evidence::Origin::Measured { .. } => Origin::Measured,
                     evidence::Origin::Implied(_) => Origin::Implied,
                 },
-                known_to_model: inputs.contains(&fact.finding),
+                known_to_model: inputs.knows(fact.finding),
             })
             .collect()
     }

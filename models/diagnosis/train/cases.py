@@ -26,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     tables = tb.load_tables(options.tables)
     dialogues = dialogue.load(options.data, tables)
-    ids = {name: f.id for f in tables.findings for name in (f.name_zh.lower(), *map(str.lower, f.synonyms))}
+    ids = dialogue.name_index(tables.findings)
     kinds = {f.id: f.kind for f in tables.findings}
-    known = dialogue._name_index(tables.conditions)
+    known = dialogue.name_index(tables.conditions)
     options.out.mkdir(parents=True, exist_ok=True)
     row = 0
     for set_name in dialogue.SETS:

@@ -107,7 +107,7 @@ def assign_splits(cases: list[Raw], width: int) -> list[str]:
     return splits
 
 
-def _name_index(items) -> dict[str, str]:
+def name_index(items) -> dict[str, str]:
     index: dict[str, str] = {}
     for item in items:
         for name in (item.name_zh, *item.synonyms):
@@ -124,8 +124,8 @@ def load(data: Path, tables: tb.Tables) -> Dialogues:
     """Read the three sets; data is the shared data folder."""
     columns = {f: i for i, f in enumerate(tables.features)}
     numbers = {f.id: i for i, f in enumerate(tables.findings) if f.kind != "test"}
-    finding_ids = _name_index(tables.findings)
-    condition_ids = _name_index(tables.conditions)
+    finding_ids = name_index(tables.findings)
+    condition_ids = name_index(tables.conditions)
     labels = {c: i for i, c in enumerate(tables.labels)}
     rows, wanted, raw = [], [], []
     unresolved, bad_labels, unused = Counter(), Counter(), Counter()

@@ -20,6 +20,9 @@ pub const RANKED_MIN: usize = 3;
 pub const RANKED_PROBABILITY_MIN: f32 = 0.01;
 /// Least probability at which a condition that must not be missed is still listed.
 pub const MUST_NOT_MISS_PROBABILITY_MIN: f32 = 0.005;
+/// Most conditions listed only because they must not be missed: a list that names everything warns
+/// of nothing.
+pub const MUST_NOT_MISS_MAX: usize = 6;
 /// Most reasons for, and most reasons against, given per condition.
 pub const REASONS_MAX: usize = 6;
 /// Least weight (natural logarithm of the likelihood ratio) that counts as a reason.
@@ -277,7 +280,10 @@ impl<'a> Differential<'a> {
             && (self.ranked.len() < RANKED_MIN || probability >= RANKED_PROBABILITY_MIN);
         if ranks {
             self.ranked.push(candidate(inputs, condition, probability, row.must_not_miss));
-        } else if row.must_not_miss && probability >= MUST_NOT_MISS_PROBABILITY_MIN {
+        } else if row.must_not_miss
+            && probability >= MUST_NOT_MISS_PROBABILITY_MIN
+            && self.must_not_miss.len() < MUST_NOT_MISS_MAX
+        {
             self.must_not_miss.push(candidate(inputs, condition, probability, true));
         }
     }

@@ -77,7 +77,11 @@ pub struct Evidence {
 
 /// The inputs of a model, in order, resolved once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Features(Vec<FindingId>);
+pub struct Features {
+    order: Vec<FindingId>,
+    /// By finding index.
+    known: Vec<bool>,
+}
 
 /// A feature that the vocabulary cannot give.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -171,17 +175,22 @@ impl Features {
             }
             out.push(id);
         }
-        Ok(Self(out))
+        Ok(Self { order: out, known: seen })
     }
 
     /// The findings in input order.
     pub fn findings(&self) -> &[FindingId] {
-        &self.0
+        &self.order
+    }
+
+    /// Whether the model has an input for the finding.
+    pub fn knows(&self, finding: FindingId) -> bool {
+        self.known.get(finding.index()).copied().unwrap_or(false)
     }
 
     /// One value per input: 1 present, -1 absent, 0 unknown.
     pub fn vector(&self, evidence: &Evidence) -> Vec<f32> {
-        self.0
+        self.order
             .iter()
             .map(|finding| match evidence.state(*finding) {
                 Some(true) => 1.0,

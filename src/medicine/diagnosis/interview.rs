@@ -6,7 +6,7 @@
 //! excluding one is worth asking for. The model's probabilities stand in for P(condition); the
 //! tables' likelihoods say how an answer would come out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{Evidence, Features};
 use super::likelihood::{Likelihoods, narrow};
@@ -83,16 +83,26 @@ impl Situation<'_> {
         if total <= 0.0 {
             return Vec::new();
         }
-        let candidates: BTreeSet<FindingId> = weighed
-            .iter()
-            .flat_map(|(id, _)| self.likelihoods.findings_of(*id))
-            .filter(|finding| self.can_be_asked(*finding))
-            .collect();
+        // Per candidate, P(finding | condition) in the order of `weighed`.
+        let mut candidates: BTreeMap<FindingId, Vec<f64>> = BTreeMap::new();
+        for (at, (id, _)) in weighed.iter().enumerate() {
+            for (finding, chance) in self.likelihoods.chances(*id, self.patient) {
+                let chances = candidates.entry(finding).or_insert_with(|| {
+                    let asked = self.can_be_asked(finding);
+                    let rate = self.likelihoods.rate(finding).filter(|_| asked);
+                    rate.map(|rate| vec![f64::from(rate); weighed.len()]).unwrap_or_default()
+                });
+                if let Some(place) = chances.get_mut(at) {
+                    *place = f64::from(chance);
+                }
+            }
+        }
+        candidates.retain(|_, chances| !chances.is_empty());
         let part = last.and_then(|id| self.part(id));
         let mut found: Vec<(f32, Question)> = candidates
             .into_iter()
-            .filter_map(|finding| {
-                let question = self.weigh(finding, &weighed, total)?;
+            .filter_map(|(finding, chances)| {
+                let question = self.weigh(finding, chances, &weighed, total)?;
                 let same = part.is_some() && self.part(finding) == part;
                 let preferred = question.worth / if same { SAME_PART } else { 1.0 };
                 (question.worth >= WORTH_MIN).then_some((preferred, question))
@@ -127,21 +137,18 @@ impl Situation<'_> {
         self.evidence.state(finding).is_none()
             && !self.skipped.contains(&finding)
             && !self.vocabulary.implied(finding).iter().any(absent)
-            && self.features.findings().contains(&finding)
+            && self.features.knows(finding)
             && self.vocabulary.get_finding(finding).is_some_and(|f| ease(f) > 0.0)
     }
 
     fn weigh(
         &self,
         finding: FindingId,
+        chances: Vec<f64>,
         weighed: &[(ConditionId, f64)],
         total: f64,
     ) -> Option<Question> {
         let ease = ease(self.vocabulary.get_finding(finding)?);
-        let chances: Vec<f64> = weighed
-            .iter()
-            .map(|(id, _)| self.likelihoods.chance(*id, finding, self.patient).map(f64::from))
-            .collect::<Option<_>>()?;
         let chances: Vec<f64> = chances.into_iter().map(|p| p.clamp(1e-4, 1.0 - 1e-4)).collect();
         let yes: f64 = weighed.iter().zip(&chances).map(|((_, p), c)| p / total * c).sum();
         let mut worth = 0.0;

@@ -258,26 +258,22 @@ impl Likelihoods {
         })
     }
 
-    /// The findings that the tables describe `condition` by, in the order of the vocabulary.
-    pub fn findings_of(&self, condition: ConditionId) -> impl Iterator<Item = FindingId> + '_ {
-        let from = (condition, FindingId::FIRST);
-        self.rows
-            .range(from..)
-            .map(|(key, _)| key)
-            .take_while(move |k| k.0 == condition)
-            .map(|k| k.1)
-    }
-
-    /// P(finding | condition) for such a patient, the background rate where there is no row, 0 to
-    /// 1; `None` for a finding that no table knows.
-    pub fn chance(
+    /// P(finding | condition) for such a patient, 0 to 1, for the findings that the tables describe
+    /// `condition` by; any other finding has its [`Likelihoods::rate`].
+    pub fn chances(
         &self,
         condition: ConditionId,
-        finding: FindingId,
         patient: &Patient,
-    ) -> Option<f32> {
-        let band = patient.age_years.map(AgeBand::of);
-        self.probability(condition, finding, band, patient.sex).map(|(p, _)| p)
+    ) -> impl Iterator<Item = (FindingId, f32)> + '_ {
+        let (band, sex) = (patient.age_years.map(AgeBand::of), patient.sex);
+        let rows = self.rows.range((condition, FindingId::FIRST)..);
+        rows.take_while(move |(key, _)| key.0 == condition)
+            .filter_map(move |(key, entries)| Some((key.1, resolve(entries, band, sex)?.0)))
+    }
+
+    /// P(finding) in a patient without a cause for it, 0 to 1; `None` for one that no table knows.
+    pub fn rate(&self, finding: FindingId) -> Option<f32> {
+        self.background.get(&finding).map(|(p, _)| *p)
     }
 
     /// The condition's share of the visits of such patients, 0 to 1, among all conditions known.

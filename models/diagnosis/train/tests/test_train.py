@@ -1,11 +1,13 @@
 """The network, its ONNX graph, the simulator and the whole of train.py, on a small fixture."""
 
+import json
 import tomllib
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+import cases as case_files
 import dialogue
 import export
 import fit
@@ -43,9 +45,10 @@ def awkward_inputs(features, n=64):
     return findings, patient
 
 
-def test_diseases_and_tests_done_are_no_features(folder):
+def test_tests_done_are_no_features_and_named_diseases_are_known_as_such(folder):
     tables, _ = load(folder)
-    assert "bronchitis_named" not in tables.features and "blood_test" not in tables.features
+    assert "blood_test" not in tables.features
+    assert [tables.features[i] for i in tables.named()] == ["bronchitis_named"]
     assert tables.labels[-1] == "outside"
 
 
@@ -177,6 +180,35 @@ def test_measures_on_known_answers():
     assert abs(measure.brier(p[:1], np.array([0])) - (0.09 + 0.04 + 0.01)) < 1e-9
     assert measure.auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75
     assert abs(measure.ece(p[:1], np.array([0])) - 0.3) < 1e-9
+
+
+def test_tuning_fits_the_consultations_and_touches_only_their_labels(folder, data):
+    tables, arrays, dialogues = train.prepare(folder, data, lambda text: None)
+    model, limits = random_network(tables)
+    before = {k: v.copy() for k, v in model.weights.items()}
+    rows = np.concatenate([dialogues.select("train", name) for name in fit.TUNED_SETS])
+    cases = dialogues.cases(rows)
+
+    def loss():
+        p = model.probabilities(cases.findings, cases.patient, limits)
+        return -np.log(p[np.arange(len(rows)), cases.label] + 1e-9).mean()
+
+    first = loss()
+    fit.tune(model, tables, arrays, dialogues, fit.Settings(), lambda text: None)
+    assert loss() < first
+    others = np.setdiff1d(np.arange(len(tables.labels)), np.unique(cases.label))
+    np.testing.assert_array_equal(model.weights["direct"][:, others], before["direct"][:, others])
+    np.testing.assert_array_equal(model.weights["w1"], before["w1"])
+
+
+def test_a_split_is_written_as_case_files_with_and_without_named_diagnoses(folder, data, tmp_path):
+    arguments = ["--data", str(data), "--tables", str(folder), "--out", str(tmp_path), "--split", "train"]
+    assert case_files.main(arguments) == 0
+    full, bare = ([json.loads(line) for line in (tmp_path / f"mz10-train{end}.jsonl").read_text().splitlines() if line]
+                  for end in ("", "-unnamed"))
+    assert len(full) == len(bare) > 0 and all(case["gold"][0] in case["candidates"] for case in full)
+    named = {"支气管炎", "气管炎"}
+    assert not any(named & {*case["present"], *case["absent"]} for case in bare)
 
 
 def test_training_learns_and_writes_a_manifest_entry_with_self_tests(folder, data):
