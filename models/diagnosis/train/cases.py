@@ -2,6 +2,10 @@
 
     python models/diagnosis/train/cases.py --data ../shared/data --tables models/diagnosis --out FOLDER
 
+With --simulated N also FOLDER/simulated.jsonl: N patients drawn from the tables, every condition
+equally often, `emergency` where a condition is critical and must not be missed, `routine` where it
+is mild and may be. They measure the fit to the tables, not medicine.
+
 Writes FOLDER/<set>-<split>.jsonl, and <set>-<split>-unnamed.jsonl without the diagnoses named
 among the findings. The files hold published consultations: they stay out of the repository.
 """
@@ -13,8 +17,12 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import dialogue
+import fit
 import tables as tb
+import train
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tables", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--out", type=Path, required=True, help="where the files go")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="validation")
+    parser.add_argument("--simulated", type=int, default=0, help="patients drawn from the tables")
     options = parser.parse_args(arguments)
     tables = tb.load_tables(options.tables)
     dialogues = dialogue.load(options.data, tables)
@@ -53,7 +62,31 @@ def main(arguments: list[str] | None = None) -> int:
             out = options.out / f"{set_name}-{options.split}{suffix}.jsonl"
             out.write_text("\n".join(lines) + "\n", encoding="utf-8")
             print(f"{out}: {len(lines)} cases")
+    if options.simulated:
+        lines = list(simulated(tables, options.tables, options.simulated))
+        (options.out / "simulated.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"{options.out / 'simulated.jsonl'}: {len(lines)} cases")
     return 0
+
+
+def simulated(tables: tb.Tables, folder: Path, count: int):
+    """Lines of simulated patients, each with what its clinic got to know."""
+    rows = tb.read_rows(folder / "conditions.csv")
+    names = {f.id: f.name_zh for f in tables.findings}
+    cases = train.simulated(tables, tb.probability_arrays(tables), fit.Settings(), count, seed=77, even=True)
+    for i, (findings, patient, label) in enumerate(zip(cases.findings, cases.patient, cases.label)):
+        row, (age, sex) = rows[label], (float(v) for v in patient)
+        triage = "urgent"
+        if row["severity"] == "critical" and row["must_not_miss"] == "yes":
+            triage = "emergency"
+        elif row["severity"] == "mild" and row["must_not_miss"] == "no":
+            triage = "routine"
+        told = lambda state: [names[tables.features[j]] for j in np.flatnonzero(findings == state)]  # noqa: E731
+        yield json.dumps({
+            "id": f"simulated-{i}", "age_years": None if age < 0 else age,
+            "sex": {1.0: "male", -1.0: "female"}.get(sex), "present": told(1), "absent": told(-1),
+            "gold": [row["id"]], "triage": triage, "source": "simulated",
+        }, ensure_ascii=False)
 
 
 if __name__ == "__main__":

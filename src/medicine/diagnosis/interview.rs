@@ -131,9 +131,15 @@ impl Situation<'_> {
         part.filter(|p| !p.is_empty() && *p != "general")
     }
 
-    /// Unknown, not asked before, of use to the model, and not excluded by what is known.
+    /// Unknown, not asked before, not measured already, of use to the model, and not excluded by
+    /// what is known.
     fn can_be_asked(&self, finding: FindingId) -> bool {
         let absent = |id: &FindingId| self.evidence.state(*id) == Some(false);
+        let vitals = self.evidence.vitals();
+        let mut measured = self.vocabulary.measured().iter().filter(|m| m.finding == finding);
+        if measured.any(|m| vitals.get(m.measure).is_some()) {
+            return false;
+        }
         self.evidence.state(finding).is_none()
             && !self.skipped.contains(&finding)
             && !self.vocabulary.implied(finding).iter().any(absent)

@@ -64,6 +64,33 @@ fn what_is_known_was_skipped_or_cannot_be_is_not_asked() {
 }
 
 #[test]
+fn what_was_measured_is_not_asked() {
+    let knowledge = DiagnosisKnowledge::load(&embedded::files()).unwrap();
+    let vocabulary = &knowledge.vocabulary;
+    let slugs: Vec<String> = vocabulary.findings().map(|(_, f)| f.slug.clone()).collect();
+    let fever = |temperature_c| {
+        let vitals = Vitals { temperature_c, ..Vitals::default() };
+        let patient = Patient::default();
+        let claims =
+            Claims { reading: None, present: &[], absent: &[], vitals: &vitals, patient: &patient };
+        let id = |name| vocabulary.condition(name).unwrap();
+        let situation = Situation {
+            vocabulary,
+            likelihoods: &knowledge.likelihoods,
+            features: &Features::new(vocabulary, &slugs).unwrap(),
+            evidence: &Evidence::gather(vocabulary, claims),
+            patient: &patient,
+            probabilities: &[(id("influenza"), 0.5), (id("allergic_rhinitis"), 0.5)],
+            skipped: &BTreeSet::new(),
+        };
+        let asked = situation.questions(100, None);
+        asked.iter().any(|q| vocabulary.finding_slug(q.finding).contains("fever"))
+    };
+    assert!(fever(None));
+    assert!(!fever(Some(38.5)) && !fever(Some(36.5)));
+}
+
+#[test]
 fn one_condition_alone_leaves_nothing_to_ask() {
     assert_eq!(asked(&["cough"], &[], &[("acute_bronchitis", 1.0)], &[]), []);
     assert_eq!(asked(&["cough"], &[], &[], &[]), []);

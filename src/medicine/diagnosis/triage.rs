@@ -45,10 +45,11 @@ pub struct Triage {
 
 /// Decides from the red flags first, then from the differential.
 pub fn decide(vocabulary: &Vocabulary, differential: &Differential<'_>) -> Triage {
-    let worst = differential
-        .red_flags
-        .iter()
-        .max_by_key(|hit| (place_of(hit.flag.refer_to), hit.flag.urgency == Urgency::Emergency));
+    // The first of the worst: `max_by_key` gives the last.
+    let worst =
+        differential.red_flags.iter().rev().max_by_key(|hit| {
+            (place_of(hit.flag.refer_to), hit.flag.urgency == Urgency::Emergency)
+        });
     if let Some(hit) = worst {
         let emergency = differential.red_flags.iter().any(|h| h.flag.urgency == Urgency::Emergency);
         return Triage {
