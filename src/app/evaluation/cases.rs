@@ -1,6 +1,6 @@
 //! The case formats.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::HasExtra;
@@ -16,23 +16,23 @@ pub struct DiagnosisCase {
     pub age_years: Option<f32>,
     /// `male` or `female`.
     #[serde(default)]
-    pub sex: Option<SexName>,
+    pub sex: Option<Sex>,
     /// Complaint and history.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_for_null")]
     pub text: String,
     /// What the patient has; the first one is the chief complaint.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_for_null")]
     pub present: Vec<String>,
     /// What the patient does not have.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_for_null")]
     pub absent: Vec<String>,
     /// Measured signs.
-    #[serde(default)]
-    pub vitals: Option<Measured>,
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub vitals: Vitals,
     /// Any of these is a hit: names or ICD-10 codes.
     pub gold: Vec<String>,
     /// The choice among these is reported too.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_for_null")]
     pub candidates: Vec<String>,
     /// `emergency`, `urgent` or `routine`.
     #[serde(default)]
@@ -56,24 +56,14 @@ pub struct ReadingCase {
     /// The text to read.
     pub text: String,
     /// What it says is there.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_for_null")]
     pub present: Vec<String>,
     /// What it says is not there.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_for_null")]
     pub absent: Vec<String>,
     /// What is not part of the format.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-}
-
-/// A patient's sex.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SexName {
-    /// Male.
-    Male,
-    /// Female.
-    Female,
 }
 
 /// How fast a patient must be seen.
@@ -86,26 +76,6 @@ pub enum Urgency {
     Urgent,
     /// Now.
     Emergency,
-}
-
-/// Measured signs, in the units of their names.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-pub struct Measured {
-    /// °C.
-    pub temperature_c: Option<f32>,
-    /// mmHg.
-    pub systolic_mmhg: Option<f32>,
-    /// mmHg.
-    pub diastolic_mmhg: Option<f32>,
-    /// Beats per minute.
-    pub heart_rate_bpm: Option<f32>,
-    /// Breaths per minute.
-    pub respiratory_rate_bpm: Option<f32>,
-    /// Percent.
-    pub spo2_percent: Option<f32>,
-    /// mmol/L.
-    pub glucose_mmol_l: Option<f32>,
 }
 
 impl Urgency {
@@ -121,28 +91,15 @@ impl Urgency {
 
 impl DiagnosisCase {
     pub(super) fn patient(&self) -> Patient {
-        Patient {
-            age_years: self.age_years,
-            sex: self.sex.map(|sex| match sex {
-                SexName::Male => Sex::Male,
-                SexName::Female => Sex::Female,
-            }),
-            ..Patient::default()
-        }
+        Patient { age_years: self.age_years, sex: self.sex, ..Patient::default() }
     }
+}
 
-    pub(super) fn vitals(&self) -> Vitals {
-        let given = self.vitals.unwrap_or_default();
-        Vitals {
-            temperature_c: given.temperature_c,
-            systolic_mmhg: given.systolic_mmhg,
-            diastolic_mmhg: given.diastolic_mmhg,
-            heart_rate_bpm: given.heart_rate_bpm,
-            respiratory_rate_bpm: given.respiratory_rate_bpm,
-            spo2_percent: given.spo2_percent,
-            glucose_mmol_l: given.glucose_mmol_l,
-        }
-    }
+/// A field that other teams may also write as `null`.
+fn nothing_for_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    field: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(field)?.unwrap_or_default())
 }
 
 impl HasExtra for DiagnosisCase {

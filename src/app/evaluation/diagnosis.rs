@@ -17,6 +17,7 @@ use crate::app::request::DiagnoseRequest;
 use crate::medicine::diagnosis::differential::Differential;
 use crate::medicine::diagnosis::reading::Presence;
 use crate::medicine::diagnosis::triage::{self, Place, Triage};
+use crate::medicine::patient::Vitals;
 use crate::medicine::vocabulary::{ConditionId, FindingId};
 
 /// Conditions written per case.
@@ -142,7 +143,7 @@ impl App {
         let mut request = DiagnoseRequest {
             text: if full.findings.is_empty() { first_clause(&full.text) } else { String::new() },
             findings: Vec::new(),
-            vitals: crate::medicine::patient::Vitals::default(),
+            vitals: Vitals::default(),
             ..full.clone()
         };
         let chief = full.findings.iter().find(|(_, state)| *state == State::Present);
@@ -364,7 +365,7 @@ fn request(
         patient: case.patient(),
         text: if input == Input::Terms { String::new() } else { case.text.clone() },
         findings,
-        vitals: case.vitals(),
+        vitals: case.vitals,
         condition_count_max: 0,
     };
     (request, unresolved)
