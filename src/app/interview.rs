@@ -42,8 +42,8 @@ impl Interview {
         &self.answers
     }
 
-    /// The consultation with what was answered.
-    fn so_far(&self) -> DiagnoseRequest {
+    /// The consultation with what was answered so far.
+    pub fn so_far(&self) -> DiagnoseRequest {
         let mut request = self.request.clone();
         request.findings.extend(self.answers.iter().cloned());
         request
@@ -135,10 +135,5 @@ impl App {
             leading: leading.map(|c| (c.condition, c.about.name, c.probability)).collect(),
             alarms: shown.alarms(&differential, &assessment.evidence),
         })
-    }
-
-    /// The consultation that an interview ends with, as [`DiagnoseRequest`].
-    pub fn conclude(&self, interview: &Interview) -> DiagnoseRequest {
-        interview.so_far()
     }
 }

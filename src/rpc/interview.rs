@@ -16,7 +16,7 @@ use super::proto::xiangyi::diagnosis::v1::interview_response::Step as Reply;
 use crate::app::App;
 use crate::app::access::Caller;
 use crate::app::consultation as domain;
-use crate::app::error::Error;
+use crate::app::error::{Error, FieldProblem};
 use crate::app::interview::Interview;
 use crate::app::request::{DiagnoseRequest, Problems};
 
@@ -97,7 +97,7 @@ impl Talk {
             self.asked = true;
             Reply::Question(question.into())
         } else {
-            let request = self.app.conclude(&self.interview);
+            let request = self.interview.so_far();
             let (consultation, _) = self.app.diagnose(&self.caller, request).await?;
             self.over = true;
             Reply::Consultation(consultation.into())
@@ -149,7 +149,5 @@ fn written((finding, answer): &(String, domain::State)) -> pb::InterviewAnswer {
 }
 
 fn wrong(field: &str, allowed: &str) -> Error {
-    let mut problems = Problems::default();
-    problems.add(field, allowed);
-    problems.finish().err().unwrap_or(Error::DeadlineExceeded)
+    Error::Invalid(vec![FieldProblem::new(field, allowed)])
 }
