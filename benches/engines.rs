@@ -3,9 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run stops")]
 
+#[path = "peers/order.rs"]
+mod order;
+
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use order::{CURRENT, ORDER};
 use tonic::transport::Endpoint;
 use xiangyi::config::{Config, EngineName};
 use xiangyi::embedded;
@@ -21,20 +25,6 @@ use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
 use xiangyi::rpc::proto::xiangyi::prescription::v1::prescription_service_client::PrescriptionServiceClient;
 
 const TEXT: &str = "发热3天，咳嗽咳黄痰，右胸痛，否认咯血，T38.9℃";
-const ORDER: [&str; 5] =
-    ["阿莫西林胶囊", "布洛芬缓释胶囊", "维C银翘片", "对乙酰氨基酚片", "氨溴索口服溶液"];
-const CURRENT: [&str; 10] = [
-    "氨氯地平片",
-    "二甲双胍片",
-    "阿司匹林肠溶片",
-    "辛伐他汀片",
-    "华法林钠片",
-    "美托洛尔片",
-    "氢氯噻嗪片",
-    "奥美拉唑肠溶胶囊",
-    "格列齐特片",
-    "碳酸钙片",
-];
 
 fn library() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "a benchmark is configured by its caller")]

@@ -14,6 +14,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run stops")]
 
 mod floor;
+mod order;
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -22,6 +23,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use order::{CURRENT, ORDER};
 use tokio::time::Instant;
 use tonic::transport::Endpoint;
 use xiangyi::embedded;
@@ -46,22 +48,6 @@ const TEXTS: [&str; 6] = [
     "胸口压榨样疼痛1小时，大汗，向左肩放射",
     "尿频、尿急、尿痛2天，无发热，无腰痛",
     "头晕，视物旋转，恶心，耳鸣，无头痛",
-];
-
-/// A prescription and what the patient takes already.
-const ORDER: [&str; 5] =
-    ["阿莫西林胶囊", "布洛芬缓释胶囊", "维C银翘片", "对乙酰氨基酚片", "氨溴索口服溶液"];
-const CURRENT: [&str; 10] = [
-    "氨氯地平片",
-    "二甲双胍片",
-    "阿司匹林肠溶片",
-    "辛伐他汀片",
-    "华法林钠片",
-    "美托洛尔片",
-    "氢氯噻嗪片",
-    "奥美拉唑肠溶胶囊",
-    "格列齐特片",
-    "碳酸钙片",
 ];
 
 /// A server process that ends with this value.
