@@ -115,6 +115,9 @@ pub struct TokenSection {
 pub struct ModelsSection {
     /// A directory like `models/`; none takes what is embedded in the program.
     pub dir: Option<PathBuf>,
+    /// How often this clinic meets conditions: a CSV with the columns of
+    /// `models/diagnosis/prevalence.csv`; the conditions it names replace those there.
+    pub site_prevalence: Option<PathBuf>,
     /// Engine: `auto` (ONNX Runtime where its library is found, else rten), `onnxruntime`, `rten`.
     pub engine: EngineName,
     /// The ONNX Runtime library; none looks at `ORT_DYLIB_PATH` and beside the program.
@@ -226,6 +229,7 @@ impl Default for ModelsSection {
     fn default() -> Self {
         Self {
             dir: None,
+            site_prevalence: None,
             engine: EngineName::Auto,
             onnxruntime_library: None,
             threads: 1,

@@ -22,6 +22,7 @@ use crate::inference::{
     Dropped, EngineChoice, LibrarySearch, Models, Observer, Options, RunReport,
 };
 use crate::lifecycle;
+use crate::medicine::diagnosis::prior;
 use crate::medicine::files::Files;
 use crate::rpc::auth::{Authenticator, Token};
 use crate::rpc::gate::CallLimits;
@@ -64,6 +65,15 @@ pub enum NodeError {
     /// The door cannot open.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// The clinic's own shares of visits cannot be read.
+    #[error("cannot read {} (models.site_prevalence)", path.display())]
+    SitePrevalence {
+        /// Path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A model directory cannot be read.
     #[error("cannot read {}", path.display())]
     ModelDir {
@@ -128,10 +138,16 @@ impl ModelFiles {
         section: &config::ModelsSection,
         metrics: Arc<Metrics>,
     ) -> Result<Knowledge, error::Cause> {
-        let files = match &section.dir {
+        let mut files = match &section.dir {
             Some(dir) => read_dir(dir)?,
             None => embedded::files(),
         };
+        if let Some(path) = &section.site_prevalence {
+            let read = std::fs::read(path);
+            let bytes =
+                read.map_err(|source| NodeError::SitePrevalence { path: path.clone(), source })?;
+            files.insert(prior::SITE, Cow::Owned(bytes));
+        }
         let choice = match section.engine {
             EngineName::Auto => EngineChoice::Auto,
             EngineName::OnnxRuntime => EngineChoice::OnnxRuntime,

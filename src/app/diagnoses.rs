@@ -114,7 +114,12 @@ impl App {
             // Nothing the model could know: prevalence alone is no answer to this patient.
             None
         } else {
-            Some(knowledge.differential.predict(row, coded(&request.patient)).await?)
+            let mut answer = knowledge.differential.predict(row, coded(&request.patient)).await?;
+            let (priors, labels) = (&knowledge.diagnosis.priors, knowledge.labels.conditions());
+            let month = u8::try_from(request.month).ok().filter(|month| *month > 0);
+            let vocabulary = &knowledge.diagnosis.vocabulary;
+            priors.adjust(vocabulary, labels, &request.patient, month, &mut answer);
+            Some(answer)
         };
         Ok(Assessment { knowledge, reading, evidence, unknown, probabilities })
     }

@@ -47,6 +47,16 @@ pub struct DiagnoseRequest {
     pub vitals: Vitals,
     /// 0: [`CONDITIONS_DEFAULT`].
     pub condition_count_max: u32,
+    /// Month of the visit, 1 to 12; 0: the season does not count.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub month: u32,
+}
+
+/// What was not said is not part of the content, so that a request kept before the field was
+/// known is still the same.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 /// A prescription to check.
@@ -177,6 +187,7 @@ impl DiagnoseRequest {
             "condition_count_max",
             "must be from 0 to 50",
         );
+        problems.unless(self.month <= 12, "month", "must be from 1 to 12, or 0 for none");
         let said = !self.text.trim().is_empty()
             || !self.findings.is_empty()
             || self.vitals != Vitals::default();

@@ -48,6 +48,9 @@ pub(super) struct DiagnoseArgs {
     /// Blood glucose in mmol/L
     #[arg(long, value_name = "MMOL")]
     glucose: Option<f64>,
+    /// Month of the visit, 1 to 12: the season counts; without it, it does not
+    #[arg(long, value_name = "MONTH", default_value_t = 0, hide_default_value = true)]
+    month: u32,
     /// How many conditions to show
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     count: u32,
@@ -133,5 +136,6 @@ fn request(args: &DiagnoseArgs) -> Result<pb::DiagnoseRequest, Failure> {
             glucose_mmol_l: args.glucose,
         }),
         condition_count_max: args.count,
+        month: args.month,
     })
 }

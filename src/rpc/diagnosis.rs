@@ -148,6 +148,7 @@ impl TryFrom<pb::DiagnoseRequest> for DiagnoseRequest {
             findings,
             vitals: vitals(request.vitals),
             condition_count_max: request.condition_count_max,
+            month: request.month,
         };
         problems.finish()?;
         Ok(decoded)

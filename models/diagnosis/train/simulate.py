@@ -37,6 +37,8 @@ MORE_MAX = 8
 #: A patient's rate of wrongly recorded facts lies between these.
 ERROR_LOW, ERROR_HIGH = 0.03, 0.05
 AGE_UNKNOWN, SEX_UNKNOWN = 0.10, 0.10
+#: How often it is known for how long the patient has been ill, and how often the time is muddled.
+COURSE_TOLD, COURSE_MUDDLED = 0.75, 0.06
 #: How often what a finding entails is recorded with it, present and absent.
 CLOSED_PRESENT, CLOSED_ABSENT = 0.85, 0.4
 
@@ -73,6 +75,8 @@ class Simulator:
         columns = {f: i for i, f in enumerate(tables.features)}
         groups = [[columns[f] for f in group if f in columns] for group in EXCLUSIVE]
         self.exclusive = [group for group in groups if len(group) > 1]
+        #: Columns of the courses, of which a patient has exactly one; in the order of the table.
+        self.courses = np.flatnonzero([f.kind == "course" for f in features])
         self.group_cdf = np.cumsum(arrays.group.reshape(len(prior), 8), axis=1)
         self._prepare_questions()
 
@@ -126,6 +130,10 @@ class Simulator:
             several = np.flatnonzero(present[:, group].sum(1) > 1)
             kept = (rng.random((len(several), len(group))) * present[np.ix_(several, group)]).argmax(1)
             present[np.ix_(several, group)] = np.arange(len(group)) == kept[:, None]
+        if len(self.courses):
+            running = np.cumsum(p[:, self.courses], axis=1)
+            course = (rng.random((n, 1)) * running[:, -1:] > running).sum(1)
+            present[:, self.courses] = np.arange(len(self.courses)) == course[:, None]
         return self._consistent(present)
 
     def _consistent(self, present: np.ndarray) -> np.ndarray:
@@ -181,6 +189,7 @@ class Simulator:
         second = np.minimum(second, len(self.prior) - 1)
         p = world.reshape(len(self.prior), 8, -1)[second, group[rows]]
         extra = self.truth(p, rng) & (rng.random(p.shape, np.float32) < COMORBID_SHOWN)
+        extra[:, self.courses] = False
         present[rows] = self._consistent(present[rows] | extra)
 
     def _strangers(self, world, rows, group, rng) -> np.ndarray:
@@ -227,6 +236,7 @@ class Simulator:
         wrong = rng.random(present.shape, np.float32) < rng.uniform(ERROR_LOW, ERROR_HIGH, (n, 1))
         wrong[np.arange(n), chief] = False
         findings[wrong] *= -1
+        self._record_course(findings, present, rng)
         self._record_entailed(findings, rng)
         return findings
 
@@ -257,6 +267,17 @@ class Simulator:
         for child, parent in self.pairs:
             present[:, parent] |= present[:, child]
         return chief
+
+    def _record_course(self, findings, present, rng) -> None:
+        """One course is recorded as present, the others stay unknown, as the reader does it."""
+        count = len(self.courses)
+        if not count:
+            return
+        course = present[:, self.courses].argmax(1)
+        step = rng.choice([-1, 1], len(course)) * (rng.random(len(course)) < COURSE_MUDDLED)
+        course = np.clip(course + step, 0, count - 1)
+        told = rng.random((len(course), 1)) < COURSE_TOLD
+        findings[:, self.courses] = (np.arange(count) == course[:, None]) & told
 
     def _record_entailed(self, findings: np.ndarray, rng) -> None:
         up = rng.random(len(findings)) < CLOSED_PRESENT

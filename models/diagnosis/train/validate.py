@@ -32,11 +32,13 @@ COLUMNS = {
     "prevalence": "condition,age_band,sex,per_1000,source,status",
     "implications": "finding,implies,source,status",
     "measurements": "finding,measure,op,value,unit,age_min_years,age_max_years,source,status",
+    "durations": "finding,of,min_days,max_days,source,status",
+    "seasons": "condition,spring,summer,autumn,winter,source,status",
     "red_flags": "id,name_zh,when,meaning_zh,act_now_zh,refer_to,urgency,source,status",
 }
 BANDS, SEXES = {"any", *tb.BANDS}, {"any", *tb.SEXES}
 ENUMS = {
-    ("findings", "kind"): {"symptom", "sign", "vital", "test", "history", "exposure", "medicine", "diagnosis"},
+    ("findings", "kind"): {"symptom", "sign", "vital", "test", "history", "exposure", "medicine", "diagnosis", "course"},
     ("conditions", "severity"): {"mild", "moderate", "severe", "critical"},
     ("conditions", "must_not_miss"): {"yes", "no"},
     ("conditions", "sex"): SEXES,
@@ -55,6 +57,8 @@ STATUSES = {"draft", "reviewed", "retired"}
 SLUG = re.compile(r"[a-z][a-z0-9_]*")
 #: A finding distinguishes a condition when its odds there are this many times the background's.
 DISTINGUISHING_ODDS = 5.0
+#: How far courses may be from adding up to 1, and seasons from averaging 1.
+COURSES_SLACK = 0.04
 #: Two conditions are told apart when some finding's odds differ at least by this factor.
 APART_ODDS = 2.0
 
@@ -169,6 +173,8 @@ def check_references(t: dict[str, list], findings: set[str], conditions: set[str
         ("implications", "finding", findings, "finding"),
         ("implications", "implies", findings, "finding"),
         ("measurements", "finding", findings, "finding"),
+        ("durations", "finding", findings, "finding"),
+        ("seasons", "condition", conditions, "condition"),
     ):
         for row in t[name]:
             if row[column] not in known:
@@ -178,6 +184,8 @@ def check_references(t: dict[str, list], findings: set[str], conditions: set[str
         ("background", ("finding",)),
         ("prevalence", ("condition", "age_band", "sex")),
         ("implications", ("finding", "implies")),
+        ("durations", ("finding",)),
+        ("seasons", ("condition",)),
     ):
         seen: dict[tuple, int] = {}
         for row in t[name]:
@@ -194,13 +202,35 @@ def check_references(t: dict[str, list], findings: set[str], conditions: set[str
         for row in t["conditions"]:
             if row["id"] not in used:
                 report.add("conditions", row["_line"], f"condition {row['id']} has no row in {name}.csv")
-    used = {r["finding"] for n in ("likelihoods", "background", "implications", "measurements") for r in t[n]}
+    used = {r["finding"] for n in ("likelihoods", "background", "implications", "measurements", "durations") for r in t[n]}
     used |= {r["implies"] for r in t["implications"]}
     used |= {a.lstrip("!") for r in t["red_flags"] for a in re.split(r"[;|]", r["when"])}
     for row in t["findings"]:
         # Names of diseases and of tests are kept for reading text; they need no row.
         if row["id"] not in used and row["kind"] not in ("diagnosis", "test"):
             report.add("findings", row["_line"], f"orphan finding {row['id']}: no other table uses it")
+
+
+def check_time(t: dict[str, list], report: Report) -> None:
+    """Courses of one condition add up to 1, seasons average 1, and times are in order."""
+    courses = {r["id"] for r in t["findings"] if r["kind"] == "course"}
+    totals: dict[str, float] = defaultdict(float)
+    for row in t["likelihoods"]:
+        if row["finding"] in courses:
+            totals[row["condition"]] += number("likelihoods", row, "p", report) or 0.0
+    for row in t["conditions"]:
+        if courses and abs(totals[row["id"]] - 1) > COURSES_SLACK:
+            report.add("conditions", row["_line"], f"courses of {row['id']} add up to {totals[row['id']]:.2f}, not 1")
+    for row in t["seasons"]:
+        factors = [number("seasons", row, name, report) or 0.0 for name in ("spring", "summer", "autumn", "winter")]
+        if min(factors) <= 0 or abs(sum(factors) / 4 - 1) > COURSES_SLACK:
+            report.add("seasons", row["_line"], f"seasons of {row['condition']} must be above 0 and average 1")
+    for row in t["durations"]:
+        least, most = (number("durations", row, name, report, required=False) for name in ("min_days", "max_days"))
+        if least is None or least < 0 or (most is not None and most <= least):
+            report.add("durations", row["_line"], "needs 0 <= min_days < max_days")
+        if row["of"] and row["of"] not in {r["id"] for r in t["findings"]}:
+            report.add("durations", row["_line"], f"finding {row['of']!r} is not in findings.csv")
 
 
 def check_implications(rows, report: Report) -> None:
@@ -252,8 +282,11 @@ def check_distinguishing(folder: Path, lines: dict[str, int], report: Report) ->
     tables = tb.load_tables(folder)
     arrays = tb.probability_arrays(tables)
     mean = np.einsum("kbsf,kbs->kf", arrays.p, arrays.group)
+    # How long somebody has been ill tells no disease by itself.
+    clinical = [f.kind != "course" for f in tables.findings if f.id in set(tables.features)]
+    mean, background = mean[:, clinical], arrays.background[clinical]
     logit = np.log(mean / (1 - mean))
-    background = np.log(arrays.background / (1 - arrays.background))
+    background = np.log(background / (1 - background))
     best = (logit - background).max(1)
     for k, condition in enumerate(tables.conditions):
         if best[k] < np.log(DISTINGUISHING_ODDS):
@@ -282,6 +315,7 @@ def validate(folder: Path, icd: Path | None = None) -> list[str]:
     check_probabilities(t, report)
     check_references(t, findings, conditions, report)
     check_implications(t["implications"], report)
+    check_time(t, report)
     check_red_flags(t["red_flags"], findings, report)
     check_icd(t["conditions"], icd, report)
     if not report.problems:

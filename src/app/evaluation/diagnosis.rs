@@ -367,6 +367,7 @@ fn request(
         findings,
         vitals: case.vitals,
         condition_count_max: 0,
+        month: 0,
     };
     (request, unresolved)
 }

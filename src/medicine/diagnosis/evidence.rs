@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::reading::{Experiencer, MeasuredAt, Presence, Reading};
+use super::reading::{Duration, Experiencer, MeasuredAt, Presence, Reading};
 use crate::medicine::patient::{Measure, Patient, Vitals};
 use crate::medicine::vocabulary::{FindingId, FindingKind, MeasuredFinding, Vocabulary};
 
@@ -116,6 +116,7 @@ impl Evidence {
         }
         if let Some(reading) = claims.reading {
             merge.text(reading);
+            merge.time(reading);
         }
         for (finding, origin) in normal {
             if merge.out.state(finding).is_none() {
@@ -241,6 +242,15 @@ impl Merge<'_> {
         }
     }
 
+    /// What the times said entail, where nothing else is known.
+    fn time(&mut self, reading: &Reading) {
+        for (finding, present, origin) in timed(self.vocabulary, reading) {
+            if self.out.state(finding).is_none() {
+                self.claim(finding, present, origin);
+            }
+        }
+    }
+
     /// The patient's own mentions; of the past only what outlasts it.
     fn text(&mut self, reading: &Reading) {
         for wanted in [Presence::Present, Presence::Absent, Presence::Uncertain] {
@@ -261,6 +271,42 @@ impl Merge<'_> {
             }
         }
     }
+}
+
+/// Findings that the times said in the text entail (present first), and those they exclude.
+fn timed(vocabulary: &Vocabulary, reading: &Reading) -> Vec<(FindingId, bool, Origin)> {
+    let complaint = |finding: FindingId| {
+        vocabulary.get_finding(finding).is_some_and(|row| row.kind.is_complaint())
+    };
+    let lasting: Vec<(FindingId, &Duration)> = reading
+        .mentions
+        .iter()
+        .filter(|mention| {
+            mention.presence == Presence::Present
+                && mention.experiencer == Experiencer::Patient
+                && !mention.past
+        })
+        .filter_map(|mention| Some((mention.finding, mention.duration.as_ref()?)))
+        .filter(|(finding, _)| complaint(*finding))
+        .collect();
+    let mut out = Vec::new();
+    for row in vocabulary.timed() {
+        let told = lasting.iter().filter(|(finding, _)| match row.of {
+            None => true,
+            Some(of) => of == *finding || vocabulary.implied(*finding).contains(&of),
+        });
+        // How long the illness has lasted is what is said with the complaint, which comes first.
+        let told = told.take(if row.of.is_none() { 1 } else { usize::MAX });
+        let answers: Vec<(bool, &Duration)> = told
+            .filter_map(|(_, time)| Some((row.holds(time.least_days, time.most_days)?, *time)))
+            .collect();
+        let met = answers.iter().find(|(holds, _)| *holds).or(answers.last());
+        if let Some((holds, time)) = met {
+            out.push((row.finding, *holds, Origin::Text(time.span.clone())));
+        }
+    }
+    out.sort_by_key(|(_, present, _)| !*present);
+    out
 }
 
 fn merged_vitals(claims: Claims<'_>) -> Vitals {

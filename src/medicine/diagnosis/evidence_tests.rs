@@ -180,3 +180,55 @@ fn features_are_resolved_once_and_refused_when_they_leak() {
     assert_eq!(features(&["fevr"]), Err(FeatureError::Unknown("fevr".to_owned())));
     assert_eq!(features(&["fever", "fever"]), Err(FeatureError::Twice("fever".to_owned())));
 }
+
+const COURSES: &str = "\
+finding,of,min_days,max_days,source,status
+course_days,,1,7.5,memory,draft
+course_weeks,,7.5,29,memory,draft
+prolonged_fever,fever,5,,memory,draft
+";
+
+/// What a text says, with courses in the vocabulary.
+fn timed_facts(text: &str) -> Vec<String> {
+    use crate::medicine::diagnosis::tests::{files, knowledge_with};
+    use crate::medicine::vocabulary::{DURATIONS, FINDINGS};
+    let findings = format!(
+        "{}course_days,病程数天,Days,course,general,,memory,draft\n\
+         course_weeks,病程数周,Weeks,course,general,,memory,draft\n",
+        files().text(FINDINGS).unwrap()
+    );
+    let knowledge = knowledge_with(&[(FINDINGS, &findings), (DURATIONS, COURSES)]);
+    let reading = knowledge.reader.read(text);
+    let claims = Claims {
+        reading: Some(&reading),
+        present: &[],
+        absent: &[],
+        vitals: &Vitals::default(),
+        patient: &Patient::default(),
+    };
+    let evidence = Evidence::gather(&knowledge.vocabulary, claims);
+    let show = |fact: &Fact| {
+        let sign = if fact.present { '+' } else { '-' };
+        format!("{sign}{}", knowledge.vocabulary.finding_slug(fact.finding))
+    };
+    evidence.facts().iter().map(show).collect()
+}
+
+#[test]
+fn the_first_time_said_is_the_course_of_the_illness() {
+    assert_eq!(timed_facts("咳嗽3天"), ["+cough", "+course_days"]);
+    assert_eq!(timed_facts("咳嗽3周，加重伴头痛2天"), ["+cough", "+headache", "+course_weeks"]);
+    // No course has such a time, or the time is not the patient's.
+    assert_eq!(timed_facts("咳嗽3年"), ["+cough"]);
+    assert_eq!(timed_facts("母亲咳嗽3天"), Vec::<String>::new());
+    assert_eq!(timed_facts("咳嗽"), ["+cough"]);
+}
+
+#[test]
+fn a_time_makes_a_finding_of_its_own_and_rules_it_out() {
+    assert_eq!(timed_facts("发热6天"), ["+fever", "+prolonged_fever", "+course_days"]);
+    assert_eq!(timed_facts("高热6天")[2], "+prolonged_fever", "what entails fever lasts as long");
+    assert_eq!(timed_facts("发热2天"), ["+fever", "-prolonged_fever", "+course_days"]);
+    assert_eq!(timed_facts("发热3到6天"), ["+fever", "+course_days"], "left open");
+    assert_eq!(timed_facts("咳嗽6天，发热"), ["+fever", "+cough", "+course_days"]);
+}

@@ -184,7 +184,7 @@ fn ease(finding: &Finding) -> f64 {
         FindingKind::History | FindingKind::Exposure => 0.9,
         FindingKind::Sign | FindingKind::Vital => 0.75,
         FindingKind::Medicine => 0.6,
-        FindingKind::Test | FindingKind::Diagnosis => 0.0,
+        FindingKind::Test | FindingKind::Diagnosis | FindingKind::Course => 0.0,
     }
 }
 
@@ -198,6 +198,8 @@ pub fn wording(finding: &Finding) -> String {
         FindingKind::History => format!("以前是否有{name}？"),
         FindingKind::Exposure => format!("发病前是否有{name}？"),
         FindingKind::Medicine => format!("是否在用：{name}？"),
-        FindingKind::Test | FindingKind::Diagnosis => format!("是否{name}？"),
+        FindingKind::Test | FindingKind::Diagnosis | FindingKind::Course => {
+            format!("是否{name}？")
+        }
     }
 }

@@ -12,17 +12,16 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::evidence::{Evidence, Origin};
+use super::prior::Priors;
 use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::{Patient, Sex};
 use crate::medicine::table::{Status, rows};
-use crate::medicine::vocabulary::{Condition, ConditionId, FindingId, SexCell, Vocabulary};
+use crate::medicine::vocabulary::{ConditionId, FindingId, SexCell, Vocabulary};
 
 /// The table of likelihoods.
 pub const LIKELIHOODS: &str = "diagnosis/likelihoods.csv";
 /// The table of background rates.
 pub const BACKGROUND: &str = "diagnosis/background.csv";
-/// The table of shares of visits.
-pub const PREVALENCE: &str = "diagnosis/prevalence.csv";
 
 /// Probabilities are kept this far from 0 and 1 before a logarithm is taken.
 const PROBABILITY_MARGIN: f64 = 1e-6;
@@ -78,16 +77,16 @@ struct Stratum {
 
 /// One number of a table with the patients it is for.
 #[derive(Debug, Clone)]
-struct Entry {
+pub(super) struct Entry {
     band: Option<AgeBand>,
     sex: Option<Sex>,
-    value: f32,
+    pub(super) value: f32,
     source: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum BandCell {
+pub(super) enum BandCell {
     Any,
     Infant,
     Child,
@@ -120,21 +119,9 @@ struct BackgroundRow {
     _status: Status,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PrevalenceRow {
-    condition: String,
-    age_band: BandCell,
-    sex: SexCell,
-    per_1000: f32,
-    source: String,
-    #[serde(rename = "status")]
-    _status: Status,
-}
-
-const BANDS: [Option<AgeBand>; 5] =
+pub(super) const BANDS: [Option<AgeBand>; 5] =
     [None, Some(AgeBand::Infant), Some(AgeBand::Child), Some(AgeBand::Adult), Some(AgeBand::Elder)];
-const SEXES: [Option<Sex>; 3] = [None, Some(Sex::Male), Some(Sex::Female)];
+pub(super) const SEXES: [Option<Sex>; 3] = [None, Some(Sex::Male), Some(Sex::Female)];
 
 impl AgeBand {
     /// The band of an age in years.
@@ -151,7 +138,7 @@ impl AgeBand {
     }
 
     /// Youngest age in the band, and the age from which the next one begins.
-    fn years(self) -> (f32, f32) {
+    pub(super) fn years(self) -> (f32, f32) {
         match self {
             Self::Infant => (0.0, 1.0),
             Self::Child => (1.0, 14.0),
@@ -174,13 +161,16 @@ impl BandCell {
 }
 
 impl Likelihoods {
-    /// Loads the three tables. Refuses uncited rows, unknown ids, a row that stands twice, a
-    /// probability outside 0 < `p_low` ≤ `p` ≤ `p_high` < 1, a finding without a background
-    /// rate, and a condition without a share of visits.
-    pub fn load(files: &Files, vocabulary: &Vocabulary) -> Result<Self, LoadError> {
+    /// Loads the two tables. Refuses uncited rows, unknown ids, a row that stands twice, a
+    /// probability outside 0 < `p_low` ≤ `p` ≤ `p_high` < 1, and a finding without a background
+    /// rate.
+    pub fn load(
+        files: &Files,
+        vocabulary: &Vocabulary,
+        priors: &Priors,
+    ) -> Result<Self, LoadError> {
         let background = background(files, vocabulary)?;
         let rows = likelihoods(files, vocabulary)?;
-        let prevalence = prevalence(files, vocabulary)?;
         let mut weighed = vec![false; vocabulary.finding_count()];
         for (_, finding) in rows.keys() {
             if !background.contains_key(finding) {
@@ -193,7 +183,7 @@ impl Likelihoods {
         }
         let mut out = Self { weighed, strata: Vec::new(), rows, background };
         for (band, sex) in BANDS.into_iter().flat_map(|band| SEXES.map(|sex| (band, sex))) {
-            let shares = shares(vocabulary, &prevalence, band, sex);
+            let shares = priors.shares(vocabulary, band, sex);
             let mixed = out.mix(&shares, band, sex);
             out.strata.push(Stratum { shares, mixed });
         }
@@ -326,7 +316,11 @@ impl Likelihoods {
 
 /// The most specific value for a patient; where age or sex is unknown and only rows for some
 /// patients exist, their mean.
-fn resolve(entries: &[Entry], band: Option<AgeBand>, sex: Option<Sex>) -> Option<(f32, &str)> {
+pub(super) fn resolve(
+    entries: &[Entry],
+    band: Option<AgeBand>,
+    sex: Option<Sex>,
+) -> Option<(f32, &str)> {
     let exact = |band, sex| entries.iter().find(|e| e.band == band && e.sex == sex);
     let found = exact(band, sex)
         .or_else(|| exact(band, None))
@@ -346,35 +340,6 @@ fn resolve(entries: &[Entry], band: Option<AgeBand>, sex: Option<Sex>) -> Option
         source = source.or(Some(entry.source.as_str()));
     }
     source.map(|source| (sum / count, source))
-}
-
-/// Shares of visits of one stratum: the visits of each concrete age band and sex in it, averaged.
-fn shares(
-    vocabulary: &Vocabulary,
-    prevalence: &BTreeMap<ConditionId, Vec<Entry>>,
-    band: Option<AgeBand>,
-    sex: Option<Sex>,
-) -> Vec<f64> {
-    let bands = BANDS.into_iter().flatten().filter(|other| band.is_none_or(|band| band == *other));
-    let cells: Vec<(AgeBand, Sex)> = bands
-        .flat_map(|band| [Sex::Male, Sex::Female].map(|sex| (band, sex)))
-        .filter(|(_, other)| sex.is_none_or(|sex| sex == *other))
-        .collect();
-    let visits = |id: ConditionId, condition: &Condition| -> f64 {
-        let entries = prevalence.get(&id).map_or(&[][..], Vec::as_slice);
-        let cell = |(band, sex): &(AgeBand, Sex)| {
-            let (from, to) = band.years();
-            let old_enough = condition.age_min_years.is_none_or(|min| min < to);
-            let young_enough = condition.age_max_years.is_none_or(|max| max + 1.0 > from);
-            let admitted = old_enough && young_enough && condition.admits_sex(Some(*sex));
-            let value = resolve(entries, Some(*band), Some(*sex)).filter(|_| admitted);
-            value.map_or(0.0, |(value, _)| f64::from(value))
-        };
-        cells.iter().map(cell).sum()
-    };
-    let raw: Vec<f64> = vocabulary.conditions().map(|(id, c)| visits(id, c)).collect();
-    let total: f64 = raw.iter().sum();
-    raw.iter().map(|visits| if total > 0.0 { visits / total } else { 0.0 }).collect()
 }
 
 fn likelihoods(
@@ -420,34 +385,16 @@ fn background(
     Ok(out)
 }
 
-fn prevalence(
-    files: &Files,
-    vocabulary: &Vocabulary,
-) -> Result<BTreeMap<ConditionId, Vec<Entry>>, LoadError> {
-    let mut out: BTreeMap<ConditionId, Vec<Entry>> = BTreeMap::new();
-    for (line, row) in rows::<PrevalenceRow>(files, PREVALENCE)? {
-        let condition = vocabulary.require_condition(PREVALENCE, line, &row.condition)?;
-        vocabulary.sources().check(PREVALENCE, line, &row.source)?;
-        if !(0.0..=1000.0).contains(&row.per_1000) {
-            let message = format!("needs 0 to 1000 visits, has {}", row.per_1000);
-            return Err(LoadError::line(PREVALENCE, line, message));
-        }
-        let entry = entry(row.age_band, row.sex, row.per_1000, row.source);
-        add(out.entry(condition).or_default(), entry, PREVALENCE, line)?;
-    }
-    match vocabulary.conditions().find(|(id, _)| !out.contains_key(id)) {
-        Some((_, condition)) => {
-            Err(LoadError::file(PREVALENCE, format!("no visits for `{}`", condition.slug)))
-        }
-        None => Ok(out),
-    }
-}
-
-fn entry(band: BandCell, sex: SexCell, value: f32, source: String) -> Entry {
+pub(super) fn entry(band: BandCell, sex: SexCell, value: f32, source: String) -> Entry {
     Entry { band: band.band(), sex: sex.sex(), value, source }
 }
 
-fn add(entries: &mut Vec<Entry>, entry: Entry, path: &str, line: u64) -> Result<(), LoadError> {
+pub(super) fn add(
+    entries: &mut Vec<Entry>,
+    entry: Entry,
+    path: &str,
+    line: u64,
+) -> Result<(), LoadError> {
     if entries.iter().any(|other| other.band == entry.band && other.sex == entry.sex) {
         return Err(LoadError::line(path, line, "the row stands twice"));
     }

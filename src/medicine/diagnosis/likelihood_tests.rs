@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::medicine::diagnosis::evidence::Claims;
+use crate::medicine::diagnosis::prior::PREVALENCE;
 use crate::medicine::diagnosis::tests::{knowledge, refused};
 use crate::medicine::patient::Vitals;
 

@@ -9,11 +9,13 @@ pub mod differential;
 pub mod evidence;
 pub mod interview;
 pub mod likelihood;
+pub mod prior;
 pub mod reading;
 pub mod red_flags;
 pub mod triage;
 
 use likelihood::Likelihoods;
+use prior::Priors;
 use reading::{Cues, Reader};
 use red_flags::RedFlags;
 
@@ -31,6 +33,8 @@ pub struct DiagnosisKnowledge {
     pub red_flags: RedFlags,
     /// How much a finding speaks for a condition.
     pub likelihoods: Likelihoods,
+    /// How often a condition is met, here and in this season.
+    pub priors: Priors,
 }
 
 impl DiagnosisKnowledge {
@@ -39,8 +43,9 @@ impl DiagnosisKnowledge {
         let vocabulary = Vocabulary::load(files)?;
         let reader = Reader::new(&vocabulary, &Cues::load(files)?)?;
         let red_flags = RedFlags::load(files, &vocabulary)?;
-        let likelihoods = Likelihoods::load(files, &vocabulary)?;
-        Ok(Self { vocabulary, reader, red_flags, likelihoods })
+        let priors = Priors::load(files, &vocabulary)?;
+        let likelihoods = Likelihoods::load(files, &vocabulary, &priors)?;
+        Ok(Self { vocabulary, reader, red_flags, likelihoods, priors })
     }
 }
 

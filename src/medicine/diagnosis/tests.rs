@@ -2,7 +2,8 @@
 
 use super::differential::{Differential, Inputs, Labels};
 use super::evidence::{Claims, Evidence, Features};
-use super::likelihood::{BACKGROUND, LIKELIHOODS, PREVALENCE};
+use super::likelihood::{BACKGROUND, LIKELIHOODS};
+use super::prior::{PREVALENCE, SEASONS};
 use super::reading::CUES;
 use super::red_flags::RED_FLAGS;
 use super::*;
@@ -27,6 +28,15 @@ pub(super) fn files() -> Files {
 /// Everything loaded from [`files`].
 pub(super) fn knowledge() -> DiagnosisKnowledge {
     DiagnosisKnowledge::load(&files()).unwrap()
+}
+
+/// Everything loaded from [`files`] and some more.
+pub(super) fn knowledge_with(more: &[(&str, &str)]) -> DiagnosisKnowledge {
+    let mut files = files();
+    for (path, text) in more {
+        files.insert(*path, text.as_bytes().to_vec());
+    }
+    DiagnosisKnowledge::load(&files).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// The error that one changed table gives.
@@ -143,6 +153,8 @@ fn shipped() -> DiagnosisKnowledge {
         (LIKELIHOODS, include_str!("../../../models/diagnosis/likelihoods.csv")),
         (BACKGROUND, include_str!("../../../models/diagnosis/background.csv")),
         (PREVALENCE, include_str!("../../../models/diagnosis/prevalence.csv")),
+        (SEASONS, include_str!("../../../models/diagnosis/seasons.csv")),
+        (vocabulary::DURATIONS, include_str!("../../../models/diagnosis/durations.csv")),
     ] {
         files.insert(path, text.as_bytes());
     }

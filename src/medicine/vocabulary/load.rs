@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 
 use serde::Deserialize;
 
+use super::timing;
 use super::wordings::{Wordings, wordings};
 use super::{
     CONDITIONS, Comparison, Condition, ConditionId, FINDINGS, Finding, FindingId, FindingKind,
@@ -124,10 +125,12 @@ pub(super) fn vocabulary(files: &Files) -> Result<Vocabulary, LoadError> {
         finding_names,
         condition_names,
         measured: Vec::new(),
+        timed: Vec::new(),
         implications: Vec::new(),
         wordings: Wordings::default(),
     };
     vocabulary.measured = measured(files, &vocabulary)?;
+    vocabulary.timed = timing::timed(files, &vocabulary)?;
     vocabulary.implications = implications(files, &vocabulary)?;
     close(&mut vocabulary);
     vocabulary.wordings = wordings(files, &vocabulary)?;

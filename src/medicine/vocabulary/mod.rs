@@ -9,6 +9,7 @@
 
 mod comparison;
 mod load;
+mod timing;
 mod wordings;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 pub use comparison::Comparison;
 pub(crate) use load::SexCell;
 use serde::Deserialize;
+pub use timing::{DURATIONS, TimedFinding};
 pub(crate) use wordings::Sense;
 pub use wordings::WORDINGS;
 use wordings::Wordings;
@@ -66,6 +68,8 @@ pub enum FindingKind {
     Medicine,
     /// The name of a disease that somebody mentions.
     Diagnosis,
+    /// How long the illness has lasted; of these a patient has exactly one.
+    Course,
 }
 
 /// One finding (one row of `findings.csv`).
@@ -205,6 +209,7 @@ pub struct Vocabulary {
     finding_names: HashMap<String, FindingId>,
     condition_names: HashMap<String, ConditionId>,
     measured: Vec<MeasuredFinding>,
+    timed: Vec<TimedFinding>,
     implications: Vec<Implication>,
     /// Per finding, everything it entails (transitive), in order.
     implied: Vec<Vec<FindingId>>,
@@ -242,6 +247,7 @@ impl FindingKind {
             Self::Exposure => "exposure",
             Self::Medicine => "medicine",
             Self::Diagnosis => "diagnosis",
+            Self::Course => "course",
         }
     }
 
@@ -250,8 +256,14 @@ impl FindingKind {
     pub fn outlasts(self) -> bool {
         match self {
             Self::History | Self::Exposure | Self::Medicine | Self::Diagnosis => true,
-            Self::Symptom | Self::Sign | Self::Vital | Self::Test => false,
+            Self::Symptom | Self::Sign | Self::Vital | Self::Test | Self::Course => false,
         }
+    }
+
+    /// Whether something of this kind is part of the illness the patient comes with, so that how
+    /// long it has lasted is how long the illness has.
+    pub fn is_complaint(self) -> bool {
+        matches!(self, Self::Symptom | Self::Sign | Self::Vital)
     }
 }
 
@@ -313,7 +325,7 @@ impl MeasuredFinding {
 }
 
 impl Vocabulary {
-    /// Reads and checks the six tables. Refuses an uncited row, an unknown source, a slug that
+    /// Reads and checks the tables. Refuses an uncited row, an unknown source, a slug that
     /// stands twice, a name shared by two findings or by two conditions, a reference to nothing,
     /// an implication that comes back to itself, impossible limits, and composed wordings that
     /// contradict each other or are too many.
@@ -433,6 +445,11 @@ impl Vocabulary {
     /// The rows of `measurements.csv`.
     pub fn measured(&self) -> &[MeasuredFinding] {
         &self.measured
+    }
+
+    /// The rows of `durations.csv`.
+    pub fn timed(&self) -> &[TimedFinding] {
+        &self.timed
     }
 
     /// The rows of `implications.csv`.

@@ -270,3 +270,28 @@ fn a_fraction_of_a_year_ends_an_age_as_it_stands() {
     assert!(!condition.admits_age(Some(0.26)));
     assert!(!condition.admits_age(Some(1.0)));
 }
+
+#[test]
+fn a_faulty_table_of_times_is_refused_with_its_line() {
+    let findings = format!(
+        "{}course_days,病程数天,Days,course,general,,memory,draft\n",
+        files().text(FINDINGS).unwrap()
+    );
+    for (row, message) in [
+        ("nothing,fever,5,,memory,draft", "nothing"),
+        ("prolonged_fever,nothing,5,,memory,draft", "nothing"),
+        ("prolonged_fever,fever,5,5,memory,draft", "0 <= min_days < max_days"),
+        ("prolonged_fever,fever,-1,5,memory,draft", "0 <= min_days < max_days"),
+        ("prolonged_fever,fever,5,,,draft", "source"),
+        ("prolonged_fever,,5,,memory,draft", "a course, and only a course"),
+        ("course_days,fever,5,,memory,draft", "a course, and only a course"),
+    ] {
+        let mut files = files();
+        files.insert(FINDINGS, findings.clone().into_bytes());
+        let table = format!("finding,of,min_days,max_days,source,status\n{row}\n");
+        files.insert(DURATIONS, table.into_bytes());
+        let error = Vocabulary::load(&files).unwrap_err();
+        assert!(error.message.contains(message), "{row}: {error}");
+        assert_eq!((error.file.as_str(), error.line), (DURATIONS, Some(2)), "{row}");
+    }
+}
