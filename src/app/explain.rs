@@ -184,7 +184,7 @@ impl Shown<'_> {
                 name: self.name(fact.finding),
                 state: if fact.present { State::Present } else { State::Absent },
                 origin: match fact.origin {
-                    evidence::Origin::Text(_) => Origin::Text,
+                    evidence::Origin::Text(_) | evidence::Origin::Lasting(_) => Origin::Text,
                     evidence::Origin::Given => Origin::Given,
                     evidence::Origin::Measured { .. } => Origin::Measured,
                     evidence::Origin::Implied(_) => Origin::Implied,
@@ -316,6 +316,12 @@ fn measure_zh(measure: Measure) -> &'static str {
         Measure::RespiratoryRateBpm => "呼吸",
         Measure::Spo2Percent => "血氧饱和度",
         Measure::GlucoseMmolL => "血糖",
+        Measure::WhiteCells10e9L => "白细胞",
+        Measure::NeutrophilsPercent => "中性粒细胞",
+        Measure::HemoglobinGL => "血红蛋白",
+        Measure::Platelets10e9L => "血小板",
+        Measure::CrpMgL => "C反应蛋白",
+        Measure::CreatinineUmolL => "肌酐",
     }
 }
 
@@ -324,7 +330,11 @@ fn unit(measure: Measure) -> &'static str {
         Measure::TemperatureC => "℃",
         Measure::SystolicMmhg | Measure::DiastolicMmhg => "mmHg",
         Measure::HeartRateBpm | Measure::RespiratoryRateBpm => "次/分",
-        Measure::Spo2Percent => "%",
+        Measure::Spo2Percent | Measure::NeutrophilsPercent => "%",
         Measure::GlucoseMmolL => "mmol/L",
+        Measure::WhiteCells10e9L | Measure::Platelets10e9L => "×10⁹/L",
+        Measure::HemoglobinGL => "g/L",
+        Measure::CrpMgL => "mg/L",
+        Measure::CreatinineUmolL => "µmol/L",
     }
 }

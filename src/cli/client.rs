@@ -4,13 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::Sender;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use super::{Failure, Target};
 use crate::app::access::{Caller, Role};
+use crate::app::consultation::State;
+use crate::app::interview::Interview;
 use crate::app::ports::KnowledgeSource as _;
 use crate::app::request::{CheckRequest, DiagnoseRequest, PageRequest};
 use crate::app::{App, Parts};
@@ -18,6 +22,8 @@ use crate::config::{Config, client_variable};
 use crate::node::{ModelFiles, SystemClock, UuidSource};
 use crate::rpc::proto::xiangyi::diagnosis::v1 as diagnosis;
 use crate::rpc::proto::xiangyi::diagnosis::v1::diagnosis_service_client::DiagnosisServiceClient;
+use crate::rpc::proto::xiangyi::diagnosis::v1::interview_request::Step;
+use crate::rpc::proto::xiangyi::diagnosis::v1::interview_response::Step as Reply;
 use crate::rpc::proto::xiangyi::model::v1 as model;
 use crate::rpc::proto::xiangyi::model::v1::model_service_client::ModelServiceClient;
 use crate::rpc::proto::xiangyi::prescription::v1 as prescription;
@@ -92,6 +98,41 @@ impl Client {
         }
     }
 
+    /// Opens an interview; the first [`Talk::hear`] gives what is said to the start.
+    pub(super) async fn talk(
+        &self,
+        request: diagnosis::DiagnoseRequest,
+        question_count_max: u32,
+    ) -> Result<Talk, Failure> {
+        match self {
+            Self::Remote { channel, bearer, .. } => {
+                let (steps, outgoing) = tokio::sync::mpsc::channel(1);
+                let start = diagnosis::InterviewStart {
+                    consultation: Some(request),
+                    question_count_max,
+                    answers: Vec::new(),
+                };
+                steps.send(step(Step::Start(start))).await?;
+                // A person thinks as long as he likes: the node's own limit of silence holds.
+                let mut request = Request::new(ReceiverStream::new(outgoing));
+                if let Some(bearer) = bearer {
+                    request.metadata_mut().insert("authorization", bearer.clone());
+                }
+                let answer = DiagnosisServiceClient::new(channel.clone()).interview(request).await;
+                let replies = answer.map_err(|s| readable(&s))?.into_inner();
+                Ok(Talk::Remote { steps, replies: Box::new(replies) })
+            }
+            Self::Here { app, caller } => {
+                let request = DiagnoseRequest::try_from(request).map_err(|e| e.public())?;
+                let interview = app
+                    .begin_interview(caller, request, question_count_max, Vec::new())
+                    .map_err(|e| e.public())?;
+                let (app, caller) = (app.clone(), caller.clone());
+                Ok(Talk::Here { app, caller, interview: Box::new(interview), finish: false })
+            }
+        }
+    }
+
     pub(super) async fn check(
         &self,
         request: prescription::CheckPrescriptionRequest,
@@ -142,6 +183,90 @@ impl Client {
         }
         request
     }
+}
+
+/// An interview under way.
+pub(super) enum Talk {
+    /// With a running node.
+    Remote {
+        steps: Sender<diagnosis::InterviewRequest>,
+        replies: Box<Streaming<diagnosis::InterviewResponse>>,
+    },
+    /// In this process.
+    Here { app: Arc<App>, caller: Caller, interview: Box<Interview>, finish: bool },
+}
+
+impl Talk {
+    /// Answers a question, or corrects an answer, and gives what is said to it.
+    pub(super) async fn answer(
+        &mut self,
+        finding: &str,
+        state: diagnosis::FindingState,
+    ) -> Result<diagnosis::InterviewResponse, Failure> {
+        match self {
+            Self::Remote { steps, .. } => {
+                let finding_id = finding.to_owned();
+                let answer = diagnosis::InterviewAnswer { finding_id, state: state.into() };
+                steps.send(step(Step::Answer(answer))).await?;
+            }
+            Self::Here { app, interview, .. } => {
+                let state = match state {
+                    diagnosis::FindingState::Present => State::Present,
+                    diagnosis::FindingState::Absent => State::Absent,
+                    diagnosis::FindingState::Uncertain | diagnosis::FindingState::Unspecified => {
+                        State::Uncertain
+                    }
+                };
+                app.answer(interview, "answer", finding, state).map_err(|e| e.public())?;
+            }
+        }
+        self.hear().await
+    }
+
+    /// Asks for the consultation now.
+    pub(super) async fn finish(&mut self) -> Result<diagnosis::InterviewResponse, Failure> {
+        match self {
+            Self::Remote { steps, .. } => {
+                steps.send(step(Step::Finish(diagnosis::InterviewFinish {}))).await?;
+            }
+            Self::Here { finish, .. } => *finish = true,
+        }
+        self.hear().await
+    }
+
+    /// What is said next.
+    pub(super) async fn hear(&mut self) -> Result<diagnosis::InterviewResponse, Failure> {
+        match self {
+            Self::Remote { replies, .. } => {
+                let reply = replies.message().await.map_err(|s| readable(&s))?;
+                Ok(reply.ok_or("the node closed the interview")?)
+            }
+            Self::Here { app, caller, interview, finish } => {
+                let stand = app.stand(interview).await.map_err(|e| e.public())?;
+                let step = if let Some(question) = stand.question.filter(|_| !*finish) {
+                    Reply::Question(question.into())
+                } else {
+                    let request = interview.so_far();
+                    let kept = app.diagnose(caller, request).await.map_err(|e| e.public())?;
+                    Reply::Consultation(kept.0.into())
+                };
+                let leading = stand.leading.into_iter().map(|(condition_id, name, probability)| {
+                    let probability = f64::from(probability);
+                    diagnosis::LeadingCondition { condition_id, name, probability }
+                });
+                Ok(diagnosis::InterviewResponse {
+                    step: Some(step),
+                    answers: Vec::new(),
+                    leading: leading.collect(),
+                    red_flags: stand.alarms.into_iter().map(Into::into).collect(),
+                })
+            }
+        }
+    }
+}
+
+fn step(step: Step) -> diagnosis::InterviewRequest {
+    diagnosis::InterviewRequest { step: Some(step) }
 }
 
 /// Connects to `url`; `ca` for TLS with an authority of one's own.

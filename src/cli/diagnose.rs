@@ -12,6 +12,18 @@ use crate::rpc::proto::xiangyi::diagnosis::v1 as pb;
 
 #[derive(Debug, Args)]
 pub(super) struct DiagnoseArgs {
+    #[command(flatten)]
+    case: CaseArgs,
+    /// Print the answer as JSON, in the form of the contract
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What is known of a patient, as `diagnose` and `interview` take it.
+#[derive(Debug, Args)]
+pub(super) struct CaseArgs {
     /// Complaint and history in Chinese, for example "发热3天，咳嗽咳黄痰，右胸痛"
     #[arg(long, default_value = "")]
     text: String,
@@ -48,6 +60,24 @@ pub(super) struct DiagnoseArgs {
     /// Blood glucose in mmol/L
     #[arg(long, value_name = "MMOL")]
     glucose: Option<f64>,
+    /// White blood cells in 10^9/L
+    #[arg(long, value_name = "COUNT")]
+    white_cells: Option<f64>,
+    /// Neutrophils in percent of the white cells
+    #[arg(long, value_name = "PERCENT")]
+    neutrophils: Option<f64>,
+    /// Haemoglobin in g/L
+    #[arg(long, value_name = "GRAMS")]
+    hemoglobin: Option<f64>,
+    /// Platelets in 10^9/L
+    #[arg(long, value_name = "COUNT")]
+    platelets: Option<f64>,
+    /// C-reactive protein in mg/L
+    #[arg(long, value_name = "MG")]
+    crp: Option<f64>,
+    /// Serum creatinine in µmol/L
+    #[arg(long, value_name = "UMOL")]
+    creatinine: Option<f64>,
     /// Month of the visit, 1 to 12: the season counts; without it, it does not
     #[arg(long, value_name = "MONTH", default_value_t = 0, hide_default_value = true)]
     month: u32,
@@ -57,11 +87,71 @@ pub(super) struct DiagnoseArgs {
     /// Makes the call idempotent on a node
     #[arg(long, value_name = "ID", default_value = "")]
     request_id: String,
-    /// Print the answer as JSON, in the form of the contract
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    target: Target,
+}
+
+impl CaseArgs {
+    /// The same in the form of the contract.
+    pub(super) fn request(&self) -> Result<pb::DiagnoseRequest, Failure> {
+        let sex = match self.sex {
+            Some(SexName::Male) => common::Sex::Male,
+            Some(SexName::Female) => common::Sex::Female,
+            None => common::Sex::Unspecified,
+        };
+        let (pregnancy, pregnancy_weeks) = match self.pregnant.as_deref() {
+            None => (common::PregnancyStatus::Unspecified, None),
+            Some("unknown") => (common::PregnancyStatus::Pregnant, None),
+            Some(weeks) => {
+                let weeks =
+                    weeks.parse().map_err(|_| "--pregnant must be weeks, for example 20")?;
+                (common::PregnancyStatus::Pregnant, Some(weeks))
+            }
+        };
+        let (systolic_mmhg, diastolic_mmhg) = match &self.blood_pressure {
+            None => (None, None),
+            Some(text) => {
+                let parsed = text
+                    .split_once('/')
+                    .and_then(|(s, d)| Some((s.parse().ok()?, d.parse().ok()?)));
+                let (systolic, diastolic): (f64, f64) = parsed
+                    .ok_or("--blood-pressure must be systolic/diastolic, for example 150/95")?;
+                (Some(systolic), Some(diastolic))
+            }
+        };
+        let finding = |state: pb::FindingState| {
+            move |name: &String| pb::FindingInput { finding: name.clone(), state: state.into() }
+        };
+        let present = self.present.iter().map(finding(pb::FindingState::Present));
+        let absent = self.absent.iter().map(finding(pb::FindingState::Absent));
+        Ok(pb::DiagnoseRequest {
+            request_id: self.request_id.clone(),
+            patient: Some(common::Patient {
+                age_years: self.age,
+                sex: sex.into(),
+                pregnancy: pregnancy.into(),
+                pregnancy_weeks,
+                ..common::Patient::default()
+            }),
+            text: self.text.clone(),
+            findings: present.chain(absent).collect(),
+            vitals: Some(common::Vitals {
+                temperature_c: self.temperature,
+                systolic_mmhg,
+                diastolic_mmhg,
+                heart_rate_bpm: self.heart_rate,
+                respiratory_rate_bpm: self.respiratory_rate,
+                spo2_percent: self.spo2,
+                glucose_mmol_l: self.glucose,
+                white_cells_10e9_l: self.white_cells,
+                neutrophils_percent: self.neutrophils,
+                hemoglobin_g_l: self.hemoglobin,
+                platelets_10e9_l: self.platelets,
+                crp_mg_l: self.crp,
+                creatinine_umol_l: self.creatinine,
+            }),
+            condition_count_max: self.count,
+            month: self.month,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -71,7 +161,7 @@ enum SexName {
 }
 
 pub(super) async fn run(args: DiagnoseArgs) -> Result<ExitCode, Failure> {
-    let request = request(&args)?;
+    let request = args.case.request()?;
     let client = Client::open(&args.target).await?;
     let response = client.diagnose(request).await?;
     answer(args.json, "xiangyi.diagnosis.v1.DiagnoseResponse", &response, || {
@@ -84,58 +174,4 @@ pub(super) async fn run(args: DiagnoseArgs) -> Result<ExitCode, Failure> {
         text
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn request(args: &DiagnoseArgs) -> Result<pb::DiagnoseRequest, Failure> {
-    let sex = match args.sex {
-        Some(SexName::Male) => common::Sex::Male,
-        Some(SexName::Female) => common::Sex::Female,
-        None => common::Sex::Unspecified,
-    };
-    let (pregnancy, pregnancy_weeks) = match args.pregnant.as_deref() {
-        None => (common::PregnancyStatus::Unspecified, None),
-        Some("unknown") => (common::PregnancyStatus::Pregnant, None),
-        Some(weeks) => {
-            let weeks = weeks.parse().map_err(|_| "--pregnant must be weeks, for example 20")?;
-            (common::PregnancyStatus::Pregnant, Some(weeks))
-        }
-    };
-    let (systolic_mmhg, diastolic_mmhg) = match &args.blood_pressure {
-        None => (None, None),
-        Some(text) => {
-            let parsed =
-                text.split_once('/').and_then(|(s, d)| Some((s.parse().ok()?, d.parse().ok()?)));
-            let (systolic, diastolic): (f64, f64) =
-                parsed.ok_or("--blood-pressure must be systolic/diastolic, for example 150/95")?;
-            (Some(systolic), Some(diastolic))
-        }
-    };
-    let finding = |state: pb::FindingState| {
-        move |name: &String| pb::FindingInput { finding: name.clone(), state: state.into() }
-    };
-    let present = args.present.iter().map(finding(pb::FindingState::Present));
-    let absent = args.absent.iter().map(finding(pb::FindingState::Absent));
-    Ok(pb::DiagnoseRequest {
-        request_id: args.request_id.clone(),
-        patient: Some(common::Patient {
-            age_years: args.age,
-            sex: sex.into(),
-            pregnancy: pregnancy.into(),
-            pregnancy_weeks,
-            ..common::Patient::default()
-        }),
-        text: args.text.clone(),
-        findings: present.chain(absent).collect(),
-        vitals: Some(common::Vitals {
-            temperature_c: args.temperature,
-            systolic_mmhg,
-            diastolic_mmhg,
-            heart_rate_bpm: args.heart_rate,
-            respiratory_rate_bpm: args.respiratory_rate,
-            spo2_percent: args.spo2,
-            glucose_mmol_l: args.glucose,
-        }),
-        condition_count_max: args.count,
-        month: args.month,
-    })
 }

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod diagnose;
 mod eval;
+mod interview;
 mod json;
 mod models;
 mod print;
@@ -41,6 +42,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Rank conditions for a complaint
     Diagnose(Box<diagnose::DiagnoseArgs>),
+    /// Be asked, question by question, until the order of the conditions is settled
+    Interview(Box<interview::InterviewArgs>),
     /// Check a prescription
     Check(check::CheckArgs),
     /// Measure decisions on files of cases
@@ -83,6 +86,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Diagnose(args) => diagnose::run(*args).await,
+        Command::Interview(args) => interview::run(*args).await,
         Command::Check(args) => check::run(args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Models(args) => models::run(args).await,

@@ -203,7 +203,8 @@ fn reading(out: &mut String, c: &dx::Consultation) {
     }
 }
 
-fn red_flag(out: &mut String, flag: &dx::RedFlag) {
+/// A red flag with what to do.
+pub(super) fn red_flag(out: &mut String, flag: &dx::RedFlag) {
     let urgency = match flag.urgency() {
         dx::Urgency::Emergency => "立即",
         dx::Urgency::Urgent | dx::Urgency::Unspecified => "今日",
@@ -258,7 +259,7 @@ fn limits(out: &mut String, coverage: &dx::Coverage) {
     }
 }
 
-fn percent(probability: f64) -> String {
+pub(super) fn percent(probability: f64) -> String {
     if probability > 0.0 && probability < 0.001 {
         return "<0.1%".to_owned();
     }

@@ -43,7 +43,7 @@ pub enum Pregnancy {
     },
 }
 
-/// Measured signs. Every field is optional; units are in the names.
+/// Measured signs and everyday tests. Every field is optional; units are in the names.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Vitals {
     /// Body temperature.
@@ -60,6 +60,24 @@ pub struct Vitals {
     pub spo2_percent: Option<f32>,
     /// Blood glucose.
     pub glucose_mmol_l: Option<f32>,
+    /// White blood cells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub white_cells_10e9_l: Option<f32>,
+    /// Neutrophils.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neutrophils_percent: Option<f32>,
+    /// Haemoglobin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hemoglobin_g_l: Option<f32>,
+    /// Platelets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platelets_10e9_l: Option<f32>,
+    /// C-reactive protein.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crp_mg_l: Option<f32>,
+    /// Serum creatinine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creatinine_umol_l: Option<f32>,
 }
 
 /// A measured sign, as the tables name it.
@@ -80,6 +98,24 @@ pub enum Measure {
     Spo2Percent,
     /// Blood glucose, mmol/L.
     GlucoseMmolL,
+    /// White blood cells, 10⁹/L.
+    #[serde(rename = "white_cells_10e9_l")]
+    WhiteCells10e9L,
+    /// Neutrophils, percent of the white cells.
+    #[serde(rename = "neutrophils_percent")]
+    NeutrophilsPercent,
+    /// Haemoglobin, g/L.
+    #[serde(rename = "hemoglobin_g_l")]
+    HemoglobinGL,
+    /// Platelets, 10⁹/L.
+    #[serde(rename = "platelets_10e9_l")]
+    Platelets10e9L,
+    /// C-reactive protein, mg/L.
+    #[serde(rename = "crp_mg_l")]
+    CrpMgL,
+    /// Serum creatinine, µmol/L.
+    #[serde(rename = "creatinine_umol_l")]
+    CreatinineUmolL,
 }
 
 /// A value no living patient can have, or one that was typed in the wrong unit.
@@ -96,7 +132,7 @@ pub struct OutOfRange {
 
 impl Measure {
     /// Every measure, in the order of the contract.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::TemperatureC,
         Self::SystolicMmhg,
         Self::DiastolicMmhg,
@@ -104,7 +140,32 @@ impl Measure {
         Self::RespiratoryRateBpm,
         Self::Spo2Percent,
         Self::GlucoseMmolL,
+        Self::WhiteCells10e9L,
+        Self::NeutrophilsPercent,
+        Self::HemoglobinGL,
+        Self::Platelets10e9L,
+        Self::CrpMgL,
+        Self::CreatinineUmolL,
     ];
+
+    /// Whether it is measured in blood that is drawn, and not at the bedside.
+    pub fn is_laboratory(self) -> bool {
+        match self {
+            Self::TemperatureC
+            | Self::SystolicMmhg
+            | Self::DiastolicMmhg
+            | Self::HeartRateBpm
+            | Self::RespiratoryRateBpm
+            | Self::Spo2Percent
+            | Self::GlucoseMmolL => false,
+            Self::WhiteCells10e9L
+            | Self::NeutrophilsPercent
+            | Self::HemoglobinGL
+            | Self::Platelets10e9L
+            | Self::CrpMgL
+            | Self::CreatinineUmolL => true,
+        }
+    }
 
     /// The name used in tables, case files and the contract.
     pub fn name(self) -> &'static str {
@@ -116,6 +177,12 @@ impl Measure {
             Self::RespiratoryRateBpm => "respiratory_rate_bpm",
             Self::Spo2Percent => "spo2_percent",
             Self::GlucoseMmolL => "glucose_mmol_l",
+            Self::WhiteCells10e9L => "white_cells_10e9_l",
+            Self::NeutrophilsPercent => "neutrophils_percent",
+            Self::HemoglobinGL => "hemoglobin_g_l",
+            Self::Platelets10e9L => "platelets_10e9_l",
+            Self::CrpMgL => "crp_mg_l",
+            Self::CreatinineUmolL => "creatinine_umol_l",
         }
     }
 
@@ -130,6 +197,12 @@ impl Measure {
             Self::RespiratoryRateBpm => (2.0, 150.0),
             Self::Spo2Percent => (20.0, 100.0),
             Self::GlucoseMmolL => (0.3, 100.0),
+            Self::WhiteCells10e9L => (0.1, 500.0),
+            Self::NeutrophilsPercent => (0.0, 100.0),
+            Self::HemoglobinGL => (10.0, 260.0),
+            Self::Platelets10e9L => (1.0, 3000.0),
+            Self::CrpMgL => (0.0, 700.0),
+            Self::CreatinineUmolL => (5.0, 4000.0),
         }
     }
 }
@@ -145,6 +218,12 @@ impl Vitals {
             Measure::RespiratoryRateBpm => self.respiratory_rate_bpm,
             Measure::Spo2Percent => self.spo2_percent,
             Measure::GlucoseMmolL => self.glucose_mmol_l,
+            Measure::WhiteCells10e9L => self.white_cells_10e9_l,
+            Measure::NeutrophilsPercent => self.neutrophils_percent,
+            Measure::HemoglobinGL => self.hemoglobin_g_l,
+            Measure::Platelets10e9L => self.platelets_10e9_l,
+            Measure::CrpMgL => self.crp_mg_l,
+            Measure::CreatinineUmolL => self.creatinine_umol_l,
         }
     }
 
@@ -158,6 +237,12 @@ impl Vitals {
             Measure::RespiratoryRateBpm => &mut self.respiratory_rate_bpm,
             Measure::Spo2Percent => &mut self.spo2_percent,
             Measure::GlucoseMmolL => &mut self.glucose_mmol_l,
+            Measure::WhiteCells10e9L => &mut self.white_cells_10e9_l,
+            Measure::NeutrophilsPercent => &mut self.neutrophils_percent,
+            Measure::HemoglobinGL => &mut self.hemoglobin_g_l,
+            Measure::Platelets10e9L => &mut self.platelets_10e9_l,
+            Measure::CrpMgL => &mut self.crp_mg_l,
+            Measure::CreatinineUmolL => &mut self.creatinine_umol_l,
         }
     }
 

@@ -95,5 +95,11 @@ pub(super) fn vitals(vitals: Option<pb::Vitals>) -> Vitals {
         respiratory_rate_bpm: vitals.respiratory_rate_bpm.map(narrow),
         spo2_percent: vitals.spo2_percent.map(narrow),
         glucose_mmol_l: vitals.glucose_mmol_l.map(narrow),
+        white_cells_10e9_l: vitals.white_cells_10e9_l.map(narrow),
+        neutrophils_percent: vitals.neutrophils_percent.map(narrow),
+        hemoglobin_g_l: vitals.hemoglobin_g_l.map(narrow),
+        platelets_10e9_l: vitals.platelets_10e9_l.map(narrow),
+        crp_mg_l: vitals.crp_mg_l.map(narrow),
+        creatinine_umol_l: vitals.creatinine_umol_l.map(narrow),
     }
 }

@@ -52,7 +52,9 @@ ENUMS = {
     ("red_flags", "urgency"): {"emergency", "urgent"},
 }
 MEASURES = {"temperature_c", "systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm",
-            "respiratory_rate_bpm", "spo2_percent", "glucose_mmol_l"}
+            "respiratory_rate_bpm", "spo2_percent", "glucose_mmol_l",
+            "white_cells_10e9_l", "neutrophils_percent", "hemoglobin_g_l", "platelets_10e9_l",
+            "crp_mg_l", "creatinine_umol_l"}
 STATUSES = {"draft", "reviewed", "retired"}
 SLUG = re.compile(r"[a-z][a-z0-9_]*")
 #: A finding distinguishes a condition when its odds there are this many times the background's.

@@ -8,31 +8,47 @@ use super::Evaluation;
 use super::cases::ReadingCase;
 use super::scores::share;
 use crate::app::App;
-use crate::medicine::diagnosis::evidence::{Claims, Evidence, Origin};
+use crate::medicine::diagnosis::evidence::{Claims, Evidence, Fact, Origin};
 use crate::medicine::patient::{Patient, Vitals};
 use crate::medicine::vocabulary::{FindingId, Vocabulary};
 
-/// Counts of one state.
+/// Counts of one state. What is marked counts as found where the reading says it or something
+/// that entails it; what is read counts as right where a mark says it or something that entails it.
 #[derive(Debug, Default)]
 struct Counts {
+    /// Findings read that a mark bears out.
     right: usize,
+    /// Findings read.
     read: usize,
+    /// Marks that the reading bears out.
+    found: usize,
+    /// Marks.
     marked: usize,
 }
 
+/// Findings of one state: as said or marked, and with all that these entail.
+#[derive(Debug, Default)]
+struct Said {
+    stated: BTreeSet<FindingId>,
+    closed: BTreeSet<FindingId>,
+}
+
 impl Counts {
-    fn add(&mut self, read: &BTreeSet<FindingId>, marked: &BTreeSet<FindingId>) {
-        self.right += read.intersection(marked).count();
-        self.read += read.len();
-        self.marked += marked.len();
+    fn add(&mut self, read: &Said, marked: &Said) {
+        self.right += read.stated.intersection(&marked.closed).count();
+        self.read += read.stated.len();
+        self.found += marked.stated.intersection(&read.closed).count();
+        self.marked += marked.stated.len();
     }
 
     fn value(&self) -> Value {
-        // 2 * right / (read + marked) is the harmonic mean of precision and recall.
+        // The harmonic mean of right / read and found / marked.
+        let both = 2 * self.right * self.found;
+        let f1 = share(both, self.right * self.marked + self.found * self.read);
         json!({
             "precision": share(self.right, self.read),
-            "recall": share(self.right, self.marked),
-            "f1": share(2 * self.right, self.read + self.marked),
+            "recall": share(self.found, self.marked),
+            "f1": f1,
             "read": self.read,
             "marked": self.marked,
         })
@@ -57,10 +73,14 @@ impl App {
                 patient: &Patient::default(),
             };
             let evidence = Evidence::gather(vocabulary, claims);
-            let read = |state: bool| -> BTreeSet<FindingId> {
-                let facts = evidence.facts().iter();
-                let stated = facts.filter(|f| !matches!(f.origin, Origin::Implied(_)));
-                stated.filter(|f| f.present == state).map(|f| f.finding).collect()
+            let read = |state: bool| -> Said {
+                let facts = || evidence.facts().iter().filter(|fact| fact.present == state);
+                let follows =
+                    |f: &&Fact| !matches!(f.origin, Origin::Implied(_) | Origin::Lasting(_));
+                Said {
+                    stated: facts().filter(follows).map(|f| f.finding).collect(),
+                    closed: facts().map(|f| f.finding).collect(),
+                }
             };
             let mut missing = Vec::new();
             let mut marked = |names: &[String]| -> BTreeSet<FindingId> {
@@ -73,19 +93,20 @@ impl App {
                 };
                 names.iter().filter_map(resolve).collect()
             };
-            let (want_present, want_absent) = (marked(&case.present), marked(&case.absent));
+            let want_present = closed(marked(&case.present), |id| vocabulary.implied(id));
+            let want_absent = closed(marked(&case.absent), |id| vocabulary.implied_by(id));
             let (got_present, got_absent) = (read(true), read(false));
             present.add(&got_present, &want_present);
             absent.add(&got_absent, &want_absent);
             unresolved.extend(missing.iter().map(|name| json!({"id": case.id, "name": name})));
             lines.push(json!({
                 "id": case.id,
-                "present": slugs(vocabulary, &got_present),
-                "absent": slugs(vocabulary, &got_absent),
-                "missed": slugs(vocabulary, &(&want_present - &got_present)),
-                "missed_absent": slugs(vocabulary, &(&want_absent - &got_absent)),
-                "extra": slugs(vocabulary, &(&got_present - &want_present)),
-                "extra_absent": slugs(vocabulary, &(&got_absent - &want_absent)),
+                "present": slugs(vocabulary, &got_present.stated),
+                "absent": slugs(vocabulary, &got_absent.stated),
+                "missed": slugs(vocabulary, &(&want_present.stated - &got_present.closed)),
+                "missed_absent": slugs(vocabulary, &(&want_absent.stated - &got_absent.closed)),
+                "extra": slugs(vocabulary, &(&got_present.stated - &want_present.closed)),
+                "extra_absent": slugs(vocabulary, &(&got_absent.stated - &want_absent.closed)),
                 "unresolved": missing,
             }));
         }
@@ -97,6 +118,16 @@ impl App {
         });
         Evaluation { report, cases: lines }
     }
+}
+
+/// The marks and all that they entail by `entailed`.
+fn closed<'a>(
+    stated: BTreeSet<FindingId>,
+    entailed: impl Fn(FindingId) -> &'a [FindingId],
+) -> Said {
+    let more = stated.iter().flat_map(|id| entailed(*id)).copied();
+    let closed = stated.iter().copied().chain(more).collect();
+    Said { stated, closed }
 }
 
 fn slugs(vocabulary: &Vocabulary, findings: &BTreeSet<FindingId>) -> Vec<String> {

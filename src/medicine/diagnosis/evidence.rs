@@ -25,6 +25,8 @@ pub enum Origin {
         /// The value, in the unit of `measure`.
         value: f32,
     },
+    /// For how long something has lasted says so, at these bytes of the text.
+    Lasting(Range<usize>),
     /// Another fact entails it.
     Implied(FindingId),
 }
@@ -302,7 +304,7 @@ fn timed(vocabulary: &Vocabulary, reading: &Reading) -> Vec<(FindingId, bool, Or
             .collect();
         let met = answers.iter().find(|(holds, _)| *holds).or(answers.last());
         if let Some((holds, time)) = met {
-            out.push((row.finding, *holds, Origin::Text(time.span.clone())));
+            out.push((row.finding, *holds, Origin::Lasting(time.span.clone())));
         }
     }
     out.sort_by_key(|(_, present, _)| !*present);

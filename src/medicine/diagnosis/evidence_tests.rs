@@ -29,6 +29,7 @@ fn gather(text: &str, present: &[&str], absent: &[&str], vitals: Vitals, age: f3
     let name = |origin: &Origin| match origin {
         Origin::Text(_) => "text".to_owned(),
         Origin::Given => "given".to_owned(),
+        Origin::Lasting(_) => "time".to_owned(),
         Origin::Measured { measure, value } => format!("{} {value}", measure.name()),
         Origin::Implied(by) => format!("by {}", vocabulary.finding_slug(*by)),
     };

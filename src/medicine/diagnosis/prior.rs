@@ -151,7 +151,9 @@ impl Priors {
         }
         let after: f32 = probabilities.iter().sum();
         if after > 0.0 {
-            probabilities.iter_mut().for_each(|probability| *probability *= before / after);
+            for probability in probabilities.iter_mut() {
+                *probability *= before / after;
+            }
         }
     }
 }

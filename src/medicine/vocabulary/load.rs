@@ -333,7 +333,11 @@ fn units(measure: Measure) -> &'static [&'static str] {
         Measure::HeartRateBpm | Measure::RespiratoryRateBpm => {
             &["bpm", "/min", "次/分", "次/min", "per_minute"]
         }
-        Measure::Spo2Percent => &["%", "percent"],
+        Measure::Spo2Percent | Measure::NeutrophilsPercent => &["%", "percent"],
+        Measure::WhiteCells10e9L | Measure::Platelets10e9L => &["10^9/l"],
+        Measure::HemoglobinGL => &["g/l"],
+        Measure::CrpMgL => &["mg/l"],
+        Measure::CreatinineUmolL => &["umol/l"],
         Measure::GlucoseMmolL => &["mmol/l"],
     }
 }

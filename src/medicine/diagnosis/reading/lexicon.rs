@@ -32,6 +32,8 @@ pub(super) struct Lexicon {
     heads: HashSet<String>,
     /// What the composed wordings say; `after` holds what entails a finding too, behind it.
     senses: Vec<Sense>,
+    /// Names of laboratory values, folded: some are names of tests as well (白细胞).
+    labels: HashMap<String, Measure>,
 }
 
 /// A word of the first automaton.
@@ -119,6 +121,13 @@ impl Lexicon {
                 .map(|(text, _)| text.clone())
                 .collect(),
             senses: senses(vocabulary),
+            labels: second
+                .iter()
+                .filter_map(|(text, cue)| {
+                    let Cue::Label(measure, None) = cue else { return None };
+                    measure.is_laboratory().then(|| (text.clone(), *measure))
+                })
+                .collect(),
         };
         let cues: HashMap<&str, Cue> =
             second.iter().map(|(text, cue)| (text.as_str(), *cue)).collect();
@@ -165,6 +174,11 @@ impl Lexicon {
     fn is_measured(&self, name: &str) -> bool {
         name.contains(|c: char| c.is_ascii_digit())
             && tokenise(self, name).iter().any(|token| matches!(token.kind, Kind::Measured(_)))
+    }
+
+    /// What is measured by this name, which may be that of a test as well.
+    pub(super) fn label(&self, name: &str) -> Option<Measure> {
+        self.labels.get(name).copied()
     }
 
     /// Whether no finding and no composed wording is called so.

@@ -7,6 +7,9 @@ use crate::medicine::patient::Measure;
 /// Milligrams per decilitre of glucose in one mmol/L (molar mass 180.16 g/mol).
 const GLUCOSE_MG_DL_PER_MMOL_L: f32 = 18.016;
 
+/// µmol/L of creatinine in one mg/dL (molar mass 113.12 g/mol).
+const CREATININE_UMOL_L_PER_MG_DL: f32 = 88.4;
+
 /// A value with what it measures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Measured {
@@ -129,6 +132,12 @@ fn after_label(
             }
             Some((one(number.low), None))
         }
+        Measure::WhiteCells10e9L
+        | Measure::NeutrophilsPercent
+        | Measure::HemoglobinGL
+        | Measure::Platelets10e9L
+        | Measure::CrpMgL
+        | Measure::CreatinineUmolL => Some((one(laboratory(c, measure, number, brief)?), None)),
         Measure::GlucoseMmolL => {
             c.spaces();
             let value = if c.eat("mg/dl") {
@@ -141,6 +150,81 @@ fn after_label(
             Some((one(value), None))
         }
     }
+}
+
+/// A value of a laboratory in the unit of its measure, out of the units clinics write; `None`
+/// before a unit of something else (cells per field, pluses).
+fn laboratory(c: &mut Cursor<'_>, measure: Measure, number: Quantity, brief: bool) -> Option<f32> {
+    if number.more {
+        return None;
+    }
+    c.spaces();
+    let value = if measure == Measure::HemoglobinGL { number.low } else { number.high };
+    let factor = match measure {
+        Measure::WhiteCells10e9L | Measure::Platelets10e9L => {
+            if c.eat("万") {
+                // 10^4 per mm³ (or µl)
+                c.eat_any(&["/mm3", "/ul", "/μl"]);
+                10.0
+            } else if c.eat_any(&["×", "x", "*"]) {
+                c.spaces();
+                c.eat_any(&["10^9/l", "10~9/l", "109/l", "10^9", "109", "10的9次方"])
+                    .then_some(1.0)?
+            } else if c.eat_any(&["10^9/l", "g/l"]) {
+                1.0
+            } else if !ends(c) {
+                return None;
+            } else if value >= 1000.0 {
+                0.001
+            } else {
+                1.0
+            }
+        }
+        Measure::NeutrophilsPercent => {
+            if c.eat("%") {
+                1.0
+            } else if brief || !ends(c) {
+                // A bare N1 is a name (H1N1), N 0.85 and N85% are shares.
+                return None;
+            } else if value <= 1.0 {
+                100.0
+            } else {
+                1.0
+            }
+        }
+        Measure::HemoglobinGL => {
+            if c.eat("g/l") {
+                1.0
+            } else if c.eat_any(&["g/dl", "g%"]) {
+                10.0
+            } else if c.eat_any(&["克", "g"]) || ends(c) {
+                // 血色素6克 is said per 100 ml.
+                if value < 25.0 { 10.0 } else { 1.0 }
+            } else {
+                return None;
+            }
+        }
+        Measure::CrpMgL => {
+            (c.eat_any(&["mg/l", "mg", "ug/ml", "μg/ml"]) || ends(c)).then_some(1.0)?
+        }
+        Measure::CreatinineUmolL => {
+            if c.eat_any(&["umol/l", "μmol/l", "umol", "μmol"]) {
+                1.0
+            } else if c.eat("mg/dl") {
+                CREATININE_UMOL_L_PER_MG_DL
+            } else {
+                ends(c).then_some(1.0)?
+            }
+        }
+        Measure::TemperatureC
+        | Measure::SystolicMmhg
+        | Measure::DiastolicMmhg
+        | Measure::HeartRateBpm
+        | Measure::RespiratoryRateBpm
+        | Measure::Spo2Percent
+        | Measure::GlucoseMmolL => return None,
+    };
+    Some(value * factor)
 }
 
 /// Whether a number without a unit may end here: not before a unit of something else.

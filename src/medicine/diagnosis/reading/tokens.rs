@@ -132,6 +132,10 @@ pub(super) fn tokenise(lexicon: &Lexicon, text: &str) -> Vec<Token> {
                 at = out.cue(found.start, found.end, text.len(), kind);
                 continue;
             }
+            What::Finding(_) if out.tested(found.start, found.end) => {
+                at = out.out.last().map_or(found.end, |token| token.end);
+                continue;
+            }
             What::Finding(id) => Kind::Finding {
                 id,
                 section: found.section,
@@ -191,6 +195,26 @@ impl Tokens<'_> {
             return;
         }
         self.out.push(Token { start, end, kind });
+    }
+
+    /// A test that a value stands behind (白细胞 15.6) is a measured value, and no finding.
+    fn tested(&mut self, at: usize, end: usize) -> bool {
+        let Some(measure) = self.text.get(at..end).and_then(|name| self.lexicon.label(name)) else {
+            return false;
+        };
+        let mut c = Cursor::new(self.text, end, self.text.len());
+        match measures::labelled(&mut c, measure, None, false).filter(|_| self.of_blood(at)) {
+            Some(values) => {
+                self.values(at, c.at, values);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// 尿白细胞, 大便白细胞: not of the blood.
+    fn of_blood(&self, at: usize) -> bool {
+        !self.text.get(..at).is_some_and(|text| text.ends_with(['尿', '便', '液']))
     }
 
     /// Text between two known words.
@@ -316,6 +340,7 @@ impl Tokens<'_> {
         let mut c = Cursor::new(self.text, end, to);
         let brief = is_latin && end - at == 1;
         if !(is_latin && inside)
+            && (!measure.is_laboratory() || self.of_blood(at))
             && let Some(values) = measures::labelled(&mut c, measure, second, brief)
         {
             return self.values(at, c.at, values).unwrap_or(end);

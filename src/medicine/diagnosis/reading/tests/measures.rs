@@ -112,8 +112,9 @@ fn values_that_cannot_be_are_reported_and_not_used() {
 #[test]
 fn numbers_of_other_things_are_not_measured_values() {
     for text in [
-        "CRP 12",
-        "WBC12.3",
+        "尿白细胞 15",
+        "白细胞 3+",
+        "H1N1",
         "T波倒置",
         "P2亢进",
         "室温40℃",
@@ -138,4 +139,25 @@ fn the_span_of_a_value_covers_its_label_and_unit() {
     let text = "查体：Ｔ：３８．９℃，余无殊";
     let reading = fixture().reader.read(text);
     assert_eq!(&text[reading.measurements[0].span.clone()], "Ｔ：３８．９℃");
+}
+
+#[test]
+fn laboratory_values_are_read_in_the_units_clinics_write() {
+    let near = |text: &str, measure: &str, value: f32| {
+        let found = values(text);
+        let hit = found.iter().any(|(name, v, _)| *name == measure && (v - value).abs() < 0.01);
+        assert!(hit && found.len() == 1, "{text}: {found:?}");
+    };
+    near("CRP 12", "crp_mg_l", 12.0);
+    near("WBC12.3", "white_cells_10e9_l", 12.3);
+    near("白细胞15.6×10^9/L", "white_cells_10e9_l", 15.6);
+    near("白细胞 15600", "white_cells_10e9_l", 15.6);
+    near("白细胞1.5万", "white_cells_10e9_l", 15.0);
+    near("N 85%", "neutrophils_percent", 85.0);
+    near("中性粒细胞0.85", "neutrophils_percent", 85.0);
+    near("血色素6克", "hemoglobin_g_l", 60.0);
+    near("Hb 85g/L", "hemoglobin_g_l", 85.0);
+    near("血小板 32×10^9/L", "platelets_10e9_l", 32.0);
+    near("血肌酐 256μmol/L", "creatinine_umol_l", 256.0);
+    near("肌酐1.5mg/dl", "creatinine_umol_l", 132.6);
 }
