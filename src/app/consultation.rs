@@ -209,6 +209,9 @@ pub struct Triage {
     pub reason: String,
     /// To be acted on now.
     pub emergency: bool,
+    /// A planned visit will do.
+    #[serde(default)]
+    pub can_wait: bool,
 }
 
 /// A question whose answer would change the order most.

@@ -286,6 +286,7 @@ pub(super) fn triage(triage: medicine::Triage) -> Triage {
         },
         reason: triage.reason,
         emergency: triage.emergency,
+        can_wait: triage.can_wait,
     }
 }
 

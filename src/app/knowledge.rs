@@ -112,6 +112,9 @@ fn finding_names(diagnosis: &DiagnosisKnowledge) -> NameIndex {
         for synonym in &finding.synonyms {
             names.push(id, synonym, NameKind::Alias);
         }
+        for synonym in &finding.synonyms_en {
+            names.push(id, synonym, NameKind::English);
+        }
     }
     names.build()
 }
@@ -126,6 +129,9 @@ fn condition_names(diagnosis: &DiagnosisKnowledge) -> NameIndex {
         names.push(id, &condition.icd10, NameKind::Code);
         for synonym in &condition.synonyms {
             names.push(id, synonym, NameKind::Alias);
+        }
+        for synonym in &condition.synonyms_en {
+            names.push(id, synonym, NameKind::English);
         }
     }
     names.build()

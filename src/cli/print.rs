@@ -52,7 +52,9 @@ fn next_steps(out: &mut String, c: &dx::Consultation) {
         let place = match triage.place() {
             dx::CarePlace::Home => "回家观察，交代复诊",
             dx::CarePlace::Clinic => "在诊所处理",
-            dx::CarePlace::Township => "转乡镇卫生院",
+            dx::CarePlace::Township if triage.can_wait => "择期到乡镇卫生院就诊",
+            dx::CarePlace::Township => "今天转乡镇卫生院",
+            dx::CarePlace::County if triage.can_wait => "择期到县级医院就诊",
             dx::CarePlace::County => "今天转县级医院",
             dx::CarePlace::Ambulance => "立即拨打 120",
             dx::CarePlace::Unspecified => "未定",

@@ -233,7 +233,7 @@ impl From<domain::Triage> for pb::Triage {
             domain::CarePlace::County => pb::CarePlace::County,
             domain::CarePlace::Ambulance => pb::CarePlace::Ambulance,
         };
-        Self { place: place.into(), reason: t.reason, emergency: t.emergency }
+        Self { place: place.into(), reason: t.reason, emergency: t.emergency, can_wait: t.can_wait }
     }
 }
 

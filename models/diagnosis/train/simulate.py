@@ -261,6 +261,7 @@ class Simulator:
 
     def _chief_complaint(self, present, p, rng) -> np.ndarray:
         weights = (present * p + 1e-7 * p) * (self.chief + 1e-6)
+        weights[:, self.courses] = 0
         key = rng.standard_exponential(weights.shape, np.float32) / (weights + 1e-30)
         chief = key.argmin(1)
         present[np.arange(len(present)), chief] = True

@@ -24,8 +24,8 @@ import tables as tb
 
 COLUMNS = {
     "sources": "id,citation,url,licence,note",
-    "findings": "id,name_zh,name_en,kind,body_part,synonyms,source,status",
-    "conditions": "id,name_zh,name_en,synonyms,icd10,severity,must_not_miss,age_min_years,"
+    "findings": "id,name_zh,name_en,kind,body_part,synonyms,synonyms_en,source,status",
+    "conditions": "id,name_zh,name_en,synonyms,synonyms_en,icd10,icd10_more,severity,must_not_miss,age_min_years,"
     "age_max_years,sex,department,referral,confusion_group,source,status",
     "likelihoods": "condition,finding,age_band,sex,p,p_low,p_high,source,status",
     "background": "finding,p,source,status",
@@ -35,6 +35,7 @@ COLUMNS = {
     "durations": "finding,of,min_days,max_days,source,status",
     "seasons": "condition,spring,summer,autumn,winter,source,status",
     "red_flags": "id,name_zh,when,meaning_zh,act_now_zh,refer_to,urgency,source,status",
+    "wider": "name,conditions,source,status",
 }
 BANDS, SEXES = {"any", *tb.BANDS}, {"any", *tb.SEXES}
 ENUMS = {
@@ -127,7 +128,7 @@ def check_wordings(name: str, rows, report: Report) -> None:
     """A wording belongs to one row only."""
     owner: dict[str, tuple[str, int]] = {}
     for row in rows:
-        for word in {w.strip().lower() for w in (row["name_zh"] + "|" + row["synonyms"]).split("|")} - {""}:
+        for word in {w.strip().lower() for w in "|".join((row["name_zh"], row["synonyms"], row["synonyms_en"])).split("|")} - {""}:
             other = owner.setdefault(word, (row["id"], row["_line"]))
             if other[0] != row["id"]:
                 report.add(name, row["_line"], f"wording {word!r} of {row['id']} also belongs to {other[0]} (line {other[1]})")
@@ -204,6 +205,10 @@ def check_references(t: dict[str, list], findings: set[str], conditions: set[str
         for row in t["conditions"]:
             if row["id"] not in used:
                 report.add("conditions", row["_line"], f"condition {row['id']} has no row in {name}.csv")
+    for row in t["wider"]:
+        for condition in row["conditions"].split("|"):
+            if condition not in conditions:
+                report.add("wider", row["_line"], f"condition {condition!r} is not in conditions.csv")
     used = {r["finding"] for n in ("likelihoods", "background", "implications", "measurements", "durations") for r in t[n]}
     used |= {r["implies"] for r in t["implications"]}
     used |= {a.lstrip("!") for r in t["red_flags"] for a in re.split(r"[;|]", r["when"])}

@@ -186,13 +186,16 @@ fn judge(
     sums: &mut Sums,
 ) -> Judged {
     let vocabulary = &knowledge.diagnosis.vocabulary;
-    let resolve = |name: &String| {
-        let plain = name.trim().trim_start_matches("小儿");
-        vocabulary.resolve_condition(name).or_else(|| vocabulary.resolve_condition(plain))
-    };
     let labels = knowledge.labels.conditions();
-    let known = |id: &ConditionId| labels.contains(id);
-    let gold: BTreeSet<ConditionId> = case.gold.iter().filter_map(resolve).filter(known).collect();
+    let resolve = |name: &String| -> Vec<ConditionId> {
+        let mut found = vocabulary.resolve_conditions(name);
+        if found.is_empty() {
+            found = vocabulary.resolve_conditions(name.trim().trim_start_matches("小儿"));
+        }
+        found.retain(|id| labels.contains(id));
+        found
+    };
+    let gold: BTreeSet<ConditionId> = case.gold.iter().flat_map(resolve).collect();
     let mut ranked = assessment.ranked();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let place = |list: &[(ConditionId, f32)]| {
@@ -215,12 +218,11 @@ fn judge(
     if !case.candidates.is_empty() {
         let mut offered = BTreeSet::new();
         for name in &case.candidates {
-            match resolve(name).filter(known) {
-                Some(id) => {
-                    offered.insert(id);
-                }
-                None => unresolved.push(("candidates", name.clone())),
+            let found = resolve(name);
+            if found.is_empty() {
+                unresolved.push(("candidates", name.clone()));
             }
+            offered.extend(found);
         }
         let among: Vec<_> = ranked.iter().filter(|(id, _)| offered.contains(id)).copied().collect();
         candidate_rank = place(&among);
@@ -319,6 +321,7 @@ fn urgency(triage: &Triage, alarmed: bool) -> Urgency {
     match triage.place {
         Place::Ambulance => Urgency::Emergency,
         _ if triage.emergency => Urgency::Emergency,
+        Place::County | Place::Township if triage.can_wait => Urgency::Routine,
         Place::County | Place::Township => Urgency::Urgent,
         Place::Clinic | Place::Home if alarmed => Urgency::Urgent,
         Place::Clinic | Place::Home => Urgency::Routine,
@@ -408,6 +411,10 @@ fn line(
         let mentions = assessment.reading.mentions.iter().filter(|m| m.presence == wanted);
         mentions.map(|m| vocabulary.finding_slug(m.finding)).collect()
     };
+    let used = |wanted: bool| -> Vec<&str> {
+        let facts = assessment.evidence.facts().iter().filter(|fact| fact.present == wanted);
+        facts.map(|fact| vocabulary.finding_slug(fact.finding)).collect()
+    };
     let mut line = json!({
         "id": case.id,
         "ranked": ranked,
@@ -415,6 +422,7 @@ fn line(
         "alerts": alarms,
         "triage": urgency(triage, !alarms.is_empty()).name(),
         "triage_reason": triage.reason,
+        "used": {"present": used(true), "absent": used(false)},
         "read": {"present": read(Presence::Present), "absent": read(Presence::Absent)},
     });
     if let (Some(line), Value::Object(judged)) = (line.as_object_mut(), judged) {

@@ -5,13 +5,13 @@ use std::collections::hash_map::Entry;
 
 use serde::Deserialize;
 
-use super::timing;
 use super::wordings::{Wordings, wordings};
 use super::{
     CONDITIONS, Comparison, Condition, ConditionId, FINDINGS, Finding, FindingId, FindingKind,
     IMPLICATIONS, Implication, MEASUREMENTS, MeasuredFinding, REPORTING, Referral, Reporting,
     SOURCES, Severity, Vocabulary,
 };
+use super::{english, timing, wider};
 use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::{AGE_YEARS_MAX, Measure, Sex};
 use crate::medicine::table::{Sources, Status, list, rows};
@@ -26,6 +26,8 @@ struct FindingRow {
     kind: FindingKind,
     body_part: String,
     synonyms: String,
+    #[serde(default)]
+    synonyms_en: String,
     source: String,
     status: Status,
 }
@@ -37,7 +39,11 @@ struct ConditionRow {
     name_zh: String,
     name_en: String,
     synonyms: String,
+    #[serde(default)]
+    synonyms_en: String,
     icd10: String,
+    #[serde(default)]
+    icd10_more: String,
     severity: Severity,
     must_not_miss: YesNo,
     age_min_years: Option<f32>,
@@ -122,13 +128,17 @@ pub(super) fn vocabulary(files: &Files) -> Result<Vocabulary, LoadError> {
         implied_by: vec![Vec::new(); findings.len()],
         findings,
         conditions,
+        finding_english: by_words(&finding_names),
+        condition_english: by_words(&condition_names),
         finding_names,
         condition_names,
+        wider: HashMap::new(),
         measured: Vec::new(),
         timed: Vec::new(),
         implications: Vec::new(),
         wordings: Wordings::default(),
     };
+    vocabulary.wider = wider::wider(files, &vocabulary)?;
     vocabulary.measured = measured(files, &vocabulary)?;
     vocabulary.timed = timing::timed(files, &vocabulary)?;
     vocabulary.implications = implications(files, &vocabulary)?;
@@ -192,6 +202,16 @@ impl<Id: Copy + PartialEq> Names<Id> {
     }
 }
 
+/// English names by the words that count in them; words that mean two things mean none.
+fn by_words<Id: Copy + PartialEq>(names: &HashMap<String, Id>) -> HashMap<String, Id> {
+    let mut out: HashMap<String, Option<Id>> = HashMap::new();
+    for (name, id) in names {
+        let Some(key) = english::key(name) else { continue };
+        out.entry(key).and_modify(|known| *known = known.filter(|k| k == id)).or_insert(Some(*id));
+    }
+    out.into_iter().filter_map(|(key, id)| Some((key, id?))).collect()
+}
+
 fn findings(
     files: &Files,
     sources: &Sources,
@@ -207,7 +227,10 @@ fn findings(
             return Err(LoadError::line(FINDINGS, line, format!("`{}` stands twice", row.id)));
         }
         let synonyms: Vec<String> = list(&row.synonyms).map(str::to_owned).collect();
-        for name in [&row.id, &row.name_zh, &row.name_en].into_iter().chain(&synonyms) {
+        let synonyms_en: Vec<String> = list(&row.synonyms_en).map(str::to_owned).collect();
+        for name in
+            [&row.id, &row.name_zh, &row.name_en].into_iter().chain(&synonyms).chain(&synonyms_en)
+        {
             names.take(name, id, line)?;
         }
         out.push(Finding {
@@ -217,6 +240,7 @@ fn findings(
             kind: row.kind,
             body_part: row.body_part,
             synonyms,
+            synonyms_en,
             source: row.source,
             status: row.status,
         });
@@ -241,7 +265,10 @@ fn conditions(
             return Err(LoadError::line(CONDITIONS, line, format!("`{}` stands twice", row.id)));
         }
         let synonyms: Vec<String> = list(&row.synonyms).map(str::to_owned).collect();
-        for name in [&row.id, &row.name_zh, &row.name_en].into_iter().chain(&synonyms) {
+        let synonyms_en: Vec<String> = list(&row.synonyms_en).map(str::to_owned).collect();
+        for name in
+            [&row.id, &row.name_zh, &row.name_en].into_iter().chain(&synonyms).chain(&synonyms_en)
+        {
             names.take(name, id, line)?;
         }
         out.push(Condition {
@@ -249,7 +276,9 @@ fn conditions(
             name_zh: row.name_zh,
             name_en: row.name_en,
             synonyms,
+            synonyms_en,
             icd10: row.icd10,
+            icd10_more: list(&row.icd10_more).map(str::to_owned).collect(),
             severity: row.severity,
             must_not_miss: matches!(row.must_not_miss, YesNo::Yes),
             age_min_years: row.age_min_years,

@@ -8,8 +8,10 @@
 //! (`medicine::diagnosis::likelihood`).
 
 mod comparison;
+mod english;
 mod load;
 mod timing;
+mod wider;
 mod wordings;
 
 use std::collections::HashMap;
@@ -18,6 +20,7 @@ pub use comparison::Comparison;
 pub(crate) use load::SexCell;
 use serde::Deserialize;
 pub use timing::{DURATIONS, TimedFinding};
+pub use wider::WIDER;
 pub(crate) use wordings::Sense;
 pub use wordings::WORDINGS;
 use wordings::Wordings;
@@ -87,6 +90,8 @@ pub struct Finding {
     pub body_part: String,
     /// Everyday and clinical Chinese wordings.
     pub synonyms: Vec<String>,
+    /// Other English wordings.
+    pub synonyms_en: Vec<String>,
     /// `<source id>` or `<source id>#<locator>`.
     pub source: String,
     /// Whether a clinician has reviewed the row.
@@ -143,8 +148,12 @@ pub struct Condition {
     pub name_en: String,
     /// Other Chinese names.
     pub synonyms: Vec<String>,
+    /// Other English names.
+    pub synonyms_en: Vec<String>,
     /// Code of the 医保 edition of ICD-10.
     pub icd10: String,
+    /// Further codes, or beginnings of codes, of what a general practitioner calls the same.
+    pub icd10_more: Vec<String>,
     /// Usual severity.
     pub severity: Severity,
     /// Must be thought of even when it is unlikely.
@@ -208,6 +217,11 @@ pub struct Vocabulary {
     conditions: Vec<Condition>,
     finding_names: HashMap<String, FindingId>,
     condition_names: HashMap<String, ConditionId>,
+    /// English names by the words that count in them.
+    finding_english: HashMap<String, FindingId>,
+    condition_english: HashMap<String, ConditionId>,
+    /// Names that are wider than a condition, with the conditions that belong there.
+    wider: HashMap<String, Vec<ConditionId>>,
     measured: Vec<MeasuredFinding>,
     timed: Vec<TimedFinding>,
     implications: Vec<Implication>,
@@ -388,10 +402,12 @@ impl Vocabulary {
         self.resolve_condition(slug).filter(|id| self.condition_slug(*id) == slug)
     }
 
-    /// The finding whose slug, Chinese name, English name or synonym equals `name` after
-    /// folding.
+    /// The finding whose slug, name or synonym equals `name` after folding; an English name may
+    /// have its words in another order and say more than it needs to (severe, left).
     pub fn resolve_finding(&self, name: &str) -> Option<FindingId> {
-        self.finding_names.get(&fold(name.trim())).copied()
+        let name = fold(name.trim());
+        let found = self.finding_names.get(&name);
+        found.or_else(|| english(&self.finding_english, &name)).copied()
     }
 
     /// The condition whose slug, name, synonym or ICD-10 code equals `name` after folding. A
@@ -401,20 +417,54 @@ impl Vocabulary {
         if let Some(id) = self.condition_names.get(&name) {
             return Some(*id);
         }
-        let mut chars = name.chars();
-        let is_code = chars.next().is_some_and(|c| c.is_ascii_lowercase())
-            && chars.next().is_some_and(|c| c.is_ascii_digit())
-            && chars.next().is_some_and(|c| c.is_ascii_digit());
-        if !is_code {
-            return None;
+        let mut found = self.loosely(&name);
+        found.pop().filter(|_| found.is_empty())
+    }
+
+    /// The conditions that `name` may mean: those that belong to a wider name (脑卒中), the one of
+    /// that name or code, or those whose code begins with it. Empty for an unknown name.
+    pub fn resolve_conditions(&self, name: &str) -> Vec<ConditionId> {
+        let name = fold(name.trim());
+        let wider = self.wider.get(&name).cloned();
+        wider
+            .or_else(|| self.condition_names.get(&name).map(|id| vec![*id]))
+            .unwrap_or_else(|| self.loosely(&name))
+    }
+
+    /// The conditions that a folded name means which is no condition's own.
+    fn loosely(&self, name: &str) -> Vec<ConditionId> {
+        if is_code(name) {
+            return self.coded(name);
         }
-        let codes = || self.conditions().map(|(id, c)| (id, fold(&c.icd10)));
-        let unique = |mut ids: Vec<ConditionId>| ids.pop().filter(|_| ids.is_empty());
-        let exact: Vec<_> = codes().filter(|(_, code)| *code == name).map(|(id, _)| id).collect();
+        if let Some(id) = english(&self.condition_english, name) {
+            return vec![*id];
+        }
+        english::key(name).and_then(|key| self.wider.get(&key)).cloned().unwrap_or_default()
+    }
+
+    /// The conditions with this folded code, or else those whose code begins with it, or else
+    /// those that a further code of theirs covers.
+    fn coded(&self, code: &str) -> Vec<ConditionId> {
+        let by = |fits: &dyn Fn(&Condition) -> bool| -> Vec<ConditionId> {
+            self.conditions().filter(|(_, c)| fits(c)).map(|(id, _)| id).collect()
+        };
+        let further =
+            |c: &Condition, code: &str| c.icd10_more.iter().any(|more| fold(more) == code);
+        let exact = by(&|c| fold(&c.icd10) == code || further(c, code));
         if !exact.is_empty() {
-            return unique(exact);
+            return exact;
         }
-        unique(codes().filter(|(_, code)| code.starts_with(&name)).map(|(id, _)| id).collect())
+        let narrower = by(&|c| fold(&c.icd10).starts_with(code));
+        if !narrower.is_empty() {
+            return narrower;
+        }
+        // The 医保 edition writes I10.x00 for what has no fourth place.
+        if let Some((category, _)) = code.split_once(".x") {
+            return by(&|c| further(c, category) || fold(&c.icd10).starts_with(category));
+        }
+        // I21.401 is an I21.4; a category of three places covers nothing but itself.
+        let subcategory = code.get(..SUBCATEGORY_LENGTH).unwrap_or(code);
+        by(&|c| further(c, subcategory))
     }
 
     /// Every name of every finding (Chinese, English, synonyms), for a search index.
@@ -422,7 +472,7 @@ impl Vocabulary {
         self.findings().flat_map(|(id, finding)| {
             [finding.name_zh.as_str(), finding.name_en.as_str()]
                 .into_iter()
-                .chain(finding.synonyms.iter().map(String::as_str))
+                .chain(finding.synonyms.iter().chain(&finding.synonyms_en).map(String::as_str))
                 .map(move |name| (id, name))
         })
     }
@@ -432,7 +482,7 @@ impl Vocabulary {
         self.conditions().flat_map(|(id, condition)| {
             [condition.name_zh.as_str(), condition.name_en.as_str()]
                 .into_iter()
-                .chain(condition.synonyms.iter().map(String::as_str))
+                .chain(condition.synonyms.iter().chain(&condition.synonyms_en).map(String::as_str))
                 .map(move |name| (id, name))
         })
     }
@@ -466,6 +516,22 @@ impl Vocabulary {
     pub fn implied_by(&self, finding: FindingId) -> &[FindingId] {
         self.implied_by.get(finding.index()).map_or(&[], Vec::as_slice)
     }
+}
+
+/// Bytes of an ICD-10 subcategory (`I21.4`).
+const SUBCATEGORY_LENGTH: usize = 5;
+
+/// Whether a folded name has the form of an ICD-10 code.
+fn is_code(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_ascii_lowercase())
+        && chars.next().is_some_and(|c| c.is_ascii_digit())
+        && chars.next().is_some_and(|c| c.is_ascii_digit())
+}
+
+fn english<'a, Id>(names: &'a HashMap<String, Id>, name: &str) -> Option<&'a Id> {
+    let exact = english::key(name).and_then(|key| names.get(&key));
+    exact.or_else(|| english::plain_key(name).and_then(|key| names.get(&key)))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ FINDINGS = [
     ("vomiting", "呕吐", "symptom", "abdomen", "吐"), ("jaundice", "黄疸", "sign", "skin", "皮肤黄"),
     ("chest_pain", "胸痛", "symptom", "chest", "胸口痛"), ("sweating", "出汗", "symptom", "general", "大汗"),
     ("constipation", "便秘", "symptom", "abdomen", "大便干"), ("pelvic_pain", "下腹痛", "symptom", "pelvis", "小腹痛"), ("smoker", "吸烟", "history", "general", "抽烟"),
+    ("course_days", "病程数天", "course", "general", ""), ("course_weeks", "病程数周", "course", "general", ""),
     ("bronchitis_named", "支气管炎", "diagnosis", "chest", "气管炎"), ("blood_test", "血常规", "test", "blood", "验血"),
 ]
 CONDITIONS = [
@@ -44,13 +45,14 @@ def folder(tmp_path: Path) -> Path:
     end = ("memory", "draft")
     write(out / "sources.csv", "id,citation,url,licence,note",
           [("memory", "from memory", "", "", ""), ("expert-guess", "a guess", "", "", "")])
-    write(out / "findings.csv", "id,name_zh,name_en,kind,body_part,synonyms,source,status",
-          [(i, zh, i, kind, part, words, *end) for i, zh, kind, part, words in FINDINGS])
-    write(out / "conditions.csv", "id,name_zh,name_en,synonyms,icd10,severity,must_not_miss,age_min_years,"
+    write(out / "findings.csv", "id,name_zh,name_en,kind,body_part,synonyms,synonyms_en,source,status",
+          [(i, zh, i, kind, part, words, "", *end) for i, zh, kind, part, words in FINDINGS])
+    write(out / "conditions.csv", "id,name_zh,name_en,synonyms,synonyms_en,icd10,icd10_more,severity,must_not_miss,age_min_years,"
           "age_max_years,sex,department,referral,confusion_group,source,status",
-          [(i, zh, i, s, icd, sev, mnm, lo, hi, sex, "general", "village", "", *end)
+          [(i, zh, i, s, "", icd, "", sev, mnm, lo, hi, sex, "general", "village", "", *end)
            for i, zh, s, icd, sev, mnm, lo, hi, sex in CONDITIONS])
     cells = [r.split() for r in LIKELIHOODS.split("|")]
+    cells += [(c[0], course, p) for c in CONDITIONS for course, p in (("course_days", "0.8"), ("course_weeks", "0.2"))]
     write(out / "likelihoods.csv", "condition,finding,age_band,sex,p,p_low,p_high,source,status",
           [(c, f, "any", "any", p, float(p) * 0.9, min(0.99, float(p) * 1.1), "expert-guess", "draft") for c, f, p in cells])
     write(out / "background.csv", "finding,p,source,status",
@@ -62,6 +64,11 @@ def folder(tmp_path: Path) -> Path:
           [("fever", "temperature_c", ">=", 37.3, "c", "", "", *end)])
     write(out / "red_flags.csv", "id,name_zh,when,meaning_zh,act_now_zh,refer_to,urgency,source,status",
           [("mi", "胸痛出汗", "chest_pain;sweating|dyspnea;age_years>=40", "x", "y", "ambulance", "emergency", *end)])
+    write(out / "durations.csv", "finding,of,min_days,max_days,source,status",
+          [("course_days", "", 0, 7.5, *end), ("course_weeks", "", 7.5, "", *end)])
+    write(out / "seasons.csv", "condition,spring,summer,autumn,winter,source,status",
+          [("common_cold", 1, 0.7, 1, 1.3, "expert-guess", "draft")])
+    write(out / "wider.csv", "name,conditions,source,status", [("呼吸道感染", "common_cold|acute_bronchitis", *end)])
     return out
 
 

@@ -31,10 +31,13 @@ def test_sound_tables_pass(folder):
         ("likelihoods", "common_cold,vomiting,any,any,0.2,0.3,0.4,memory,draft", "do not enclose"),
         ("likelihoods", "common_cold,nothing,any,any,0.2,0.1,0.4,memory,draft", "'nothing' is not in findings.csv"),
         ("likelihoods", "common_cold,cough,any,any,0.2,0.1,0.4,memory,draft", "already on line"),
-        ("findings", "lonely,孤立,lonely,symptom,general,,memory,draft", "orphan finding lonely"),
-        ("findings", "gasping,喘,gasping,symptom,chest,流鼻涕,memory,draft", "also belongs to runny_nose"),
-        ("conditions", "empty,空,empty,,A00.000,mild,no,,,any,x,village,,memory,draft", "no row in likelihoods.csv"),
+        ("findings", "lonely,孤立,lonely,symptom,general,,,memory,draft", "orphan finding lonely"),
+        ("findings", "gasping,喘,gasping,symptom,chest,流鼻涕,,memory,draft", "also belongs to runny_nose"),
+        ("conditions", "empty,空,empty,,,A00.000,,mild,no,,,any,x,village,,memory,draft", "no row in likelihoods.csv"),
         ("implications", "fever,high_fever,memory,draft", "in a circle"),
+        ("seasons", "gastroenteritis,1,2,1,1,memory,draft", "average 1"),
+        ("durations", "fever,,9,3,memory,draft", "min_days < max_days"),
+        ("wider", "肠病,gastroenteritis|nothing,memory,draft", "'nothing' is not in conditions.csv"),
         ("red_flags", "x,x,unheard_of;fever,x,y,county,urgent,memory,draft", "'unheard_of'"),
     ],
 )
@@ -53,6 +56,11 @@ def test_a_condition_without_a_distinguishing_finding_is_named(folder):
     rows = [",".join(r.split(",")[:5] + ["0.001", "0.99"] + r.split(",")[7:]) if r.startswith("pelvic") else r for r in rows]
     (folder / "likelihoods.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     assert any("pelvic_infection has no distinguishing finding" in p for p in validate.validate(folder))
+
+
+def test_courses_that_do_not_add_up_to_one_are_named(folder):
+    replace(folder, "likelihoods", "common_cold,course_days,any,any,0.8", "common_cold,course_days,any,any,0.73")
+    assert any("courses of common_cold add up to 0.93" in p for p in validate.validate(folder))
 
 
 def test_icd_codes_are_looked_up_when_the_list_is_given(folder, tmp_path):

@@ -14,6 +14,9 @@ use crate::medicine::vocabulary::{
     Comparison, FINDINGS, FindingId, FindingKind, Sense, Vocabulary,
 };
 
+/// Shortest English name that is looked for inside a text.
+const ENGLISH_CHARS_MIN: usize = 5;
+
 /// Words of the vocabulary and of the language, ready to match folded text.
 #[derive(Debug, Clone)]
 pub(super) struct Lexicon {
@@ -134,8 +137,12 @@ impl Lexicon {
         let apart: HashSet<&str> = apart.iter().map(|(text, _)| text.as_str()).collect();
         let mut patterns = Vec::new();
         for (id, finding) in vocabulary.findings() {
-            for name in std::iter::once(&finding.name_zh).chain(&finding.synonyms) {
-                let name = fold(name);
+            let chinese =
+                std::iter::once(&finding.name_zh).chain(&finding.synonyms).map(|name| fold(name));
+            let english = std::iter::once(&finding.name_en).chain(&finding.synonyms_en);
+            for name in
+                chinese.chain(english.map(|name| fold(name)).filter(|name| is_telling(name)))
+            {
                 // 体温39 and 血压180 are measured values: they are read as numbers, and
                 // `measurements.csv` says what they mean.
                 if apart.contains(name.as_str())
@@ -224,7 +231,7 @@ impl Lexicon {
             let (start, end) = (found.start(), found.end());
             let entry = found.pattern().as_usize();
             let known = self.entries.get(entry)?;
-            if known.bounded(text, start, end) {
+            if known.edges.bounded(text, start, end) {
                 let (what, section) = (known.what, known.section);
                 let (affirmed, timed) = (known.affirmed, known.timed);
                 let found =
@@ -294,9 +301,18 @@ impl Lexicon {
         from: usize,
         to: usize,
     ) -> Option<(usize, usize, Cue)> {
-        let found = self.cues.find(Input::new(text).range(from..to))?;
-        let kind = self.cue_effects.get(found.pattern().as_usize())?;
-        Some((found.start(), found.end(), *kind))
+        let mut at = from;
+        loop {
+            let found = self.cues.find(Input::new(text).range(at..to))?;
+            let (start, end) = (found.start(), found.end());
+            let kind = self.cue_effects.get(found.pattern().as_usize())?;
+            // `no` is a word of its own, and nothing in `nose`; the P of 38.9°CP96 is a label.
+            let label = matches!(kind, Cue::Label(..));
+            if label || Edges::of(text.get(start..end)?).bounded(text, start, end) {
+                return Some((start, end, *kind));
+            }
+            at = start + text.get(start..)?.chars().next()?.len_utf8();
+        }
     }
 
     /// The findings with exactly this folded wording; none where no wording is so.
@@ -358,15 +374,21 @@ impl Known {
                 .map(|(end, _)| end)
                 .filter(|end| matches!(begins(*end), Some(Cue::Negation(_) | Cue::Positive)))
                 .collect(),
-            edges: Edges {
-                start: text.chars().next().filter(char::is_ascii_alphanumeric),
-                end: text.chars().next_back().filter(char::is_ascii_alphanumeric),
-            },
+            edges: Edges::of(text),
+        }
+    }
+}
+
+impl Edges {
+    fn of(word: &str) -> Self {
+        Self {
+            start: word.chars().next().filter(char::is_ascii_alphanumeric),
+            end: word.chars().next_back().filter(char::is_ascii_alphanumeric),
         }
     }
 
     /// A Latin word or a number must not be part of a longer one.
-    fn bounded(&self, text: &str, start: usize, end: usize) -> bool {
+    fn bounded(self, text: &str, start: usize, end: usize) -> bool {
         // CRP12 is CRP and a number, ECT is not CT.
         let joins = |edge: Option<char>, next: Option<char>| match (edge, next) {
             (Some(edge), Some(next)) if edge.is_ascii_digit() => next.is_ascii_digit(),
@@ -375,7 +397,7 @@ impl Known {
         };
         let before = text.get(..start).and_then(|text| text.chars().next_back());
         let after = text.get(end..).and_then(|text| text.chars().next());
-        !joins(self.edges.start, before) && !joins(self.edges.end, after)
+        !joins(self.start, before) && !joins(self.end, after)
     }
 }
 
@@ -390,6 +412,11 @@ fn senses(vocabulary: &Vocabulary) -> Vec<Sense> {
         }
     }
     senses
+}
+
+/// Whether an English name may be looked for inside a text: not an abbreviation or a short word.
+fn is_telling(name: &str) -> bool {
+    name.len() >= ENGLISH_CHARS_MIN && name.chars().any(|c| c.is_ascii_alphabetic())
 }
 
 /// Every stretch of a text but the whole.

@@ -235,10 +235,19 @@ impl Tokens<'_> {
                 self.cue(at, end, to, kind)
             } else {
                 let end = at + c.len_utf8();
-                self.push(at, end, other(c));
+                let kind = if self.joins(at, c) { Kind::Cue(Cue::Filler) } else { other(c) };
+                self.push(at, end, kind);
                 end
             };
         }
+    }
+
+    /// A blank between two Latin words separates nothing.
+    fn joins(&self, at: usize, c: char) -> bool {
+        let latin = |c: char| c.is_ascii_alphabetic();
+        c == ' '
+            && self.text.get(..at).is_some_and(|before| before.ends_with(latin))
+            && self.text.get(at + 1..).is_some_and(|after| after.starts_with(latin))
     }
 
     /// A number at `at`, where it reaches further than a cue that begins there too.

@@ -271,3 +271,15 @@ fn cues_that_stand_twice_or_say_nothing_are_refused() {
     assert!(load(&format!("{head}negate,,\n")).contains("cues.csv:2: a cue needs a text"));
     assert!(load(&format!("{head}negation,无,\n")).contains("cues.csv:2: unknown kind"));
 }
+
+#[test]
+fn english_is_read_with_its_negations() {
+    check(&[
+        (
+            "No fever, cough or vomiting. Denies abdominal pain.",
+            "-fever -cough -vomiting -abdominal_pain",
+        ),
+        ("cough and fever, but no vomiting", "+cough +fever -vomiting"),
+        ("her nose bled; cough without fever", "+cough -fever"),
+    ]);
+}
