@@ -51,7 +51,7 @@ fn terminate(child: &mut Child) -> bool {
 #[test]
 fn help_explains_every_subcommand_and_every_one_has_json() {
     let help = text(&run(&["--help"]).stdout);
-    for name in ["demo", "serve", "diagnose", "check", "models", "token", "config"] {
+    for name in ["demo", "serve", "diagnose", "interview", "check", "models", "token", "config"] {
         assert!(help.contains(name), "{help}");
         let own = text(&run(&[name, "--help"]).stdout);
         assert!(own.contains("--json"), "{name}: {own}");
@@ -99,6 +99,34 @@ fn diagnose_answers_in_process_and_through_a_node_alike() {
     let models = json(&run(&["models", "--json", "--server", &url]));
     assert_eq!(models["models"][0]["model_id"], "gp-differential");
     assert!(terminate(&mut child), "SIGTERM ends in success");
+}
+
+/// `xiangyi interview` with these lines typed.
+fn interview(arguments: &[&str], typed: &str) -> Output {
+    let mut command =
+        xiangyi(&["interview", "--text", "咳嗽3天", "--age", "30", "--questions", "3"]);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn an_interview_asks_takes_corrections_and_ends_with_a_consultation() {
+    // The second answer is taken back and given anew; what is no answer is asked again.
+    let output = interview(&[], "y\n也许\nn\nb\ny\n\n");
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(shown.matches("？（为了：").count(), 4, "{shown}");
+    assert!(shown.contains("请回答：") && shown.contains("鉴别诊断"), "{shown}");
+
+    let (mut child, url, _data) = serve(|_| {});
+    let there = json(&interview(&["--json", "--server", &url], "y\nq\n"));
+    let here = json(&interview(&["--json"], "y\nq\n"));
+    let findings = |v: &Value| v["consultation"]["findings"].clone();
+    assert!(findings(&here).as_array().is_some_and(|f| f.len() > 2), "{here}");
+    assert_eq!(findings(&here), findings(&there));
+    assert!(terminate(&mut child));
 }
 
 #[test]

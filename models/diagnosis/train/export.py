@@ -83,7 +83,8 @@ def build(model: net.Network, limits: net.Limits, name: str, version: str) -> on
     pieces, known, age, male, female = _patient(g)
     present = g.flag("Greater", ["findings", "half"], "present")
     absent = g.flag("Less", ["findings", "minus_half"], "absent")
-    x = g.add("Concat", [present, absent, *pieces], "x", axis=1)
+    narrow = g.add("MatMul", [absent, g.constant("w_absent", w["absent"])], "absent_narrow")
+    x = g.add("Concat", [present, narrow, *pieces], "x", axis=1)
     g.add("Gemm", [x, g.constant("w1", w["w1"]), g.constant("b1", w["b1"])], "z1")
     g.add("Relu", ["z1"], "h1")
     g.add("Gemm", ["h1", g.constant("w2", w["w2"]), g.constant("b2", w["b2"])], "z2")
@@ -91,9 +92,8 @@ def build(model: net.Network, limits: net.Limits, name: str, version: str) -> on
     g.add("Concat", ["h2", x], "h2_and_x", axis=1)
     final = np.concatenate([w["w3"], w["direct"]])
     g.add("Gemm", ["h2_and_x", g.constant("w3", final), g.constant("b3", w["b3"])], "logits_raw")
-    counts = np.zeros((model.width, 1), np.float32)
-    counts[: 2 * model.features] = 1
-    g.add("MatMul", [x, g.constant("count_facts", counts)], "facts")
+    g.add("Add", [present, absent], "known")
+    g.add("MatMul", ["known", g.constant("ones", np.ones((model.features, 1)))], "facts")
     g.add("Add", ["facts", g.constant("one", [1.0])], "facts_one")
     g.add("Log", ["facts_one"], "facts_log")
     g.add("Mul", ["facts_log", g.constant("scale_facts", [model.scale[1]])], "scale_part")
@@ -120,8 +120,9 @@ def read_back(path: str) -> tuple[net.Network, net.Limits]:
     proto = onnx.load(path)
     a = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer}
     hidden, labels = a["w2"].shape[0], a["w3"].shape[1]
-    model = net.Network((a["w1"].shape[0] - net.PATIENT_WIDTH) // 2, labels, hidden)
-    model.weights = {k: a[k] for k in ("w1", "b1", "w2", "b2", "b3")}
+    features, rank = a["w_absent"].shape
+    model = net.Network(features, labels, hidden, rank)
+    model.weights = {"absent": a["w_absent"]} | {k: a[k] for k in ("w1", "b1", "w2", "b2", "b3")}
     model.weights["w3"], model.weights["direct"] = a["w3"][:hidden], a["w3"][hidden:]
     model.scale = np.array([a["scale_base"][0], a["scale_facts"][0]], np.float32)
     limits = net.Limits(

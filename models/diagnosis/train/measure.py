@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+import dialogue
 import network as net
 import tables as tb
+from simulate import Cases
 
 
 def ranks(p: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -102,3 +104,35 @@ class NaiveBayes:
             log[wrong_band | wrong_sex] = -1e30
             total = log if total is None else np.logaddexp(total, log)
         return net.softmax(total + self.limits.penalty(patient))
+
+
+def without_facts(dialogues: dialogue.Dialogues, rows: np.ndarray) -> int:
+    """How many cases have no input left once names of diseases and of tests are not counted."""
+    return int((~(dialogues.findings[rows] != 0).any(1)).sum())
+
+
+def on_dialogues(predict, dialogues: dialogue.Dialogues, named: list[int], split: str = "test") -> dict:
+    """Per set: among the set's own labels, and over all labels; age and sex unknown.
+
+    named: columns of the diagnoses named among the findings; `unnamed` holds the same figures
+    with these left out, which is the fair one: what names a disease gives it away.
+    """
+    result = {}
+    for name in dialogue.SETS:
+        rows = dialogues.select(split, name)
+        cases = dialogues.cases(rows)
+        p = predict(cases)
+        bare = cases.findings.copy()
+        bare[:, named] = 0
+        q = predict(Cases(bare, cases.patient, cases.label))
+        result[name] = {
+            "candidates": summary(among(p, dialogues.candidates[name]), cases.label),
+            "all": summary(p, cases.label),
+            "unnamed": {
+                "candidates": summary(among(q, dialogues.candidates[name]), cases.label),
+                "all": summary(q, cases.label),
+            },
+            "labels": len(dialogues.candidates[name]),
+            "no_fact": without_facts(dialogues, rows),
+        }
+    return result

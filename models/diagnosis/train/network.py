@@ -22,6 +22,8 @@ AGE_STEPS = np.array([1.0, 14.0, 65.0], np.float32)
 AGE_MAX = np.float32(120.0)
 #: AGE bins, steps, age-known, male, female.
 PATIENT_WIDTH = len(AGE_CENTRES) + len(AGE_STEPS) + 3
+#: Width of the bottleneck that absent findings go through.
+ABSENT_RANK = 96
 #: Added to the logit of a condition that the patient's age or sex rules out.
 IMPOSSIBLE = np.float32(-40.0)
 
@@ -88,41 +90,54 @@ class Network:
     """Two hidden ReLU layers plus a direct path from the input to the logits.
 
     The direct path starts at the tables' own log-odds, so the hidden layers only
-    learn what naive Bayes misses. `hidden=0` leaves logistic regression.
+    learn what naive Bayes misses. `hidden=0` leaves logistic regression. Findings
+    that are absent go through a linear bottleneck of `rank` values: one of them says
+    little, and their weights would be half of the file.
     scale: logits are multiplied by scale[0] + scale[1] * log(1 + facts known).
     """
 
     features: int
     labels: int
     hidden: int = 256
+    rank: int = ABSENT_RANK
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     scale: np.ndarray = field(default_factory=lambda: np.array([1.0, 0.0], np.float32))
 
     @property
     def width(self) -> int:
+        """Encoded inputs, D."""
         return 2 * self.features + PATIENT_WIDTH
 
-    def initialise(self, rng: np.random.Generator, direct: np.ndarray | None, bias: np.ndarray):
-        """Random hidden weights; direct path [D, K+1] (or zeros) and bias [K+1] as given."""
-        d, h, k = self.width, self.hidden, self.labels
+    @property
+    def inner(self) -> int:
+        """Inputs of the layers: present findings, the bottleneck, the patient."""
+        return self.features + self.rank + PATIENT_WIDTH
+
+    def initialise(self, rng: np.random.Generator, absent: np.ndarray, direct: np.ndarray, bias: np.ndarray):
+        """Random hidden weights; bottleneck [F, rank], direct path [inner, K+1] and bias [K+1] as given."""
+        h, k = self.hidden, self.labels
         normal = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
-        # About ten inputs are on at once, so the first layer is scaled for ten, not for D.
+        # About ten inputs are on at once, so the first layer is scaled for ten, not for all.
         if h:
             self.weights = {
-                "w1": normal(d, h) * np.float32(np.sqrt(2 / 12)),
+                "w1": normal(self.inner, h) * np.float32(np.sqrt(2 / 12)),
                 "b1": np.zeros(h, np.float32),
                 "w2": normal(h, h) * np.float32(np.sqrt(2 / h)),
                 "b2": np.zeros(h, np.float32),
                 "w3": normal(h, k) * np.float32(0.1 / np.sqrt(h)),
             }
-        self.weights["direct"] = (
-            np.zeros((d, k), np.float32) if direct is None else direct.astype(np.float32)
-        )
+        self.weights["absent"] = absent.astype(np.float32)
+        self.weights["direct"] = direct.astype(np.float32)
         self.weights["b3"] = bias.astype(np.float32)
+
+    def squeeze(self, x: np.ndarray) -> np.ndarray:
+        """Inputs of the layers [n, inner] from encoded inputs [n, D]."""
+        f = self.features
+        return np.concatenate([x[:, :f], x[:, f : 2 * f] @ self.weights["absent"], x[:, 2 * f :]], axis=1)
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         """Raw logits [n, K+1] of encoded inputs [n, D], before scale and limits."""
-        w = self.weights
+        w, x = self.weights, self.squeeze(x)
         out = x @ w["direct"] + w["b3"]
         if self.hidden:
             h1 = np.maximum(x @ w["w1"] + w["b1"], 0)
@@ -137,13 +152,13 @@ class Network:
         scale = self.scale[0] + self.scale[1] * np.log1p(facts)
         return softmax(self.logits(x) * scale + limits.penalty(patient))
 
-    def gradients(self, x, penalty, labels, keep, rng):
+    def gradients(self, encoded, penalty, labels, keep, rng):
         """Mean cross-entropy and its gradients.
 
-        x [n, D]; penalty [n, K+1] is added to the logits (limits and the training
+        encoded [n, D]; penalty [n, K+1] is added to the logits (limits and the training
         mix's prior); labels [n]; keep: share of hidden units kept (dropout).
         """
-        w, n = self.weights, len(x)
+        w, n, x = self.weights, len(encoded), self.squeeze(encoded)
         out = x @ w["direct"] + w["b3"] + penalty
         if self.hidden:
             h1 = np.maximum(x @ w["w1"] + w["b1"], 0)
@@ -157,13 +172,17 @@ class Network:
         loss = -np.log(p[np.arange(n), labels] + 1e-12).mean()
         p[np.arange(n), labels] -= 1
         p /= n
+        narrow = slice(self.features, self.features + self.rank)
         grads = {"direct": x.T @ p, "b3": p.sum(0)}
+        bottleneck = p @ w["direct"][narrow].T
         if self.hidden:
             grads["w3"] = h2.T @ p
             g2 = (p @ w["w3"].T) * m2 * (h2 > 0)
             grads["w2"], grads["b2"] = h1.T @ g2, g2.sum(0)
             g1 = (g2 @ w["w2"].T) * m1 * (h1 > 0)
             grads["w1"], grads["b1"] = x.T @ g1, g1.sum(0)
+            bottleneck += g1 @ w["w1"][narrow].T
+        grads["absent"] = encoded[:, self.features : 2 * self.features].T @ bottleneck
         return loss, grads
 
 
@@ -177,7 +196,7 @@ class Adam:
     """Adam with decoupled weight decay, pulling each weight towards where it began."""
 
     def __init__(self, weights: dict[str, np.ndarray], decay: float):
-        self.start = {k: v.copy() if k == "direct" else np.zeros_like(v) for k, v in weights.items()}
+        self.start = {k: v.copy() if k in ("direct", "absent") else np.zeros_like(v) for k, v in weights.items()}
         self.m = {k: np.zeros_like(v) for k, v in weights.items()}
         self.v = {k: np.zeros_like(v) for k, v in weights.items()}
         self.decay, self.t = decay, 0

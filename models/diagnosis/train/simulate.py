@@ -30,6 +30,9 @@ CHIEF = {"symptom": 1.0, "sign": 0.15, "vital": 0.1}
 EXCLUSIVE = (("low_fever", "moderate_fever", "high_fever", "hyperpyrexia"), ("tachycardia", "bradycardia"),
              ("high_bp", "hypotension"), ("high_glucose", "low_glucose"), ("wbc_high", "wbc_low"))
 FACTS_MAX = 15
+#: Present findings a record holds that neither the condition nor the questions brought up: old
+#: complaints, chance, what the tables do not know of the condition (mean number, Poisson).
+EXTRANEOUS = 1.2
 #: Gamma shape and scale of the number of further facts (mean 6.7, 7 % none).
 FACTS_SHAPE, FACTS_SCALE = 1.6, 4.2
 #: Most further questions put to a real consultation in training.
@@ -77,6 +80,9 @@ class Simulator:
         self.exclusive = [group for group in groups if len(group) > 1]
         #: Columns of the courses, of which a patient has exactly one; in the order of the table.
         self.courses = np.flatnonzero([f.kind == "course" for f in features])
+        #: How often a finding is told by patients of all sorts.
+        mean = np.einsum("kbsf,kbs->kf", arrays.p, arrays.group)
+        self.common = ((prior @ mean) * self.told).astype(np.float32)
         self.group_cdf = np.cumsum(arrays.group.reshape(len(prior), 8), axis=1)
         self._prepare_questions()
 
@@ -120,7 +126,7 @@ class Simulator:
         n, width = p.shape
         spread = SEVERITY_SPREAD**2 + BODY_PART_SPREAD**2
         # The factor keeps the average probability near the table's once the spread is added.
-        logit = np.log(p / (1 - p)) * np.where(self.severe > 0, np.sqrt(1 + 0.35 * spread), 1)
+        logit = np.log(p / (1 - p)) * np.where(self.severe > 0, np.sqrt(1 + 0.35 * spread), 1).astype(np.float32)
         z = rng.standard_normal((n, 1), np.float32) * np.float32(SEVERITY_SPREAD)
         e = rng.standard_normal((n, self.parts), np.float32) * np.float32(BODY_PART_SPREAD)
         logit += (z + e[:, self.part] * self.local) * self.severe
@@ -236,6 +242,8 @@ class Simulator:
         wrong = rng.random(present.shape, np.float32) < rng.uniform(ERROR_LOW, ERROR_HIGH, (n, 1))
         wrong[np.arange(n), chief] = False
         findings[wrong] *= -1
+        rows, columns = _pick(self.common * (findings == 0), rng.poisson(EXTRANEOUS, n), rng)
+        findings[rows, columns] = 1
         self._record_course(findings, present, rng)
         self._record_entailed(findings, rng)
         return findings

@@ -15,6 +15,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "2")
 
 import argparse  # noqa: E402
+import copy  # noqa: E402
 import json  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -29,11 +30,12 @@ import dialogue  # noqa: E402
 import export  # noqa: E402
 import fit  # noqa: E402
 import manifest  # noqa: E402
+import measure  # noqa: E402
 import network as net  # noqa: E402
 import tables as tb  # noqa: E402
 from simulate import Cases, Simulator  # noqa: E402
 
-MODEL_ID, VERSION = "gp-differential", "2026.11.2"
+MODEL_ID, VERSION = "gp-differential", "2026.11.3"
 REPOSITORY = Path(__file__).resolve().parents[3]
 #: Largest difference allowed between the numpy network and the ONNX graph.
 PARITY_MAX = 1e-4
@@ -207,9 +209,15 @@ def main(arguments: list[str] | None = None) -> int:
     settings = replace(fit.Settings(), **{f.name: getattr(options, f.name) for f in fields(fit.Settings)})
     tables, arrays, dialogues = prepare(options.tables or options.out, options.data, say)
     model = fit.fit(tables, arrays, dialogues, settings, say)
-    fit.tune(model, tables, arrays, dialogues, settings, say)
     limits = net.limits_of(tables.conditions)
-    loss = fit.calibrate(model, validation_groups(tables, arrays, dialogues, settings), limits)
+    twin = copy.deepcopy(model)
+    fit.tune(twin, tables, arrays, dialogues, settings, ("train",), say)
+    loss = fit.calibrate(twin, validation_groups(tables, arrays, dialogues, settings), limits)
+    held_out = measure.on_dialogues(
+        lambda c: twin.probabilities(c.findings, c.patient, limits), dialogues, tables.named())
+    # What is shipped knows every consultation; its calibration is that of the twin, measured on others.
+    fit.tune(model, tables, arrays, dialogues, settings, fit.ALL_SPLITS, say)
+    model.scale = twin.scale
     say(f"calibration: scale {model.scale[0]:.3f} + {model.scale[1]:.3f} log(1 + facts), loss {loss:.4f}")
 
     path = options.out / f"{MODEL_ID}.onnx"
@@ -224,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     write_entry(options.out, tables)
     seconds = time.monotonic() - started
-    record = {"settings": asdict(settings), "seconds": round(seconds, 1)}
+    record = {"settings": asdict(settings), "seconds": round(seconds, 1), "held_out": held_out}
     (options.out / "train" / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     say(f"done in {seconds:.0f} s")
     return 0

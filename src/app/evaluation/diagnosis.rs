@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Evaluation;
 use super::cases::{DiagnosisCase, Urgency};
 use super::scores::{Calibration, Hits, percentiles, rounded, share};
+use super::terms;
 use crate::app::App;
 use crate::app::consultation::State;
 use crate::app::diagnoses::Assessment;
@@ -335,6 +336,7 @@ fn request(
     input: Input,
 ) -> (DiagnoseRequest, Vec<(&'static str, String)>) {
     let vocabulary = &knowledge.diagnosis.vocabulary;
+    let patient = case.patient();
     let mut findings = Vec::new();
     let mut unresolved = Vec::new();
     if input != Input::Text {
@@ -342,19 +344,11 @@ fn request(
             [("present", &case.present, State::Present), ("absent", &case.absent, State::Absent)]
         {
             for term in terms {
-                if let Some(id) = vocabulary.resolve_finding(term) {
-                    findings.push((vocabulary.finding_slug(id).to_owned(), wanted));
-                    continue;
-                }
                 let before = findings.len();
-                for mention in knowledge.diagnosis.reader.read(term).mentions {
-                    let slug = vocabulary.finding_slug(mention.finding).to_owned();
-                    match mention.presence {
-                        Presence::Present => findings.push((slug, wanted)),
-                        // A negation in a list of what is absent says the same.
-                        Presence::Absent => findings.push((slug, State::Absent)),
-                        Presence::Uncertain => {}
-                    }
+                for (id, affirmed) in terms::meaning(knowledge, &patient, term) {
+                    // A negation in a list of what is absent says the same.
+                    let state = if affirmed { wanted } else { State::Absent };
+                    findings.push((vocabulary.finding_slug(id).to_owned(), state));
                 }
                 if findings.len() == before {
                     unresolved.push((field, term.clone()));
@@ -365,7 +359,7 @@ fn request(
     let request = DiagnoseRequest {
         request_id: String::new(),
         patient_reference: String::new(),
-        patient: case.patient(),
+        patient,
         text: if input == Input::Terms { String::new() } else { case.text.clone() },
         findings,
         vitals: case.vitals,

@@ -7,6 +7,7 @@ mod cases;
 mod diagnosis;
 mod reading;
 mod scores;
+mod terms;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::Evaluation;
 use super::cases::ReadingCase;
 use super::scores::share;
+use super::terms;
 use crate::app::App;
 use crate::medicine::diagnosis::evidence::{Claims, Evidence, Fact, Origin};
 use crate::medicine::patient::{Patient, Vitals};
-use crate::medicine::vocabulary::{FindingId, Vocabulary};
+use crate::medicine::vocabulary::{FindingId, FindingKind, Vocabulary};
 
 /// Counts of one state. What is marked counts as found where the reading says it or something
 /// that entails it; what is read counts as right where a mark says it or something that entails it.
@@ -57,7 +58,8 @@ impl Counts {
 
 impl App {
     /// Reads every text and compares what it says of this patient, now, with what is marked.
-    /// Findings that merely follow from others are not compared.
+    /// What follows from values, times and other findings, and that a test was done, bears marks
+    /// out; it does not count as read where nobody marked it.
     pub fn evaluate_reading(&self, cases: &[ReadingCase]) -> Evaluation {
         let knowledge = self.knowledge.load_full();
         let vocabulary = &knowledge.diagnosis.vocabulary;
@@ -73,28 +75,34 @@ impl App {
                 patient: &Patient::default(),
             };
             let evidence = Evidence::gather(vocabulary, claims);
+            let is_test = |id: FindingId| {
+                vocabulary.get_finding(id).is_some_and(|f| f.kind == FindingKind::Test)
+            };
             let read = |state: bool| -> Said {
                 let facts = || evidence.facts().iter().filter(|fact| fact.present == state);
-                let follows =
-                    |f: &&Fact| !matches!(f.origin, Origin::Implied(_) | Origin::Lasting(_));
+                let said = |f: &&Fact| matches!(f.origin, Origin::Text(_)) && !is_test(f.finding);
                 Said {
-                    stated: facts().filter(follows).map(|f| f.finding).collect(),
+                    stated: facts().filter(said).map(|f| f.finding).collect(),
                     closed: facts().map(|f| f.finding).collect(),
                 }
             };
             let mut missing = Vec::new();
-            let mut marked = |names: &[String]| -> BTreeSet<FindingId> {
-                let resolve = |name: &String| {
-                    let found = vocabulary.resolve_finding(name);
-                    if found.is_none() {
+            let (mut want_present, mut want_absent) = (BTreeSet::new(), BTreeSet::new());
+            for (names, wanted) in [(&case.present, true), (&case.absent, false)] {
+                for name in names {
+                    let meant = terms::meaning(&knowledge, &Patient::default(), name);
+                    if meant.is_empty() {
                         missing.push(name.clone());
                     }
-                    found
-                };
-                names.iter().filter_map(resolve).collect()
-            };
-            let want_present = closed(marked(&case.present), |id| vocabulary.implied(id));
-            let want_absent = closed(marked(&case.absent), |id| vocabulary.implied_by(id));
+                    for (finding, affirmed) in meant {
+                        let list =
+                            if wanted && affirmed { &mut want_present } else { &mut want_absent };
+                        list.insert(finding);
+                    }
+                }
+            }
+            let want_present = closed(want_present, |id| vocabulary.implied(id));
+            let want_absent = closed(want_absent, |id| vocabulary.implied_by(id));
             let (got_present, got_absent) = (read(true), read(false));
             present.add(&got_present, &want_present);
             absent.add(&got_absent, &want_absent);

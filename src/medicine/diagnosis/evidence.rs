@@ -11,6 +11,9 @@ use super::reading::{Duration, Experiencer, MeasuredAt, Presence, Reading};
 use crate::medicine::patient::{Measure, Patient, Vitals};
 use crate::medicine::vocabulary::{FindingId, FindingKind, MeasuredFinding, Vocabulary};
 
+/// The age, in years, whose limits hold for a patient of unknown age.
+const ADULT_YEARS: f32 = 40.0;
+
 /// Why a finding is taken as present or absent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
@@ -339,7 +342,9 @@ fn measured(vocabulary: &Vocabulary, claims: Claims<'_>, now: &Vitals) -> (Origi
         let holds = |row: &MeasuredFinding, value: &f32| row.comparison.holds(*value, row.value);
         let met = values(row.measure).find(|value| holds(row, value));
         let measure = row.measure;
-        if let (Some(true), Some(value)) = (row.applies(age), met) {
+        // Of a patient of unknown age an adult's limits hold: most are, and a danger must not be lost.
+        let applies = row.applies(age).or_else(|| row.applies(Some(ADULT_YEARS)));
+        if let (Some(true), Some(value)) = (applies, met) {
             over.push((row.finding, Origin::Measured { measure, value }));
         }
         // The last row of a finding decides whether all of its rows are measured and unmet.

@@ -221,7 +221,7 @@ fn the_first_time_said_is_the_course_of_the_illness() {
     assert_eq!(timed_facts("咳嗽3周，加重伴头痛2天"), ["+cough", "+headache", "+course_weeks"]);
     // No course has such a time, or the time is not the patient's.
     assert_eq!(timed_facts("咳嗽3年"), ["+cough"]);
-    assert_eq!(timed_facts("母亲咳嗽3天"), Vec::<String>::new());
+    assert_eq!(timed_facts("患儿母亲咳嗽3天"), Vec::<String>::new());
     assert_eq!(timed_facts("咳嗽"), ["+cough"]);
 }
 
@@ -232,4 +232,12 @@ fn a_time_makes_a_finding_of_its_own_and_rules_it_out() {
     assert_eq!(timed_facts("发热2天"), ["+fever", "-prolonged_fever", "+course_days"]);
     assert_eq!(timed_facts("发热3到6天"), ["+fever", "+course_days"], "left open");
     assert_eq!(timed_facts("咳嗽6天，发热"), ["+fever", "+cough", "+course_days"]);
+}
+
+#[test]
+fn of_an_unknown_age_an_adults_limits_raise_an_alarm_and_give_none_away() {
+    assert!(timed_facts("BP 150/95mmHg").contains(&"+raised_bp".to_owned()));
+    assert!(timed_facts("R 30次/分").contains(&"+tachypnea".to_owned()));
+    // 20 breaths are few for an infant: nothing is excluded.
+    assert_eq!(timed_facts("R 20次/分"), Vec::<String>::new());
 }

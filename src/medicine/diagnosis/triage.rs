@@ -101,10 +101,8 @@ pub fn decide(vocabulary: &Vocabulary, differential: &Differential<'_>) -> Triag
             continue;
         }
         let home = condition.severity == Severity::Mild && candidate.probability >= HOME_MIN;
-        let place = match condition.referral {
-            Referral::Village if home => Place::Home,
-            other => place_for(other),
-        };
+        let home = home && condition.referral == Referral::Village;
+        let place = if home { Place::Home } else { place_for(condition.referral) };
         if decided.as_ref().is_none_or(|d| place > d.place) {
             let likely = named(place, &condition.name_zh, "可能的诊断");
             decided = Some(Triage { can_wait: true, ..likely });
@@ -134,3 +132,7 @@ fn place_of(refer_to: ReferTo) -> Place {
         ReferTo::Ambulance => Place::Ambulance,
     }
 }
+
+#[cfg(test)]
+#[path = "triage_tests.rs"]
+mod tests;

@@ -295,3 +295,73 @@ fn a_faulty_table_of_times_is_refused_with_its_line() {
         assert_eq!((error.file.as_str(), error.line), (DURATIONS, Some(2)), "{row}");
     }
 }
+
+#[test]
+fn an_english_name_is_found_in_any_order_of_its_words() {
+    let vocabulary = vocabulary();
+    let pain = vocabulary.finding("chest_pain");
+    for name in ["pain in the chest", "Severe chest pains", "chest-pain"] {
+        assert_eq!(vocabulary.resolve_finding(name), pain, "{name}");
+    }
+    assert_eq!(vocabulary.resolve_finding("no chest pain"), None);
+    assert_eq!(
+        vocabulary.resolve_condition("inflammatory disease of the pelvic"),
+        vocabulary.condition("pid")
+    );
+}
+
+/// The small vocabulary with a table of wider names.
+fn wider(row: &str) -> Result<Vocabulary, LoadError> {
+    let mut files = files();
+    let text = format!("name,conditions,source,status\n{row}\n");
+    files.insert(WIDER, text.into_bytes());
+    Vocabulary::load(&files)
+}
+
+#[test]
+fn a_wider_name_means_several_conditions_and_is_the_answer_to_none() {
+    let vocabulary = wider("呼吸道感染,common_cold|pneumonia,memory,draft").unwrap();
+    let expected: Vec<_> =
+        ["common_cold", "pneumonia"].iter().filter_map(|c| vocabulary.condition(c)).collect();
+    assert_eq!(vocabulary.resolve_conditions("呼吸道感染"), expected);
+    assert_eq!(vocabulary.resolve_condition("呼吸道感染"), None);
+    assert_eq!(vocabulary.resolve_conditions("心梗"), [vocabulary.condition("acs").unwrap()]);
+    assert_eq!(vocabulary.resolve_conditions("不知道"), []);
+    for (row, message) in [
+        ("呼吸道感染,common_cold|nothing,memory,draft", "unknown condition"),
+        ("呼吸道感染,,memory,draft", "needs a name and conditions"),
+        ("心梗,pneumonia,memory,draft", "the name of another condition"),
+        ("呼吸道感染,common_cold,,draft", "source"),
+    ] {
+        let error = wider(row).unwrap_err();
+        assert!(error.message.contains(message), "{row}: {error}");
+    }
+}
+
+#[test]
+fn further_codes_lead_to_a_condition_but_a_category_covers_nothing_below_it() {
+    let mut files = files();
+    let text = files.text(CONDITIONS).unwrap().replace(",icd10,", ",icd10,icd10_more,");
+    let rows: Vec<String> = text
+        .lines()
+        .enumerate()
+        .map(|(i, line)| match i {
+            0 => line.to_owned(),
+            _ => line
+                .replace("J18.900,", "J18.900,J18|J15.9,")
+                .replace("N73.901,", "N73.901,,")
+                .replace("J00.x00,", "J00.x00,,")
+                .replace("I24.901,", "I24.901,I21,")
+                .replace("J21.900,", "J21.900,,"),
+        })
+        .collect();
+    files.insert(CONDITIONS, rows.join("\n").into_bytes());
+    let vocabulary = Vocabulary::load(&files).unwrap();
+    let pneumonia = vocabulary.condition("pneumonia");
+    for code in ["J18", "J15.9", "J15.900", "J15.902", "J18.900"] {
+        assert_eq!(vocabulary.resolve_condition(code), pneumonia, "{code}");
+    }
+    assert_eq!(vocabulary.resolve_condition("J00.x00x003"), vocabulary.condition("common_cold"));
+    assert_eq!(vocabulary.resolve_condition("I21"), vocabulary.condition("acs"));
+    assert_eq!(vocabulary.resolve_condition("J18.2"), None, "a category covers itself alone");
+}

@@ -29,7 +29,8 @@ def load(folder):
 def random_network(tables):
     rng = np.random.default_rng(1)
     model = net.Network(len(tables.features), len(tables.labels), 16)
-    model.initialise(rng, rng.standard_normal((model.width, model.labels)), rng.standard_normal(model.labels))
+    normal = rng.standard_normal
+    model.initialise(rng, 0.05 * normal((model.features, model.rank)), normal((model.inner, model.labels)), normal(model.labels))
     model.scale = np.array([0.9, 0.05], np.float32)
     return model, net.limits_of(tables.conditions)
 
@@ -194,11 +195,20 @@ def test_tuning_fits_the_consultations_and_touches_only_their_labels(folder, dat
         return -np.log(p[np.arange(len(rows)), cases.label] + 1e-9).mean()
 
     first = loss()
-    fit.tune(model, tables, arrays, dialogues, fit.Settings(), lambda text: None)
+    fit.tune(model, tables, arrays, dialogues, fit.Settings(), ("train",), lambda text: None)
     assert loss() < first
     others = np.setdiff1d(np.arange(len(tables.labels)), np.unique(cases.label))
     np.testing.assert_array_equal(model.weights["direct"][:, others], before["direct"][:, others])
     np.testing.assert_array_equal(model.weights["w1"], before["w1"])
+
+
+def test_a_twin_that_never_saw_the_test_split_is_measured_on_it(folder, data):
+    options = ["--data", str(data), "--out", str(folder), "--patients", "8192", "--hidden", "8"]
+    assert train.main(options) == 0
+    record = json.loads((folder / "train" / "training.json").read_text(encoding="utf-8"))
+    dialogues = dialogue.load(data, tb.load_tables(folder))
+    for name, figures in record["held_out"].items():
+        assert figures["all"]["n"] == len(dialogues.select("test", name)) > 0
 
 
 def test_a_split_is_written_as_case_files_with_and_without_named_diagnoses(folder, data, tmp_path):

@@ -3,7 +3,7 @@
 use super::assemble::Pass;
 use super::cues::{After, Cue, Negation};
 use super::mind::{Open, Scope};
-use super::tokens::{Break, Kind};
+use super::tokens::{Break, Kind, Token};
 use super::{Degree, Experiencer, Mention, Presence};
 use crate::medicine::vocabulary::FindingKind;
 
@@ -95,6 +95,9 @@ impl Pass<'_> {
         if told == Some(Kind::Cue(Cue::Informant)) {
             return;
         }
+        if self.is_subject(at) {
+            return self.back_to_patient();
+        }
         let before = at.checked_sub(1).and_then(|before| self.tokens.get(before));
         let words = before.and_then(|token| self.folded.text.get(token.start..token.end));
         if let Some(first) = group.filter(|_| words == Some("的")) {
@@ -102,6 +105,54 @@ impl Pass<'_> {
         } else {
             (self.mind.other, self.mind.met) = (Scope::Clause, false);
         }
+    }
+
+    /// 我爸喝了农药: a text that begins with somebody, tells what is the matter with him and names no
+    /// other patient is about him. 母亲有糖尿病 is not.
+    fn is_subject(&mut self, at: usize) -> bool {
+        let words = |token: &Token| self.folded.text.get(token.start..token.end);
+        let Some(here) = self.tokens.get(at).and_then(words) else { return false };
+        if let Some(subject) = self.mind.subject {
+            return self.tokens.get(subject).and_then(words) == Some(here);
+        }
+        let idle = |token: &Token| {
+            matches!(
+                token.kind,
+                Kind::Cue(Cue::Filler | Cue::Patient | Cue::Now)
+                    | Kind::Time(_)
+                    | Kind::Break(Break::Space)
+            )
+        };
+        if !self.tokens.get(..at).is_some_and(|before| before.iter().all(idle)) {
+            return false;
+        }
+        let rest = self.tokens.get(at + 1..).unwrap_or(&[]);
+        let ends = rest.iter().position(|token| token.ends_clause()).unwrap_or(rest.len());
+        let complains = rest.iter().take(ends).any(|token| match token.kind {
+            Kind::Finding { id, .. } => self
+                .lexicon
+                .kind(id)
+                .is_some_and(|kind| kind.is_complaint() || kind == FindingKind::Exposure),
+            Kind::Composed(_) | Kind::Measured(_) => true,
+            Kind::Read
+            | Kind::Cue(_)
+            | Kind::Time(_)
+            | Kind::Number { .. }
+            | Kind::Mark { .. }
+            | Kind::Break(_)
+            | Kind::Content => false,
+        });
+        // 我妈 speaks of the mother; 我 before anything else, or 孩子, is another patient.
+        let others = rest.iter().zip(rest.iter().skip(1).map(Some).chain([None]));
+        let mut others = others.filter(|(token, next)| {
+            matches!(token.kind, Kind::Cue(Cue::Patient | Cue::Sufferer))
+                && !next.is_some_and(|next| next.kind == Kind::Cue(Cue::OtherPerson))
+        });
+        let is_subject = complains && others.next().is_none();
+        if is_subject {
+            self.mind.subject = Some(at);
+        }
+        is_subject
     }
 
     fn back_to_patient(&mut self) {

@@ -7,6 +7,9 @@ use crate::medicine::patient::Measure;
 /// Milligrams per decilitre of glucose in one mmol/L (molar mass 180.16 g/mol).
 const GLUCOSE_MG_DL_PER_MMOL_L: f32 = 18.016;
 
+/// Least number behind a bare T that is a temperature, °C.
+const BARE_CELSIUS_MIN: f32 = 25.0;
+
 /// µmol/L of creatinine in one mg/dL (molar mass 113.12 g/mol).
 const CREATININE_UMOL_L_PER_MG_DL: f32 = 88.4;
 
@@ -97,7 +100,8 @@ fn after_label(
         Measure::TemperatureC => {
             let tail = degrees(c);
             let value = if tail == Degrees::Fahrenheit { f32::INFINITY } else { number.high };
-            if tail == Degrees::None && !ends(c) {
+            // T4 is a hormone and T12 a vertebra.
+            if tail == Degrees::None && (!ends(c) || (brief && value < BARE_CELSIUS_MIN)) {
                 return None;
             }
             Some((one(value + tail.extra()), None))

@@ -283,3 +283,14 @@ fn english_is_read_with_its_negations() {
         ("her nose bled; cough without fever", "+cough -fever"),
     ]);
 }
+
+#[test]
+fn a_relative_whom_the_text_begins_with_is_the_patient() {
+    check(&[
+        ("我爸今天早上胸痛，我爸还咳嗽", "+chest_pain[0-1d] +cough"),
+        ("老公发热两天，没有咳嗽", "+fever[2d] -cough"),
+        ("妈妈发热，孩子也咳嗽", "+fever@other +cough"),
+        ("母亲有糖尿病，咳嗽三天", "+diabetes@other +cough[3d]"),
+        ("咳嗽，爸爸也发热", "+cough +fever@other"),
+    ]);
+}
