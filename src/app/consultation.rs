@@ -214,6 +214,25 @@ pub struct Triage {
     pub can_wait: bool,
 }
 
+/// A test whose result would change the order most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuggestedTest {
+    /// Test id.
+    pub test: String,
+    /// Chinese name.
+    pub name: String,
+    /// English name.
+    pub name_en: String,
+    /// Lowest level of care that has it.
+    pub level: CareLevel,
+    /// Expected information in nats.
+    pub worth: f32,
+    /// Chinese names of the conditions that it is about.
+    pub about: Vec<String>,
+    /// Citation.
+    pub source: String,
+}
+
 /// A question whose answer would change the order most.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ask {
@@ -330,6 +349,9 @@ pub struct Consultation {
     /// What to find out next, the most telling first.
     #[serde(default)]
     pub next: Vec<Ask>,
+    /// Tests worth doing, the most telling first.
+    #[serde(default)]
+    pub tests: Vec<SuggestedTest>,
     /// Model id.
     pub model_id: String,
     /// Model version.

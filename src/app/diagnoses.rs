@@ -17,6 +17,7 @@ use crate::medicine::diagnosis::evidence::{Claims, Evidence};
 use crate::medicine::diagnosis::interview::{Question, Situation};
 use crate::medicine::diagnosis::reading::Reading;
 use crate::medicine::diagnosis::triage;
+use crate::medicine::diagnosis::workup::Suggestion;
 use crate::medicine::patient::{Patient, Sex};
 use crate::medicine::vocabulary::{ConditionId, FindingId};
 
@@ -25,6 +26,8 @@ const SEAL: &str = "consultations";
 
 /// Questions told with an answer.
 const NEXT_MAX: usize = 5;
+/// Tests told with an answer.
+const TESTS_MAX: usize = 4;
 
 /// What was understood of a request, and what the model says to it.
 pub(super) struct Assessment {
@@ -137,6 +140,7 @@ impl App {
         let unknown = unknown.clone();
         let triage = triage::decide(&knowledge.diagnosis.vocabulary, &differential);
         let next = assessment.questions(patient, &BTreeSet::new(), NEXT_MAX, None);
+        let tests = assessment.tests(patient, TESTS_MAX);
         let description = knowledge.differential.description();
         let shown = explain::Shown { knowledge, text: &request.text };
         Ok(Consultation {
@@ -152,6 +156,7 @@ impl App {
             limits: shown.limits(reading, evidence, patient, (unknown, &differential)),
             triage: Some(explain::triage(triage)),
             next: next.iter().map(|question| shown.ask(question)).collect(),
+            tests: tests.iter().map(|suggestion| shown.test(suggestion)).collect(),
             model_id: description.id.clone(),
             model_version: description.version.clone(),
             engine: description.engine.clone(),
@@ -202,16 +207,35 @@ impl Assessment {
         last: Option<FindingId>,
     ) -> Vec<Question> {
         let probabilities = self.ranked();
-        let situation = Situation {
+        let situation = self.situation(patient, &probabilities, skipped);
+        if situation.is_settled() { Vec::new() } else { situation.questions(count, last) }
+    }
+
+    /// Tests worth doing, the most telling first; none once the order is settled.
+    fn tests(&self, patient: &Patient, count: usize) -> Vec<Suggestion<'_>> {
+        let (probabilities, skipped) = (self.ranked(), BTreeSet::new());
+        let situation = self.situation(patient, &probabilities, &skipped);
+        if situation.is_settled() {
+            return Vec::new();
+        }
+        self.knowledge.diagnosis.workup.suggest(&situation, count)
+    }
+
+    fn situation<'a>(
+        &'a self,
+        patient: &'a Patient,
+        probabilities: &'a [(ConditionId, f32)],
+        skipped: &'a BTreeSet<FindingId>,
+    ) -> Situation<'a> {
+        Situation {
             vocabulary: &self.knowledge.diagnosis.vocabulary,
             likelihoods: &self.knowledge.diagnosis.likelihoods,
             features: &self.knowledge.features,
             evidence: &self.evidence,
             patient,
-            probabilities: &probabilities,
+            probabilities,
             skipped,
-        };
-        if situation.is_settled() { Vec::new() } else { situation.questions(count, last) }
+        }
     }
 }
 

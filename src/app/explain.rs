@@ -3,9 +3,9 @@
 
 use super::consultation::{
     Alarm, Ask, CarePlace, Limits, Origin, Ranked, ReadMention, ReadValue, SaidDegree,
-    SaidDuration, State, Triage, Unread, Used, Why,
+    SaidDuration, State, SuggestedTest, Triage, Unread, Used, Why,
 };
-use super::knowledge::{Knowledge, facts};
+use super::knowledge::{Knowledge, care_level, facts};
 use crate::medicine::diagnosis::differential::{Candidate, Differential};
 use crate::medicine::diagnosis::evidence::{self, Evidence};
 use crate::medicine::diagnosis::interview::{Question, wording};
@@ -13,6 +13,7 @@ use crate::medicine::diagnosis::likelihood::Reason;
 use crate::medicine::diagnosis::reading::{Degree, Experiencer, Mention, Presence, Reading};
 use crate::medicine::diagnosis::red_flags::{Atom, ReferTo, UndecidedFlag, Urgency};
 use crate::medicine::diagnosis::triage as medicine;
+use crate::medicine::diagnosis::workup::Suggestion;
 use crate::medicine::patient::{Measure, Patient, Sex};
 use crate::medicine::vocabulary::{ConditionId, FindingId};
 
@@ -232,6 +233,20 @@ impl Shown<'_> {
             body_part: finding.map(|f| f.body_part.clone()).unwrap_or_default(),
             worth: question.worth,
             about: question.about.iter().filter_map(named).collect(),
+        }
+    }
+
+    pub(super) fn test(&self, suggestion: &Suggestion<'_>) -> SuggestedTest {
+        let vocabulary = &self.knowledge.diagnosis.vocabulary;
+        let named = |id: &ConditionId| Some(vocabulary.get_condition(*id)?.name_zh.clone());
+        SuggestedTest {
+            test: suggestion.test.id.clone(),
+            name: suggestion.test.name_zh.clone(),
+            name_en: suggestion.test.name_en.clone(),
+            level: care_level(suggestion.test.level),
+            worth: suggestion.worth,
+            about: suggestion.about.iter().filter_map(named).collect(),
+            source: self.cite(&suggestion.test.source),
         }
     }
 

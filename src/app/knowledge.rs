@@ -87,18 +87,23 @@ pub fn facts(condition: &Condition) -> ConditionFacts {
             Severity::Critical => SeverityLevel::Critical,
         },
         must_not_miss: condition.must_not_miss,
-        referral: match condition.referral {
-            Referral::Village => CareLevel::Village,
-            Referral::Township => CareLevel::Township,
-            Referral::County => CareLevel::County,
-            Referral::City => CareLevel::City,
-        },
+        referral: care_level(condition.referral),
         department: condition.department.clone(),
         reporting: condition.reporting.as_ref().map(|duty| Duty {
             class: duty.class.clone(),
             hours: duty.hours,
             source: duty.source.clone(),
         }),
+    }
+}
+
+/// The level of care as answers carry it.
+pub(super) fn care_level(referral: Referral) -> CareLevel {
+    match referral {
+        Referral::Village => CareLevel::Village,
+        Referral::Township => CareLevel::Township,
+        Referral::County => CareLevel::County,
+        Referral::City => CareLevel::City,
     }
 }
 

@@ -76,6 +76,14 @@ fn next_steps(out: &mut String, c: &dx::Consultation) {
         let asked: Vec<_> = c.next_questions.iter().map(|q| q.question.as_str()).collect();
         let _ = writeln!(out, "最值得再问：{}", asked.join(" "));
     }
+    if !c.suggested_tests.is_empty() {
+        let tests: Vec<_> = c
+            .suggested_tests
+            .iter()
+            .map(|t| format!("{}（{}；{}）", t.name, level(t.level()), t.about.join("、")))
+            .collect();
+        let _ = writeln!(out, "值得做的检查：{}", tests.join("，"));
+    }
 }
 
 /// A checked prescription.

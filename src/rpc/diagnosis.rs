@@ -196,6 +196,7 @@ impl From<domain::Consultation> for pb::Consultation {
             disclaimer: domain::DISCLAIMER_ZH.to_owned(),
             triage: c.triage.map(Into::into),
             next_questions: c.next.into_iter().map(Into::into).collect(),
+            suggested_tests: c.tests.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -234,6 +235,20 @@ impl From<domain::Triage> for pb::Triage {
             domain::CarePlace::Ambulance => pb::CarePlace::Ambulance,
         };
         Self { place: place.into(), reason: t.reason, emergency: t.emergency, can_wait: t.can_wait }
+    }
+}
+
+impl From<domain::SuggestedTest> for pb::SuggestedTest {
+    fn from(t: domain::SuggestedTest) -> Self {
+        Self {
+            test_id: t.test,
+            name: t.name,
+            name_en: t.name_en,
+            level: level(t.level).into(),
+            worth: f64::from(t.worth),
+            about: t.about,
+            source: t.source,
+        }
     }
 }
 

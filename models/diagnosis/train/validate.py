@@ -36,6 +36,7 @@ COLUMNS = {
     "seasons": "condition,spring,summer,autumn,winter,source,status",
     "red_flags": "id,name_zh,when,meaning_zh,act_now_zh,refer_to,urgency,source,status",
     "wider": "name,conditions,source,status",
+    "tests": "id,name_zh,name_en,level,findings,source,status",
 }
 BANDS, SEXES = {"any", *tb.BANDS}, {"any", *tb.SEXES}
 ENUMS = {
@@ -49,6 +50,7 @@ ENUMS = {
     ("prevalence", "age_band"): BANDS,
     ("prevalence", "sex"): SEXES,
     ("measurements", "op"): {">=", ">", "<=", "<"},
+    ("tests", "level"): {"village", "township", "county", "city"},
     ("red_flags", "refer_to"): {"township", "county", "ambulance"},
     ("red_flags", "urgency"): {"emergency", "urgent"},
 }
@@ -209,6 +211,10 @@ def check_references(t: dict[str, list], findings: set[str], conditions: set[str
         for condition in row["conditions"].split("|"):
             if condition not in conditions:
                 report.add("wider", row["_line"], f"condition {condition!r} is not in conditions.csv")
+    for row in t["tests"]:
+        for finding in row["findings"].split("|"):
+            if finding not in findings:
+                report.add("tests", row["_line"], f"finding {finding!r} is not in findings.csv")
     used = {r["finding"] for n in ("likelihoods", "background", "implications", "measurements", "durations") for r in t[n]}
     used |= {r["implies"] for r in t["implications"]}
     used |= {a.lstrip("!") for r in t["red_flags"] for a in re.split(r"[;|]", r["when"])}
@@ -317,6 +323,7 @@ def validate(folder: Path, icd: Path | None = None) -> list[str]:
     findings = check_ids("findings", t["findings"], report)
     conditions = check_ids("conditions", t["conditions"], report)
     check_ids("red_flags", t["red_flags"], report)
+    check_ids("tests", t["tests"], report)
     check_wordings("findings", t["findings"], report)
     check_wordings("conditions", t["conditions"], report)
     check_probabilities(t, report)

@@ -79,30 +79,13 @@ impl Situation<'_> {
     /// Questions worth asking, the best first, at most `count`. `last` is what was asked before.
     pub fn questions(&self, count: usize, last: Option<FindingId>) -> Vec<Question> {
         let weighed = self.weighed();
-        let total: f64 = weighed.iter().map(|(_, p)| p).sum();
-        if total <= 0.0 {
-            return Vec::new();
-        }
-        // Per candidate, P(finding | condition) in the order of `weighed`.
-        let mut candidates: BTreeMap<FindingId, Vec<f64>> = BTreeMap::new();
-        for (at, (id, _)) in weighed.iter().enumerate() {
-            for (finding, chance) in self.likelihoods.chances(*id, self.patient) {
-                let chances = candidates.entry(finding).or_insert_with(|| {
-                    let asked = self.can_be_asked(finding);
-                    let rate = self.likelihoods.rate(finding).filter(|_| asked);
-                    rate.map(|rate| vec![f64::from(rate); weighed.len()]).unwrap_or_default()
-                });
-                if let Some(place) = chances.get_mut(at) {
-                    *place = f64::from(chance);
-                }
-            }
-        }
-        candidates.retain(|_, chances| !chances.is_empty());
+        let candidates = self.candidates(&weighed, |finding| self.can_be_asked(finding));
         let part = last.and_then(|id| self.part(id));
         let mut found: Vec<(f32, Question)> = candidates
             .into_iter()
             .filter_map(|(finding, chances)| {
-                let question = self.weigh(finding, chances, &weighed, total)?;
+                let ease = ease(self.vocabulary.get_finding(finding)?);
+                let question = weigh(self, finding, chances, &weighed, ease);
                 let same = part.is_some() && self.part(finding) == part;
                 let preferred = question.worth / if same { SAME_PART } else { 1.0 };
                 (question.worth >= WORTH_MIN).then_some((preferred, question))
@@ -111,6 +94,38 @@ impl Situation<'_> {
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.finding.cmp(&b.1.finding)));
         found.truncate(count);
         found.into_iter().map(|(_, question)| question).collect()
+    }
+
+    /// What each of `wanted` would tell, by whatever means it is found out; those that the model can
+    /// make no use of, or that tell nothing here, are left out.
+    pub fn told_by(&self, wanted: &BTreeSet<FindingId>) -> BTreeMap<FindingId, Question> {
+        let weighed = self.weighed();
+        let useful = |id: FindingId| wanted.contains(&id) && self.features.knows(id);
+        let candidates = self.candidates(&weighed, useful).into_iter();
+        candidates.map(|(id, chances)| (id, weigh(self, id, chances, &weighed, 1.0))).collect()
+    }
+
+    /// P(finding | condition) in the order of `weighed`, for every finding admitted that one of them
+    /// is described by.
+    fn candidates(
+        &self,
+        weighed: &[(ConditionId, f64)],
+        admitted: impl Fn(FindingId) -> bool,
+    ) -> BTreeMap<FindingId, Vec<f64>> {
+        let mut candidates: BTreeMap<FindingId, Vec<f64>> = BTreeMap::new();
+        for (at, (id, _)) in weighed.iter().enumerate() {
+            for (finding, chance) in self.likelihoods.chances(*id, self.patient) {
+                let chances = candidates.entry(finding).or_insert_with(|| {
+                    let rate = self.likelihoods.rate(finding).filter(|_| admitted(finding));
+                    rate.map(|rate| vec![f64::from(rate); weighed.len()]).unwrap_or_default()
+                });
+                if let Some(place) = chances.get_mut(at) {
+                    *place = f64::from(chance);
+                }
+            }
+        }
+        candidates.retain(|_, chances| !chances.is_empty());
+        candidates
     }
 
     /// The likeliest conditions with their probability.
@@ -146,31 +161,32 @@ impl Situation<'_> {
             && self.features.knows(finding)
             && self.vocabulary.get_finding(finding).is_some_and(|f| ease(f) > 0.0)
     }
+}
 
-    fn weigh(
-        &self,
-        finding: FindingId,
-        chances: Vec<f64>,
-        weighed: &[(ConditionId, f64)],
-        total: f64,
-    ) -> Option<Question> {
-        let ease = ease(self.vocabulary.get_finding(finding)?);
-        let chances: Vec<f64> = chances.into_iter().map(|p| p.clamp(1e-4, 1.0 - 1e-4)).collect();
-        let yes: f64 = weighed.iter().zip(&chances).map(|((_, p), c)| p / total * c).sum();
-        let mut worth = 0.0;
-        let mut about = Vec::new();
-        for ((id, p), chance) in weighed.iter().zip(&chances) {
-            let told =
-                chance * (chance / yes).ln() + (1.0 - chance) * ((1.0 - chance) / (1.0 - yes)).ln();
-            let weight = if self.dangerous(*id) { DANGER } else { 1.0 };
-            worth += p / total * weight * told;
-            if (chance / yes).ln() >= ABOUT_MIN {
-                about.push(*id);
-            }
+/// What a finding would tell, times `ease`.
+fn weigh(
+    situation: &Situation<'_>,
+    finding: FindingId,
+    chances: Vec<f64>,
+    weighed: &[(ConditionId, f64)],
+    ease: f64,
+) -> Question {
+    let total: f64 = weighed.iter().map(|(_, p)| p).sum();
+    let chances: Vec<f64> = chances.into_iter().map(|p| p.clamp(1e-4, 1.0 - 1e-4)).collect();
+    let yes: f64 = weighed.iter().zip(&chances).map(|((_, p), c)| p / total * c).sum();
+    let mut worth = 0.0;
+    let mut about = Vec::new();
+    for ((id, p), chance) in weighed.iter().zip(&chances) {
+        let told =
+            chance * (chance / yes).ln() + (1.0 - chance) * ((1.0 - chance) / (1.0 - yes)).ln();
+        let weight = if situation.dangerous(*id) { DANGER } else { 1.0 };
+        worth += p / total * weight * told;
+        if (chance / yes).ln() >= ABOUT_MIN {
+            about.push(*id);
         }
-        about.truncate(ABOUT_MAX);
-        Some(Question { finding, worth: narrow(worth * ease), about })
     }
+    about.truncate(ABOUT_MAX);
+    Question { finding, worth: narrow(worth * ease), about }
 }
 
 #[cfg(test)]

@@ -13,11 +13,13 @@ pub mod prior;
 pub mod reading;
 pub mod red_flags;
 pub mod triage;
+pub mod workup;
 
 use likelihood::Likelihoods;
 use prior::Priors;
 use reading::{Cues, Reader};
 use red_flags::RedFlags;
+use workup::Workup;
 
 use super::files::{Files, LoadError};
 use super::vocabulary::Vocabulary;
@@ -35,6 +37,8 @@ pub struct DiagnosisKnowledge {
     pub likelihoods: Likelihoods,
     /// How often a condition is met, here and in this season.
     pub priors: Priors,
+    /// What can be tested, and where.
+    pub workup: Workup,
 }
 
 impl DiagnosisKnowledge {
@@ -45,7 +49,8 @@ impl DiagnosisKnowledge {
         let red_flags = RedFlags::load(files, &vocabulary)?;
         let priors = Priors::load(files, &vocabulary)?;
         let likelihoods = Likelihoods::load(files, &vocabulary, &priors)?;
-        Ok(Self { vocabulary, reader, red_flags, likelihoods, priors })
+        let workup = Workup::load(files, &vocabulary)?;
+        Ok(Self { vocabulary, reader, red_flags, likelihoods, priors, workup })
     }
 }
 

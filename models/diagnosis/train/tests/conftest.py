@@ -74,6 +74,8 @@ def folder(tmp_path: Path) -> Path:
           [("course_days", "", 0, 7.5, *end), ("course_weeks", "", 7.5, "", *end)])
     write(out / "seasons.csv", "condition,spring,summer,autumn,winter,source,status",
           [("common_cold", 1, 0.7, 1, 1.3, "expert-guess", "draft")])
+    write(out / "tests.csv", "id,name_zh,name_en,level,findings,source,status",
+          [("thermometer", "测体温", "thermometer", "village", "fever|high_fever", *end)])
     write(out / "wider.csv", "name,conditions,source,status", [("呼吸道感染", "common_cold|acute_bronchitis", *end)])
     return out
 

@@ -38,6 +38,7 @@ def test_sound_tables_pass(folder):
         ("seasons", "gastroenteritis,1,2,1,1,memory,draft", "average 1"),
         ("durations", "fever,,9,3,memory,draft", "min_days < max_days"),
         ("wider", "肠病,gastroenteritis|nothing,memory,draft", "'nothing' is not in conditions.csv"),
+        ("tests", "scan,扫描,scan,village,nothing,memory,draft", "'nothing' is not in findings.csv"),
         ("red_flags", "x,x,unheard_of;fever,x,y,county,urgent,memory,draft", "'unheard_of'"),
     ],
 )
