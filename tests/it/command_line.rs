@@ -117,7 +117,7 @@ fn an_interview_asks_takes_corrections_and_ends_with_a_consultation() {
     let output = interview(&[], "y\n也许\nn\nb\ny\n\n");
     let shown = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(shown.matches("？（为了：").count(), 4, "{shown}");
+    assert_eq!(shown.matches("？（为了：").count(), 5, "{shown}");
     assert!(shown.contains("请回答：") && shown.contains("鉴别诊断"), "{shown}");
 
     let (mut child, url, _data) = serve(|_| {});

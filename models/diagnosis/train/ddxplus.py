@@ -28,6 +28,11 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
+
+import tables as tb
+from simulate import Cases
+
 MAPS = Path(__file__).resolve().parent / "ddxplus"
 #: Evidences of women, and habits and illnesses that children are not asked about.
 FEMALE = {"E_167", "E_163", "E_145", "E_100", "E_141", "E_11"}
@@ -223,6 +228,43 @@ def patient(m, c, rng, absent_mode, initial):
     rng.shuffle(rest)
     rest.sort(key=lambda f: m.kind[f] not in ("symptom", "sign"))
     return age, sex, [first, *rest], absent
+
+
+def drawn(data: Path, folder: Path, tables: tb.Tables, n: int, seed: int) -> Cases | None:
+    """n patients over all 49 conditions in turn, partly known, for fitting; none where data lacks DDXPlus.
+
+    data: the shared data folder; folder: that of the tables. Of each patient a random share of the
+    present facts is told, and a smaller one of the absent ones; what facts entail is closed.
+    """
+    if not (data / "diagnosis" / "ddxplus").is_dir():
+        return None
+    m = Model(data / "diagnosis" / "ddxplus", folder, "all")
+    dice, rng = random.Random(seed), np.random.default_rng(seed)
+    columns = {f: i for i, f in enumerate(tables.features)}
+    labels = {c: i for i, c in enumerate(tables.labels)}
+    names = sorted(m.p)
+    findings, people = np.zeros((n, len(columns)), np.int8), np.zeros((n, 2), np.float32)
+    label = np.zeros(n, int)
+    for i in range(n):
+        condition, got = names[i % len(names)], None
+        while got is None:
+            got = patient(m, condition, dice, "all", "typical")
+        age, sex, present, absent = got
+        told = rng.beta(1.2, 1.0)
+        denied = told * rng.uniform(0.1, 1)
+        for k, finding in enumerate(present):
+            if finding in columns and (k == 0 or rng.random() < told):
+                findings[i, columns[finding]] = 1
+        for finding in absent:
+            if finding in columns and findings[i, columns[finding]] == 0 and rng.random() < denied:
+                findings[i, columns[finding]] = -1
+        people[i] = age, 1 if sex == "male" else -1
+        label[i] = labels[m.condition[condition]]
+    pairs = tb.implication_pairs(tables)
+    tb.close_present(findings, pairs)
+    for child, parent in pairs:
+        findings[(findings[:, parent] < 0) & (findings[:, child] == 0), child] = -1
+    return Cases(findings, people, label)
 
 
 def main(arguments: list[str] | None = None) -> int:

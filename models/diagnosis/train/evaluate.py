@@ -25,6 +25,7 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 
 import card  # noqa: E402
+import ddxplus  # noqa: E402
 import dialogue  # noqa: E402
 import export  # noqa: E402
 import fit  # noqa: E402
@@ -145,7 +146,8 @@ def measure_all(options, say) -> dict:
         started = time.monotonic()
         plain = replace(settings, hidden=0, patients=min(settings.patients, 1_000_000), rate=1e-2, decay=0.0)
         linear = fit.fit(tables, arrays, dialogues, plain)
-        fit.tune(linear, tables, arrays, dialogues, plain, ("train",), say)
+        synthetic = ddxplus.drawn(options.data, folder, tables, fit.TUNE_SYNTHETIC, seed=5)
+        fit.tune(linear, tables, arrays, dialogues, synthetic, plain, ("train",), say)
         fit.calibrate(linear, train.validation_groups(tables, arrays, dialogues, settings), limits)
         say(f"logistic regression trained in {time.monotonic() - started:.0f} s")
         bayes = measure.NaiveBayes(arrays, prior, limits)

@@ -27,7 +27,7 @@ class Settings:
     prior_exponent flattens prevalence: prior = prevalence ** exponent, normalised.
     draw_exponent does the same for the share of each condition in the stream.
     real_prior: 1 takes the dialogue sets' own label shares out of the model, 0 leaves them in.
-    tune_decay, tune_simulated: see `tune`.
+    tune_decay, tune_simulated, tune_synthetic: see `tune`.
     """
 
     seed: int = 20261123
@@ -43,7 +43,8 @@ class Settings:
     real_share: float = 0.0
     real_prior: float = 1.0
     tune_decay: float = 3.0
-    tune_simulated: float = 0.3
+    tune_simulated: float = 0.6
+    tune_synthetic: float = 0.3
 
 
 def flattened(prior: np.ndarray, exponent: float) -> np.ndarray:
@@ -159,16 +160,18 @@ def fit(tables, arrays, dialogues, settings: Settings, say=lambda text: None) ->
 TUNED_SETS = ("mz10", "dxy")
 #: What the shipped model is fitted to; figures come from one fitted to the first of them alone.
 ALL_SPLITS = ("train", "validation", "test")
-TUNE_STEPS, TUNE_RATE, TUNE_PATIENTS = 400, 0.03, 10_000
+#: Steps and rate of the fit, simulated patients and synthetic (DDXPlus) patients in it.
+TUNE_STEPS, TUNE_RATE, TUNE_PATIENTS, TUNE_SYNTHETIC = 300, 0.03, 15_000, 8_000
 
 
-def tune(model: net.Network, tables, arrays, dialogues: dg.Dialogues, settings: Settings, splits, say) -> None:
-    """Fit the direct path of the dialogue sets' labels to their consultations of `splits`, in place.
+def tune(model, tables, arrays, dialogues: dg.Dialogues, synthetic: Cases | None, settings: Settings, splits, say) -> None:
+    """Fit the direct path of some labels to other people's patients, in place.
 
     A logistic regression on top of the finished network, with its logits as offset: convex, so
-    3,000 consultations do not drive it far. Each consultation comes twice, with and without the
-    diagnoses named among its findings. Simulated patients stand beside them, weighted
-    tune_simulated, so that what holds for them goes on holding. tune_decay: L2 per weight.
+    few cases do not drive it far. Consultations of `splits` come twice, with and without the
+    diagnoses named among their findings; `synthetic` patients (DDXPlus' marginals) are weighted
+    tune_synthetic. Simulated patients stand beside them, weighted tune_simulated, so that what
+    holds for them goes on holding. tune_decay: L2 per weight.
     """
     limits = net.limits_of(tables.conditions)
     rows = np.concatenate([dialogues.select(split, name) for name in TUNED_SETS for split in splits])
@@ -176,19 +179,18 @@ def tune(model: net.Network, tables, arrays, dialogues: dg.Dialogues, settings: 
     unnamed = real.findings.copy()
     unnamed[:, tables.named()] = 0
     rng = np.random.default_rng([settings.seed, 9])
-    simulator = Simulator(tables, arrays, flattened(arrays.prior, settings.prior_exponent))
     shares = flattened(arrays.prior, settings.prior_exponent)
-    blocks = [simulator.draw(TUNE_PATIENTS, rng, shares, settings.outside)]
-    cases = [real, Cases(unnamed, real.patient, real.label), *blocks]
+    simulated = Simulator(tables, arrays, shares).draw(TUNE_PATIENTS, rng, shares, settings.outside)
+    groups = [(real, 0.5), (Cases(unnamed, real.patient, real.label), 0.5), (simulated, settings.tune_simulated)]
+    if synthetic is not None:
+        groups.append((synthetic, settings.tune_synthetic))
+    cases = [c for c, _ in groups]
     x = np.vstack([net.encode(c.findings, c.patient) for c in cases])
     offset = model.logits(x) + np.vstack([limits.penalty(c.patient) for c in cases])
     x = model.squeeze(x)
     label = np.concatenate([c.label for c in cases])
-    weight = np.repeat(
-        [0.5 / len(rows), 0.5 / len(rows), settings.tune_simulated / TUNE_PATIENTS],
-        [len(rows), len(rows), TUNE_PATIENTS],
-    ).astype(np.float32)
-    columns = np.unique(real.label)
+    weight = np.concatenate([np.full(len(c.label), share / len(c.label), np.float32) for c, share in groups])
+    columns = np.unique(np.concatenate([c.label for c in cases if c is not simulated]))
     target = label[:, None] == columns
     weights = {
         "direct": np.zeros((x.shape[1], len(columns)), np.float32),
@@ -204,7 +206,7 @@ def tune(model: net.Network, tables, arrays, dialogues: dg.Dialogues, settings: 
         adam.step(weights, grads, TUNE_RATE * (0.5 + 0.5 * np.cos(np.pi * step / TUNE_STEPS)))
     model.weights["direct"][:, columns] += weights["direct"]
     model.weights["b3"][columns] += weights["b3"]
-    say(f"tuned {len(columns)} labels to {len(rows)} consultations")
+    say(f"tuned {len(columns)} labels to {len(rows)} consultations and {0 if synthetic is None else len(synthetic.label)} synthetic patients")
 
 
 def calibrate(model: net.Network, groups: list[tuple[Cases, float]], limits: net.Limits) -> float:

@@ -26,6 +26,7 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 
+import ddxplus  # noqa: E402
 import dialogue  # noqa: E402
 import export  # noqa: E402
 import fit  # noqa: E402
@@ -211,12 +212,13 @@ def main(arguments: list[str] | None = None) -> int:
     model = fit.fit(tables, arrays, dialogues, settings, say)
     limits = net.limits_of(tables.conditions)
     twin = copy.deepcopy(model)
-    fit.tune(twin, tables, arrays, dialogues, settings, ("train",), say)
+    synthetic = ddxplus.drawn(options.data, options.tables or options.out, tables, fit.TUNE_SYNTHETIC, seed=5)
+    fit.tune(twin, tables, arrays, dialogues, synthetic, settings, ("train",), say)
     loss = fit.calibrate(twin, validation_groups(tables, arrays, dialogues, settings), limits)
     held_out = measure.on_dialogues(
         lambda c: twin.probabilities(c.findings, c.patient, limits), dialogues, tables.named())
     # What is shipped knows every consultation; its calibration is that of the twin, measured on others.
-    fit.tune(model, tables, arrays, dialogues, settings, fit.ALL_SPLITS, say)
+    fit.tune(model, tables, arrays, dialogues, synthetic, settings, fit.ALL_SPLITS, say)
     model.scale = twin.scale
     say(f"calibration: scale {model.scale[0]:.3f} + {model.scale[1]:.3f} log(1 + facts), loss {loss:.4f}")
 

@@ -12,7 +12,7 @@ use crate::medicine::vocabulary::{Referral, Severity, Vocabulary};
 const CRITICAL_MIN: f32 = 0.25;
 /// Least probability of all severe and critical conditions together at which the patient is sent on
 /// today.
-const SEVERE_MIN: f32 = 0.4;
+const SEVERE_MIN: f32 = 0.3;
 /// Least probability at which a likely condition decides the level of care.
 const LIKELY_MIN: f32 = 0.2;
 /// Least probability at which a mild condition may be treated at home.

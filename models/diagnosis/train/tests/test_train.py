@@ -195,7 +195,7 @@ def test_tuning_fits_the_consultations_and_touches_only_their_labels(folder, dat
         return -np.log(p[np.arange(len(rows)), cases.label] + 1e-9).mean()
 
     first = loss()
-    fit.tune(model, tables, arrays, dialogues, fit.Settings(), ("train",), lambda text: None)
+    fit.tune(model, tables, arrays, dialogues, None, fit.Settings(), ("train",), lambda text: None)
     assert loss() < first
     others = np.setdiff1d(np.arange(len(tables.labels)), np.unique(cases.label))
     np.testing.assert_array_equal(model.weights["direct"][:, others], before["direct"][:, others])

@@ -130,6 +130,7 @@ impl Pass<'_> {
                 self.finding(id, affirmed, time, token);
             }
             Kind::Read => self.read(),
+            Kind::Normal(normal) => self.normal(normal, token),
             Kind::Composed(sense) => self.composed(sense, token),
             Kind::Cue(cue) => self.cue(at, cue, colon),
             Kind::Time(span) => self.time(at, span, token),
@@ -145,6 +146,30 @@ impl Pass<'_> {
     fn read(&mut self) {
         self.mind.group = None;
         self.mind.close_satisfied();
+    }
+
+    /// 神清: what is normal excludes what it would not be with.
+    fn normal(&mut self, normal: usize, token: Token) {
+        self.read();
+        if self.mind.other != Scope::None || self.mind.past != Scope::None {
+            return;
+        }
+        let lexicon = self.lexicon;
+        for finding in lexicon.excluded(normal) {
+            let span = self.span(token.start, token.end);
+            self.out.mentions.push(Mention {
+                finding: *finding,
+                presence: Presence::Absent,
+                words: self.words(&span),
+                span,
+                duration: None,
+                degree: None,
+                experiencer: Experiencer::Patient,
+                past: false,
+                resolved: false,
+            });
+        }
+        self.fresh = self.out.mentions.len();
     }
 
     /// 深呼吸时加重 says something about a pain just mentioned, and nothing by itself.

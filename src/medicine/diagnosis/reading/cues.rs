@@ -8,7 +8,7 @@ use super::Degree;
 use super::numbers::{TimeSpan, TimeUnit};
 use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::Measure;
-use crate::medicine::table::rows;
+use crate::medicine::table::{list, rows};
 use crate::medicine::text::fold;
 
 /// The table of cues. Its columns are `kind,text,note`; a cue is language, not a medical fact,
@@ -19,6 +19,17 @@ pub const CUES: &str = "diagnosis/cues.csv";
 #[derive(Debug, Clone, Default)]
 pub struct Cues {
     pub(super) rows: Vec<(String, Cue)>,
+    pub(super) normals: Vec<Normal>,
+}
+
+/// A normal state in all its wordings, folded (one row of [`NORMALS`]).
+#[derive(Debug, Clone)]
+pub(super) struct Normal {
+    /// Line of the table.
+    pub(super) line: u64,
+    pub(super) texts: Vec<String>,
+    /// Slugs of the findings that it excludes.
+    pub(super) excludes: Vec<String>,
 }
 
 /// What a cue does to the findings around it.
@@ -110,6 +121,18 @@ pub(super) enum After {
     Resolved,
 }
 
+/// The table of normal states, and what they exclude (神清: no confusion).
+pub(super) const NORMALS: &str = "diagnosis/normals.csv";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NormalRow {
+    texts: String,
+    excludes: String,
+    #[serde(rename = "note")]
+    _note: String,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -138,8 +161,30 @@ impl Cues {
             }
             out.push((text, cue));
         }
-        Ok(Self { rows: out })
+        Ok(Self { rows: out, normals: normals(files)? })
     }
+}
+
+/// Reads [`NORMALS`]; a set of tables without it knows none. A text that stands twice is refused.
+fn normals(files: &Files) -> Result<Vec<Normal>, LoadError> {
+    let mut out: Vec<Normal> = Vec::new();
+    if !files.paths().any(|path| path == NORMALS) {
+        return Ok(out);
+    }
+    let mut seen = HashSet::new();
+    for (line, row) in rows::<NormalRow>(files, NORMALS)? {
+        let texts: Vec<String> = list(&row.texts).map(fold).collect();
+        if let Some(text) = texts.iter().find(|text| !seen.insert((*text).clone())) {
+            return Err(LoadError::line(NORMALS, line, format!("`{text}` stands twice")));
+        }
+        let excludes: Vec<String> = list(&row.excludes).map(str::to_owned).collect();
+        if texts.is_empty() || excludes.is_empty() {
+            let message = "needs texts and what they exclude".to_owned();
+            return Err(LoadError::line(NORMALS, line, message));
+        }
+        out.push(Normal { line, texts, excludes });
+    }
+    Ok(out)
 }
 
 impl Cue {

@@ -135,6 +135,7 @@ impl Pass<'_> {
                 .is_some_and(|kind| kind.is_complaint() || kind == FindingKind::Exposure),
             Kind::Composed(_) | Kind::Measured(_) => true,
             Kind::Read
+            | Kind::Normal(_)
             | Kind::Cue(_)
             | Kind::Time(_)
             | Kind::Number { .. }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
 use super::composed::Tree;
-use super::cues::{CUES, Cue, Cues};
+use super::cues::{CUES, Cue, Cues, NORMALS};
 use super::tokens::{Kind, tokenise};
 use crate::medicine::files::LoadError;
 use crate::medicine::patient::Measure;
@@ -37,6 +37,8 @@ pub(super) struct Lexicon {
     senses: Vec<Sense>,
     /// Names of laboratory values, folded: some are names of tests as well (白细胞).
     labels: HashMap<String, Measure>,
+    /// What each normal state excludes.
+    normals: Vec<Vec<FindingId>>,
 }
 
 /// A word of the first automaton.
@@ -67,6 +69,8 @@ pub(super) enum What {
     Composed(usize),
     /// A phrase that is read and carries nothing.
     Phrase,
+    /// A normal state, by its place among those of the table.
+    Normal(usize),
     /// A cue that holds one of the other words (末梢血糖 holds 末梢血) and must go before it.
     Cue(Cue),
 }
@@ -131,7 +135,14 @@ impl Lexicon {
                     measure.is_laboratory().then(|| (text.clone(), *measure))
                 })
                 .collect(),
+            normals: Vec::new(),
         };
+        for normal in &cues.normals {
+            let ids = normal.excludes.iter();
+            let ids = ids.map(|slug| vocabulary.require_finding(NORMALS, normal.line, slug));
+            lexicon.normals.push(ids.collect::<Result<_, _>>()?);
+        }
+        let normals = &cues.normals;
         let cues: HashMap<&str, Cue> =
             second.iter().map(|(text, cue)| (text.as_str(), *cue)).collect();
         let apart: HashSet<&str> = apart.iter().map(|(text, _)| text.as_str()).collect();
@@ -160,6 +171,14 @@ impl Lexicon {
             }
         }
         let mut others: HashSet<&str> = HashSet::new();
+        for (at, normal) in normals.iter().enumerate() {
+            for text in &normal.texts {
+                if lexicon.is_new(text) && others.insert(text) {
+                    lexicon.entries.push(Known::new(text, What::Normal(at), &cues));
+                    patterns.push(text.clone());
+                }
+            }
+        }
         for (text, _) in phrases {
             if lexicon.is_new(text) && others.insert(text) {
                 lexicon.entries.push(Known::new(text, What::Phrase, &cues));
@@ -349,6 +368,11 @@ impl Lexicon {
     /// Whether what a composed wording says depends on what stands before it.
     pub(super) fn depends(&self, sense: usize) -> bool {
         self.senses.get(sense).is_some_and(|sense| !sense.after.is_empty())
+    }
+
+    /// What a normal state excludes.
+    pub(super) fn excluded(&self, normal: usize) -> &[FindingId] {
+        self.normals.get(normal).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn is_feverish(&self, finding: FindingId) -> bool {

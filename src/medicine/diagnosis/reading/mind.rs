@@ -117,6 +117,7 @@ impl Outline {
                 Kind::Cue(cue) => others |= !cue.keeps_bare(),
                 Kind::Break(_) => {}
                 Kind::Read
+                | Kind::Normal(_)
                 | Kind::Composed(_)
                 | Kind::Time(_)
                 | Kind::Measured(_)

@@ -40,6 +40,8 @@ pub(super) enum Kind {
     Composed(usize),
     /// A phrase that is read as a whole and carries nothing.
     Read,
+    /// A normal state that excludes findings.
+    Normal(usize),
     /// A word of the language.
     Cue(Cue),
     /// A span of time.
@@ -120,6 +122,7 @@ pub(super) fn tokenise(lexicon: &Lexicon, text: &str) -> Vec<Token> {
         out.gap(at, found.start);
         let kind = match found.what {
             What::Phrase => Kind::Read,
+            What::Normal(normal) => Kind::Normal(normal),
             What::Composed(sense) if lexicon.depends(sense) => Kind::Composed(sense),
             What::Composed(sense) => {
                 for id in lexicon.composed(sense, std::iter::empty()) {
@@ -297,6 +300,7 @@ impl Tokens<'_> {
         back.next().is_some_and(|token| match token.kind {
             Kind::Finding { id, .. } => self.lexicon.is_feverish(id),
             Kind::Read
+            | Kind::Normal(_)
             | Kind::Composed(_)
             | Kind::Cue(_)
             | Kind::Time(_)
@@ -473,6 +477,7 @@ fn splits(kind: Kind) -> bool {
         Kind::Finding { .. }
         | Kind::Composed(_)
         | Kind::Measured(_)
+        | Kind::Normal(_)
         | Kind::Mark { .. }
         | Kind::Break(_)
         | Kind::Content => false,

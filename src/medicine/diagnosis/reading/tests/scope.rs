@@ -294,3 +294,29 @@ fn a_relative_whom_the_text_begins_with_is_the_patient() {
         ("咳嗽，爸爸也发热", "+cough +fever@other"),
     ]);
 }
+
+#[test]
+fn what_stands_in_brackets_behind_a_finding_does_not_deny_it_unless_it_says_so() {
+    check(&[
+        ("咳嗽(多在夜间)", "+cough"),
+        ("压痛(3+)，反跳痛(-)", "+tenderness -rebound"),
+        ("发热(最高39℃)", "+fever"),
+        ("头痛（无），咳嗽（有）", "-headache +cough"),
+    ]);
+}
+
+#[test]
+fn a_normal_state_excludes_what_it_would_not_be_with() {
+    let knowledge = crate::medicine::diagnosis::DiagnosisKnowledge::load(&crate::embedded::files());
+    let knowledge = knowledge.unwrap();
+    let absent = |text: &str| -> Vec<String> {
+        let mentions = knowledge.reader.read(text).mentions.into_iter();
+        mentions
+            .filter(|mention| mention.presence == Presence::Absent)
+            .map(|mention| knowledge.vocabulary.finding_slug(mention.finding).to_owned())
+            .collect()
+    };
+    assert_eq!(absent("查体：颈软，双肺(-)"), ["neck_stiffness", "crackles", "wheeze"]);
+    assert_eq!(absent("肝脾未触及"), ["hepatomegaly", "splenomegaly"]);
+    assert_eq!(absent("母亲神志清楚，患儿咳嗽"), Vec::<String>::new(), "somebody else's");
+}
