@@ -115,13 +115,23 @@ impl Pass<'_> {
         if let Some(subject) = self.mind.subject {
             return self.tokens.get(subject).and_then(words) == Some(here);
         }
-        let idle = |token: &Token| {
-            matches!(
-                token.kind,
-                Kind::Cue(Cue::Filler | Cue::Patient | Cue::Now)
-                    | Kind::Time(_)
-                    | Kind::Break(Break::Space)
+        // Nothing was said of anybody yet: 医生快来，我爸… and 我 of 我爸 are no story.
+        let idle = |token: &Token| match token.kind {
+            Kind::Cue(Cue::Patient) => words(token) == Some("我"),
+            Kind::Cue(
+                Cue::OtherPerson | Cue::Family | Cue::Contact | Cue::Past | Cue::Sufferer,
             )
+            | Kind::Finding { .. }
+            | Kind::Composed(_)
+            | Kind::Measured(_) => false,
+            Kind::Cue(_)
+            | Kind::Read
+            | Kind::Normal(_)
+            | Kind::Time(_)
+            | Kind::Number { .. }
+            | Kind::Mark { .. }
+            | Kind::Break(_)
+            | Kind::Content => true,
         };
         if !self.tokens.get(..at).is_some_and(|before| before.iter().all(idle)) {
             return false;
