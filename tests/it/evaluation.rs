@@ -7,6 +7,10 @@ use serde_json::Value;
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/eval/diagnosis.jsonl");
 const TEXTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/eval/reading.jsonl");
 
+/// Vignettes that nobody read while the tables and the reader were made.
+const UNSEEN: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/eval/vignettes-unseen.jsonl");
+
 fn eval(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xiangyi"))
         .arg("eval")
@@ -77,6 +81,30 @@ fn reading_is_measured_against_marks() {
         assert!(number(&report, path) >= 0.9, "{path}: {report}");
     }
     assert_eq!(report.pointer("/unresolved/count"), Some(&Value::from(1)));
+}
+
+/// The figures of the card, with room for chance: a change that costs more than that is seen.
+#[test]
+fn vignettes_that_nobody_read_are_diagnosed_about_as_well_as_the_card_says() {
+    let at_least = |report: &Value, path: &str, least: f64| {
+        assert!(number(report, path) >= least, "{path} below {least}: {report}");
+    };
+    let terms = report(&["diagnosis", "--cases", UNSEEN, "--json", "--input", "terms"]);
+    at_least(&terms, "/top1", 0.80);
+    at_least(&terms, "/top3", 0.88);
+    at_least(&terms, "/red_flag/recall", 0.94);
+    let text = report(&["diagnosis", "--cases", UNSEEN, "--json", "--input", "text"]);
+    at_least(&text, "/top1", 0.66);
+    at_least(&text, "/top3", 0.80);
+    at_least(&text, "/red_flag/recall", 0.90);
+    for report in [&terms, &text] {
+        assert!(number(report, "/red_flag/alarm_rate") <= 0.12, "{report}");
+        assert!(number(report, "/triage/under") <= 0.12, "{report}");
+    }
+    let read = report(&["reading", "--cases", UNSEEN, "--json"]);
+    at_least(&read, "/present/precision", 0.78);
+    at_least(&read, "/present/recall", 0.68);
+    at_least(&read, "/absent/precision", 0.82);
 }
 
 #[test]
