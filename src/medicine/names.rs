@@ -90,7 +90,8 @@ pub struct NameIndexBuilder {
 #[derive(Debug, Default)]
 pub struct NameIndex {
     entries: Vec<Entry>,
-    exact: HashMap<String, Vec<u32>>,
+    /// Places of `entries` in the order of their keys.
+    by_key: Vec<u32>,
     readings: Vec<Vec<&'static str>>,
 }
 
@@ -98,10 +99,10 @@ pub struct NameIndex {
 struct Entry {
     id: u32,
     kind: NameKind,
-    name: String,
-    key: String,
+    name: Box<str>,
+    key: Box<str>,
     /// Each character of `key` with the place of its readings in `NameIndex::readings`.
-    chars: Vec<(char, usize)>,
+    chars: Box<[(char, u16)]>,
 }
 
 impl NameIndexBuilder {
@@ -120,7 +121,7 @@ impl NameIndexBuilder {
     /// Builds the index. The order in which names were added does not matter.
     pub fn build(self) -> NameIndex {
         let mut index = NameIndex { readings: vec![Vec::new()], ..NameIndex::default() };
-        let mut known: HashMap<char, usize> = HashMap::new();
+        let mut known: HashMap<char, u16> = HashMap::new();
         for (id, name, kind) in self.names {
             let key = key(&name);
             if key.is_empty() {
@@ -129,24 +130,32 @@ impl NameIndexBuilder {
             let chars = key.chars().map(|c| {
                 let place = *known.entry(c).or_insert_with(|| {
                     let readings = readings(c);
-                    if readings.is_empty() {
-                        return 0;
+                    // Beyond 65,535 different characters one is matched by itself alone.
+                    match u16::try_from(index.readings.len()) {
+                        Ok(place) if !readings.is_empty() => {
+                            index.readings.push(readings);
+                            place
+                        }
+                        Ok(_) | Err(_) => 0,
                     }
-                    index.readings.push(readings);
-                    index.readings.len() - 1
                 });
                 (c, place)
             });
             let chars = chars.collect();
-            let ids = index.exact.entry(key.clone()).or_default();
-            ids.push(id);
-            ids.sort_unstable();
-            ids.dedup();
+            let (name, key) = (name.into_boxed_str(), key.into_boxed_str());
             index.entries.push(Entry { id, kind, name, key, chars });
         }
         index.entries.sort_by(|a, b| (a.id, a.kind, &a.name).cmp(&(b.id, b.kind, &b.name)));
+        index.by_key = (0..).take(index.entries.len()).collect();
+        let entries = &index.entries;
+        index.by_key.sort_by_key(|place| key_at(entries, *place));
         index
     }
+}
+
+fn key_at(entries: &[Entry], place: u32) -> &str {
+    let entry = usize::try_from(place).ok().and_then(|place| entries.get(place));
+    entry.map_or("", |entry| &entry.key)
 }
 
 impl NameIndex {
@@ -158,7 +167,15 @@ impl NameIndex {
     /// Everyone of exactly this name, in ascending order. Width, case, traditional characters,
     /// spaces and hyphens do not matter.
     pub fn exact(&self, query: &str) -> Vec<u32> {
-        self.exact.get(&key(query)).cloned().unwrap_or_default()
+        let key = key(query);
+        let first = self.by_key.partition_point(|at| key_at(&self.entries, *at) < key.as_str());
+        let same = self.by_key.iter().skip(first);
+        let entries = same.filter_map(|at| self.entries.get(usize::try_from(*at).ok()?));
+        let mut ids: Vec<u32> =
+            entries.take_while(|entry| *entry.key == *key).map(|entry| entry.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
     /// The best hit of each id, best first, at most `limit` (and [`HITS_MAX`]). The order is the
@@ -187,7 +204,7 @@ impl NameIndex {
         let text = key(text);
         self.rank(limit, |entry| {
             let length = entry.chars.len();
-            let found = length >= 3 && entry.kind != NameKind::Code && text.contains(&entry.key);
+            let found = length >= 3 && entry.kind != NameKind::Code && text.contains(&*entry.key);
             found.then(|| (Tier::Fuzzy, cap(length) * 8))
         })
     }
@@ -209,7 +226,7 @@ impl NameIndex {
                 id,
                 score,
                 tier,
-                matched_name: entry.name.clone(),
+                matched_name: entry.name.to_string(),
             })
             .collect();
         // Ids are places in a table, where what is common stands first.
@@ -220,7 +237,7 @@ impl NameIndex {
 
     fn sure(&self, entry: &Entry, query: &Query) -> Option<(Tier, u32)> {
         let closeness = 63 - cap(entry.chars.len().saturating_sub(query.chars.len()));
-        if entry.key == query.key {
+        if *entry.key == *query.key {
             return Some((Tier::Exact, closeness));
         }
         if entry.key.starts_with(&query.key) {
@@ -255,7 +272,8 @@ impl NameIndex {
         for start in 0..starts {
             let mut reached = Reached::begin();
             for (used, (c, place)) in entry.chars.iter().skip(start).enumerate() {
-                let readings = self.readings.get(*place).map_or(&[][..], Vec::as_slice);
+                let readings =
+                    self.readings.get(usize::from(*place)).map_or(&[][..], Vec::as_slice);
                 reached = reached.step(query, *c, readings, ways);
                 if reached.complete {
                     let over = entry.chars.len() - start - used - 1;
@@ -296,7 +314,7 @@ impl NameIndex {
                     c == d
                         || self
                             .readings
-                            .get(*place)
+                            .get(usize::from(*place))
                             .is_some_and(|theirs| mine.iter().any(|r| theirs.contains(r)))
                 },
             )

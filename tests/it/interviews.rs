@@ -202,3 +202,22 @@ async fn the_place_of_care_and_the_duty_to_report_are_said() {
     assert_eq!(triage.place(), dx::CarePlace::Ambulance);
     assert!(triage.emergency && triage.reason.starts_with("危险信号"));
 }
+
+#[tokio::test]
+async fn the_tests_worth_doing_are_said_with_where_they_are_done_and_not_once_their_result_is_known()
+ {
+    let node = Setup::new().start().await;
+    let ask = |text: &str| dx::DiagnoseRequest {
+        patient: Some(patient(52.0, common::Sex::Male)),
+        text: text.to_owned(),
+        ..Default::default()
+    };
+    let c = node.diagnose(ask("口干、多饮、多尿一个月，乏力")).await.unwrap();
+    let sugar = c.suggested_tests.iter().find(|test| test.test_id == "capillary_glucose");
+    let sugar = sugar.unwrap_or_else(|| panic!("{:?}", c.suggested_tests));
+    assert_eq!(sugar.level(), dx::Level::Village);
+    assert!(sugar.worth > 0.0 && !sugar.about.is_empty() && !sugar.source.is_empty());
+
+    let known = node.diagnose(ask("口干、多饮、多尿一个月，乏力，随机血糖5.4")).await.unwrap();
+    assert!(known.suggested_tests.iter().all(|test| test.test_id != "capillary_glucose"));
+}
