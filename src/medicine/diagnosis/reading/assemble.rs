@@ -43,6 +43,7 @@ pub(super) fn assemble(
         out: Reading::default(),
         steps: 0,
         mind: Mind::default(),
+        subject: None,
         fresh: 0,
         sentence_fresh: 0,
         sentence_first: 0,
@@ -72,6 +73,9 @@ pub(super) struct Pass<'a> {
     /// Steps taken back over mentions.
     pub(super) steps: usize,
     pub(super) mind: Mind,
+    /// The token of the relative whom the whole text is about; none before the first relative is
+    /// met, who alone can be it.
+    pub(super) subject: Option<Option<usize>>,
     /// First mention of this clause that no time has followed.
     pub(super) fresh: usize,
     /// First mention of this sentence that no time has followed.

@@ -2,9 +2,11 @@
 
 use super::assemble::Pass;
 use super::cues::{After, Cue, Negation};
+use super::lexicon::Lexicon;
 use super::mind::{Open, Scope};
 use super::tokens::{Break, Kind, Token};
 use super::{Degree, Experiencer, Mention, Presence};
+use crate::medicine::text::Folded;
 use crate::medicine::vocabulary::FindingKind;
 
 impl Cue {
@@ -110,60 +112,15 @@ impl Pass<'_> {
     /// 我爸喝了农药: a text that begins with somebody, tells what is the matter with him and names no
     /// other patient is about him. 母亲有糖尿病 is not.
     fn is_subject(&mut self, at: usize) -> bool {
-        let words = |token: &Token| self.folded.text.get(token.start..token.end);
-        let Some(here) = self.tokens.get(at).and_then(words) else { return false };
-        if let Some(subject) = self.mind.subject {
-            return self.tokens.get(subject).and_then(words) == Some(here);
-        }
-        // Nothing was said of anybody yet: 医生快来，我爸… and 我 of 我爸 are no story.
-        let idle = |token: &Token| match token.kind {
-            Kind::Cue(Cue::Patient) => words(token) == Some("我"),
-            Kind::Cue(
-                Cue::OtherPerson | Cue::Family | Cue::Contact | Cue::Past | Cue::Sufferer,
-            )
-            | Kind::Finding { .. }
-            | Kind::Composed(_)
-            | Kind::Measured(_) => false,
-            Kind::Cue(_)
-            | Kind::Read
-            | Kind::Normal(_)
-            | Kind::Time(_)
-            | Kind::Number { .. }
-            | Kind::Mark { .. }
-            | Kind::Break(_)
-            | Kind::Content => true,
+        let subject = *self.subject.get_or_insert_with(|| {
+            self.steps += self.tokens.len();
+            begins_with(self.lexicon, self.folded, self.tokens, at).then_some(at)
+        });
+        let words = |at: usize| {
+            let token = self.tokens.get(at)?;
+            self.folded.text.get(token.start..token.end)
         };
-        if !self.tokens.get(..at).is_some_and(|before| before.iter().all(idle)) {
-            return false;
-        }
-        let rest = self.tokens.get(at + 1..).unwrap_or(&[]);
-        let ends = rest.iter().position(|token| token.ends_clause()).unwrap_or(rest.len());
-        let complains = rest.iter().take(ends).any(|token| match token.kind {
-            Kind::Finding { id, .. } => self
-                .lexicon
-                .kind(id)
-                .is_some_and(|kind| kind.is_complaint() || kind == FindingKind::Exposure),
-            Kind::Composed(_) | Kind::Measured(_) => true,
-            Kind::Read
-            | Kind::Normal(_)
-            | Kind::Cue(_)
-            | Kind::Time(_)
-            | Kind::Number { .. }
-            | Kind::Mark { .. }
-            | Kind::Break(_)
-            | Kind::Content => false,
-        });
-        // 我妈 speaks of the mother; 我 before anything else, or 孩子, is another patient.
-        let others = rest.iter().zip(rest.iter().skip(1).map(Some).chain([None]));
-        let mut others = others.filter(|(token, next)| {
-            matches!(token.kind, Kind::Cue(Cue::Patient | Cue::Sufferer))
-                && !next.is_some_and(|next| next.kind == Kind::Cue(Cue::OtherPerson))
-        });
-        let is_subject = complains && others.next().is_none();
-        if is_subject {
-            self.mind.subject = Some(at);
-        }
-        is_subject
+        subject.is_some_and(|subject| words(subject) == words(at))
     }
 
     fn back_to_patient(&mut self) {
@@ -270,4 +227,52 @@ impl Pass<'_> {
             self.mind.doubt = None;
         }
     }
+}
+
+/// Whether the text begins with the relative at token `at`, tells what is the matter with him, and
+/// names no other patient.
+fn begins_with(lexicon: &Lexicon, folded: &Folded, tokens: &[Token], at: usize) -> bool {
+    let words = |token: &Token| folded.text.get(token.start..token.end);
+    // Nothing was said of anybody yet: 医生快来，我爸… and 我 of 我爸 are no story.
+    let idle = |token: &Token| match token.kind {
+        Kind::Cue(Cue::Patient) => words(token) == Some("我"),
+        Kind::Cue(Cue::OtherPerson | Cue::Family | Cue::Contact | Cue::Past | Cue::Sufferer)
+        | Kind::Finding { .. }
+        | Kind::Composed(_)
+        | Kind::Measured(_) => false,
+        Kind::Cue(_)
+        | Kind::Read
+        | Kind::Normal(_)
+        | Kind::Time(_)
+        | Kind::Number { .. }
+        | Kind::Mark { .. }
+        | Kind::Break(_)
+        | Kind::Content => true,
+    };
+    if !tokens.get(..at).is_some_and(|before| before.iter().all(idle)) {
+        return false;
+    }
+    let rest = tokens.get(at + 1..).unwrap_or(&[]);
+    let ends = rest.iter().position(|token| token.ends_clause()).unwrap_or(rest.len());
+    let complains = rest.iter().take(ends).any(|token| match token.kind {
+        Kind::Finding { id, .. } => lexicon
+            .kind(id)
+            .is_some_and(|kind| kind.is_complaint() || kind == FindingKind::Exposure),
+        Kind::Composed(_) | Kind::Measured(_) => true,
+        Kind::Read
+        | Kind::Normal(_)
+        | Kind::Cue(_)
+        | Kind::Time(_)
+        | Kind::Number { .. }
+        | Kind::Mark { .. }
+        | Kind::Break(_)
+        | Kind::Content => false,
+    });
+    // 我妈 speaks of the mother; 我 before anything else, or 孩子, is another patient.
+    let others = rest.iter().zip(rest.iter().skip(1).map(Some).chain([None]));
+    let mut others = others.filter(|(token, next)| {
+        matches!(token.kind, Kind::Cue(Cue::Patient | Cue::Sufferer))
+            && !next.is_some_and(|next| next.kind == Kind::Cue(Cue::OtherPerson))
+    });
+    complains && others.next().is_none()
 }

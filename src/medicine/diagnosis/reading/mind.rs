@@ -75,8 +75,6 @@ pub(super) struct Mind {
     pub(super) doubt: Option<Open>,
     /// Whose story it is, if not the patient's.
     pub(super) other: Scope,
-    /// The token of the relative whom the whole text is about.
-    pub(super) subject: Option<usize>,
     pub(super) past: Scope,
     /// The open scope of `other` or `past` has met a finding.
     pub(super) met: bool,

@@ -288,6 +288,8 @@ fn english_is_read_with_its_negations() {
 fn a_relative_whom_the_text_begins_with_is_the_patient() {
     check(&[
         ("我爸今天早上胸痛，我爸还咳嗽", "+chest_pain[0-1d] +cough"),
+        ("医生快来，我爸胸痛", "+chest_pain"),
+        ("我爸胸痛。查体：我爸头痛", "+chest_pain +examination +headache"),
         ("老公发热两天，没有咳嗽", "+fever[2d] -cough"),
         ("妈妈发热，孩子也咳嗽", "+fever@other +cough"),
         ("母亲有糖尿病，咳嗽三天", "+diabetes@other +cough[3d]"),
@@ -319,4 +321,11 @@ fn a_normal_state_excludes_what_it_would_not_be_with() {
     assert_eq!(absent("查体：颈软，双肺(-)"), ["neck_stiffness", "crackles", "wheeze"]);
     assert_eq!(absent("肝脾未触及"), ["hepatomegaly", "splenomegaly"]);
     assert_eq!(absent("母亲神志清楚，患儿咳嗽"), Vec::<String>::new(), "somebody else's");
+}
+
+#[test]
+fn looking_for_whom_a_text_is_about_takes_no_more_time_with_every_relative() {
+    let text = format!("{}{}", "的x".repeat(2000), "妈妈，".repeat(2000));
+    let (_, steps) = fixture().reader.read_counting(&text);
+    assert!(steps < 8 * text.chars().count(), "{steps} steps");
 }
