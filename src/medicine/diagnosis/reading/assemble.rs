@@ -43,7 +43,7 @@ pub(super) fn assemble(
         out: Reading::default(),
         steps: 0,
         mind: Mind::default(),
-        subject: None,
+        subject: Subject::Undecided,
         fresh: 0,
         sentence_fresh: 0,
         sentence_first: 0,
@@ -57,6 +57,17 @@ pub(super) fn assemble(
     pass.boundary(Break::Sentence);
     pass.flush_unread();
     (pass.out, pass.steps + tokens.len())
+}
+
+/// Whom a text is about. The first relative that it names decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// No relative has been named yet.
+    Undecided,
+    /// The patient, who is none of the relatives.
+    Patient,
+    /// The relative whom this token names.
+    Relative(usize),
 }
 
 /// The pass: where it is, what it has found, and what it keeps in mind.
@@ -73,9 +84,8 @@ pub(super) struct Pass<'a> {
     /// Steps taken back over mentions.
     pub(super) steps: usize,
     pub(super) mind: Mind,
-    /// The token of the relative whom the whole text is about; none before the first relative is
-    /// met, who alone can be it.
-    pub(super) subject: Option<Option<usize>>,
+    /// Whom the whole text is about.
+    pub(super) subject: Subject,
     /// First mention of this clause that no time has followed.
     pub(super) fresh: usize,
     /// First mention of this sentence that no time has followed.

@@ -1,6 +1,6 @@
 //! What each cue does.
 
-use super::assemble::Pass;
+use super::assemble::{Pass, Subject};
 use super::cues::{After, Cue, Negation};
 use super::lexicon::Lexicon;
 use super::mind::{Open, Scope};
@@ -112,15 +112,17 @@ impl Pass<'_> {
     /// 我爸喝了农药: a text that begins with somebody, tells what is the matter with him and names no
     /// other patient is about him. 母亲有糖尿病 is not.
     fn is_subject(&mut self, at: usize) -> bool {
-        let subject = *self.subject.get_or_insert_with(|| {
+        if self.subject == Subject::Undecided {
             self.steps += self.tokens.len();
-            begins_with(self.lexicon, self.folded, self.tokens, at).then_some(at)
-        });
+            let is_relative = begins_with(self.lexicon, self.folded, self.tokens, at);
+            self.subject = if is_relative { Subject::Relative(at) } else { Subject::Patient };
+        }
+        let Subject::Relative(subject) = self.subject else { return false };
         let words = |at: usize| {
             let token = self.tokens.get(at)?;
             self.folded.text.get(token.start..token.end)
         };
-        subject.is_some_and(|subject| words(subject) == words(at))
+        words(subject) == words(at)
     }
 
     fn back_to_patient(&mut self) {
