@@ -31,8 +31,14 @@ pub enum Action {
     CheckPrescription,
     /// Read kept consultations.
     ReadConsultations,
-    /// Read kept prescription checks.
+    /// Read kept prescription checks and overrides.
     ReadChecks,
+    /// Review prescriptions in retrospect.
+    ReviewPrescriptions,
+    /// Record why a finding was overridden.
+    RecordOverride,
+    /// Ask for a treatment plan, and read those that were given.
+    RecommendPlan,
     /// Look findings, conditions and medicines up.
     SearchKnowledge,
     /// List models.
@@ -83,13 +89,19 @@ impl Role {
             (Self::Pharmacist, action) => {
                 matches!(
                     action,
-                    Action::CheckPrescription | Action::ReadChecks | Action::ListModels
+                    Action::CheckPrescription
+                        | Action::ReadChecks
+                        | Action::ReviewPrescriptions
+                        | Action::ListModels
                 )
             }
             (Self::Auditor, action) => {
                 matches!(
                     action,
-                    Action::ReadConsultations | Action::ReadChecks | Action::ListModels
+                    Action::ReadConsultations
+                        | Action::ReadChecks
+                        | Action::ReviewPrescriptions
+                        | Action::ListModels
                 )
             }
             (Self::Administrator, action) => {
@@ -107,6 +119,9 @@ impl Action {
             Self::CheckPrescription => "check_prescription",
             Self::ReadConsultations => "read_consultations",
             Self::ReadChecks => "read_checks",
+            Self::ReviewPrescriptions => "review_prescriptions",
+            Self::RecordOverride => "record_override",
+            Self::RecommendPlan => "recommend_plan",
             Self::SearchKnowledge => "search_knowledge",
             Self::ListModels => "list_models",
             Self::ReloadModels => "reload_models",

@@ -37,7 +37,8 @@ impl App {
         }
         let knowledge = self.knowledge.load_full();
         let report = knowledge.prescription.check(&request.order);
-        let answer = PrescriptionCheck {
+        let before = self.overrides_of(&permit, &request.patient_reference).await?;
+        let mut answer = PrescriptionCheck {
             id: self.ids.new_id(),
             request_id: request.request_id.clone(),
             created_ms: self.clock.now_ms(),
@@ -48,6 +49,10 @@ impl App {
             rule_version: report.rule_version,
             checks_done: Kind::ALL.map(Into::into).to_vec(),
         };
+        for problem in &mut answer.problems {
+            let same = before.iter().find(|o| o.finding == problem.id);
+            problem.overridden_before = same.cloned();
+        }
         let line = CheckLine {
             id: answer.id.clone(),
             created_ms: answer.created_ms,
@@ -122,6 +127,11 @@ fn understood(knowledge: &Knowledge, report: &Report) -> Vec<UnderstoodLine> {
                 code: taken.code.clone().unwrap_or_default(),
                 medicine: taken.name_zh.clone().unwrap_or_default(),
                 ingredients: ingredients(taken),
+                route: taken.route.map(|r| r.name_zh().to_owned()).unwrap_or_default(),
+                dose: taken.dose.clone(),
+                per_day: taken.per_day,
+                days: taken.days,
+                diluent: taken.diluent.clone(),
             })
         })
         .collect()
@@ -134,8 +144,26 @@ impl From<Kind> for ProblemKind {
             Kind::Interaction => Self::Interaction,
             Kind::Pregnancy => Self::Pregnancy,
             Kind::Duplicate => Self::Duplicate,
+            Kind::SingleDose => Self::SingleDose,
+            Kind::DailyDose => Self::DailyDose,
+            Kind::Age => Self::Age,
+            Kind::Sex => Self::Sex,
+            Kind::Lactation => Self::Lactation,
+            Kind::Disease => Self::Disease,
+            Kind::Renal => Self::Renal,
+            Kind::Hepatic => Self::Hepatic,
+            Kind::Route => Self::Route,
+            Kind::Frequency => Self::Frequency,
             Kind::Duration => Self::Duration,
+            Kind::Indication => Self::Indication,
+            Kind::Antibiotic => Self::Antibiotic,
+            Kind::SkinTest => Self::SkinTest,
+            Kind::Infusion => Self::Infusion,
+            Kind::Tcm => Self::Tcm,
             Kind::LegalForm => Self::LegalForm,
+            Kind::Monitoring => Self::Monitoring,
+            Kind::Elderly => Self::Elderly,
+            Kind::FoodAlcohol => Self::FoodAlcohol,
         }
     }
 }
@@ -162,8 +190,10 @@ impl From<Finding> for Problem {
             reason: f.reason_zh,
             instead: f.instead_zh,
             review_code: f.review_code.unwrap_or_default(),
-            rule: f.rule,
-            source: f.citation,
+            rule: f.rule.to_string(),
+            source: f.citation.to_string(),
+            alternatives: f.alternatives,
+            overridden_before: None,
         }
     }
 }

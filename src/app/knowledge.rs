@@ -10,6 +10,7 @@ use crate::medicine::diagnosis::evidence::Features;
 use crate::medicine::files::{Files, LoadError};
 use crate::medicine::names::{NameIndex, NameKind};
 use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
+use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
 
 /// Tables, indexes and models that belong together.
@@ -19,6 +20,8 @@ pub struct Knowledge {
     pub diagnosis: DiagnosisKnowledge,
     /// Formulary and rules.
     pub prescription: PrescriptionKnowledge,
+    /// Treatment plans.
+    pub treatment: TreatmentKnowledge,
     /// The differential model.
     pub differential: Arc<dyn Predictor>,
     /// All models, for listing.
@@ -35,8 +38,10 @@ pub struct Knowledge {
     pub medicine_names: NameIndex,
     /// Version of the diagnosis tables.
     pub diagnosis_version: String,
-    /// Rows that await review and rows reviewed: diagnosis, then prescription.
-    pub rows: [(u64, u64); 2],
+    /// Rows that await review and rows reviewed: diagnosis, prescription, treatment.
+    pub rows: [(u64, u64); 3],
+    /// The tables of prescriptions, so that a rule can be shown as it is written.
+    pub tables: Files,
 }
 
 impl Knowledge {
@@ -48,6 +53,7 @@ impl Knowledge {
     ) -> Result<Self, LoadError> {
         let diagnosis = DiagnosisKnowledge::load(files)?;
         let prescription = PrescriptionKnowledge::load(files)?;
+        let treatment = TreatmentKnowledge::load(files, prescription.formulary())?;
         let description = differential.description();
         let refused = |why: String| {
             LoadError::file("manifest.toml", format!("model `{}`: {why}", description.id))
@@ -57,7 +63,11 @@ impl Knowledge {
             .map_err(|e| refused(format!("features: {e}")))?;
         let labels = Labels::new(vocabulary, &description.labels)
             .map_err(|e| refused(format!("labels: {e}")))?;
-        let rows = [count_rows(files, "diagnosis/")?, count_rows(files, "prescription/")?];
+        let rows = [
+            count_rows(files, "diagnosis/")?,
+            count_rows(files, "prescription/")?,
+            count_rows(files, "treatment/")?,
+        ];
         Ok(Self {
             finding_names: finding_names(&diagnosis),
             condition_names: condition_names(&diagnosis),
@@ -65,11 +75,13 @@ impl Knowledge {
             diagnosis_version: files.digest("diagnosis/", ".csv"),
             diagnosis,
             prescription,
+            treatment,
             features,
             labels,
             differential,
             models,
             rows,
+            tables: files.below("prescription/", ".csv"),
         })
     }
 }

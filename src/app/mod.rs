@@ -3,6 +3,7 @@
 //! Owns the port traits that adapters implement, and names no adapter.
 
 pub mod access;
+pub mod calculators;
 mod checks;
 pub mod consultation;
 mod diagnoses;
@@ -11,10 +12,13 @@ pub mod evaluation;
 mod explain;
 pub mod interview;
 pub mod knowledge;
+pub mod overrides;
 pub mod ports;
 pub mod prescription_check;
 pub mod request;
+pub mod review;
 pub mod search;
+pub mod treatment;
 
 use std::sync::Arc;
 
@@ -81,7 +85,7 @@ pub struct NodeInfo {
 /// A table set.
 #[derive(Debug, Clone)]
 pub struct KnowledgeInfo {
-    /// `diagnosis` or `prescription`.
+    /// `diagnosis`, `prescription` or `treatment`.
     pub area: &'static str,
     /// Digest of the tables.
     pub version: String,
@@ -110,7 +114,7 @@ impl App {
     pub async fn node_info(&self, caller: &Caller) -> Result<NodeInfo, Error> {
         authorise(caller, Action::ReadNodeInfo)?;
         let knowledge = self.knowledge.load_full();
-        let [diagnosis, prescription] = knowledge.rows;
+        let [diagnosis, prescription, treatment] = knowledge.rows;
         Ok(NodeInfo {
             name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,6 +132,12 @@ impl App {
                     version: knowledge.prescription.version().to_owned(),
                     draft_rows: prescription.0,
                     reviewed_rows: prescription.1,
+                },
+                KnowledgeInfo {
+                    area: "treatment",
+                    version: knowledge.treatment.version().to_owned(),
+                    draft_rows: treatment.0,
+                    reviewed_rows: treatment.1,
                 },
             ],
             engine: knowledge.differential.description().engine.clone(),

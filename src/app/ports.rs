@@ -79,6 +79,10 @@ pub enum RecordKind {
     Consultation,
     /// An answered prescription check.
     Check,
+    /// Why a doctor went on in spite of a finding.
+    Override,
+    /// A recommended treatment plan.
+    Plan,
 }
 
 /// An answer to keep.

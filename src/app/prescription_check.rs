@@ -21,6 +21,42 @@ pub enum ProblemKind {
     LegalForm,
     /// Days of supply.
     Duration,
+    /// One dose.
+    SingleDose,
+    /// The dose of a day.
+    DailyDose,
+    /// Age.
+    Age,
+    /// Sex.
+    Sex,
+    /// Breastfeeding.
+    Lactation,
+    /// A disease of the patient.
+    Disease,
+    /// Kidney.
+    Renal,
+    /// Liver.
+    Hepatic,
+    /// Route and form.
+    Route,
+    /// How often.
+    Frequency,
+    /// Indication.
+    Indication,
+    /// Antibiotics.
+    Antibiotic,
+    /// Skin test.
+    SkinTest,
+    /// Infusion.
+    Infusion,
+    /// Chinese medicine.
+    Tcm,
+    /// Missing test or protection.
+    Monitoring,
+    /// Old age.
+    Elderly,
+    /// Food and alcohol.
+    FoodAlcohol,
 }
 
 /// What the doctor must do.
@@ -76,6 +112,31 @@ pub struct Problem {
     pub rule: String,
     /// Citation.
     pub source: String,
+    /// Code and name of what could be given instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<(String, String)>,
+    /// What was recorded when the same was overridden for this patient before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden_before: Option<Override>,
+}
+
+/// Why a doctor went on in spite of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// Id.
+    pub id: String,
+    /// Milliseconds since 1970.
+    pub created_ms: i64,
+    /// The check.
+    pub check: String,
+    /// The finding.
+    pub finding: String,
+    /// Why.
+    pub reason: String,
+    /// The clinic's reference of the patient.
+    pub patient_reference: String,
+    /// Credential that recorded it.
+    pub recorded_by: String,
 }
 
 /// Something that could not be checked.
@@ -96,7 +157,7 @@ pub struct NotChecked {
 }
 
 /// How a line was understood.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UnderstoodLine {
     /// Line id.
     pub line: String,
@@ -108,10 +169,25 @@ pub struct UnderstoodLine {
     pub medicine: String,
     /// Active ingredients.
     pub ingredients: Vec<String>,
+    /// Route it counts as.
+    #[serde(default)]
+    pub route: String,
+    /// One dose as understood.
+    #[serde(default)]
+    pub dose: String,
+    /// Doses a day.
+    #[serde(default)]
+    pub per_day: Option<f64>,
+    /// Days of supply.
+    #[serde(default)]
+    pub days: Option<f64>,
+    /// What it is dissolved in.
+    #[serde(default)]
+    pub diluent: String,
 }
 
 /// An answered check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrescriptionCheck {
     /// Id.
     pub id: String,

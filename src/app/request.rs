@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::consultation::State;
 use super::error::{Error, FieldProblem};
 use crate::medicine::patient::{AGE_YEARS_MAX, Patient, Pregnancy, Sex, Vitals};
-use crate::medicine::prescription::Order;
+use crate::medicine::prescription::{self, Line, Order, read_orders};
 
 /// Characters of a complaint at most.
 pub const TEXT_CHARS_MAX: usize = 4_000;
@@ -233,6 +233,30 @@ impl PageRequest {
         problems.finish()?;
         Ok((if self.page_size == 0 { PAGE_DEFAULT } else { self.page_size }, before))
     }
+}
+
+/// Most free-text orders of one prescription.
+pub const ORDER_TEXTS_MAX: usize = 50;
+
+/// Lines of free-text orders, with ids `t1`, `t2` …
+pub fn read_texts(problems: &mut Problems, texts: &[String]) -> Vec<Line> {
+    problems.unless(texts.len() <= ORDER_TEXTS_MAX, "order_texts", "must have at most 50 entries");
+    let mut lines: Vec<Line> = Vec::new();
+    for (at, text) in texts.iter().enumerate().take(ORDER_TEXTS_MAX) {
+        let field = format!("order_texts[{at}]");
+        problems.chars(&field, text, prescription::TEXT_CHARS_MAX);
+        let read = read_orders(text, "t");
+        problems.unless(!read.is_empty(), &field, "must name a medicine");
+        // Orders of different texts are not one bag.
+        let group =
+            |group: String| if group.is_empty() { group } else { format!("{}.{group}", at + 1) };
+        lines
+            .extend(read.into_iter().map(|line| Line { group: group(line.group.clone()), ..line }));
+    }
+    for (line, number) in lines.iter_mut().zip(1_usize..) {
+        line.id = format!("t{number}");
+    }
+    lines
 }
 
 /// A search: 1 to 100 characters, at most 100 hits.

@@ -25,8 +25,15 @@ Exit code: 0 answered, 3 answered and at least one finding says STOP, 1 not answ
 #[command(after_help = EXAMPLE)]
 pub(super) struct CheckArgs {
     /// The prescription as JSON, in the form of the contract; - for standard input
-    #[arg(long, value_name = "FILE")]
-    file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "order")]
+    file: Option<PathBuf>,
+    /// An order as free text, for example `阿莫西林胶囊 0.5g tid po ×7天`; may be given several times,
+    /// with or without --file
+    #[arg(long, value_name = "TEXT")]
+    order: Vec<String>,
+    /// A diagnosis as written; may be given several times
+    #[arg(long, value_name = "NAME")]
+    diagnosis: Vec<String>,
     /// Print the answer as JSON, in the form of the contract
     #[arg(long)]
     json: bool,
@@ -38,10 +45,16 @@ pub(super) struct CheckArgs {
 const EXIT_STOP: u8 = 3;
 
 pub(super) async fn run(args: CheckArgs) -> Result<ExitCode, Failure> {
-    let text = read(&args.file)?;
-    let request: pb::CheckPrescriptionRequest =
-        json::parse("xiangyi.prescription.v1.CheckPrescriptionRequest", &text)
-            .map_err(|e| format!("{}: {e}", args.file.display()))?;
+    let mut request = match &args.file {
+        Some(path) => json::parse::<pb::CheckPrescriptionRequest>(
+            "xiangyi.prescription.v1.CheckPrescriptionRequest",
+            &read(path)?,
+        )
+        .map_err(|e| format!("{}: {e}", path.display()))?,
+        None => pb::CheckPrescriptionRequest::default(),
+    };
+    request.order_texts.extend(args.order.iter().cloned());
+    request.diagnoses.extend(args.diagnosis.iter().cloned());
     let client = Client::open(&args.target).await?;
     let response = client.check(request).await?;
     answer(args.json, "xiangyi.prescription.v1.CheckPrescriptionResponse", &response, || {
@@ -58,7 +71,7 @@ pub(super) async fn run(args: CheckArgs) -> Result<ExitCode, Failure> {
     Ok(if stop { ExitCode::from(EXIT_STOP) } else { ExitCode::SUCCESS })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let failed = |e: std::io::Error| format!("{}: {e}", path.display());
     let mut text = String::new();
     if path.as_os_str() == "-" {

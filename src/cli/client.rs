@@ -17,6 +17,8 @@ use crate::app::consultation::State;
 use crate::app::interview::Interview;
 use crate::app::ports::KnowledgeSource as _;
 use crate::app::request::{CheckRequest, DiagnoseRequest, PageRequest};
+use crate::app::review::Review;
+use crate::app::treatment::PlanRequest;
 use crate::app::{App, Parts};
 use crate::config::{Config, client_variable};
 use crate::node::{ModelFiles, SystemClock, UuidSource};
@@ -28,6 +30,9 @@ use crate::rpc::proto::xiangyi::model::v1 as model;
 use crate::rpc::proto::xiangyi::model::v1::model_service_client::ModelServiceClient;
 use crate::rpc::proto::xiangyi::prescription::v1 as prescription;
 use crate::rpc::proto::xiangyi::prescription::v1::prescription_service_client::PrescriptionServiceClient;
+use crate::rpc::proto::xiangyi::prescription::v1::review_prescriptions_response::Result as Reviewed;
+use crate::rpc::proto::xiangyi::treatment::v1 as treatment;
+use crate::rpc::proto::xiangyi::treatment::v1::treatment_service_client::TreatmentServiceClient;
 use crate::store::discard::Discard;
 use crate::telemetry::Metrics;
 
@@ -154,6 +159,108 @@ impl Client {
         }
     }
 
+    /// Opens a review of these prescriptions.
+    pub(super) async fn review(
+        &self,
+        requests: Vec<prescription::ReviewPrescriptionsRequest>,
+    ) -> Result<Replies, Failure> {
+        match self {
+            Self::Remote { channel, bearer, .. } => {
+                // Thousands take as long as they take: no deadline.
+                let mut request = Request::new(tokio_stream::iter(requests));
+                if let Some(bearer) = bearer {
+                    request.metadata_mut().insert("authorization", bearer.clone());
+                }
+                let mut client = PrescriptionServiceClient::new(channel.clone());
+                let answer = client.review_prescriptions(request).await;
+                Ok(Replies::Remote(Box::new(answer.map_err(|s| readable(&s))?.into_inner())))
+            }
+            Self::Here { app, caller } => {
+                let review = app.begin_review(caller).map_err(|e| e.public())?;
+                let requests = requests.into_iter();
+                let (app, caller) = (app.clone(), caller.clone());
+                Ok(Replies::Here { app, caller, review: Some(Box::new(review)), requests })
+            }
+        }
+    }
+
+    pub(super) async fn plan(
+        &self,
+        request: treatment::RecommendPlanRequest,
+    ) -> Result<treatment::RecommendPlanResponse, Failure> {
+        match self {
+            Self::Remote { channel, .. } => {
+                let mut client = TreatmentServiceClient::new(channel.clone());
+                let answer = client.recommend_plan(self.dressed(request)).await;
+                Ok(answer.map_err(|s| readable(&s))?.into_inner())
+            }
+            Self::Here { app, caller } => {
+                let request = PlanRequest::try_from(request).map_err(|e| e.public())?;
+                let (found, replayed) =
+                    app.recommend_plan(caller, request).await.map_err(|e| e.public())?;
+                let recommendation = Some(found.into());
+                Ok(treatment::RecommendPlanResponse { recommendation, replayed })
+            }
+        }
+    }
+
+    pub(super) async fn topics(&self) -> Result<treatment::ListPlanTopicsResponse, Failure> {
+        match self {
+            Self::Remote { channel, .. } => {
+                let request =
+                    treatment::ListPlanTopicsRequest { page_size: 200, ..Default::default() };
+                let mut client = TreatmentServiceClient::new(channel.clone());
+                let answer = client.list_plan_topics(self.dressed(request)).await;
+                Ok(answer.map_err(|s| readable(&s))?.into_inner())
+            }
+            Self::Here { app, caller } => {
+                let page = PageRequest { page_size: 200, ..PageRequest::default() };
+                let (topics, next_page_token) =
+                    app.list_plan_topics(caller, &page).map_err(|e| e.public())?;
+                let topics = topics.into_iter().map(Into::into).collect();
+                Ok(treatment::ListPlanTopicsResponse { topics, next_page_token })
+            }
+        }
+    }
+
+    pub(super) async fn calculators(&self) -> Result<treatment::ListCalculatorsResponse, Failure> {
+        match self {
+            Self::Remote { channel, .. } => {
+                let request =
+                    treatment::ListCalculatorsRequest { page_size: 200, ..Default::default() };
+                let mut client = TreatmentServiceClient::new(channel.clone());
+                let answer = client.list_calculators(self.dressed(request)).await;
+                Ok(answer.map_err(|s| readable(&s))?.into_inner())
+            }
+            Self::Here { app, caller } => {
+                let page = PageRequest { page_size: 200, ..PageRequest::default() };
+                let (found, next_page_token) =
+                    app.list_calculators(caller, &page).map_err(|e| e.public())?;
+                let calculators = found.into_iter().map(Into::into).collect();
+                Ok(treatment::ListCalculatorsResponse { calculators, next_page_token })
+            }
+        }
+    }
+
+    pub(super) async fn calculate(
+        &self,
+        request: treatment::CalculateRequest,
+    ) -> Result<treatment::CalculateResponse, Failure> {
+        match self {
+            Self::Remote { channel, .. } => {
+                let mut client = TreatmentServiceClient::new(channel.clone());
+                let answer = client.calculate(self.dressed(request)).await;
+                Ok(answer.map_err(|s| readable(&s))?.into_inner())
+            }
+            Self::Here { app, caller } => {
+                let inputs = request.inputs.into_iter().collect();
+                let score =
+                    app.calculate(caller, &request.name, &inputs).map_err(|e| e.public())?;
+                Ok(score.into())
+            }
+        }
+    }
+
     pub(super) async fn models(&self) -> Result<model::ListModelsResponse, Failure> {
         match self {
             Self::Remote { channel, .. } => {
@@ -182,6 +289,44 @@ impl Client {
             }
         }
         request
+    }
+}
+
+/// What a review says, one after the other.
+pub(super) enum Replies {
+    /// A running node.
+    Remote(Box<Streaming<prescription::ReviewPrescriptionsResponse>>),
+    /// This process; the review is gone when it has ended.
+    Here {
+        app: Arc<App>,
+        caller: Caller,
+        review: Option<Box<Review>>,
+        requests: std::vec::IntoIter<prescription::ReviewPrescriptionsRequest>,
+    },
+}
+
+impl Replies {
+    /// The next one; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Reviewed>, Failure> {
+        match self {
+            Self::Remote(replies) => {
+                let reply = replies.message().await.map_err(|s| readable(&s))?;
+                Ok(reply.and_then(|reply| reply.result))
+            }
+            Self::Here { app, caller, review, requests } => {
+                let Some(open) = review.as_mut() else { return Ok(None) };
+                if let Some(request) = requests.next() {
+                    let checked = CheckRequest::try_from(request.prescription.unwrap_or_default());
+                    let found = open.add(checked);
+                    let mut reviewed = prescription::ReviewedPrescription::from(found);
+                    reviewed.prescription_id = request.prescription_id;
+                    return Ok(Some(Reviewed::Reviewed(reviewed)));
+                }
+                let statistics = app.end_review(caller, open).await.map_err(|e| e.public())?;
+                *review = None;
+                Ok(Some(Reviewed::Statistics(statistics.into())))
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::client::Client;
 use super::{Failure, Target, say};
 use crate::app::App;
 use crate::app::evaluation::{
-    self, DiagnosisCase, DiagnosisOptions, Evaluation, Input, ReadingCase, Watch,
+    self, DiagnosisCase, DiagnosisOptions, Evaluation, Input, PrescriptionCase, ReadingCase, Watch,
 };
 
 /// How often progress is told.
@@ -33,6 +33,8 @@ enum What {
     Diagnosis(DiagnosisArgs),
     /// The complaint reader
     Reading(Files),
+    /// The prescription check: what it catches, and what it says of clean prescriptions
+    Prescription(Files),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +97,14 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode, Failure> {
             let (cases, unknown) = load::<ReadingCase>(&files.cases)?;
             let app = app(&files).await?;
             let evaluation = app.evaluate_reading(&cases);
+            (files, evaluation, unknown)
+        }
+        What::Prescription(files) => {
+            let (cases, unknown) = load::<PrescriptionCase>(&files.cases)?;
+            let app = app(&files).await?;
+            let begun = Instant::now();
+            let mut progress = Progress { begun, told: begun, total: cases.len() };
+            let evaluation = app.evaluate_prescription(&cases, &mut progress);
             (files, evaluation, unknown)
         }
     };

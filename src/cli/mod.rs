@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Answers go to standard output, logs to standard
 //! error.
 
+mod calculate;
 mod check;
 mod client;
 mod config;
@@ -10,7 +11,9 @@ mod eval;
 mod interview;
 mod json;
 mod models;
+mod plan;
 mod print;
+mod review;
 mod serve;
 mod token;
 
@@ -46,6 +49,12 @@ enum Command {
     Interview(Box<interview::InterviewArgs>),
     /// Check a prescription
     Check(check::CheckArgs),
+    /// Review many prescriptions in retrospect, with statistics
+    Review(review::ReviewArgs),
+    /// Recommend treatment plans for a patient
+    Plan(Box<plan::PlanArgs>),
+    /// Compute a score or estimate
+    Calculate(calculate::CalculateArgs),
     /// Measure decisions on files of cases
     Eval(eval::EvalArgs),
     /// List the models being served
@@ -88,6 +97,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Diagnose(args) => diagnose::run(*args).await,
         Command::Interview(args) => interview::run(*args).await,
         Command::Check(args) => check::run(args).await,
+        Command::Review(args) => review::run(args).await,
+        Command::Plan(args) => plan::run(*args).await,
+        Command::Calculate(args) => calculate::run(args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Token(args) => token::run(&args),

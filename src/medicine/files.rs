@@ -71,6 +71,15 @@ impl Files {
         self.0.keys().map(String::as_str)
     }
 
+    /// The files whose path starts with `prefix` and ends with `suffix`. What is embedded in the
+    /// binary is not copied.
+    #[must_use]
+    pub fn below(&self, prefix: &str, suffix: &str) -> Self {
+        let fits = |path: &&String| path.starts_with(prefix) && path.ends_with(suffix);
+        let files = self.0.iter().filter(|(path, _)| fits(path));
+        Self(files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect())
+    }
+
     /// First twelve hex digits of the SHA-256 over the names and contents of all files whose
     /// path starts with `prefix` and ends with `suffix`: the version of a set of tables.
     pub fn digest(&self, prefix: &str, suffix: &str) -> String {

@@ -3,6 +3,7 @@
 //! A doctor who reads code can read this module. Everything medical it knows comes from the cited
 //! tables under `models/`; here is only how they are applied.
 
+pub mod calculators;
 pub mod diagnosis;
 pub mod files;
 pub mod names;
@@ -10,4 +11,5 @@ pub mod patient;
 pub mod prescription;
 pub mod table;
 pub mod text;
+pub mod treatment;
 pub mod vocabulary;

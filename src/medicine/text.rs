@@ -4,6 +4,8 @@
 //! becomes simplified, Latin letters become lower case. Dictionaries are folded with the same
 //! function, so that text and dictionary meet.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization as _;
 
 /// Folded text that remembers where each folded byte came from.
@@ -63,7 +65,19 @@ fn is_plain(c: char) -> bool {
 
 /// The folded form alone.
 pub fn fold(original: &str) -> String {
-    Folded::new(original).text
+    let plain = if original.chars().all(is_plain) {
+        Cow::Borrowed(original)
+    } else {
+        Cow::Owned(original.chars().flat_map(|c| std::iter::once(c).nfkc()).collect())
+    };
+    let simplified = fast2s::convert(&plain);
+    let capital =
+        |c: char| c.is_ascii_uppercase() || !is_plain(c) && c.to_lowercase().next() != Some(c);
+    if simplified.chars().any(capital) {
+        simplified.chars().flat_map(char::to_lowercase).collect()
+    } else {
+        simplified
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +87,14 @@ mod tests {
     #[test]
     fn full_width_traditional_and_capitals_fold_to_one_form() {
         assert_eq!(fold("發熱３８．９℃，ＳｐＯ２ ９５％"), "发热38.9°c,spo2 95%");
+    }
+
+    #[test]
+    fn the_form_alone_is_that_of_the_long_way() {
+        for text in ["發熱３８．９℃", "NS 100ml＋維生素Ｃ", "", "İstanbul Ⅱ 頭痛", "阿莫西林"]
+        {
+            assert_eq!(fold(text), Folded::new(text).text, "{text}");
+        }
     }
 
     #[test]

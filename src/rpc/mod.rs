@@ -9,8 +9,10 @@ mod interview;
 mod model;
 mod node;
 mod prescription;
+mod review;
 pub mod server;
 pub mod status;
+mod treatment;
 
 /// The contract under `proto/`, compiled.
 #[expect(

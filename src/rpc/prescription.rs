@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::common::{caller, known, narrow, patient, timestamp};
 use super::proto::xiangyi::prescription::v1 as pb;
 use crate::app::App;
 use crate::app::consultation::DISCLAIMER_ZH;
 use crate::app::error::Error;
+use crate::app::overrides::{Explanation, OverrideRequest};
 use crate::app::prescription_check as domain;
-use crate::app::request::{CheckRequest, PageRequest, Problems};
+use crate::app::request::{CheckRequest, PageRequest, Problems, read_texts};
 use crate::app::search::{FoundMedicine, MedicineFacts};
-use crate::medicine::prescription::{AllergyEntry, Line, Order, Setting};
+use crate::medicine::prescription::{
+    AllergyEntry, Chart, Level, Line, Order, Setting, SkinTestResult,
+};
 
 /// The service.
 #[derive(Debug)]
@@ -78,6 +81,80 @@ impl pb::prescription_service_server::PrescriptionService for Prescriptions {
         let medicine = self.0.get_medicine(&caller, &request.into_inner().code)?;
         Ok(Response::new(pb::GetMedicineResponse { medicine: Some(medicine.into()) }))
     }
+
+    type ReviewPrescriptionsStream = super::review::Answers;
+
+    async fn review_prescriptions(
+        &self,
+        request: Request<Streaming<pb::ReviewPrescriptionsRequest>>,
+    ) -> Result<Response<Self::ReviewPrescriptionsStream>, Status> {
+        let caller = caller(&request)?;
+        super::review::open(Arc::clone(&self.0), caller, request.into_inner())
+    }
+
+    async fn explain_finding(
+        &self,
+        request: Request<pb::ExplainFindingRequest>,
+    ) -> Result<Response<pb::ExplainFindingResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let found = self.0.explain_finding(&caller, &request.check_id, &request.finding_id).await?;
+        Ok(Response::new(found.into()))
+    }
+
+    async fn record_override(
+        &self,
+        request: Request<pb::RecordOverrideRequest>,
+    ) -> Result<Response<pb::RecordOverrideResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let request = OverrideRequest {
+            request_id: request.request_id,
+            check: request.check_id,
+            finding: request.finding_id,
+            reason: request.reason,
+        };
+        let (kept, replayed) = self.0.record_override(&caller, request).await?;
+        Ok(Response::new(pb::RecordOverrideResponse { r#override: Some(kept.into()), replayed }))
+    }
+
+    async fn list_overrides(
+        &self,
+        request: Request<pb::ListOverridesRequest>,
+    ) -> Result<Response<pb::ListOverridesResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            patient_reference: request.patient_reference,
+        };
+        let (overrides, next_page_token) = self.0.list_overrides(&caller, &page).await?;
+        Ok(Response::new(pb::ListOverridesResponse {
+            overrides: overrides.into_iter().map(Into::into).collect(),
+            next_page_token,
+        }))
+    }
+}
+
+impl From<Explanation> for pb::ExplainFindingResponse {
+    fn from(e: Explanation) -> Self {
+        let rule = e.rule;
+        let cell = |(column, value)| pb::RuleCell { column, value };
+        Self {
+            table: rule.as_ref().map(|r| r.table.clone()).unwrap_or_default(),
+            citation: rule.as_ref().map(|r| r.citation.clone()).unwrap_or_default(),
+            source_url: rule.as_ref().map(|r| r.url.clone()).unwrap_or_default(),
+            source_note: rule.as_ref().map(|r| r.note.clone()).unwrap_or_default(),
+            status: rule.as_ref().map(|r| r.status.clone()).unwrap_or_default(),
+            row: rule.into_iter().flat_map(|r| r.cells).map(cell).collect(),
+            finding: Some(e.problem.into()),
+            review_item: e.review_item,
+            rule_version: e.rule_version,
+            checked_rule_version: e.checked_rule_version,
+            overrides: e.overrides.into_iter().map(Into::into).collect(),
+        }
+    }
 }
 
 impl TryFrom<pb::CheckPrescriptionRequest> for CheckRequest {
@@ -92,30 +169,11 @@ impl TryFrom<pb::CheckPrescriptionRequest> for CheckRequest {
             Some(pb::Setting::Emergency) => Setting::Emergency,
             Some(pb::Setting::Unspecified | pb::Setting::Outpatient) | None => Setting::Outpatient,
         };
-        let lines = request
-            .lines
-            .into_iter()
-            .zip(1..)
-            .map(|(line, number): (_, u32)| Line {
-                id: if line.line_id.is_empty() { number.to_string() } else { line.line_id },
-                name: line.name,
-                strength: line.strength,
-                dose: line.dose.map(narrow),
-                dose_unit: line.dose_unit,
-                route: line.route,
-                frequency: line.frequency,
-                days: line.days.map(narrow),
-            })
-            .collect();
-        let allergies = request
-            .allergies
-            .into_iter()
-            .map(|a| AllergyEntry {
-                name: a.name,
-                reaction: given(a.reaction),
-                tolerated_since: a.tolerated_since,
-            })
-            .collect();
+        let level = level(&mut problems, request.level);
+        let numbered = request.lines.into_iter().enumerate();
+        let mut lines: Vec<Line> =
+            numbered.map(|(at, written)| line(&mut problems, at, written)).collect();
+        lines.extend(read_texts(&mut problems, &request.order_texts));
         problems.finish()?;
         let order = Order {
             lines,
@@ -123,11 +181,68 @@ impl TryFrom<pb::CheckPrescriptionRequest> for CheckRequest {
             setting,
             diagnoses: request.diagnoses,
             current: request.current_medicines,
-            allergies,
+            allergies: allergies(request.allergies),
             long_supply_reason: given(request.long_supply_reason),
             more_than_five_reason: given(request.many_medicines_reason),
+            chart: Chart {
+                conditions: request.conditions,
+                lactating: request.lactating,
+                egfr: request.egfr.map(narrow),
+                creatinine_umol_l: request.creatinine_umol_l.map(narrow),
+                alt_times_uln: request.alt_times_uln.map(narrow),
+                known_tests: request.known_tests,
+            },
+            level,
         };
         Ok(Self { request_id: request.request_id, patient_reference, order })
+    }
+}
+
+/// The level of the institution.
+pub(super) fn level(problems: &mut Problems, number: i32) -> Level {
+    let allowed = "INSTITUTION_LEVEL_UNSPECIFIED, INSTITUTION_LEVEL_VILLAGE, \
+        INSTITUTION_LEVEL_TOWNSHIP, INSTITUTION_LEVEL_HOSPITAL";
+    match known::<pb::InstitutionLevel>(problems, "level", number, allowed) {
+        Some(pb::InstitutionLevel::Unspecified) | None => Level::NotSaid,
+        Some(pb::InstitutionLevel::Village) => Level::Village,
+        Some(pb::InstitutionLevel::Township) => Level::Township,
+        Some(pb::InstitutionLevel::Hospital) => Level::Hospital,
+    }
+}
+
+/// The allergy list.
+pub(super) fn allergies(allergies: Vec<pb::Allergy>) -> Vec<AllergyEntry> {
+    let entry = |a: pb::Allergy| AllergyEntry {
+        name: a.name,
+        reaction: given(a.reaction),
+        tolerated_since: a.tolerated_since,
+    };
+    allergies.into_iter().map(entry).collect()
+}
+
+fn line(problems: &mut Problems, at: usize, line: pb::OrderLine) -> Line {
+    let allowed =
+        "SKIN_TEST_UNSPECIFIED, SKIN_TEST_NEGATIVE, SKIN_TEST_POSITIVE, SKIN_TEST_NOT_RECORDED";
+    let field = format!("lines[{at}].skin_test");
+    let skin_test = match known::<pb::SkinTest>(problems, &field, line.skin_test, allowed) {
+        Some(pb::SkinTest::Unspecified) | None => SkinTestResult::NotSaid,
+        Some(pb::SkinTest::Negative) => SkinTestResult::Negative,
+        Some(pb::SkinTest::Positive) => SkinTestResult::Positive,
+        Some(pb::SkinTest::NotRecorded) => SkinTestResult::NotRecorded,
+    };
+    Line {
+        id: if line.line_id.is_empty() { (at + 1).to_string() } else { line.line_id },
+        name: line.name,
+        strength: line.strength,
+        dose: line.dose.map(narrow),
+        dose_unit: line.dose_unit,
+        route: line.route,
+        frequency: line.frequency,
+        days: line.days.map(narrow),
+        diluent: line.diluent,
+        group: line.group,
+        skin_test,
+        infusion_minutes: line.infusion_minutes.map(narrow),
     }
 }
 
@@ -154,6 +269,11 @@ impl From<domain::PrescriptionCheck> for pb::PrescriptionCheck {
                     medicine_code: l.code,
                     medicine_name: l.medicine,
                     ingredients: l.ingredients,
+                    route: l.route,
+                    dose: l.dose,
+                    times_per_day: l.per_day.unwrap_or_default(),
+                    days: l.days.unwrap_or_default(),
+                    diluent: l.diluent,
                 })
                 .collect(),
             rule_version: c.rule_version,
@@ -189,6 +309,26 @@ impl From<domain::Problem> for pb::CheckFinding {
             review_code: p.review_code,
             rule_id: p.rule,
             source: p.source,
+            alternatives: p
+                .alternatives
+                .into_iter()
+                .map(|(medicine_code, name)| pb::Alternative { medicine_code, name })
+                .collect(),
+            overridden_before: p.overridden_before.map(Into::into),
+        }
+    }
+}
+
+impl From<domain::Override> for pb::Override {
+    fn from(o: domain::Override) -> Self {
+        Self {
+            override_id: o.id,
+            create_time: Some(timestamp(o.created_ms)),
+            finding_id: o.finding,
+            check_id: o.check,
+            reason: o.reason,
+            patient_reference: o.patient_reference,
+            recorded_by: o.recorded_by,
         }
     }
 }
@@ -253,12 +393,30 @@ impl From<MedicineFacts> for pb::Medicine {
 
 fn kind(kind: domain::ProblemKind) -> pb::FindingKind {
     match kind {
-        domain::ProblemKind::Duplicate => pb::FindingKind::Duplicate,
         domain::ProblemKind::Allergy => pb::FindingKind::Allergy,
         domain::ProblemKind::Interaction => pb::FindingKind::Interaction,
         domain::ProblemKind::Pregnancy => pb::FindingKind::Pregnancy,
-        domain::ProblemKind::LegalForm => pb::FindingKind::LegalForm,
+        domain::ProblemKind::Duplicate => pb::FindingKind::Duplicate,
+        domain::ProblemKind::SingleDose => pb::FindingKind::SingleDose,
+        domain::ProblemKind::DailyDose => pb::FindingKind::DailyDose,
+        domain::ProblemKind::Age => pb::FindingKind::Age,
+        domain::ProblemKind::Sex => pb::FindingKind::Sex,
+        domain::ProblemKind::Lactation => pb::FindingKind::Lactation,
+        domain::ProblemKind::Disease => pb::FindingKind::Disease,
+        domain::ProblemKind::Renal => pb::FindingKind::Renal,
+        domain::ProblemKind::Hepatic => pb::FindingKind::Hepatic,
+        domain::ProblemKind::Route => pb::FindingKind::Route,
+        domain::ProblemKind::Frequency => pb::FindingKind::Frequency,
         domain::ProblemKind::Duration => pb::FindingKind::Duration,
+        domain::ProblemKind::Indication => pb::FindingKind::Indication,
+        domain::ProblemKind::Antibiotic => pb::FindingKind::Antibiotic,
+        domain::ProblemKind::SkinTest => pb::FindingKind::SkinTest,
+        domain::ProblemKind::Infusion => pb::FindingKind::Infusion,
+        domain::ProblemKind::Tcm => pb::FindingKind::Tcm,
+        domain::ProblemKind::LegalForm => pb::FindingKind::LegalForm,
+        domain::ProblemKind::Monitoring => pb::FindingKind::Monitoring,
+        domain::ProblemKind::Elderly => pb::FindingKind::Elderly,
+        domain::ProblemKind::FoodAlcohol => pb::FindingKind::FoodAlcohol,
     }
 }
 

@@ -21,7 +21,8 @@ use super::proto::xiangyi::diagnosis::v1::diagnosis_service_server::DiagnosisSer
 use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
 use super::proto::xiangyi::node::v1::node_service_server::NodeServiceServer;
 use super::proto::xiangyi::prescription::v1::prescription_service_server::PrescriptionServiceServer;
-use super::{DESCRIPTORS, diagnosis, model, node, prescription};
+use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
+use super::{DESCRIPTORS, diagnosis, model, node, prescription, treatment};
 use crate::app::App;
 use crate::telemetry::Metrics;
 
@@ -158,6 +159,10 @@ impl Door {
             )
             .add_service(
                 PrescriptionServiceServer::new(prescription::Prescriptions(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                TreatmentServiceServer::new(treatment::Treatments(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
             .add_service(

@@ -18,6 +18,7 @@ use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1::diagnosis_service_client::DiagnosisServiceClient;
 use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
 use xiangyi::rpc::proto::xiangyi::prescription::v1::prescription_service_client::PrescriptionServiceClient;
+use xiangyi::rpc::proto::xiangyi::treatment::v1::treatment_service_client::TreatmentServiceClient;
 
 /// A node under test with its data.
 pub(crate) struct TestNode {
@@ -139,6 +140,10 @@ impl TestNode {
 
     pub(crate) fn prescription(&self) -> PrescriptionServiceClient<Channel> {
         PrescriptionServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn treatment(&self) -> TreatmentServiceClient<Channel> {
+        TreatmentServiceClient::new(self.channel.clone())
     }
 
     pub(crate) async fn diagnose(

@@ -74,6 +74,8 @@ async fn append(journal: &dyn Journal, who: &Caller, record: NewRecord) -> Appen
     let action = match record.kind {
         RecordKind::Consultation => Action::Diagnose,
         RecordKind::Check => Action::CheckPrescription,
+        RecordKind::Override => Action::RecordOverride,
+        RecordKind::Plan => Action::RecommendPlan,
     };
     let permit = authorise(who, action).unwrap();
     let entry = audit(&record.id);

@@ -20,5 +20,7 @@ mod journal;
 mod limits;
 mod operation;
 mod parity;
+mod plans;
 mod prescriptions;
+mod reviews;
 mod web_clients;

@@ -66,6 +66,165 @@ pub struct ReadingCase {
     pub extra: Map<String, Value>,
 }
 
+/// A case of `xiangyi eval prescription`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PrescriptionCase {
+    /// Id.
+    pub id: String,
+    /// The patient.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub patient: CasePatient,
+    /// `outpatient` or `emergency`.
+    #[serde(default)]
+    pub setting: Option<CaseSetting>,
+    /// Diagnoses as written.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub diagnoses: Vec<String>,
+    /// What the patient takes already.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub current: Vec<String>,
+    /// Lines.
+    pub prescription: Vec<CaseLine>,
+    /// What must be found.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub expect: Vec<Expectation>,
+    /// Nothing is wrong with it.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub clean: bool,
+    /// What is not part of the format.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The patient of a prescription.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct CasePatient {
+    /// Age in years.
+    #[serde(default)]
+    pub age_years: Option<f32>,
+    /// `male` or `female`.
+    #[serde(default)]
+    pub sex: Option<Sex>,
+    /// Weight.
+    #[serde(default)]
+    pub weight_kg: Option<f32>,
+    /// Completed weeks; `null` where she is not known to be pregnant.
+    #[serde(default)]
+    pub pregnancy_weeks: Option<f32>,
+    /// Whether she is breastfeeding.
+    #[serde(default)]
+    pub lactating: Option<bool>,
+    /// Allergies as charts write them.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub allergies: Vec<String>,
+    /// Diseases and states.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub conditions: Vec<String>,
+    /// mL/min/1.73 m².
+    #[serde(default)]
+    pub egfr: Option<f32>,
+    /// µmol/L.
+    #[serde(default)]
+    pub creatinine_umol_l: Option<f32>,
+    /// Multiples of the upper limit.
+    #[serde(default)]
+    pub alt_times_uln: Option<f32>,
+}
+
+/// Where the prescription is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseSetting {
+    /// 门诊
+    Outpatient,
+    /// 急诊
+    Emergency,
+}
+
+/// A line of a prescription.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CaseLine {
+    /// Number; the place where it is missing.
+    #[serde(default)]
+    pub line: Option<Value>,
+    /// Name as written.
+    pub name: String,
+    /// Strength as written.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub strength: String,
+    /// One dose.
+    #[serde(default)]
+    pub dose: Option<f32>,
+    /// Its unit.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub dose_unit: String,
+    /// Route as written.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub route: String,
+    /// Frequency as written.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub frequency: String,
+    /// Days.
+    #[serde(default)]
+    pub days: Option<f32>,
+    /// What it is dissolved in.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub diluent: String,
+    /// `negative`, `positive` or `not_recorded`.
+    #[serde(default)]
+    pub skin_test: Option<CaseSkinTest>,
+    /// Lines of one bag.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub group: String,
+}
+
+/// What is on record of a skin test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseSkinTest {
+    /// 阴性
+    Negative,
+    /// 阳性
+    Positive,
+    /// Not on record.
+    NotRecorded,
+}
+
+/// What must be found in a prescription.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Expectation {
+    /// `STOP`, `NEEDS_REASON` or `NOTICE`.
+    pub action: CaseAction,
+    /// Name of the kind.
+    pub kind: String,
+    /// Medicines it is about.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub about: Vec<String>,
+    /// Whether it belongs to what every check must find.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub basic: bool,
+    /// Other kinds that name the same hazard.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub alt_kinds: Vec<String>,
+    /// Other actions that count as the expected strength.
+    #[serde(default, deserialize_with = "nothing_for_null")]
+    pub ok_actions: Vec<CaseAction>,
+}
+
+/// An action as case files write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CaseAction {
+    /// Do not dispense.
+    Stop,
+    /// A reason is asked for.
+    NeedsReason,
+    /// Know about it.
+    Notice,
+    /// For those who ask.
+    OnRequest,
+}
+
 /// How fast a patient must be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +268,12 @@ impl HasExtra for DiagnosisCase {
 }
 
 impl HasExtra for ReadingCase {
+    fn extra(&self) -> &Map<String, Value> {
+        &self.extra
+    }
+}
+
+impl HasExtra for PrescriptionCase {
     fn extra(&self) -> &Map<String, Value> {
         &self.extra
     }

@@ -5,6 +5,7 @@
 
 mod cases;
 mod diagnosis;
+mod prescription;
 mod reading;
 mod scores;
 mod terms;
@@ -12,7 +13,7 @@ mod terms;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub use cases::{DiagnosisCase, ReadingCase};
+pub use cases::{DiagnosisCase, PrescriptionCase, ReadingCase};
 pub use diagnosis::{DiagnosisOptions, Input, Watch};
 
 /// A case file that cannot be used.

@@ -63,6 +63,8 @@ pub struct Ingredient {
     pub name_zh: String,
     /// English name.
     pub name_en: String,
+    /// Other Chinese names.
+    pub aliases: Vec<String>,
     /// What it is.
     pub kind: IngredientKind,
     /// Citation.

@@ -30,6 +30,9 @@ struct IngredientRow {
     id: String,
     name_zh: String,
     name_en: String,
+    /// Other Chinese names; only 饮片 have them (黑顺片 is 附子).
+    #[serde(default)]
+    aliases: String,
     kind: IngredientKind,
     source: String,
     status: Status,
@@ -113,6 +116,7 @@ impl Formulary {
                 slug: row.id,
                 name_zh: row.name_zh,
                 name_en: row.name_en,
+                aliases: list(&row.aliases).map(str::to_owned).collect(),
                 kind: row.kind,
                 source: row.source,
                 status: row.status,
@@ -304,10 +308,8 @@ fn dense(length: usize, path: &str, line: u64) -> Result<u16, LoadError> {
 fn routes(cell: &str, path: &str, line: u64) -> Result<Vec<Route>, LoadError> {
     let mut out = Vec::new();
     for name in list(cell) {
-        let route = Route::deserialize(
-            serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name),
-        )
-        .map_err(|_| LoadError::line(path, line, format!("unknown route `{name}`")))?;
+        let route = Route::named(name)
+            .ok_or_else(|| LoadError::line(path, line, format!("unknown route `{name}`")))?;
         out.push(route);
     }
     if out.is_empty() {

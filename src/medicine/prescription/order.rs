@@ -18,6 +18,14 @@ pub const DAYS_MAX: f32 = 365.0;
 pub const PREGNANCY_WEEKS_MAX: u8 = 45;
 /// Weight a patient can have, in kilograms.
 pub const WEIGHT_KG: (f32, f32) = (0.3, 500.0);
+/// Longest infusion, in minutes.
+const INFUSION_MINUTES_MAX: f32 = 2880.0;
+/// Glomerular filtration a patient can have, mL/min/1.73 m².
+const EGFR: (f32, f32) = (0.0, 250.0);
+/// Serum creatinine a patient can have, µmol/L.
+const CREATININE_UMOL_L: (f32, f32) = (5.0, 4000.0);
+/// ALT a patient can have, in multiples of the upper limit.
+const ALT_TIMES_ULN: (f32, f32) = (0.0, 1000.0);
 
 /// Where the prescription is written; the legal length of a supply depends on it.
 #[derive(serde::Serialize, Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -27,6 +35,34 @@ pub enum Setting {
     Outpatient,
     /// 急诊
     Emergency,
+}
+
+/// What is on record of a skin test for a line.
+#[derive(serde::Serialize, Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SkinTestResult {
+    /// Nothing said.
+    #[default]
+    NotSaid,
+    /// 阴性
+    Negative,
+    /// 阳性
+    Positive,
+    /// Said not to be on record.
+    NotRecorded,
+}
+
+/// What the institution may do.
+#[derive(serde::Serialize, Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Level {
+    /// Nobody said: checked as for primary care.
+    #[default]
+    NotSaid,
+    /// 村卫生室
+    Village,
+    /// 乡镇卫生院、社区卫生服务中心
+    Township,
+    /// 县级及以上医院
+    Hospital,
 }
 
 /// One line of the prescription.
@@ -49,6 +85,41 @@ pub struct Line {
     pub frequency: String,
     /// Days the supply lasts.
     pub days: Option<f32>,
+    /// What it is dissolved in, as written (`0.9%氯化钠注射液 100ml`); may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub diluent: String,
+    /// Lines with the same group run in one bag or line; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// Skin test.
+    #[serde(skip_serializing_if = "is_default")]
+    pub skin_test: SkinTestResult,
+    /// Minutes an infusion runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infusion_minutes: Option<f32>,
+}
+
+/// What is known of the patient beside age, sex, weight and pregnancy.
+#[derive(serde::Serialize, Debug, Clone, PartialEq, Default)]
+pub struct Chart {
+    /// Diseases and states as written: 慢性肾脏病, 青光眼, 饮酒.
+    pub conditions: Vec<String>,
+    /// Whether she is breastfeeding.
+    pub lactating: Option<bool>,
+    /// Estimated glomerular filtration rate or creatinine clearance, mL/min/1.73 m².
+    pub egfr: Option<f32>,
+    /// Serum creatinine, µmol/L.
+    pub creatinine_umol_l: Option<f32>,
+    /// ALT in multiples of the upper limit of normal.
+    pub alt_times_uln: Option<f32>,
+    /// Tests whose recent result is known, as written: INR, 血钾, 血常规.
+    pub known_tests: Vec<String>,
+}
+
+/// What a field does not say need not be kept: a request made before the field was known stays
+/// the same request.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One entry of the allergy list.
@@ -82,6 +153,12 @@ pub struct Order {
     pub long_supply_reason: Option<String>,
     /// Why there are more medicines than the rule, where there are.
     pub more_than_five_reason: Option<String>,
+    /// What else is known of the patient.
+    #[serde(skip_serializing_if = "is_default")]
+    pub chart: Chart,
+    /// What the institution may do.
+    #[serde(skip_serializing_if = "is_default")]
+    pub level: Level,
 }
 
 /// Something in an order that no real order has.
@@ -110,7 +187,11 @@ impl Order {
             }
         }
         problems.patient(&self.patient);
+        if self.chart.lactating == Some(true) && self.patient.sex == Some(Sex::Male) {
+            problems.add("lactating", "no or unknown in a male patient");
+        }
         problems.names("diagnoses", self.diagnoses.iter());
+        problems.chart(&self.chart);
         problems.names("current_medicines", self.current.iter());
         problems.names("allergies", self.allergies.iter().map(|a| &a.name));
         for (at, allergy) in self.allergies.iter().enumerate().take(LIST_MAX) {
@@ -140,6 +221,8 @@ impl Problems {
             ("dose_unit", &line.dose_unit),
             ("route", &line.route),
             ("frequency", &line.frequency),
+            ("diluent", &line.diluent),
+            ("group", &line.group),
         ] {
             if is_longer(text, NAME_CHARS_MAX) {
                 self.add(
@@ -153,6 +236,10 @@ impl Problems {
         }
         if line.days.is_some_and(|days| !(days > 0.0 && days <= DAYS_MAX)) {
             self.add(format!("lines[{at}].days"), format!("above 0 and at most {DAYS_MAX}"));
+        }
+        if line.infusion_minutes.is_some_and(|m| !(m > 0.0 && m <= INFUSION_MINUTES_MAX)) {
+            let allowed = format!("above 0 and at most {INFUSION_MINUTES_MAX}");
+            self.add(format!("lines[{at}].infusion_minutes"), allowed);
         }
     }
 
@@ -170,6 +257,20 @@ impl Problems {
         }
         if weeks.is_some_and(|weeks| weeks > PREGNANCY_WEEKS_MAX) {
             self.add("patient.pregnancy_weeks", format!("from 0 to {PREGNANCY_WEEKS_MAX}"));
+        }
+    }
+
+    fn chart(&mut self, chart: &Chart) {
+        self.names("conditions", chart.conditions.iter());
+        self.names("known_tests", chart.known_tests.iter());
+        for (field, value, (min, max)) in [
+            ("egfr", chart.egfr, EGFR),
+            ("creatinine_umol_l", chart.creatinine_umol_l, CREATININE_UMOL_L),
+            ("alt_times_uln", chart.alt_times_uln, ALT_TIMES_ULN),
+        ] {
+            if value.is_some_and(|value| !(min..=max).contains(&value)) {
+                self.add(field, format!("from {min} to {max}"));
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a check answers.
 
+use std::sync::Arc;
+
 use crate::medicine::table::Status;
 
 /// What a finding is about. Names as in the contract.
@@ -11,12 +13,48 @@ pub enum Kind {
     Interaction,
     /// 妊娠
     Pregnancy,
-    /// 重复给药
+    /// 重复给药, the same ingredient or more of a class than is good
     Duplicate,
+    /// 一次剂量
+    SingleDose,
+    /// 一日剂量 and cumulative dose
+    DailyDose,
+    /// 年龄
+    Age,
+    /// 性别
+    Sex,
+    /// 哺乳
+    Lactation,
+    /// 疾病禁忌
+    Disease,
+    /// 肾功能
+    Renal,
+    /// 肝功能
+    Hepatic,
+    /// 给药途径 and dosage form
+    Route,
+    /// 给药频次
+    Frequency,
     /// 用药天数
     Duration,
-    /// 处方书写 and legal form.
+    /// 适应证
+    Indication,
+    /// 抗菌药物: indication, grade, combination
+    Antibiotic,
+    /// 皮试
+    SkinTest,
+    /// 输液: diluent, concentration, mixing
+    Infusion,
+    /// 中药: 十八反, 十九畏, 饮片 dose
+    Tcm,
+    /// 处方书写 and legal form
     LegalForm,
+    /// 监测 or protecting medicine that is missing
+    Monitoring,
+    /// 老年人
+    Elderly,
+    /// 饮食与酒
+    FoodAlcohol,
 }
 
 /// How bad it can become.
@@ -64,14 +102,19 @@ pub struct Finding {
     pub reason_zh: String,
     /// What to do instead.
     pub instead_zh: String,
+    /// Medicines of the essential list that could be given instead: their code and name. Each
+    /// has passed the same checks with this patient and the rest of the prescription.
+    pub alternatives: Vec<(String, String)>,
     /// Item of the prescription review (处方点评), where one fits.
     pub review_code: Option<String>,
     /// Id of the row in the rule tables.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// Citation of that row, `<source>#<locator>`.
-    pub source: String,
+    pub source: Arc<str>,
     /// The citation in words.
-    pub citation: String,
+    pub citation: Arc<str>,
+    /// Place of the first line or current medicine it is about.
+    pub(super) place: usize,
     /// Whether a clinician has reviewed the row.
     pub status: Status,
 }
@@ -94,7 +137,7 @@ pub struct Unchecked {
 }
 
 /// What a written name was taken for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
     /// Line id; `None` for a current medicine.
     pub line: Option<String>,
@@ -104,6 +147,16 @@ pub struct Taken {
     pub code: Option<String>,
     /// Name in the formulary; `None` where nothing was recognised.
     pub name_zh: Option<String>,
+    /// Route it counts as.
+    pub route: Option<super::route::Route>,
+    /// One dose as understood, such as `0.5g`; empty where it is not.
+    pub dose: String,
+    /// Doses a day, where they are said.
+    pub per_day: Option<f64>,
+    /// Days of supply.
+    pub days: Option<f64>,
+    /// What it is dissolved in, as understood.
+    pub diluent: String,
 }
 
 /// Counts of a report.
@@ -122,7 +175,7 @@ pub struct Summary {
 }
 
 /// The answer to one order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// Findings by action, then severity, then line.
     pub findings: Vec<Finding>,
@@ -137,14 +190,32 @@ pub struct Report {
 }
 
 impl Kind {
-    /// Every kind checked so far, in the order of the contract.
-    pub const ALL: [Self; 6] = [
+    /// Every kind, in the order of the contract.
+    pub const ALL: [Self; 24] = [
         Self::Allergy,
         Self::Interaction,
         Self::Pregnancy,
         Self::Duplicate,
+        Self::SingleDose,
+        Self::DailyDose,
+        Self::Age,
+        Self::Sex,
+        Self::Lactation,
+        Self::Disease,
+        Self::Renal,
+        Self::Hepatic,
+        Self::Route,
+        Self::Frequency,
         Self::Duration,
+        Self::Indication,
+        Self::Antibiotic,
+        Self::SkinTest,
+        Self::Infusion,
+        Self::Tcm,
         Self::LegalForm,
+        Self::Monitoring,
+        Self::Elderly,
+        Self::FoodAlcohol,
     ];
 
     /// The name used in case files and the contract.
@@ -154,9 +225,32 @@ impl Kind {
             Self::Interaction => "interaction",
             Self::Pregnancy => "pregnancy",
             Self::Duplicate => "duplicate",
+            Self::SingleDose => "single_dose",
+            Self::DailyDose => "daily_dose",
+            Self::Age => "age",
+            Self::Sex => "sex",
+            Self::Lactation => "lactation",
+            Self::Disease => "disease",
+            Self::Renal => "renal",
+            Self::Hepatic => "hepatic",
+            Self::Route => "route",
+            Self::Frequency => "frequency",
             Self::Duration => "duration",
+            Self::Indication => "indication",
+            Self::Antibiotic => "antibiotic",
+            Self::SkinTest => "skin_test",
+            Self::Infusion => "infusion",
+            Self::Tcm => "tcm",
             Self::LegalForm => "legal_form",
+            Self::Monitoring => "monitoring",
+            Self::Elderly => "elderly",
+            Self::FoodAlcohol => "food_alcohol",
         }
+    }
+
+    /// The kind of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 

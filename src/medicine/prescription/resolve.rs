@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::formulary::{Formulary, IngredientId, Medicine, MedicineId, MedicineKind};
+use super::formulary::{
+    Formulary, IngredientId, IngredientKind, Medicine, MedicineId, MedicineKind,
+};
 use super::route::Route;
 
 use super::words::{NAME_CHARS_MAX, Words, Written, key, salt_free};
@@ -18,6 +20,10 @@ use crate::medicine::text::fold;
 pub const SUGGESTIONS_MAX: usize = 3;
 /// Ids above this in the search index are ingredients.
 const INGREDIENTS_FROM: u32 = 1 << 16;
+
+/// How herbs are made ready, before their names.
+const PREPARED: &[&str] =
+    &["麸炒", "炒", "炙", "蜜", "制", "煅", "酒", "醋", "盐", "焦", "净", "煨", "鲜"];
 
 /// What a written name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +115,8 @@ impl Names {
         for ingredient in &formulary.ingredients {
             let id = u32::from(ingredient.id.0) + INGREDIENTS_FROM;
             index.push(id, &ingredient.name_zh, NameKind::Primary);
-            for name in [&ingredient.name_zh, &ingredient.name_en, &ingredient.slug] {
+            let own = [&ingredient.name_zh, &ingredient.name_en, &ingredient.slug];
+            for name in own.into_iter().chain(&ingredient.aliases) {
                 let named = vec![Named::Ingredient(ingredient.id)];
                 shared.entry(key(&fold(name))).or_insert(named);
             }
@@ -188,8 +195,38 @@ impl Formulary {
                 .map(|found| found.named.iter().copied().filter(|n| !self.is_patent(*n)).collect())
                 .find(some)
         });
-        let named = named.unwrap_or_default();
+        let named = named.or_else(|| self.before_remarks(&folded)).unwrap_or_default();
         Found { named, route: Route::read(&folded) }
+    }
+
+    /// What stands before a remark nobody can foresee: `西地那非片 50mg 必要时(每周约2次)`. Only where
+    /// nothing behind it is a name, so that a second medicine is not lost.
+    fn before_remarks(&self, folded: &str) -> Option<Vec<Named>> {
+        let bare = without_brackets(folded);
+        let mut words = bare.split_whitespace();
+        let head = words.next()?;
+        let herb = |named: &Named| match named {
+            Named::Ingredient(id) => {
+                self.ingredient(*id).is_some_and(|i| i.kind == IngredientKind::Herb)
+            }
+            Named::Medicine(_) => false,
+        };
+        // 炒蒲黄, 制香附: a herb made ready is the herb, unless it has a name of its own.
+        let raw = PREPARED.iter().find_map(|word| head.strip_prefix(word));
+        if let Some(named) = raw.and_then(|raw| self.names.exact.get(&key(raw)))
+            && named.named.iter().all(herb)
+        {
+            return Some(named.named.clone());
+        }
+        if head.len() == folded.len() {
+            return None;
+        }
+        let found = self.identify(head).named;
+        let known = |word: &str| {
+            let long_enough = word.chars().nth(1).is_some() && !word.is_ascii();
+            long_enough && !self.identify(word).named.is_empty()
+        };
+        (!found.is_empty() && !words.any(known)).then_some(found)
     }
 
     /// Names that look like an unknown one, or that stand inside it. Never the answer itself.
@@ -233,6 +270,21 @@ impl Formulary {
             Named::Ingredient(_) => false,
         }
     }
+}
+
+/// A text without what stands in brackets.
+fn without_brackets(folded: &str) -> String {
+    let mut depth = 0_u32;
+    let mut bare = String::with_capacity(folded.len());
+    for c in folded.chars() {
+        match c {
+            '(' | '[' | '【' | '{' => depth += 1,
+            ')' | ']' | '】' | '}' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => bare.push(c),
+            _ => {}
+        }
+    }
+    bare
 }
 
 fn add_to(index: &mut NameIndexBuilder, medicine: &Medicine) {

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
+use crate::medicine::table::list;
+
 /// A route of administration. The names in `medicines.csv` are the variants in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,9 +34,15 @@ pub enum Route {
     Nasal,
     /// 舌下
     Sublingual,
+    /// 鞘内
+    Intrathecal,
     /// Another way, among them patches that act on the whole body.
     Other,
 }
+
+/// A set of routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Routes(u16);
 
 /// Written words and the route they mean. Searched in order, so that the specific comes before
 /// the general (阴道片 before 片, 舌下 before 含服) and the stated way before the form. Forms that
@@ -44,7 +52,7 @@ const WORDS: &[(&str, Route)] = &[
     ("贴片", Route::Other),
     ("皮内", Route::Other),
     ("皮试", Route::Other),
-    ("鞘内", Route::Other),
+    ("鞘内", Route::Intrathecal),
     ("关节腔", Route::Other),
     ("舌下", Route::Sublingual),
     ("阴道", Route::Vaginal),
@@ -164,7 +172,84 @@ const LATIN: &[(&str, Route)] = &[
     ("other", Route::Other),
 ];
 
+impl Routes {
+    /// Every route.
+    pub(super) const ALL: Self = Self(u16::MAX);
+
+    /// Routes into the body: all but those that act where they are put.
+    pub(super) fn systemic() -> Self {
+        let local = [Route::Topical, Route::Ophthalmic, Route::Otic, Route::Vaginal];
+        Self(local.into_iter().fold(u16::MAX, |set, route| set & !Self::bit(route)))
+    }
+
+    /// A rule's cell: empty for routes into the body, `any`, or names joined with `|`. The name
+    /// that is no route is the error.
+    pub(super) fn read(cell: &str) -> Result<Self, String> {
+        match cell {
+            "" => Ok(Self::systemic()),
+            "any" => Ok(Self::ALL),
+            names => list(names).try_fold(Self(0), |set, name| {
+                Route::named(name)
+                    .map(|route| Self(set.0 | Self::bit(route)))
+                    .ok_or_else(|| name.to_owned())
+            }),
+        }
+    }
+
+    /// Whether a route is in the set. One that nobody stated may be any.
+    pub(super) fn may_hold(self, route: Option<Route>) -> bool {
+        route.is_none_or(|route| self.0 & Self::bit(route) != 0)
+    }
+
+    fn bit(route: Route) -> u16 {
+        let place = match route {
+            Route::Oral => 0,
+            Route::Iv => 1,
+            Route::Im => 2,
+            Route::Sc => 3,
+            Route::Topical => 4,
+            Route::Inhaled => 5,
+            Route::Rectal => 6,
+            Route::Vaginal => 7,
+            Route::Ophthalmic => 8,
+            Route::Otic => 9,
+            Route::Nasal => 10,
+            Route::Sublingual => 11,
+            Route::Intrathecal => 12,
+            Route::Other => 13,
+        };
+        1 << place
+    }
+}
+
 impl Route {
+    /// The route of a table's name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        use serde::Deserialize as _;
+        let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
+        Self::deserialize(name).ok()
+    }
+
+    /// How the route is written in answers.
+    pub fn name_zh(self) -> &'static str {
+        match self {
+            Self::Oral => "口服",
+            Self::Iv => "静脉",
+            Self::Im => "肌内注射",
+            Self::Sc => "皮下注射",
+            Self::Topical => "外用",
+            Self::Inhaled => "吸入",
+            Self::Rectal => "直肠给药",
+            Self::Vaginal => "阴道给药",
+            Self::Ophthalmic => "眼用",
+            Self::Otic => "耳用",
+            Self::Nasal => "鼻用",
+            Self::Sublingual => "舌下",
+            Self::Intrathecal => "鞘内",
+            Self::Other => "其他途径",
+        }
+    }
+
     /// The route a folded text speaks of: a route column (`口服`, `ivgtt`) or the words that
     /// follow a medicine's name (`0.5g 滴眼液`). `None` where it does not say.
     pub(super) fn read(folded: &str) -> Option<Self> {
@@ -197,6 +282,7 @@ impl Route {
             | Self::Rectal
             | Self::Nasal
             | Self::Sublingual
+            | Self::Intrathecal
             | Self::Other => false,
         }
     }

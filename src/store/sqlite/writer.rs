@@ -68,6 +68,8 @@ pub(super) fn kind_name(kind: RecordKind) -> &'static str {
     match kind {
         RecordKind::Consultation => "consultation",
         RecordKind::Check => "check",
+        RecordKind::Override => "override",
+        RecordKind::Plan => "plan",
     }
 }
 

@@ -21,7 +21,41 @@ const AROUND: &[&str] = &[
     "过敏",
     "皮试阳性",
     "皮试(+)",
+    "皮试",
     "阳性",
+    "剥脱性皮炎",
+    "喉头水肿",
+    "荨麻疹",
+    "多形红斑",
+    "固定性药疹",
+    "药疹",
+    "皮疹",
+    "红疹",
+    "皮炎",
+    "瘙痒",
+    "水肿",
+    "哮喘",
+    "休克",
+    "呕吐",
+    "胸闷",
+    "面部",
+    "全身",
+    "严重",
+    "轻度",
+    "轻微",
+    "引起",
+    "导致",
+    "所致",
+    "出现",
+    "发生",
+    "注射",
+    "口服",
+    "使用",
+    "服用",
+    "服",
+    "用",
+    "致",
+    "后",
     "药物",
     "药品",
     "类药",
@@ -97,6 +131,11 @@ pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     }
 }
 
+/// What the allergy list names, as far as it is understood.
+pub(super) fn allergens(case: &Case<'_>) -> Vec<Subject> {
+    case.order.allergies.iter().flat_map(|entry| read(case, &entry.name).0).collect()
+}
+
 fn worst(
     case: &Case<'_>,
     allergies: &[Allergy<'_>],
@@ -121,7 +160,7 @@ fn worst(
                     action: rule.action,
                     tier: rule.tier,
                     entry: at,
-                    rule: rule.origin.id.clone(),
+                    rule: rule.origin.id.to_string(),
                     words: rule.risk_zh.clone(),
                 };
                 consider(verdict, &rule.origin);
@@ -173,7 +212,12 @@ fn identity(
         Tier::Ingredient => "same-ingredient",
         Tier::Class | Tier::CrossClass => "same-class",
     };
-    let origin = Origin { id: rule.to_owned(), source: source.clone(), status };
+    let origin = Origin {
+        id: rule.into(),
+        source: source.as_str().into(),
+        citation: case.formulary().sources().cite(source).into(),
+        status,
+    };
     Some((Verdict { action: Action::Stop, tier, entry, rule: rule.to_owned(), words }, origin))
 }
 
@@ -225,15 +269,38 @@ fn read(case: &Case<'_>, name: &str) -> (Vec<Subject>, Vec<String>) {
     if let Some(known) = part(case, &folded) {
         return (known, unknown);
     }
-    for text in folded.split(BETWEEN) {
+    // What stands in brackets is the reaction, seldom another name.
+    let (bare, remarks) = apart(&folded);
+    for text in bare.split(BETWEEN) {
         match part(case, text) {
             Some(known) => allergens.extend(known),
             None => unknown.push(text.trim().to_owned()),
         }
     }
+    for known in remarks.split(BETWEEN).filter_map(|text| part(case, text)) {
+        allergens.extend(known);
+    }
     allergens.sort_unstable();
     allergens.dedup();
     (allergens, unknown)
+}
+
+/// A text without its brackets, and what stood in them.
+fn apart(folded: &str) -> (String, String) {
+    let (mut bare, mut remarks) = (String::new(), String::new());
+    let mut depth = 0_u32;
+    for c in folded.chars() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => {
+                depth = depth.saturating_sub(1);
+                remarks.push('、');
+            }
+            _ if depth == 0 => bare.push(c),
+            _ => remarks.push(c),
+        }
+    }
+    (bare, remarks)
 }
 
 /// One allergen: as the table of chart words has it, as a medicine, or said not to be one.

@@ -1,12 +1,19 @@
 //! An order with its names looked up, and what the checks share in speaking about it.
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 use super::PrescriptionKnowledge;
-use crate::medicine::prescription::formulary::{Formulary, IngredientId, Medicine};
-use crate::medicine::prescription::order::Order;
+use crate::medicine::calculators::ckd_epi_2021;
+use crate::medicine::prescription::diseases::{Coded, Icd};
+use crate::medicine::prescription::formulary::{Formulary, IngredientId, Medicine, Subject};
+use crate::medicine::prescription::order::{Line, Order};
+use crate::medicine::prescription::quantity::Quantity;
 use crate::medicine::prescription::report::{Action, Finding, Kind, Severity, Taken, Unchecked};
 use crate::medicine::prescription::resolve::Named;
 use crate::medicine::prescription::route::Route;
 use crate::medicine::prescription::rules::Origin;
+use crate::medicine::prescription::usage::{Usage, exact};
 use crate::medicine::text::fold;
 
 /// An order prepared for checking.
@@ -17,6 +24,17 @@ pub(super) struct Case<'a> {
     pub(super) items: Vec<Item<'a>>,
     /// Each ingredient with the places of the items that hold it, ascending.
     pub(super) uses: Vec<(IngredientId, Vec<usize>)>,
+    /// Age in months.
+    pub(super) age_m: Option<f64>,
+    pub(super) weight_kg: Option<f64>,
+    /// Said, or estimated from creatinine in an adult.
+    pub(super) egfr: Option<f64>,
+    /// Codes of the diagnoses, then of the history.
+    pub(super) codes: Vec<Coded>,
+    /// Places of diagnoses and history texts that were not understood.
+    pub(super) not_understood: Vec<usize>,
+    /// Codes of what alone stands as diagnosis.
+    pub(super) diagnosis_count: usize,
 }
 
 /// One line or one current medicine.
@@ -30,6 +48,11 @@ pub(super) struct Item<'a> {
     pub(super) ingredients: &'a [IngredientId],
     /// As stated, else as the words of the name have it.
     pub(super) route: Option<Route>,
+    /// As the route column has it.
+    pub(super) stated: Option<Route>,
+    /// As the words of the name have it.
+    pub(super) form: Option<Route>,
+    usage: OnceCell<Box<Usage>>,
 }
 
 /// Where an item stands.
@@ -70,6 +93,17 @@ impl Item<'_> {
         self.ingredients.contains(&ingredient)
     }
 
+    /// Whether the item is a subject or holds one of its ingredients.
+    pub(super) fn is(&self, formulary: &Formulary, subject: Subject) -> bool {
+        match subject {
+            Subject::Ingredient(id) => self.has(id),
+            Subject::Class(class) => {
+                self.ingredients.iter().any(|id| formulary.is_member(*id, class))
+            }
+            Subject::Medicine(id) => self.medicine.is_some_and(|m| m.id == id),
+        }
+    }
+
     /// Whether it is known to act only where it is put. A route nobody stated counts as one into
     /// the body, except for a 中成药 that exists in local forms alone.
     pub(super) fn is_local(&self) -> bool {
@@ -106,7 +140,87 @@ impl<'a> Case<'a> {
             .chain(current.map(|(at, name)| item(&known.formulary, Place::Current(at), name, "")))
             .collect();
         let uses = uses(&items);
-        Self { known, order, items, uses }
+        let (codes, not_understood) = codes(known, order);
+        Self {
+            known,
+            order,
+            items,
+            uses,
+            age_m: order.patient.age_years.map(|years| exact(years) * 12.0),
+            weight_kg: order.patient.weight_kg.map(exact),
+            egfr: egfr(order),
+            codes,
+            not_understood,
+            diagnosis_count: order.diagnoses.len(),
+        }
+    }
+
+    /// The line an item is.
+    pub(super) fn line(&self, item: &Item<'_>) -> Option<&'a Line> {
+        match item.place {
+            Place::Line(at) => self.order.lines.get(at),
+            Place::Current(_) => None,
+        }
+    }
+
+    /// How an item is used, as far as it is written.
+    pub(super) fn usage<'i>(&self, item: &'i Item<'a>) -> &'i Usage {
+        item.usage.get_or_init(|| match item.place {
+            Place::Line(at) => {
+                Box::new(self.order.lines.get(at).map(Usage::of_line).unwrap_or_default())
+            }
+            Place::Current(_) => Box::new(Usage::of_text(item.written)),
+        })
+    }
+
+    /// Lines whose medicine is known, with their places.
+    pub(super) fn known_lines(&self) -> impl Iterator<Item = (usize, &Item<'a>)> {
+        let items = self.items.iter().enumerate();
+        items.filter(|(_, item)| item.is_line() && item.named.len() == 1)
+    }
+
+    /// The first code of the patient that lies under one of these prefixes.
+    pub(super) fn coded(&self, prefixes: &[Icd]) -> Option<Coded> {
+        self.codes.iter().find(|coded| prefixes.iter().any(|p| coded.icd.is_in(*p))).copied()
+    }
+
+    /// Codes of the diagnoses alone, without the history.
+    pub(super) fn diagnosed(&self) -> impl Iterator<Item = Icd> {
+        let count = self.diagnosis_count;
+        self.codes.iter().filter(move |coded| coded.text < count).map(|coded| coded.icd)
+    }
+
+    /// The diagnosis or history text at a place.
+    pub(super) fn disease_text(&self, at: usize) -> &'a str {
+        let history = &self.order.chart.conditions;
+        let text = self.order.diagnoses.get(at);
+        let text = text.or_else(|| history.get(at.checked_sub(self.diagnosis_count)?));
+        text.map_or("", |text| text.trim())
+    }
+
+    /// The items that are or hold a subject.
+    pub(super) fn holders(&self, subject: Subject) -> impl Iterator<Item = usize> {
+        let formulary = self.formulary();
+        self.items
+            .iter()
+            .enumerate()
+            .filter(move |(_, item)| item.is(formulary, subject))
+            .map(|(at, _)| at)
+    }
+
+    /// Whether a test's result is known: said to be, or among the numbers of the request.
+    pub(super) fn knows_test(&self, test: &str) -> bool {
+        let chart = &self.order.chart;
+        let number = match test {
+            "egfr" => self.egfr.is_some() || chart.creatinine_umol_l.is_some(),
+            "alt" => chart.alt_times_uln.is_some(),
+            _ => false,
+        };
+        let lists = &self.known.lists;
+        // Results also stand among the history: `血钾4.2`, `INR 2.3`.
+        number
+            || lists.knows_test(test, &chart.known_tests)
+            || lists.knows_test(test, &chart.conditions)
     }
 
     pub(super) fn formulary(&self) -> &'a Formulary {
@@ -162,6 +276,16 @@ impl<'a> Case<'a> {
             .collect()
     }
 
+    /// The code or slug by which a finding names an item.
+    pub(super) fn subject_name(&self, item: &Item<'_>) -> &'a str {
+        let known = item.medicine.map(|m| m.id).and_then(|id| self.formulary().medicine(id));
+        match (known, item.ingredients) {
+            (Some(medicine), _) => &medicine.code,
+            (None, [id, ..]) => self.slug(*id),
+            (None, []) => "",
+        }
+    }
+
     /// Names of some items as written, each once.
     pub(super) fn names(&self, items: &[usize]) -> Vec<String> {
         let mut names: Vec<String> = Vec::with_capacity(items.len());
@@ -187,10 +311,12 @@ impl<'a> Case<'a> {
             medicines: self.names(draft.items),
             reason_zh: draft.reason_zh,
             instead_zh: draft.instead_zh,
+            alternatives: Vec::new(),
             review_code: draft.review_code.map(str::to_owned),
-            rule: draft.origin.id.clone(),
-            source: draft.origin.source.clone(),
-            citation: self.formulary().sources().cite(&draft.origin.source),
+            rule: Arc::clone(&draft.origin.id),
+            source: Arc::clone(&draft.origin.source),
+            citation: Arc::clone(&draft.origin.citation),
+            place: draft.items.first().copied().unwrap_or(usize::MAX),
             status: draft.origin.status,
         }
     }
@@ -208,6 +334,8 @@ impl<'a> Case<'a> {
     /// What each item was taken for.
     pub(super) fn taken(&self) -> Vec<Taken> {
         let taken = |item: &Item<'a>| {
+            // Only the lines are shown back.
+            let usage = item.is_line().then(|| self.usage(item));
             let name_zh = match item.named.as_slice() {
                 [Named::Medicine(id)] => self.formulary().medicine(*id).map(|m| &m.name_zh),
                 [Named::Ingredient(id)] => self.formulary().ingredient(*id).map(|i| &i.name_zh),
@@ -221,6 +349,11 @@ impl<'a> Case<'a> {
                 written: item.written.to_owned(),
                 code: item.medicine.map(|m| m.code.clone()),
                 name_zh: name_zh.cloned(),
+                route: item.route,
+                dose: usage.and_then(|u| u.dose).map(Quantity::show).unwrap_or_default(),
+                per_day: usage.and_then(Usage::per_day),
+                days: usage.and_then(|u| u.days),
+                diluent: self.line(item).map(|line| line.diluent.clone()).unwrap_or_default(),
             }
         };
         self.items.iter().map(taken).collect()
@@ -258,5 +391,41 @@ fn item<'a>(formulary: &'a Formulary, place: Place, written: &'a str, route: &st
         }
         _ => (None, &[][..]),
     };
-    Item { place, written, named: found.named, medicine, ingredients, route }
+    Item {
+        place,
+        written,
+        named: found.named,
+        medicine,
+        ingredients,
+        route,
+        stated,
+        form: found.route,
+        usage: OnceCell::new(),
+    }
+}
+
+/// Youngest age at which glomerular filtration is estimated from creatinine, in years.
+const EGFR_AGE_YEARS: f64 = 18.0;
+
+fn egfr(order: &Order) -> Option<f64> {
+    let said = order.chart.egfr.map(exact);
+    said.or_else(|| {
+        let creatinine = exact(order.chart.creatinine_umol_l?);
+        let age = exact(order.patient.age_years?);
+        (age >= EGFR_AGE_YEARS).then_some(ckd_epi_2021(creatinine, age, order.patient.sex?))
+    })
+}
+
+/// Codes of all diagnosis and history texts, and the places of those not understood.
+fn codes(known: &PrescriptionKnowledge, order: &Order) -> (Vec<Coded>, Vec<usize>) {
+    let mut codes = Vec::new();
+    let mut not_understood = Vec::new();
+    for (text, written) in order.diagnoses.iter().chain(&order.chart.conditions).enumerate() {
+        let found = known.diseases.codes(written);
+        if found.is_empty() {
+            not_understood.push(text);
+        }
+        codes.extend(found.into_iter().map(|icd| Coded { icd, text }));
+    }
+    (codes, not_understood)
 }

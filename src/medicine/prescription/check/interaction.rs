@@ -5,6 +5,7 @@ use super::case::{Case, Draft, Item, Outcome};
 use crate::medicine::prescription::formulary::IngredientId;
 use crate::medicine::prescription::order::Setting;
 use crate::medicine::prescription::report::{Action, Kind, Severity};
+use crate::medicine::prescription::route::Route;
 use crate::medicine::prescription::rules::{Condition, Grade, InteractionRule};
 use crate::medicine::text::fold;
 
@@ -17,6 +18,11 @@ const TWO_ANTIPLATELETS: &[&str] =
 const WITHOUT_ALCOHOL: &[&str] = &["口服液", "胶囊", "颗粒", "丸", "片"];
 /// Written words that name a form with alcohol.
 const WITH_ALCOHOL: &[&str] = &["水", "酊", "酒"];
+
+/// Age of the old, in months; filtration of a weak kidney, mL/min/1.73 m²; days of a week.
+const OLD_M: f64 = 65.0 * 12.0;
+const WEAK_KIDNEY: f64 = 60.0;
+const WEEK: f64 = 7.0;
 
 /// How far a rule goes in one case, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,12 +107,17 @@ fn meetings<'c, 'a>(
 
 /// How far a rule goes between two items; `None` where it is known not to hold.
 fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) -> Option<Weight> {
-    let (full, lower) = match rule.grade {
+    let (by_grade, lower) = match rule.grade {
         Grade::Contraindicated => (STOP, REASON),
         Grade::Avoid => (REASON, NOTICE),
+        Grade::Precaution => (NOTICE, ON_REQUEST),
+        Grade::Consider => (ON_REQUEST, ON_REQUEST),
     };
+    let full =
+        rule.action.map_or(by_grade, |action| Weight { action, severity: by_grade.severity });
+    let lower = lower.max(full);
     let weight = match rule.condition {
-        None | Some(Condition::SystemicOnly) => full,
+        None | Some(Condition::SystemicOnly | Condition::AnticoagulantBleeding) => full,
         Some(Condition::SameRouteIv) => (i.may_be_iv() && j.may_be_iv()).then_some(full)?,
         Some(Condition::IvCalcium) => calcium_is_iv(case, i, j).then_some(full)?,
         Some(Condition::DoseHigh | Condition::TreatmentDose) => lower,
@@ -121,7 +132,7 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
             if diagnosed(case, HEART_FAILURE) {
                 full
             } else {
-                NOTICE
+                NOTICE.max(full)
             }
         }
         Some(Condition::NotEmergency) => match case.order.setting {
@@ -135,9 +146,36 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
                 (false, false) => full,
             }
         }
-        Some(Condition::AdditiveSedation) => NOTICE,
+        Some(Condition::AdditiveSedation) => NOTICE.max(full),
+        Some(Condition::OralBoth) => {
+            let swallowed = |item: &Item<'_>| item.route.is_none_or(|r| r == Route::Oral);
+            (swallowed(i) && swallowed(j)).then_some(full)?
+        }
+        Some(Condition::Age65) => {
+            if case.age_m.is_some_and(|age| age >= OLD_M) {
+                full
+            } else {
+                ON_REQUEST
+            }
+        }
+        Some(Condition::Kidney) => {
+            let weak = case.egfr.is_some_and(|egfr| egfr < WEAK_KIDNEY);
+            let weak = weak || case.coded(case.known.lists.state("kidney_disease")).is_some();
+            if weak { full } else { ON_REQUEST }
+        }
+        Some(Condition::LongTerm) => {
+            let long = |item: &Item<'_>| {
+                !item.is_line() || case.usage(item).days.is_none_or(|days| days > WEEK)
+            };
+            if long(i) && long(j) { full } else { ON_REQUEST }
+        }
     };
+    // What two current medicines do to each other is no matter of this prescription, unless it
+    // would have been stopped or asked about.
     let both_current = !i.is_line() && !j.is_line();
+    if both_current && weight.action > Action::NeedsReason {
+        return None;
+    }
     let local = [i, j].into_iter().find(|item| item.is_local());
     Some(match (rule.condition, local) {
         _ if both_current => ON_REQUEST,
@@ -177,7 +215,7 @@ fn alcohol(case: &Case<'_>, i: &Item<'_>, j: &Item<'_>) -> Option<bool> {
 }
 
 fn diagnosed(case: &Case<'_>, words: &[&str]) -> bool {
-    case.order.diagnoses.iter().any(|diagnosis| {
+    case.order.diagnoses.iter().chain(&case.order.chart.conditions).any(|diagnosis| {
         let diagnosis = fold(diagnosis);
         words.iter().any(|word| diagnosis.contains(word))
     })

@@ -11,9 +11,27 @@ use crate::medicine::prescription::formulary::Subject;
 use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
 use crate::medicine::prescription::route::Route;
 use crate::medicine::prescription::rules::PregnancyRule;
+use crate::medicine::text::fold;
 
 /// Ages at which a woman may be pregnant without anyone having said so, in completed years.
 const ASK_AGE_YEARS: (f32, f32) = (12.0, 55.0);
+
+/// Words of the history that say she is not pregnant.
+const NOT_PREGNANT: &[&str] = &[
+    "未孕",
+    "未怀孕",
+    "无妊娠",
+    "否认妊娠",
+    "否认怀孕",
+    "否认早孕",
+    "避孕",
+    "绝经",
+    "绝育",
+    "子宫切除",
+    "结扎",
+    "妊娠试验阴性",
+    "非妊娠",
+];
 
 /// A rule that holds for an item, and the slug or code it holds for.
 struct Hit<'a> {
@@ -25,7 +43,7 @@ struct Hit<'a> {
 pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     match case.order.patient.pregnancy {
         Pregnancy::Yes { weeks } => pregnant(case, out, weeks),
-        Pregnancy::Unknown if may_be_pregnant(case) => ask(case, out),
+        Pregnancy::Unknown if may_be_pregnant(case) && !said_not(case) => ask(case, out),
         Pregnancy::Unknown | Pregnancy::No => {}
     }
 }
@@ -83,6 +101,12 @@ fn pregnant(case: &Case<'_>, out: &mut Outcome, week: Option<u8>) {
     }
 }
 
+/// Whether the history says that she is not pregnant.
+fn said_not(case: &Case<'_>) -> bool {
+    let texts = case.order.chart.conditions.iter().chain(&case.order.diagnoses);
+    texts.map(|text| fold(text)).any(|text| NOT_PREGNANT.iter().any(|word| text.contains(word)))
+}
+
 /// One notice that names all medicines for which the answer matters.
 fn ask(case: &Case<'_>, out: &mut Outcome) {
     let mut items: Vec<usize> = Vec::new();
@@ -115,7 +139,8 @@ fn ask(case: &Case<'_>, out: &mut Outcome) {
     let reason = hit.rule.reason_zh.trim_end_matches('。');
     out.findings.push(case.finding(Draft {
         kind: Kind::Pregnancy,
-        action: Action::Notice,
+        // What only needs a reason in pregnancy is no cause to interrupt an ordinary visit.
+        action: if hit.action == Action::Stop { Action::Notice } else { Action::OnRequest },
         severity: Severity::Moderate,
         items: &items,
         subjects,
@@ -168,7 +193,7 @@ fn rank<'h>(hit: &'h Hit<'_>) -> (Action, u8, &'h str, &'h str) {
         Subject::Ingredient(_) => 1,
         Subject::Class(_) => 2,
     };
-    (hit.action, specific, hit.rule.origin.id.as_str(), hit.subject)
+    (hit.action, specific, &hit.rule.origin.id, hit.subject)
 }
 
 /// Whether the tables say something of everything in an item for this week.

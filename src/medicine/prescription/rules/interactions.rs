@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Origin, Rows, place};
+use super::{Origin, Rows, TableAction, place};
 use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::bits::Bits;
 use crate::medicine::prescription::formulary::{Formulary, IngredientId, Subject};
+use crate::medicine::prescription::report::Action;
 use crate::medicine::table::{Status, rows};
 
 const PATH: &str = "prescription/interactions.csv";
@@ -18,6 +19,8 @@ const PATH: &str = "prescription/interactions.csv";
 pub(in crate::medicine::prescription) enum Grade {
     Contraindicated,
     Avoid,
+    Precaution,
+    Consider,
 }
 
 /// In which context a rule holds.
@@ -44,6 +47,17 @@ pub(in crate::medicine::prescription) enum Condition {
     NoDualAntiplateletIndication,
     /// Both make drowsy: common, and tolerable when the patient is told.
     AdditiveSedation,
+    /// Both are swallowed: they hinder each other's absorption.
+    OralBoth,
+    /// The patient is 65 or older.
+    #[serde(rename = "age_65")]
+    Age65,
+    /// The kidney is known to be weak.
+    Kidney,
+    /// It goes on for more than a week.
+    LongTerm,
+    /// Bleeding under anticoagulants.
+    AnticoagulantBleeding,
 }
 
 /// One row.
@@ -51,17 +65,19 @@ pub(in crate::medicine::prescription) enum Condition {
 pub(in crate::medicine::prescription) struct InteractionRule {
     pub(in crate::medicine::prescription) origin: Origin,
     pub(in crate::medicine::prescription) grade: Grade,
+    /// What the row itself asks for; by the grade where it does not say.
+    pub(in crate::medicine::prescription) action: Option<Action>,
     pub(in crate::medicine::prescription) effect_zh: String,
     pub(in crate::medicine::prescription) management_zh: String,
     pub(in crate::medicine::prescription) condition: Option<Condition>,
-    a: Subject,
-    b: Subject,
+    a: Vec<Subject>,
+    b: Vec<Subject>,
 }
 
 impl InteractionRule {
     /// Whether a side of the rule is one of these ingredients and not a class.
     pub(in crate::medicine::prescription) fn names_one_of(&self, ids: &[IngredientId]) -> bool {
-        [self.a, self.b].iter().any(|side| match side {
+        self.a.iter().chain(&self.b).any(|side| match side {
             Subject::Ingredient(id) => ids.contains(id),
             Subject::Class(_) | Subject::Medicine(_) => false,
         })
@@ -69,7 +85,7 @@ impl InteractionRule {
 
     /// How many sides are a whole class: the fewer, the more specific.
     fn classes(&self) -> usize {
-        [self.a, self.b].iter().filter(|side| matches!(side, Subject::Class(_))).count()
+        self.a.iter().chain(&self.b).filter(|side| matches!(side, Subject::Class(_))).count()
     }
 }
 
@@ -90,6 +106,8 @@ struct Row {
     a: String,
     b: String,
     severity: Grade,
+    /// Empty: by the severity.
+    action: Option<TableAction>,
     effect_zh: String,
     management_zh: String,
     condition: Option<Condition>,
@@ -113,15 +131,16 @@ impl Interactions {
             let origin = checks.origin(line, &row.id, &row.source, row.status)?;
             checks.filled(line, "effect_zh", &row.effect_zh)?;
             checks.filled(line, "management_zh", &row.management_zh)?;
-            let (a, b) = (checks.ingredients(line, &row.a)?, checks.ingredients(line, &row.b)?);
+            let (a, b) = (checks.sides(line, &row.a)?, checks.sides(line, &row.b)?);
             let at = place(all.rules.len(), PATH, line)?;
-            if !all.pair(formulary, a, b, at) {
+            if !all.pair(formulary, (&a, &b), at) {
                 let message = "rule holds for no two different ingredients";
                 return Err(LoadError::line(PATH, line, message));
             }
             all.rules.push(InteractionRule {
                 origin,
                 grade: row.severity,
+                action: row.action.map(Into::into),
                 effect_zh: row.effect_zh,
                 management_zh: row.management_zh,
                 condition: row.condition,
@@ -132,17 +151,20 @@ impl Interactions {
         let rules = &all.rules;
         for places in all.pairs.values_mut() {
             places.sort_by_key(|at| {
-                (rules.get(usize::from(*at)).map(|r| (r.grade, r.classes())), *at)
+                (rules.get(usize::from(*at)).map(|r| (r.action, r.grade, r.classes())), *at)
             });
         }
         Ok(all)
     }
 
     /// Enters a rule for every two different ingredients of its sides.
-    fn pair(&mut self, formulary: &Formulary, a: Subject, b: Subject, at: u16) -> bool {
-        let others = formulary.members(b);
+    fn pair(&mut self, formulary: &Formulary, (a, b): (&[Subject], &[Subject]), at: u16) -> bool {
+        let members = |side: &[Subject]| -> Vec<IngredientId> {
+            side.iter().flat_map(|subject| formulary.members(*subject)).collect()
+        };
+        let others = members(b);
         let mut found = false;
-        for x in formulary.members(a) {
+        for x in members(a) {
             for y in others.iter().copied().filter(|y| *y != x) {
                 let places = self.pairs.entry((x.min(y), x.max(y))).or_default();
                 if !places.contains(&at) {

@@ -1,6 +1,7 @@
 //! `limits.csv` (legal limits of a prescription) and `review_items.csv` (处方点评).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -20,8 +21,6 @@ const OUTPATIENT_DAYS: &str = "quantity_outpatient";
 const EMERGENCY_DAYS: &str = "quantity_emergency";
 /// Topic of the longest supply with a reason.
 const LONG_SUPPLY: &str = "long_term_rx";
-/// The topics that are checked; the others wait for the checks that need them.
-const CHECKED: [&str; 4] = [MEDICINES, OUTPATIENT_DAYS, EMERGENCY_DAYS, LONG_SUPPLY];
 /// Days in one unit of a limit.
 const UNIT_DAYS: [(&str, f32); 2] = [("day", 1.0), ("week", 7.0)];
 
@@ -30,6 +29,8 @@ const UNIT_DAYS: [(&str, f32); 2] = [("day", 1.0), ("week", 7.0)];
 pub(in crate::medicine::prescription) struct Limit {
     pub(in crate::medicine::prescription) origin: Origin,
     pub(in crate::medicine::prescription) value: f32,
+    /// The number counts doses and not days.
+    pub(in crate::medicine::prescription) is_one_dose: bool,
     pub(in crate::medicine::prescription) rule_zh: String,
     pub(in crate::medicine::prescription) review_code: Option<String>,
 }
@@ -41,11 +42,17 @@ pub(in crate::medicine::prescription) struct Limits {
     outpatient_days: Limit,
     emergency_days: Limit,
     long_supply_days: Limit,
+    /// The other topics that have a number.
+    others: HashMap<String, Limit>,
 }
 
 /// Items of the prescription review.
 #[derive(Debug)]
-pub(in crate::medicine::prescription) struct ReviewItems(HashMap<String, Origin>);
+pub(in crate::medicine::prescription) struct ReviewItems {
+    items: HashMap<String, Origin>,
+    /// Stands for an item that the table lacks; loading refuses tables that lack a needed one.
+    none: Origin,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,9 +96,6 @@ impl Limits {
                 let message = format!("unknown review item `{code}`");
                 return Err(LoadError::line(LIMITS, line, message));
             }
-            if !CHECKED.contains(&row.topic.as_str()) {
-                continue;
-            }
             let unit = UNIT_DAYS.iter().find(|(unit, _)| *unit == row.unit).map_or(1.0, |u| u.1);
             let value = match row.value.parse::<f32>() {
                 Ok(value) if value.is_finite() && value > 0.0 => value * unit,
@@ -100,7 +104,8 @@ impl Limits {
                     return Err(LoadError::line(LIMITS, line, message));
                 }
             };
-            let limit = Limit { origin, value, rule_zh: row.rule_zh, review_code };
+            let is_one_dose = row.unit == "dose";
+            let limit = Limit { origin, value, is_one_dose, rule_zh: row.rule_zh, review_code };
             if topics.insert(row.topic.clone(), limit).is_some() {
                 let message = format!("topic `{}` stands twice", row.topic);
                 return Err(LoadError::line(LIMITS, line, message));
@@ -115,6 +120,7 @@ impl Limits {
             outpatient_days: take(OUTPATIENT_DAYS)?,
             emergency_days: take(EMERGENCY_DAYS)?,
             long_supply_days: take(LONG_SUPPLY)?,
+            others: topics,
         })
     }
 
@@ -129,6 +135,11 @@ impl Limits {
             Setting::Outpatient => &self.outpatient_days,
             Setting::Emergency => &self.emergency_days,
         }
+    }
+
+    /// The limit of a topic, such as `psych2`; `None` where the table has none.
+    pub(in crate::medicine::prescription) fn topic(&self, topic: &str) -> Option<&Limit> {
+        self.others.get(topic)
     }
 
     /// Longest supply with a reason, in days.
@@ -149,20 +160,31 @@ impl ReviewItems {
             checks.filled(line, "zh", &row.zh)?;
             items.insert(row.code, origin);
         }
-        Ok(Self(items))
+        let empty: Arc<str> = Arc::from("");
+        let none = Origin {
+            id: Arc::clone(&empty),
+            source: Arc::clone(&empty),
+            citation: empty,
+            status: Status::Draft,
+        };
+        Ok(Self { items, none })
     }
 
     /// The row of an item.
     pub(in crate::medicine::prescription) fn get(&self, code: &str) -> Option<&Origin> {
-        self.0.get(code)
+        self.items.get(code)
     }
 
-    /// The row of an item that the checks themselves need.
-    pub(in crate::medicine::prescription) fn require(
-        &self,
-        code: &str,
-    ) -> Result<Origin, LoadError> {
-        let missing = || LoadError::file(ITEMS, format!("review item `{code}` is missing"));
-        self.get(code).cloned().ok_or_else(missing)
+    /// Refuses tables without an item that the checks themselves need.
+    pub(in crate::medicine::prescription) fn require(&self, code: &str) -> Result<(), LoadError> {
+        match self.get(code) {
+            Some(_) => Ok(()),
+            None => Err(LoadError::file(ITEMS, format!("review item `{code}` is missing"))),
+        }
+    }
+
+    /// The row of an item that was required at loading.
+    pub(in crate::medicine::prescription) fn origin(&self, code: &str) -> &Origin {
+        self.get(code).unwrap_or(&self.none)
     }
 }

@@ -1,6 +1,8 @@
 //! Tests of the whole of prescription checking, on small tables and on the real ones.
 
 mod checks;
+mod context;
+mod doses;
 mod loading;
 mod names;
 mod patient;
@@ -222,17 +224,203 @@ L1,items_per_rx,5,item,any,每方不超过5种药品,1-11,law#6,draft
 L2,quantity_outpatient,7,day,outpatient,门诊不超过7日,1-12,law#19,draft
 L3,quantity_emergency,3,day,emergency,急诊不超过3日,1-12,law#19,draft
 L4,long_term_rx,12,week,outpatient,长期处方不超过12周,,memory,draft
+L6,long_term_rx_usual,4,week,outpatient,长期处方一般4周,,memory,draft
+L7,psych2,7,day,outpatient,第二类精神药品不超过7日,1-12,law#23,draft
+L8,tcm_decoction_separate,1,rule,any,饮片单独开方,,law#6,draft
 L5,narcotic_injection,1,dose,outpatient,一次常用量,1-12,law#23,draft
 ",
     ),
     (
         "review_items",
         "code,class,zh,source,status
+1-4,不规范处方,未写日月龄,law#1-4,draft
+1-10,不规范处方,未写诊断,law#1-10,draft
+1-14,不规范处方,抗菌药物,law#1-14,draft
+2-1,用药不适宜,适应证不适宜,law#2-1,draft
+2-3,用药不适宜,给药途径不适宜,law#2-3,draft
+2-4,用药不适宜,不首选基本药物,law#2-4,draft
+2-5,用药不适宜,用法用量不适宜,law#2-5,draft
+2-6,用药不适宜,联合用药不适宜,law#2-6,draft
+2-9,用药不适宜,其他,law#2-9,draft
+3-1,超常处方,无适应证,law#3-1,draft
 1-11,不规范处方,超过五种药品,law#1-11,draft
 1-12,不规范处方,超过7日用量,law#1-12,draft
 2-2,用药不适宜,遴选的药品不适宜,law#2-2,draft
 2-7,用药不适宜,重复给药,law#2-7,draft
 2-8,用药不适宜,相互作用,law#2-8,draft
+",
+    ),
+    (
+        "dosing",
+        "id,subject,route,age_from_m,age_to_m,weight_from_kg,weight_to_kg,icd,basis,single_min,single_max,daily_min,daily_max,unit,freq_min,freq_max,days_max,single_cap,daily_cap,note_zh,source,status
+D1,paracetamol,oral,144,,,,,fixed,300,600,,4000,mg,1,6,3,,,成人一次0.3至0.6g,book#d1,draft
+D2,paracetamol,oral,1,144,,,,kg,10,15,,60,mg,1,4,3,600,2400,每公斤10至15mg,book#d2,draft
+D3,amoxicillin,oral,168,,,,,fixed,250,1000,,4000,mg,2,4,14,,,,book#d3,draft
+D4,amoxicillin,oral,1,168,,,,kg,6.7,15,20,45,mg,2,4,14,500,1500,,book#d4,draft
+D5,lithium,oral,216,,,,,fixed,250,500,,1500,mg,1,3,,,,,book#d5,draft
+D6,nitrendipine,oral,216,,,,,fixed,2.5,15,,15,mg,0.1,0.15,,,,只为测试的每周一次,book#d6,draft
+D7,W006,oral,168,,,,,fixed,1,2,,6,片,2,3,14,,,,book#d7,draft
+D8,aspirin,oral,216,,,,I25,fixed,75,100,,100,mg,1,1,,,,,book#d8,draft
+D9,aspirin,oral,216,,,,,fixed,300,600,,2400,mg,1,4,7,,,,book#d9,draft
+",
+    ),
+    (
+        "cautions",
+        "id,kind,subject,route,age_from_m,age_to_m,sex,icd,egfr_below,alt_from,daily_over,days_over,with,without,test,action,severity,reason_zh,instead_zh,source,status
+C1,age,class:quinolones,,,216,,,,,,,,,,STOP,contraindicated,18岁以下禁用,改用头孢,book#c1,draft
+C2,sex,sildenafil,,,,f,,,,,,,,,NOTICE,minor,只为测试,换药,book#c2,draft
+C3,elderly,chlorpromazine,,,,,,,,,,,,,NOTICE,moderate,老年人慎用,减量,book#c3,draft
+C4,lactation,chlorpromazine,,,,,,,,,,,,,NEEDS_REASON,serious,哺乳期不宜,换药,book#c4,draft
+C5,disease,timolol|bisoprolol,any,,,,J45|J46,,,,,,,,STOP,contraindicated,哮喘禁用β受体阻滞药,换药,book#c5,draft
+C6,renal,lithium,,,,,,60,,,,,,,NEEDS_REASON,serious,肾功能减退者锂蓄积,减量,book#c6,draft
+C7,renal,lithium,,,,,,30,,,,,,,STOP,contraindicated,肾衰竭禁用,换药,book#c7,draft
+C8,hepatic,paracetamol,,,,,,,3,2000mg,,,,,NEEDS_REASON,serious,肝损害者减量,一日不超过2g,book#c8,draft
+C9,monitoring,nimodipine,,,,,,,,,,,,inr,NOTICE,moderate,不知INR不可续方,先查INR,book#c9,draft
+C10,protective,class:nsaids,,780,,,,,,,,,glycerol,,NOTICE,moderate,老年人长期用须加护胃药,加护胃药,book#c10,draft
+C11,food_alcohol,metronidazole,,,,,Z72.1,,,,,,,,NEEDS_REASON,serious,饮酒可致双硫仑样反应,停药后1周内不饮酒,book#c11,draft
+C12,route,metronidazole,iv,,,,,,,,,,,,NOTICE,moderate,只为测试的途径,缓慢滴注,book#c12,draft
+C13,disease,valsartan,,,,,N18,,,,,ibuprofen,,,NEEDS_REASON,serious,肾病者与解热镇痛药合用伤肾,换药,book#c13,draft
+",
+    ),
+    (
+        "indications",
+        "id,subject,route,icd,name_zh,use,rank,source,status
+N1,amoxicillin,,J03|J15|J18,细菌性扁桃体炎、肺炎,label,1,book#n1,draft
+N2,amlodipine,,I10,高血压,label,1,book#n2,draft
+N3,valsartan,,I10|I50,高血压、心力衰竭,label,1,book#n3,draft
+N4,nitrendipine,,I10,高血压,label,2,book#n4,draft
+N5,cefixime,,J03|J18,细菌感染,label,2,book#n5,draft
+N6,vitamin_c,,*,补充维生素,label,3,book#n6,draft
+N7,levofloxacin,,J15|J18|N39,细菌感染,label,2,book#n7,draft
+",
+    ),
+    (
+        "lactation_ok",
+        "subject,note_zh,source,status
+amoxicillin,可用,book#l1,draft
+paracetamol,可用,book#l2,draft
+",
+    ),
+    (
+        "renal_ok",
+        "subject,note_zh,source,status
+amlodipine,不必调整,book#r1,draft
+",
+    ),
+    (
+        "hepatic_ok",
+        "subject,note_zh,source,status
+amlodipine,不必调整,book#h1,draft
+",
+    ),
+    (
+        "infusion",
+        "id,subject,diluents_ok,diluents_bad,conc_min,conc_max,conc_unit,volume_min_ml,volume_max_ml,minutes_min,rate_max,rate_unit,push,action,note_zh,source,status
+F1,ceftriaxone,ns|gs5,ringer|lr,,40,mg/ml,,,30,,,no,STOP,用0.9%氯化钠或5%葡萄糖配，不用含钙溶液,book#f1,draft
+",
+    ),
+    (
+        "iv_incompatible",
+        "id,a,b,action,severity,reason_zh,instead_zh,source,status
+V1,ceftriaxone,metronidazole,NEEDS_REASON,serious,混合后浑浊,分开输注,book#v1,draft
+",
+    ),
+    (
+        "skin_test",
+        "id,subject,need,note_zh,source,status
+S1,ceftriaxone,required,用前皮试,book#s1,draft
+",
+    ),
+    (
+        "antibiotics",
+        "id,subject,route,grade,group,source,status
+B1,amoxicillin|cefalexin|ceftriaxone|metronidazole|cefixime|levofloxacin|W006,oral|iv|im,nonrestricted,β-内酰胺类,book#b1,draft
+B2,verapamil,oral,restricted,β-内酰胺类,book#b2,draft
+B3,itraconazole,oral,special,只为测试,book#b3,draft
+",
+    ),
+    (
+        "controlled",
+        "id,subject,route,category,note_zh,source,status
+K1,chlorpromazine,,psych2,只为测试,book#k1,draft
+",
+    ),
+    (
+        "duplicate_classes",
+        "id,class,allowed,icd_except,action,severity,reason_zh,instead_zh,source,status
+U1,quinolones,1,M06,NOTICE,minor,只为测试,只留一种,book#u1,draft
+",
+    ),
+    (
+        "unjustified",
+        "id,kind,subject,route,icd_only,action,severity,reason_zh,instead_zh,source,status
+J1,antibiotic,class:penicillins|class:cephalosporins,,J00,NEEDS_REASON,moderate,感冒是病毒引起,不用抗菌药,book#j1,draft
+",
+    ),
+    (
+        "states",
+        "state,icd,name_zh,source,status
+long_term,I10,高血压,book#t1,draft
+kidney_disease,N18,慢性肾脏病,book#t2,draft
+liver_disease,K74,肝硬化,book#t3,draft
+several_antibiotics,A15,结核,book#t4,draft
+cancer_pain,C34,肺癌,book#t5,draft
+acute,J00,感冒,book#t6,draft
+",
+    ),
+    (
+        "test_names",
+        "test,name,source,status
+inr,INR,book#e1,draft
+",
+    ),
+    (
+        "contents",
+        "medicine,ingredient,amount,unit,per,source,status
+X002,paracetamol,200,mg,袋,book#o9,draft
+",
+    ),
+    (
+        "weight_for_age",
+        "age_m,sex,low_kg,median_kg,high_kg,source,status
+0,,2,3.3,6,book#w1,draft
+12,,6,9.5,16,book#w2,draft
+60,,11,18,36,book#w3,draft
+216,,30,58,120,book#w4,draft
+",
+    ),
+    (
+        "herbs",
+        "id,name_zh,aliases,toxicity,dose_min_g,dose_max_g,pregnancy,note_zh,source,status
+bupleurum,柴胡,,none,3,10,,,book#y1,draft
+realgar,雄黄,,toxic,0.05,0.1,forbid,入丸散,book#y2,draft
+",
+    ),
+    (
+        "patent_herbs",
+        "medicine,herbs,complete,source,status
+T002,bupleurum,no,book#p9,draft
+",
+    ),
+    (
+        "tcm_pairs",
+        "id,a,b,action,severity,reason_zh,instead_zh,source,status
+Q1,bupleurum,realgar,NEEDS_REASON,serious,只为测试的相反,不同用,book#q1,draft
+",
+    ),
+    (
+        "diagnosis_terms",
+        "term,icd,source,status
+高血压,I10,book#z1,draft
+感冒,J00,book#z2,draft
+扁桃体炎,J03,book#z3,draft
+肺炎,J18,book#z4,draft
+哮喘,J45,book#z5,draft
+慢性肾脏病,N18,book#z6,draft
+饮酒,Z72.1,book#z7,draft
+冠心病,I25,book#z8,draft
+类风湿关节炎,M06,book#z9,draft
+肝硬化,K74,book#z10,draft
 ",
     ),
 ];
@@ -271,7 +459,12 @@ pub(super) fn order(names: &[&str]) -> Order {
             ..Line::default()
         }
     };
-    Order { lines: names.iter().enumerate().map(line).collect(), ..Order::default() }
+    Order {
+        lines: names.iter().enumerate().map(line).collect(),
+        // A diagnosis nobody knows: that one is there, and that nothing follows from it.
+        diagnoses: vec!["某病".to_owned()],
+        ..Order::default()
+    }
 }
 
 pub(super) fn with_current(names: &[&str], current: &[&str]) -> Order {
@@ -290,9 +483,20 @@ pub(super) fn short(report: &Report) -> Vec<(Kind, Action, Vec<&str>)> {
     findings.map(|f| (f.kind, f.action, f.lines.iter().map(String::as_str).collect())).collect()
 }
 
-pub(super) fn check(order: &Order) -> Report {
+pub(super) fn full(order: &Order) -> Report {
     assert_eq!(order.problems(), vec![]);
     knowledge().check(order)
+}
+
+/// As [`full`], without what these orders, which give no dose, would always be told: that doses
+/// were not checked, and what is listed on request about the institution.
+pub(super) fn check(order: &Order) -> Report {
+    let mut report = full(order);
+    report
+        .unchecked
+        .retain(|u| u.what != [Kind::SingleDose, Kind::DailyDose] && u.what != [Kind::Indication]);
+    report.findings.retain(|f| (f.kind, f.action) != (Kind::LegalForm, Action::OnRequest));
+    report
 }
 
 /// The one finding of an order.

@@ -38,13 +38,13 @@ fn an_allergy_stops_the_substance_and_its_class() {
 fn the_same_substance_is_cited_by_the_row_that_says_what_is_inside() {
     let found = only(&with_allergy(&["维C银翘片"], "扑热息痛"));
     assert_eq!(found.id, "allergy:same-ingredient:paracetamol");
-    assert_eq!(found.source, "memory");
+    assert_eq!(&*found.source, "memory");
     assert_eq!(
         found.reason_zh,
         "病人记有“扑热息痛”过敏，维C银翘片（含对乙酰氨基酚）：就是过敏的药。"
     );
     let found = only(&with_allergy(&["磺胺嘧啶"], "磺胺"));
-    assert_eq!((found.rule.as_str(), found.action), ("same-class", Action::Stop));
+    assert_eq!((&*found.rule, found.action), ("same-class", Action::Stop));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn cross_class_rules_speak_unless_it_was_tolerated_since() {
 #[test]
 fn a_table_row_about_the_class_itself_decides_over_identity() {
     let found = only(&with_allergy(&["短效胰岛素"], "胰岛素"));
-    assert_eq!((found.rule.as_str(), found.action), ("A05", Action::NeedsReason));
+    assert_eq!((&*found.rule, found.action), ("A05", Action::NeedsReason));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn skin_medicine_keeps_a_stop_and_loses_a_reason() {
 #[test]
 fn the_most_specific_row_speaks_for_a_patent_medicine() {
     let found = only(&pregnant(&["牛黄解毒片"], Some(8)));
-    assert_eq!((found.rule.as_str(), found.action), ("P05", Action::Stop));
+    assert_eq!((&*found.rule, found.action), ("P05", Action::Stop));
 }
 
 #[test]
@@ -222,7 +222,9 @@ fn pregnancy_is_asked_about_once_where_it_matters() {
         (Some(30.0), Some(Sex::Male)),
         (None, Some(Sex::Male)),
     ] {
-        assert_eq!(short(&ask(age, sex, &names)), vec![], "{age:?} {sex:?}");
+        let report = ask(age, sex, &names);
+        let asked = report.findings.iter().any(|f| f.kind == Kind::Pregnancy);
+        assert!(!asked, "{age:?} {sex:?}");
     }
     assert_eq!(ask(None, Some(Sex::Female), &names).findings.len(), 1);
     assert_eq!(ask(Some(55.9), Some(Sex::Female), &names).findings.len(), 1);
