@@ -6,7 +6,7 @@ use super::consultation::ConditionFacts;
 use super::error::Error;
 use super::knowledge::facts;
 use super::request::{NAME_CHARS_MAX, Problems, validate_search};
-use crate::medicine::prescription::{Formulary, Medicine, Subject};
+use crate::medicine::prescription::{Formulary, Medicine, PrescriptionKnowledge, Subject};
 
 /// A finding of the vocabulary.
 #[derive(Debug, Clone)]
@@ -61,6 +61,8 @@ pub struct MedicineFacts {
     pub forms_strengths: String,
     /// Needs a specialist's guidance.
     pub specialist: bool,
+    /// Advice that goes with it, whoever takes it.
+    pub advice: Vec<String>,
     /// Citation.
     pub source: String,
 }
@@ -144,7 +146,7 @@ impl App {
             .filter_map(|hit| {
                 let medicine = formulary.medicines().get(usize::try_from(hit.id).ok()?)?;
                 Some(FoundMedicine {
-                    medicine: medicine_facts(formulary, medicine),
+                    medicine: medicine_facts(&knowledge.prescription, medicine),
                     fuzzy: hit.is_fuzzy(),
                     matched_name: hit.matched_name,
                 })
@@ -162,7 +164,7 @@ impl App {
         let knowledge = self.knowledge.load();
         let formulary = knowledge.prescription.formulary();
         by_code(formulary, code.trim())
-            .map(|m| medicine_facts(formulary, m))
+            .map(|m| medicine_facts(&knowledge.prescription, m))
             .ok_or(Error::NotFound { kind: "medicine" })
     }
 }
@@ -175,7 +177,8 @@ pub(super) fn by_code<'a>(formulary: &'a Formulary, code: &str) -> Option<&'a Me
     }
 }
 
-fn medicine_facts(formulary: &Formulary, medicine: &Medicine) -> MedicineFacts {
+fn medicine_facts(known: &PrescriptionKnowledge, medicine: &Medicine) -> MedicineFacts {
+    let formulary = known.formulary();
     let ingredients: Vec<_> =
         medicine.ingredients.iter().filter_map(|id| formulary.ingredient(*id)).collect();
     let classes = formulary
@@ -202,6 +205,7 @@ fn medicine_facts(formulary: &Formulary, medicine: &Medicine) -> MedicineFacts {
         aliases: medicine.aliases.clone(),
         forms_strengths: medicine.forms_strengths.clone(),
         specialist: !medicine.specialist.is_empty(),
+        advice: known.advice(medicine),
         source: formulary.sources().cite(&medicine.source),
     }
 }

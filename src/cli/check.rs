@@ -34,6 +34,9 @@ pub(super) struct CheckArgs {
     /// A diagnosis as written; may be given several times
     #[arg(long, value_name = "NAME")]
     diagnosis: Vec<String>,
+    /// Show what is listed on request too
+    #[arg(long)]
+    all: bool,
     /// Print the answer as JSON, in the form of the contract
     #[arg(long)]
     json: bool,
@@ -60,7 +63,7 @@ pub(super) async fn run(args: CheckArgs) -> Result<ExitCode, Failure> {
     answer(args.json, "xiangyi.prescription.v1.CheckPrescriptionResponse", &response, || {
         let mut text = String::new();
         if let Some(check) = &response.check {
-            text.push_str(&print::check(check));
+            text.push_str(&print::check(check, args.all));
             text.push_str(&check.disclaimer);
             text.push('\n');
         }

@@ -113,7 +113,7 @@ async fn show(client: &Client, number: usize, case: Case, as_json: bool) -> Resu
     if !current.is_empty() {
         let _ = writeln!(out, "正在服用：{current}");
     }
-    out.push_str(&print::check(check));
+    out.push_str(&print::check(check, false));
     if number == 1 {
         let _ = writeln!(out, "（{}）", consultation.disclaimer);
     }

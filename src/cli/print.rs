@@ -86,8 +86,8 @@ fn next_steps(out: &mut String, c: &dx::Consultation) {
     }
 }
 
-/// A checked prescription.
-pub(super) fn check(c: &rx::PrescriptionCheck) -> String {
+/// A checked prescription; what is listed on request is only counted unless `all`.
+pub(super) fn check(c: &rx::PrescriptionCheck, all: bool) -> String {
     let mut out = String::new();
     for line in &c.lines {
         let _ = if line.medicine_code.is_empty() {
@@ -103,11 +103,24 @@ pub(super) fn check(c: &rx::PrescriptionCheck) -> String {
                 line.ingredients.join("、")
             )
         };
+        let mut read: Vec<String> = Vec::new();
+        read.extend((!line.dose.is_empty()).then(|| format!("一次{}", line.dose)));
+        read.extend((line.times_per_day > 0.0).then(|| {
+            let times = (line.times_per_day * 100.0).round() / 100.0;
+            format!("每日{times}次")
+        }));
+        read.extend((!line.route.is_empty()).then(|| line.route.clone()));
+        read.extend((line.days > 0.0).then(|| format!("{}天", line.days)));
+        read.extend((!line.diluent.is_empty()).then(|| format!("溶于{}", line.diluent)));
+        if !read.is_empty() {
+            let _ = writeln!(out, "       读作：{}", read.join("，"));
+        }
     }
-    if c.findings.is_empty() {
-        out.push_str("  在已做的检查中未发现问题\n");
+    let shown = |f: &&rx::CheckFinding| all || f.action() != rx::Action::OnRequest;
+    if !c.findings.iter().any(|f| shown(&f)) {
+        out.push_str("  在已做的检查中未发现需要提示的问题\n");
     }
-    for finding in &c.findings {
+    for finding in c.findings.iter().filter(shown) {
         let _ = writeln!(out, "  【{}】{}", action(finding.action()), finding.reason);
         if !finding.instead.is_empty() {
             let _ = writeln!(out, "      建议：{}", finding.instead);
@@ -118,22 +131,23 @@ pub(super) fn check(c: &rx::PrescriptionCheck) -> String {
         }
         notes.push(format!("依据：{}", finding.source));
         let _ = writeln!(out, "      {}", notes.join("；"));
+        if let Some(before) = &finding.overridden_before {
+            let _ = writeln!(out, "      上次的理由：{}", before.reason);
+        }
     }
     for unchecked in c.unchecked.iter().filter(|u| !u.on_request) {
         let kinds: Vec<_> = unchecked.checks().map(kind).collect();
-        let _ = writeln!(
-            out,
-            "  【未审核 UNCHECKED】{}：{}（{}）",
-            unchecked.subjects.join("、"),
-            unchecked.reason,
-            kinds.join("、")
-        );
+        let kinds =
+            if kinds.len() == c.checks_done.len() { "全部项目".to_owned() } else { kinds.join("、") };
+        let _ = writeln!(out, "  【未审核 UNCHECKED】{}（{kinds}）", unchecked.reason);
         if !unchecked.suggestions.is_empty() {
             let _ = writeln!(out, "      相近的药名：{}", unchecked.suggestions.join("、"));
         }
     }
-    let done: Vec<_> = c.checks_done().map(kind).collect();
-    let _ = writeln!(out, "  已查项目：{}；规则版本 {}", done.join("、"), c.rule_version);
+    let hidden = c.findings.len() - c.findings.iter().filter(shown).count();
+    let more = if hidden > 0 { format!("另有备查 {hidden} 条（--all）；") } else { String::new() };
+    let done = c.checks_done.len();
+    let _ = writeln!(out, "  {more}已查 {done} 类；规则版本 {}", c.rule_version);
     out
 }
 

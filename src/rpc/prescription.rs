@@ -386,6 +386,7 @@ impl From<MedicineFacts> for pb::Medicine {
             aliases: m.aliases,
             forms_strengths: m.forms_strengths,
             specialist: m.specialist,
+            advice: m.advice,
             source: m.source,
         }
     }

@@ -233,7 +233,7 @@ impl<'a> Case<'a> {
 
     /// How to call an item where one ingredient matters: `维C银翘片（含对乙酰氨基酚）`.
     pub(super) fn label(&self, item: &Item<'_>, ingredient: Option<IngredientId>) -> String {
-        let mut label = String::new();
+        let mut label = String::with_capacity(LABEL_BYTES);
         match (item.place, item.medicine) {
             (Place::Current(_), Some(medicine)) => label.push_str(&medicine.name_zh),
             (Place::Line(_), _) | (Place::Current(_), None) => label.push_str(item.written.trim()),
@@ -255,6 +255,9 @@ impl<'a> Case<'a> {
 
     /// The labels of several items, each once, joined.
     pub(super) fn labels(&self, items: &[usize], ingredient: Option<IngredientId>) -> String {
+        if let [at] = items {
+            return self.item(*at).map(|item| self.label(item, ingredient)).unwrap_or_default();
+        }
         let mut labels: Vec<String> = Vec::with_capacity(items.len());
         for item in items.iter().filter_map(|at| self.item(*at)) {
             let label = self.label(item, ingredient);
@@ -404,6 +407,8 @@ fn item<'a>(formulary: &'a Formulary, place: Place, written: &'a str, route: &st
     }
 }
 
+/// Bytes that most labels fit into.
+const LABEL_BYTES: usize = 64;
 /// Youngest age at which glomerular filtration is estimated from creatinine, in years.
 const EGFR_AGE_YEARS: f64 = 18.0;
 

@@ -21,7 +21,7 @@ mod unknown;
 use case::{Case, Outcome};
 
 use super::diseases::{Diseases, Icd};
-use super::formulary::{Formulary, IngredientId};
+use super::formulary::{Formulary, IngredientId, Medicine};
 use super::order::Order;
 use super::report::{Finding, Report, Summary};
 use super::route::Route;
@@ -187,6 +187,20 @@ impl PrescriptionKnowledge {
     /// The medicines, for search and display.
     pub fn formulary(&self) -> &Formulary {
         &self.formulary
+    }
+
+    /// Advice that goes with a medicine, whoever takes it: sentences, each once.
+    pub fn advice(&self, medicine: &Medicine) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for row in self.cautions.advice(medicine) {
+            let (reason, instead) = (row.reason_zh.trim_end_matches('。'), row.instead_zh.trim());
+            let join = if instead.is_empty() { "" } else { "：" };
+            let sentence = format!("{reason}{join}{instead}");
+            if !all.contains(&sentence) {
+                all.push(sentence);
+            }
+        }
+        all
     }
 
     /// Version of the tables: twelve hex digits.

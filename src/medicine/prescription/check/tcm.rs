@@ -26,59 +26,52 @@ fn brings<'c>(case: &'c Case<'_>, item: &'c Item<'_>) -> impl Iterator<Item = In
 
 fn pairs(case: &Case<'_>, out: &mut Outcome) {
     let known = &case.known.herbs;
-    // Pair, items of one side, items of the other.
-    let mut met: Vec<(u16, Vec<usize>, Vec<usize>)> = Vec::new();
-    for (at, item) in case.items.iter().enumerate() {
-        if item.named.len() != 1 || item.is_local() {
-            continue;
-        }
+    let ready = |item: &Item<'_>| item.named.len() == 1 && !item.is_local();
+    // Without a herb there is no pair: two western medicines have their own table.
+    let herbal: Vec<(usize, &Item<'_>)> = case
+        .items
+        .iter()
+        .enumerate()
+        .filter(|(_, item)| ready(item))
+        .filter(|(_, item)| {
+            !known.of_medicine(item.medicine).is_empty() || is_decoction(case, item)
+        })
+        .collect();
+    let mut met: Vec<u16> = Vec::new();
+    for (_, item) in &herbal {
         for id in brings(case, item) {
-            for place in known.pairs_of(id) {
-                let Some(pair) = known.pair(*place) else { continue };
-                let at_place = met.iter().position(|(p, _, _)| p == place).unwrap_or_else(|| {
-                    met.push((*place, Vec::new(), Vec::new()));
-                    met.len() - 1
-                });
-                let Some((_, a, b)) = met.get_mut(at_place) else { continue };
-                if pair.a.contains(&id) && !a.contains(&at) {
-                    a.push(at);
-                }
-                if pair.b.contains(&id) && !b.contains(&at) {
-                    b.push(at);
-                }
-            }
+            met.extend(known.pairs_of(id));
         }
     }
-    met.sort_unstable_by_key(|(place, _, _)| *place);
-    let mut told: Vec<(Vec<usize>, String)> = Vec::new();
-    for (place, a, b) in met {
-        let Some(pair) = known.pair(place) else { continue };
-        // A fixed formula that holds both was made so.
-        let a_only: Vec<usize> = a.iter().copied().filter(|at| !b.contains(at)).collect();
-        let b_only: Vec<usize> = b.iter().copied().filter(|at| !a.contains(at)).collect();
-        if a_only.is_empty() || b_only.is_empty() {
-            continue;
-        }
-        let mut items: Vec<usize> = a_only.iter().chain(&b_only).copied().collect();
-        items.sort_unstable();
-        if !items.iter().any(|at| case.item(*at).is_some_and(Item::is_line)) {
-            continue;
-        }
-        // Only western medicines on both sides: that is an interaction and has its own table.
-        let herbal = |at: &usize| {
-            case.item(*at).is_some_and(|item| {
-                !known.of_medicine(item.medicine).is_empty() || case.is_decoction_piece(item)
-            })
+    met.sort_unstable();
+    met.dedup();
+    let mut told: Vec<(Vec<usize>, &str)> = Vec::new();
+    for pair in met.into_iter().filter_map(|place| known.pair(place)) {
+        let holds = |item: &Item<'_>, side: &[IngredientId]| {
+            ready(item) && brings(case, item).any(|id| side.contains(&id))
         };
-        if !items.iter().any(herbal) {
+        // A fixed formula that holds both sides was made so.
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for (at, item) in case.items.iter().enumerate() {
+            match (holds(item, &pair.a), holds(item, &pair.b)) {
+                (true, false) => a.push(at),
+                (false, true) => b.push(at),
+                _ => {}
+            }
+        }
+        if a.is_empty() || b.is_empty() {
             continue;
         }
-        let key = (items.clone(), pair.reason_zh.clone());
-        if told.contains(&key) {
+        let mut items: Vec<usize> = a.iter().chain(&b).copied().collect();
+        items.sort_unstable();
+        let any = |among: &dyn Fn(&usize) -> bool| items.iter().any(among);
+        let line = any(&|at| case.item(*at).is_some_and(Item::is_line));
+        let herb = any(&|at| herbal.iter().any(|(place, _)| place == at));
+        if !line || !herb || told.iter().any(|(i, r)| *i == items && *r == pair.reason_zh) {
             continue;
         }
-        told.push(key);
-        report(case, out, pair, &items, (&a_only, &b_only));
+        report(case, out, pair, &items, (&a, &b));
+        told.push((items, &pair.reason_zh));
     }
 }
 

@@ -7,7 +7,7 @@ use super::{BySubject, Origin, Rows, TableAction, TableSeverity, place};
 use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::Sex;
 use crate::medicine::prescription::diseases::Icd;
-use crate::medicine::prescription::formulary::{Formulary, Subject};
+use crate::medicine::prescription::formulary::{Formulary, Medicine, Subject};
 use crate::medicine::prescription::quantity::{Quantity, amounts};
 use crate::medicine::prescription::report::{Action, Severity};
 use crate::medicine::prescription::route::Routes;
@@ -76,6 +76,8 @@ pub(in crate::medicine::prescription) struct Caution {
 pub(in crate::medicine::prescription) struct Cautions {
     rules: Vec<Caution>,
     by_subject: BySubject,
+    /// Rows that hold for every patient: advice that goes with the medicine, and no finding.
+    advice: BySubject,
 }
 
 #[derive(Deserialize)]
@@ -117,7 +119,11 @@ impl Cautions {
         formulary: &Formulary,
     ) -> Result<Self, LoadError> {
         let mut checks = Rows::new(formulary, PATH);
-        let mut all = Self { rules: Vec::new(), by_subject: BySubject::new(formulary) };
+        let mut all = Self {
+            rules: Vec::new(),
+            by_subject: BySubject::new(formulary),
+            advice: BySubject::new(formulary),
+        };
         for (line, row) in rows::<Row>(files, PATH)? {
             let origin = checks.origin(line, &row.id, &row.source, row.status)?;
             checks.filled(line, "reason_zh", &row.reason_zh)?;
@@ -131,9 +137,7 @@ impl Cautions {
                 }
             };
             let at = place(all.rules.len(), PATH, line)?;
-            for subject in checks.subjects(line, &row.subject)? {
-                all.by_subject.add(formulary, subject, at);
-            }
+            let subjects = checks.subjects(line, &row.subject)?;
             let rule = Caution {
                 origin,
                 kind: row.kind,
@@ -157,8 +161,13 @@ impl Cautions {
                 reason_zh: row.reason_zh,
                 instead_zh: row.instead_zh,
             };
-            if rule.is_unconditional() {
+            let advice = rule.is_unconditional();
+            if advice && rule.action != Action::OnRequest {
                 return Err(LoadError::line(PATH, line, "rule would hold for every patient"));
+            }
+            let index = if advice { &mut all.advice } else { &mut all.by_subject };
+            for subject in subjects {
+                index.add(formulary, subject, at);
             }
             all.rules.push(rule);
         }
@@ -170,6 +179,16 @@ impl Cautions {
         &self.by_subject
     }
 
+    /// Advice that goes with a medicine, whoever takes it.
+    pub(in crate::medicine::prescription) fn advice<'a>(
+        &'a self,
+        medicine: &'a Medicine,
+    ) -> impl Iterator<Item = &'a Caution> {
+        let own = self.advice.of_medicine(Some(medicine)).iter();
+        let inside = medicine.ingredients.iter().flat_map(|id| self.advice.of_ingredient(*id));
+        own.chain(inside).filter_map(|at| self.get(*at))
+    }
+
     /// One row.
     pub(in crate::medicine::prescription) fn get(&self, at: u16) -> Option<&Caution> {
         self.rules.get(usize::from(at))
@@ -177,9 +196,9 @@ impl Cautions {
 }
 
 impl Caution {
-    /// Whether nothing but the medicine is asked: such a row would speak on every prescription
-    /// and is only allowed where the kind itself is the condition, or where it is kept for those
-    /// who ask.
+    /// Whether nothing but the medicine is asked: such a row would speak on every prescription.
+    /// It is only allowed as advice that goes with the medicine, or where the kind itself is the
+    /// condition.
     fn is_unconditional(&self) -> bool {
         let conditioned = self.age_m != (None, None)
             || self.sex.is_some()
@@ -191,8 +210,8 @@ impl Caution {
             || !self.with.is_empty()
             || !self.without.is_empty()
             || !self.test.is_empty()
-            || self.routes_named;
+            || self.routes_named && !(self.kind == CautionKind::FoodAlcohol && self.action == Action::OnRequest);
         let by_kind = matches!(self.kind, CautionKind::Lactation | CautionKind::Elderly);
-        !conditioned && !by_kind && self.action != Action::OnRequest
+        !conditioned && !by_kind
     }
 }
