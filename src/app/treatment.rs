@@ -385,7 +385,8 @@ pub(super) fn paged<T>(
 }
 
 impl PlanRequest {
-    fn validate(&self) -> Result<(), Error> {
+    /// Checks every field.
+    pub fn validate(&self) -> Result<(), Error> {
         let mut problems = Problems::default();
         problems.id("request_id", &self.request_id);
         problems.id("patient.reference", &self.patient_reference);

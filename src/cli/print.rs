@@ -137,15 +137,19 @@ pub(super) fn check(c: &rx::PrescriptionCheck, all: bool) -> String {
     }
     for unchecked in c.unchecked.iter().filter(|u| !u.on_request) {
         let kinds: Vec<_> = unchecked.checks().map(kind).collect();
-        let kinds =
-            if kinds.len() == c.checks_done.len() { "全部项目".to_owned() } else { kinds.join("、") };
+        let kinds = if kinds.len() == c.checks_done.len() {
+            "全部项目".to_owned()
+        } else {
+            kinds.join("、")
+        };
         let _ = writeln!(out, "  【未审核 UNCHECKED】{}（{kinds}）", unchecked.reason);
         if !unchecked.suggestions.is_empty() {
             let _ = writeln!(out, "      相近的药名：{}", unchecked.suggestions.join("、"));
         }
     }
     let hidden = c.findings.len() - c.findings.iter().filter(shown).count();
-    let more = if hidden > 0 { format!("另有备查 {hidden} 条（--all）；") } else { String::new() };
+    let more =
+        if hidden > 0 { format!("另有备查 {hidden} 条（--all）；") } else { String::new() };
     let done = c.checks_done.len();
     let _ = writeln!(out, "  {more}已查 {done} 类；规则版本 {}", c.rule_version);
     out

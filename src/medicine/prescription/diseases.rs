@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use fst::Map;
 use serde::Deserialize;
 
 use super::formulary::Formulary;
@@ -45,12 +45,17 @@ pub(super) struct Coded {
     pub(super) text: usize,
 }
 
-/// Names of diseases with their codes.
+/// Names of diseases with their codes: a finite-state map, which holds ten thousand names in a few
+/// hundred kilobytes.
 #[derive(Debug)]
 pub(super) struct Diseases {
-    codes: Vec<Vec<Icd>>,
-    finder: Option<AhoCorasick>,
+    names: Map<Vec<u8>>,
+    /// Codes of all names, one after the other; a name's value is the place of its first.
+    codes: Vec<Icd>,
 }
+
+/// A name's value holds the place of its first code above these bits and their number below.
+const COUNT_BITS: u32 = 8;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +116,13 @@ impl Icd {
     }
 }
 
+/// Most codes of one name.
+const CODES_MAX: usize = 100;
+
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
 /// Reads a `|`-separated list of prefixes; an unreadable one is named.
 pub(super) fn prefixes(cell: &str) -> Result<Vec<Icd>, String> {
     list(cell)
@@ -144,14 +156,37 @@ impl Diseases {
         let mut names: Vec<(String, Vec<Icd>)> =
             names.into_iter().filter(|(name, _)| name.chars().nth(1).is_some()).collect();
         names.sort();
-        let finder = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(names.iter().map(|(name, _)| name))
-            .map_err(|e| LoadError::file(TERMS, e.to_string()))?;
-        Ok(Self {
-            codes: names.into_iter().map(|(_, codes)| codes).collect(),
-            finder: Some(finder),
-        })
+        let mut codes: Vec<Icd> = Vec::new();
+        let entries = names.iter().map(|(name, own)| {
+            let own = own.get(..own.len().min(CODES_MAX)).unwrap_or_default();
+            let value = (wide(codes.len()) << COUNT_BITS) | wide(own.len());
+            codes.extend(own);
+            (name.as_str(), value)
+        });
+        let entries: Vec<(&str, u64)> = entries.collect();
+        let names = Map::from_iter(entries).map_err(|e| LoadError::file(TERMS, e.to_string()))?;
+        Ok(Self { names, codes })
+    }
+
+    /// The longest name at the beginning of a text: its length in bytes and its codes.
+    fn longest(&self, text: &str) -> Option<(usize, &[Icd])> {
+        let fst = self.names.as_fst();
+        let mut node = fst.root();
+        let mut value = fst::raw::Output::zero();
+        let mut best = None;
+        for (byte, length) in text.bytes().zip(1_usize..) {
+            let Some(at) = node.find_input(byte) else { break };
+            let step = node.transition(at);
+            value = value.cat(step.out);
+            node = fst.node(step.addr);
+            if node.is_final() {
+                best = Some((length, value.cat(node.final_output()).value()));
+            }
+        }
+        let (length, value) = best?;
+        let first = usize::try_from(value >> COUNT_BITS).ok()?;
+        let count = usize::try_from(value & ((1 << COUNT_BITS) - 1)).ok()?;
+        Some((length, self.codes.get(first..first + count)?))
     }
 
     /// The codes that a text stands for, each once; none where it is not understood.
@@ -166,16 +201,23 @@ impl Diseases {
         if let Some(icd) = written_code(&folded) {
             add(icd);
         }
-        for m in self.finder.iter().flat_map(|finder| finder.find_iter(&folded)) {
-            let name = folded.get(m.range()).unwrap_or_default();
-            let before = folded.get(..m.start()).unwrap_or_default();
-            let after = folded.get(m.end()..).unwrap_or_default();
-            if cuts_a_word(before, name, after) || denied(before, after) {
+        let mut at = 0;
+        while let Some(rest) = folded.get(at..).filter(|rest| !rest.is_empty()) {
+            let Some((length, codes)) = self.longest(rest) else {
+                at += rest.chars().next().map_or(1, char::len_utf8);
+                continue;
+            };
+            let name = rest.get(..length).unwrap_or_default();
+            let before = folded.get(..at).unwrap_or_default();
+            let after = rest.get(length..).unwrap_or_default();
+            if cuts_a_word(before, name, after) {
+                at += rest.chars().next().map_or(1, char::len_utf8);
                 continue;
             }
-            for icd in self.codes.get(m.pattern().as_usize()).into_iter().flatten() {
-                add(*icd);
+            if !denied(before, after) {
+                codes.iter().copied().for_each(&mut add);
             }
+            at += length;
         }
         found
     }

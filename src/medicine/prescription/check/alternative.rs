@@ -15,7 +15,7 @@ use crate::medicine::prescription::rules::Indications;
 /// Most alternatives of one finding.
 const SHOWN: usize = 2;
 /// Most candidates that are checked for one finding.
-const TRIED: usize = 6;
+const TRIED: usize = 4;
 
 /// Medicines of the list by what they are for.
 #[derive(Debug)]

@@ -6,12 +6,14 @@ use super::{NO_INDICATION, UNFIT, UNSUITABLE};
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
 use crate::medicine::prescription::rules::Unfit;
+use crate::medicine::text::fold;
 
 pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     if case.order.diagnoses.is_empty() {
         return;
     }
-    let spoken = unjustified(case, out);
+    let mut spoken = unjustified(case, out);
+    spoken.extend(patterns(case, out));
     let mut none: Vec<usize> = Vec::new();
     let mut antibiotics: Vec<usize> = Vec::new();
     let mut unsure: Vec<usize> = Vec::new();
@@ -140,6 +142,48 @@ fn indications_zh(case: &Case<'_>, item: &Item<'_>) -> String {
     let more = if names.len() > SHOWN { "等" } else { "" };
     names.truncate(SHOWN);
     format!("用于{}{more}", names.join("、"))
+}
+
+/// A 中成药 against the pattern (证) of the diagnosis. Returns the lines spoken of.
+fn patterns(case: &Case<'_>, out: &mut Outcome) -> Vec<usize> {
+    let mut spoken = Vec::new();
+    let mut folded: Vec<String> = Vec::new();
+    for (at, item) in case.known_lines() {
+        let mut rows = case.known.herbs.patterns(item.medicine).peekable();
+        if rows.peek().is_none() {
+            continue;
+        }
+        if folded.is_empty() {
+            folded = case.order.diagnoses.iter().map(|d| fold(d)).collect();
+        }
+        let named = |words: &[String]| {
+            folded.iter().position(|d| words.iter().any(|w| d.contains(w.as_str())))
+        };
+        let hits = rows.filter_map(|row| named(&row.words).map(|place| (row, place)));
+        let Some((row, place)) = hits.min_by_key(|(row, _)| row.action) else { continue };
+        spoken.push(at);
+        out.findings.push(case.finding(Draft {
+            kind: Kind::Indication,
+            action: row.action,
+            severity: row.severity,
+            items: &[at],
+            subjects: vec![case.subject_name(item)],
+            origin: &row.origin,
+            reason_zh: format!(
+                "诊断“{}”，{}：{}。",
+                case.disease_text(place),
+                case.labels(&[at], None),
+                row.reason_zh.trim_end_matches('。')
+            ),
+            instead_zh: if row.instead_zh.is_empty() {
+                "按证型换药。".to_owned()
+            } else {
+                row.instead_zh.clone()
+            },
+            review_code: Some(UNFIT),
+        }));
+    }
+    spoken
 }
 
 /// Rows of `unjustified.csv`: they hold where all diagnoses lie under them. Returns the lines

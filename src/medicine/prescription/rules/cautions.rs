@@ -1,6 +1,8 @@
 //! `cautions.csv`: what speaks against a medicine in this patient, at this dose or beside that
 //! other medicine. One row is one fact; all its filled conditions must hold together.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 
 use super::{BySubject, Origin, Rows, TableAction, TableSeverity, place};
@@ -11,7 +13,7 @@ use crate::medicine::prescription::formulary::{Formulary, Medicine, Subject};
 use crate::medicine::prescription::quantity::{Quantity, amounts};
 use crate::medicine::prescription::report::{Action, Severity};
 use crate::medicine::prescription::route::Routes;
-use crate::medicine::table::{Status, rows};
+use crate::medicine::table::{Status, list, rows};
 
 const PATH: &str = "prescription/cautions.csv";
 
@@ -124,7 +126,9 @@ impl Cautions {
             by_subject: BySubject::new(formulary),
             advice: BySubject::new(formulary),
         };
+        let mut said: HashMap<String, (Action, u64)> = HashMap::new();
         for (line, row) in rows::<Row>(files, PATH)? {
+            consistent(&mut said, line, &row)?;
             let origin = checks.origin(line, &row.id, &row.source, row.status)?;
             checks.filled(line, "reason_zh", &row.reason_zh)?;
             checks.rising(line, "age_from_m and age_to_m", row.age_from_m, row.age_to_m)?;
@@ -195,6 +199,42 @@ impl Cautions {
     }
 }
 
+/// Refuses a row that says of one subject, under the very same conditions, something else than a
+/// row before it.
+fn consistent(
+    said: &mut HashMap<String, (Action, u64)>,
+    line: u64,
+    row: &Row,
+) -> Result<(), LoadError> {
+    for subject in list(&row.subject) {
+        let key = format!(
+            "{:?} {subject} {} {:?} {:?} {} {} {:?} {:?} {} {:?} {} {} {}",
+            row.kind,
+            row.route,
+            row.age_from_m,
+            row.age_to_m,
+            row.sex.map_or("", |sex| if matches!(sex, RowSex::M) { "m" } else { "f" }),
+            row.icd,
+            row.egfr_below,
+            row.alt_from,
+            row.daily_over,
+            row.days_over,
+            row.with,
+            row.without,
+            row.test,
+        );
+        let action = row.action.into();
+        match said.insert(key, (action, line)) {
+            Some((before, at)) if before != action => {
+                let message = format!("contradicts line {at} about `{subject}`");
+                return Err(LoadError::line(PATH, line, message));
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
+}
+
 impl Caution {
     /// Whether nothing but the medicine is asked: such a row would speak on every prescription.
     /// It is only allowed as advice that goes with the medicine, or where the kind itself is the
@@ -210,7 +250,8 @@ impl Caution {
             || !self.with.is_empty()
             || !self.without.is_empty()
             || !self.test.is_empty()
-            || self.routes_named && !(self.kind == CautionKind::FoodAlcohol && self.action == Action::OnRequest);
+            || self.routes_named
+                && !(self.kind == CautionKind::FoodAlcohol && self.action == Action::OnRequest);
         let by_kind = matches!(self.kind, CautionKind::Lactation | CautionKind::Elderly);
         !conditioned && !by_kind
     }

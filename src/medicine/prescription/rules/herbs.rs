@@ -1,19 +1,22 @@
-//! `herbs.csv` (饮片: dose and toxicity), `patent_herbs.csv` (what a 中成药 is made of) and
-//! `tcm_pairs.csv` (十八反, 十九畏 and herbs beside western medicines).
+//! `herbs.csv` (饮片: dose and toxicity), `patent_herbs.csv` (what a 中成药 is made of),
+//! `tcm_pairs.csv` (十八反, 十九畏 and herbs beside western medicines) and `patterns.csv` (证 for which
+//! a 中成药 is wrong).
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Origin, Rows, TableAction, TableSeverity};
+use super::{BySubject, Origin, Rows, TableAction, TableSeverity};
 use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::formulary::{Formulary, IngredientId, Medicine, Subject};
 use crate::medicine::prescription::report::{Action, Severity};
 use crate::medicine::table::{Status, list, rows};
+use crate::medicine::text::fold;
 
 const HERBS: &str = "prescription/herbs.csv";
 const PATENTS: &str = "prescription/patent_herbs.csv";
 const PAIRS: &str = "prescription/tcm_pairs.csv";
+const PATTERNS: &str = "prescription/patterns.csv";
 
 /// How poisonous a 饮片 is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -53,7 +56,19 @@ pub(in crate::medicine::prescription) struct HerbPair {
     pub(in crate::medicine::prescription) instead_zh: String,
 }
 
-/// The three tables.
+/// One row of `patterns.csv`.
+#[derive(Debug)]
+pub(in crate::medicine::prescription) struct Pattern {
+    pub(in crate::medicine::prescription) origin: Origin,
+    /// Words of a diagnosis, folded, that name a pattern the medicine does not suit.
+    pub(in crate::medicine::prescription) words: Vec<String>,
+    pub(in crate::medicine::prescription) action: Action,
+    pub(in crate::medicine::prescription) severity: Severity,
+    pub(in crate::medicine::prescription) reason_zh: String,
+    pub(in crate::medicine::prescription) instead_zh: String,
+}
+
+/// The four tables.
 #[derive(Debug)]
 pub(in crate::medicine::prescription) struct Herbs {
     pieces: HashMap<IngredientId, Herb>,
@@ -62,6 +77,8 @@ pub(in crate::medicine::prescription) struct Herbs {
     pairs: Vec<HerbPair>,
     /// Pairs that a herb or western ingredient takes part in.
     of_ingredient: Vec<Vec<u16>>,
+    patterns: Vec<Pattern>,
+    patterns_of: BySubject,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +113,22 @@ struct PatentRow {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct PatternRow {
+    id: String,
+    subject: String,
+    words: String,
+    #[expect(dead_code, reason = "all are about the indication")]
+    kind: String,
+    action: TableAction,
+    severity: TableSeverity,
+    reason_zh: String,
+    instead_zh: String,
+    source: String,
+    status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PairRow {
     id: String,
     a: String,
@@ -118,6 +151,8 @@ impl Herbs {
             patents: vec![Vec::new(); formulary.medicines().len()],
             pairs: Vec::new(),
             of_ingredient: vec![Vec::new(); formulary.ingredients().len()],
+            patterns: Vec::new(),
+            patterns_of: BySubject::new(formulary),
         };
         let mut checks = Rows::new(formulary, HERBS);
         for (line, row) in rows::<HerbRow>(files, HERBS)? {
@@ -183,7 +218,38 @@ impl Herbs {
                 instead_zh: row.instead_zh,
             });
         }
+        all.load_patterns(files, formulary)?;
         Ok(all)
+    }
+
+    fn load_patterns(&mut self, files: &Files, formulary: &Formulary) -> Result<(), LoadError> {
+        let mut checks = Rows::new(formulary, PATTERNS);
+        for (line, row) in rows::<PatternRow>(files, PATTERNS)? {
+            let origin = checks.origin(line, &row.id, &row.source, row.status)?;
+            checks.filled(line, "words", &row.words)?;
+            let at = super::place(self.patterns.len(), PATTERNS, line)?;
+            for subject in checks.subjects(line, &row.subject)? {
+                self.patterns_of.add(formulary, subject, at);
+            }
+            self.patterns.push(Pattern {
+                origin,
+                words: list(&row.words).map(fold).collect(),
+                action: row.action.into(),
+                severity: row.severity.into(),
+                reason_zh: row.reason_zh,
+                instead_zh: row.instead_zh,
+            });
+        }
+        Ok(())
+    }
+
+    /// Patterns that a medicine does not suit.
+    pub(in crate::medicine::prescription) fn patterns(
+        &self,
+        medicine: Option<&Medicine>,
+    ) -> impl Iterator<Item = &Pattern> {
+        let places = self.patterns_of.of_medicine(medicine).iter();
+        places.filter_map(|at| self.patterns.get(usize::from(*at)))
     }
 
     /// The row of a 饮片.

@@ -299,3 +299,12 @@ fn an_infant_of_zero_years_needs_days_or_months() {
     let report = full(&aged(&["对乙酰氨基酚片"], 0.25));
     assert!(!of(&report, Kind::LegalForm).contains(&(Action::Notice, "1-4")));
 }
+
+#[test]
+fn a_patent_medicine_must_suit_the_pattern() {
+    let mut order = order(&["小柴胡颗粒"]);
+    order.diagnoses = vec!["感冒（风寒束表证）".to_owned()];
+    assert_eq!(of(&full(&order), Kind::Indication), [(Action::Notice, "G1")]);
+    order.diagnoses = vec!["感冒（风热犯表证）".to_owned()];
+    assert_eq!(of(&full(&order), Kind::Indication), []);
+}

@@ -423,6 +423,12 @@ Q1,bupleurum,realgar,NEEDS_REASON,serious,只为测试的相反,不同用,book#q
 肝硬化,K74,book#z10,draft
 ",
     ),
+    (
+        "patterns",
+        "id,subject,words,kind,action,severity,reason_zh,instead_zh,source,status
+G1,T002,风寒|寒证,indication,NOTICE,moderate,和解退热，风寒感冒不宜,换辛温药,book#g1,draft
+",
+    ),
 ];
 
 /// The small tables as files.
