@@ -129,7 +129,8 @@ def test_health_serves_and_reflection_lists_every_service(channel):
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     services = set(ProtoReflectionDescriptorDatabase(channel).get_services())
     assert {"xiangyi.diagnosis.v1.DiagnosisService", "xiangyi.node.v1.NodeService",
-            "xiangyi.prescription.v1.PrescriptionService", "xiangyi.model.v1.ModelService",
+            "xiangyi.prescription.v1.PrescriptionService", "xiangyi.treatment.v1.TreatmentService",
+            "xiangyi.model.v1.ModelService",
             "grpc.health.v1.Health"} <= services
 
 
@@ -143,7 +144,7 @@ def test_models_and_node_tell_what_they_are(channel, request):
     assert model.model_id == "gp-differential" and model.engine.startswith(engine)
     info = node_pb2_grpc.NodeServiceStub(channel).GetNodeInfo(
         node_pb2.GetNodeInfoRequest(), timeout=10)
-    assert {k.area for k in info.knowledge} == {"diagnosis", "prescription"}
+    assert {k.area for k in info.knowledge} == {"diagnosis", "prescription", "treatment"}
     assert info.store.startswith("sqlite")
 
 
@@ -178,3 +179,96 @@ def test_an_interview_runs_over_one_stream_and_ends_with_a_consultation(channel)
     assert 1 <= len(asked) <= 4
     assert set(asked) <= {f.finding_id for f in consultation.findings}
     assert consultation.triage.place != pb.CARE_PLACE_UNSPECIFIED
+
+
+def treatment(channel):
+    from xiangyi.treatment.v1 import treatment_pb2 as pb
+    from xiangyi.treatment.v1 import treatment_pb2_grpc as rpc
+
+    return pb, rpc.TreatmentServiceStub(channel)
+
+
+def test_free_text_orders_are_read_and_doses_checked(channel):
+    pb, stub = prescription(channel)
+    request = pb.CheckPrescriptionRequest(
+        diagnoses=["双相情感障碍"], order_texts=["碳酸锂片 5g tid po ×7天"], egfr=90.0
+    )
+    request.patient.age_years = 40
+    check = stub.CheckPrescription(request, timeout=10).check
+    assert check.lines[0].medicine_name == "碳酸锂" and check.lines[0].dose == "5g"
+    dose = [f for f in check.findings if f.kind == pb.FINDING_KIND_SINGLE_DOSE]
+    assert len(dose) == 1 and dose[0].action == pb.ACTION_STOP, check.findings
+    assert "小数点" in dose[0].reason or "倍" in dose[0].reason
+    assert dose[0].review_code == "2-5" and dose[0].source
+
+
+def test_a_review_streams_answers_and_ends_with_statistics(channel):
+    pb, stub = prescription(channel)
+
+    def prescriptions():
+        for n in range(300):
+            yield pb.ReviewPrescriptionsRequest(
+                prescription_id=str(n),
+                prescription=pb.CheckPrescriptionRequest(
+                    diagnoses=["高血压"],
+                    lines=[pb.OrderLine(name="氨氯地平片", days=28.0)],
+                ),
+            )
+
+    replies = list(stub.ReviewPrescriptions(prescriptions(), timeout=60))
+    assert [r.reviewed.prescription_id for r in replies[:-1]] == [str(n) for n in range(300)]
+    statistics = replies[-1].statistics
+    assert statistics.prescription_count == 300 and statistics.rational_share == 1.0, statistics
+
+
+def test_an_override_is_remembered_and_explained(channel):
+    pb, stub = prescription(channel)
+    request = pb.CheckPrescriptionRequest(
+        diagnoses=["扁桃体炎"],
+        lines=[pb.OrderLine(name="阿莫西林胶囊", days=3.0)],
+        allergies=[pb.Allergy(name="青霉素")],
+    )
+    request.patient.reference = "python-override"
+    check = stub.CheckPrescription(request, timeout=10).check
+    finding = next(f for f in check.findings if f.kind == pb.FINDING_KIND_ALLERGY)
+    stub.RecordOverride(
+        pb.RecordOverrideRequest(
+            check_id=check.check_id, finding_id=finding.finding_id, reason="曾多次使用无反应"
+        ),
+        timeout=10,
+    )
+    again = stub.CheckPrescription(request, timeout=10).check
+    same = next(f for f in again.findings if f.finding_id == finding.finding_id)
+    assert same.overridden_before.reason == "曾多次使用无反应"
+    told = stub.ExplainFinding(
+        pb.ExplainFindingRequest(check_id=again.check_id, finding_id=finding.finding_id), timeout=10
+    )
+    assert told.table.endswith(".csv") and told.citation and told.status == "draft"
+    assert len(told.overrides) == 1
+
+
+def test_a_plan_has_checked_medicines_and_a_calculator_its_paper(channel):
+    pb, stub = treatment(channel)
+    request = pb.RecommendPlanRequest(diagnoses=["2型糖尿病"], egfr=85.0)
+    request.patient.age_years = 55
+    request.patient.sex = 1
+    request.numbers["hba1c"] = 8.4
+    answer = stub.RecommendPlan(request, timeout=10).recommendation
+    assert answer.plans and answer.plans[0].medicines, answer
+    assert any("二甲双胍" in m.name for p in answer.plans for m in p.medicines)
+    assert all(m.source for p in answer.plans for m in p.medicines)
+    score = stub.Calculate(
+        pb.CalculateRequest(
+            name="ckd_epi_2021",
+            inputs={"creatinine_umol_l": 88.4, "age_years": 60, "female": 1},
+        ),
+        timeout=10,
+    )
+    assert 60 < score.value < 70 and "Inker" in score.source
+
+
+def test_a_plan_without_a_question_names_the_field(channel):
+    pb, stub = treatment(channel)
+    with pytest.raises(grpc.RpcError) as failed:
+        stub.RecommendPlan(pb.RecommendPlanRequest(), timeout=10)
+    assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
