@@ -151,10 +151,7 @@ fn alternatives(case: &Case<'_>, line_id: &str) -> Vec<(String, String)> {
 
 /// Whether the item's indications hold a code.
 fn treats(case: &Case<'_>, item: &Item<'_>, icd: Icd) -> bool {
-    let known = &case.known.indications;
-    let own = known.by_subject().of_medicine(item.medicine).iter();
-    let inside = item.ingredients.iter().flat_map(|id| known.by_subject().of_ingredient(*id));
-    let mut rules = own.chain(inside).filter_map(|at| known.get(*at));
+    let mut rules = case.indications(item);
     rules.any(|rule| rule.icd.iter().any(|prefix| *prefix != Icd::ANY && icd.touches(*prefix)))
 }
 

@@ -5,7 +5,7 @@ use super::case::{Case, Draft, Item, Outcome};
 use super::{NO_INDICATION, UNFIT, UNSUITABLE};
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
-use crate::medicine::prescription::rules::Unfit;
+use crate::medicine::prescription::rules::{Indication, Indications, Unfit};
 use crate::medicine::text::fold;
 
 pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
@@ -71,11 +71,8 @@ fn protects(case: &Case<'_>, at: usize) -> bool {
 /// Whether a diagnosis or disease of the patient is among the indications; `None` where the
 /// tables know no indication for this route.
 pub(super) fn indicated(case: &Case<'_>, item: &Item<'_>) -> Option<bool> {
-    let known = &case.known.indications;
-    let own = known.by_subject().of_medicine(item.medicine).iter();
-    let inside = item.ingredients.iter().flat_map(|id| known.by_subject().of_ingredient(*id));
     let mut any = false;
-    for rule in own.chain(inside).filter_map(|at| known.get(*at)) {
+    for rule in case.indications(item) {
         if !rule.routes.may_hold(item.route) {
             continue;
         }
@@ -130,11 +127,8 @@ fn mismatch(case: &Case<'_>, out: &mut Outcome, at: usize, kind: Kind) {
 /// A few of the medicine's indications.
 fn indications_zh(case: &Case<'_>, item: &Item<'_>) -> String {
     const SHOWN: usize = 4;
-    let known = &case.known.indications;
-    let own = known.by_subject().of_medicine(item.medicine).iter();
-    let inside = item.ingredients.iter().flat_map(|id| known.by_subject().of_ingredient(*id));
     let mut names: Vec<&str> = Vec::new();
-    for rule in own.chain(inside).filter_map(|at| known.get(*at)) {
+    for rule in case.indications(item) {
         if !names.contains(&rule.name_zh.as_str()) && rule.routes.may_hold(item.route) {
             names.push(&rule.name_zh);
         }
@@ -245,14 +239,24 @@ fn unjustified(case: &Case<'_>, out: &mut Outcome) -> Vec<usize> {
     spoken
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// What a medicine is for: its own rows where it has any (a cold tablet is not for all that
+    /// each of its parts is for), else those of its ingredients.
+    pub(super) fn indications<'i>(
+        &self,
+        item: &'i Item<'a>,
+    ) -> impl Iterator<Item = &'a Indication> + use<'i, 'a> {
+        let known: &'a Indications = &self.known.indications;
+        let own = known.by_subject().of_medicine(item.medicine);
+        let parts = if own.is_empty() { item.ingredients } else { &[] };
+        let inside = parts.iter().flat_map(|id| known.by_subject().of_ingredient(*id));
+        own.iter().chain(inside).filter_map(|at| known.get(*at))
+    }
+
     /// Whether a medicine, other than an antibiotic, treats a long-term disease of the patient.
     pub(super) fn treats_long_term(&self, item: &Item<'_>) -> bool {
         let state = self.known.lists.state("long_term");
-        let known = &self.known.indications;
-        let own = known.by_subject().of_medicine(item.medicine).iter();
-        let inside = item.ingredients.iter().flat_map(|id| known.by_subject().of_ingredient(*id));
-        let mut rules = own.chain(inside).filter_map(|at| known.get(*at));
+        let mut rules = self.indications(item);
         !self.is_antibiotic(item)
             && rules.any(|rule| {
                 let chronic = |icd: Icd| state.iter().any(|prefix| icd.is_in(*prefix));

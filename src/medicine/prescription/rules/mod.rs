@@ -18,7 +18,7 @@ pub(super) use allergies::{Allergies, AllergyRule, Tier};
 pub(super) use cautions::{Caution, CautionKind, Cautions};
 pub(super) use dosing::{Dosing, Dosings};
 pub(super) use herbs::{HerbPair, Herbs, Toxicity};
-pub(super) use indications::Indications;
+pub(super) use indications::{Indication, Indications};
 pub(super) use infusions::{Infusions, Vehicle};
 pub(super) use interactions::{Condition, Grade, InteractionRule, Interactions};
 pub(super) use limits::{Limit, Limits, ReviewItems};

@@ -187,3 +187,84 @@ proptest! {
         }
     }
 }
+
+/// Pieces that orders are made of, and some that they are not.
+const PIECES: &[&str] = &[
+    "阿莫西林胶囊",
+    "NS",
+    "0.9%氯化钠注射液",
+    "100ml",
+    "0.5g",
+    "2g",
+    "×7天",
+    "5d",
+    "tid",
+    "q8h",
+    "每日3次",
+    "每周一次",
+    "po",
+    "ivgtt",
+    "静推",
+    "+",
+    "；",
+    "\n",
+    " ",
+    "一次2片",
+    "40万单位",
+    "10ml:1g",
+    "%",
+    "半",
+    "：",
+    "(",
+    "）",
+    "皮试(-)",
+    "必要时",
+    "１２",
+    "𠮷",
+    "\u{0}",
+    "99999999999999999999",
+    "0.0000001mg",
+    "每0小时1次",
+    "q0h",
+];
+
+proptest! {
+    #[test]
+    fn any_text_is_read_into_lines_that_can_be_checked(
+        pieces in prop::collection::vec(prop::sample::select(PIECES), 0..12),
+        noise in "\\PC{0,40}",
+    ) {
+        for text in [pieces.concat(), format!("{}{noise}", pieces.concat()), noise.clone()] {
+            let lines = super::super::read_orders(&text, "t");
+            prop_assert!(lines.len() <= 20);
+            let mut order = Order { lines, diagnoses: vec![text.clone()], ..Order::default() };
+            order.chart.conditions = vec![text];
+            order.lines.retain(|line| !line.name.trim().is_empty());
+            if order.lines.is_empty() || !order.problems().is_empty() {
+                continue;
+            }
+            let report = KNOWN.check(&order);
+            for line in &order.lines {
+                let taken = report.taken.iter().any(|t| t.line.as_ref() == Some(&line.id) && t.name_zh.is_some());
+                let unchecked = report.unchecked.iter().any(|u| u.lines.contains(&line.id));
+                prop_assert!(taken || unchecked, "{line:?}");
+            }
+            for found in &report.findings {
+                prop_assert!(!found.reason_zh.contains("NaN") && !found.reason_zh.contains("inf"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_read_the_same_again(pieces in prop::collection::vec(prop::sample::select(PIECES), 1..8)) {
+        let text = pieces.concat();
+        let first = super::super::read_orders(&text, "t");
+        prop_assert_eq!(&first, &super::super::read_orders(&text, "t"));
+        for line in first {
+            // The words written for the reader's own understanding are understood again.
+            if let Some(dose) = line.dose {
+                prop_assert!(dose.is_finite() && dose >= 0.0, "{dose}");
+            }
+        }
+    }
+}
