@@ -142,7 +142,7 @@ async fn bad_questions_are_told_field_by_field() {
         ),
         (
             tx::RecommendPlanRequest { present: vec!["no_such_sign".to_owned()], ..hypertension() },
-            "flags",
+            "present",
         ),
         (tx::RecommendPlanRequest { egfr: Some(-1.0), ..hypertension() }, "egfr"),
     ];

@@ -145,12 +145,12 @@ impl TreatmentKnowledge {
     pub fn unknown_names(&self, query: &PlanQuery) -> Vec<(&'static str, String)> {
         let plans = query.plans.iter().filter(|id| !self.plans.iter().any(|p| p.id == **id));
         let numbers = query.numbers.keys().filter(|name| Number::named(name).is_none());
-        let flags = query.present.iter().chain(&query.absent);
-        let flags = flags.filter(|name| !self.inputs.contains_key(*name));
+        let unknown = |name: &&String| !self.inputs.contains_key(*name);
         plans
             .map(|id| ("plan_ids", id.clone()))
             .chain(numbers.map(|name| ("numbers", name.clone())))
-            .chain(flags.map(|name| ("flags", name.clone())))
+            .chain(query.present.iter().filter(unknown).map(|name| ("present", name.clone())))
+            .chain(query.absent.iter().filter(unknown).map(|name| ("absent", name.clone())))
             .collect()
     }
 

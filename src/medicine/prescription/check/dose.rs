@@ -46,6 +46,7 @@ struct Missing {
     weight: Vec<usize>,
     age_rows: Vec<usize>,
     dose: Vec<usize>,
+    unit: Vec<usize>,
     rows: Vec<usize>,
 }
 
@@ -70,7 +71,9 @@ pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
             }
         }
         let usage = case.usage(item);
-        if usage.dose.is_none() && !item.is_local() {
+        if usage.unit_unknown && !item.is_local() {
+            missing.unit.push(at);
+        } else if usage.dose.is_none() && !item.is_local() {
             missing.dose.push(at);
         }
         line(case, out, (at, item), usage, &fitting);
@@ -504,7 +507,12 @@ fn report_missing(case: &Case<'_>, out: &mut Outcome, missing: &Missing) {
     for (items, reason, on_request) in [
         (&missing.weight, "按体重给药，没有填体重，剂量没有核对；请称体重。", false),
         (&missing.age_rows, "没有这个年龄的剂量资料，剂量没有核对。", !child),
-        (&missing.dose, "没有写剂量或剂量单位认不出，剂量没有核对。", true),
+        (
+            &missing.unit,
+            "的剂量单位认不出（写g、mg、μg、单位、ml、片、粒、袋、支等），剂量没有核对。",
+            false,
+        ),
+        (&missing.dose, "没有写剂量，剂量没有核对。", true),
         (&missing.rows, "没有这种用法的剂量资料，剂量没有核对。", !child),
     ] {
         if !items.is_empty() {

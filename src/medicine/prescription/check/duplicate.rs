@@ -280,9 +280,11 @@ fn report(
 fn continuation(case: &Case<'_>, items: &[usize]) -> Finding {
     let lines: Vec<usize> = items.iter().copied().filter(|at| is_line(case, *at)).collect();
     let medicines = items.iter().filter_map(|at| case.item(*at)?.medicine);
+    // What a chronic disease is treated with is written again every month.
+    let routine = lines.iter().filter_map(|at| case.item(*at)).all(|i| case.treats_long_term(i));
     case.finding(Draft {
         kind: Kind::Duplicate,
-        action: Action::Notice,
+        action: if routine { Action::OnRequest } else { Action::Notice },
         severity: Severity::Minor,
         items,
         subjects: medicines.map(|m| m.code.as_str()).collect(),

@@ -151,6 +151,13 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
             let swallowed = |item: &Item<'_>| item.route.is_none_or(|r| r == Route::Oral);
             (swallowed(i) && swallowed(j)).then_some(full)?
         }
+        Some(Condition::PotassiumUnknown) => {
+            if case.knows_test("potassium") {
+                ON_REQUEST.max(full)
+            } else {
+                full
+            }
+        }
         Some(Condition::Age65) => {
             if case.age_m.is_some_and(|age| age >= OLD_M) {
                 full
@@ -179,7 +186,11 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
     let local = [i, j].into_iter().find(|item| item.is_local());
     Some(match (rule.condition, local) {
         _ if both_current => ON_REQUEST,
-        (Some(Condition::SystemicOnly), _) if i.acts_apart() || j.acts_apart() => ON_REQUEST,
+        (Some(Condition::SystemicOnly | Condition::PotassiumUnknown), _)
+            if i.acts_apart() || j.acts_apart() =>
+        {
+            ON_REQUEST
+        }
         (Some(_), Some(_)) => ON_REQUEST,
         // Without a condition the table means every route. A rule that names the substance means
         // it (miconazole and warfarin); a class may hold an eye drop by the way.

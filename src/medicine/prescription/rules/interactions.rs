@@ -58,6 +58,8 @@ pub(in crate::medicine::prescription) enum Condition {
     LongTerm,
     /// Bleeding under anticoagulants.
     AnticoagulantBleeding,
+    /// Nobody knows the potassium.
+    PotassiumUnknown,
 }
 
 /// One row.

@@ -308,3 +308,13 @@ fn a_patent_medicine_must_suit_the_pattern() {
     order.diagnoses = vec!["感冒（风热犯表证）".to_owned()];
     assert_eq!(of(&full(&order), Kind::Indication), []);
 }
+
+#[test]
+fn a_refill_for_a_chronic_disease_is_only_listed() {
+    let mut order = with_current(&["氨氯地平"], &["氨氯地平 5mg qd"]);
+    order.diagnoses = vec!["高血压".to_owned()];
+    let report = full(&order);
+    assert_eq!(of(&report, Kind::Duplicate), [(Action::OnRequest, "2-7")]);
+    order.diagnoses = vec!["感冒".to_owned()];
+    assert_eq!(of(&full(&order), Kind::Duplicate), [(Action::Notice, "2-7")]);
+}

@@ -168,3 +168,11 @@ fn sums_of_several_products_are_told_and_stopped_far_over_the_largest() {
     assert_eq!(found.action, Action::Stop, "{found:?}");
     assert!(found.reason_zh.contains("超过上限4g"), "{found:?}");
 }
+
+#[test]
+fn a_unit_nobody_knows_is_said_with_what_is_allowed() {
+    let report = full(&dosed("碳酸锂", (2.0, "大勺"), "tid", ADULT));
+    let gap = report.unchecked.iter().find(|u| u.what.contains(&Kind::SingleDose)).unwrap();
+    assert!(gap.reason_zh.contains("单位认不出") && !gap.on_request, "{gap:?}");
+    assert_eq!(said(&report), []);
+}
