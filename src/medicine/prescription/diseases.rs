@@ -28,8 +28,8 @@ const CLAUSE_ENDS: &[char] = &[',', ';', '。', '\n'];
 const NOT_AFTER: &[&str] = &["阴性", "(-)", ":无", "待排除"];
 /// Longest written code, in bytes.
 const CODE_BYTES_MAX: usize = 9;
-/// Words after a name that make it somebody else's.
-const FAMILY: &[&str] = &["家族史"];
+/// Words after a name that make it somebody else's, or what is done against it.
+const NOT_HERE: &[&str] = &["家族史", "疫苗", "全程免疫", "免疫史", "接种", "抗毒素", "类毒素"];
 
 /// An ICD-10 code of up to eight characters without its point: `J069`. As a prefix in a rule it
 /// covers every code that begins with it.
@@ -242,7 +242,8 @@ fn cuts_a_word(before: &str, name: &str, after: &str) -> bool {
 }
 
 /// Whether a name is taken back: by a word right before it, by one at the beginning of its clause
-/// (否认高血压、糖尿病史), by what follows it, or because it is the family's.
+/// (否认高血压、糖尿病史), by what follows it, or because it is the family's or what is only guarded
+/// against (乙肝疫苗已接种).
 fn denied(before: &str, after: &str) -> bool {
     let clause = before.rsplit(CLAUSE_ENDS).next().unwrap_or(before).trim_start();
     // 乙肝、丙肝阴性 takes both back.
@@ -250,7 +251,7 @@ fn denied(before: &str, after: &str) -> bool {
     NOT.iter().any(|word| before.ends_with(word))
         || NOT_CLAUSE.iter().any(|word| clause.starts_with(word))
         || NOT_AFTER.iter().any(|word| rest.ends_with(word) || after.trim_start().starts_with(word))
-        || FAMILY.iter().any(|word| after.starts_with(word))
+        || NOT_HERE.iter().any(|word| after.starts_with(word))
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub(super) struct Names {
     exact: HashMap<String, Found>,
     /// Names without form or salt, where that is not itself a name.
     base: HashMap<String, Vec<MedicineId>>,
+    /// Herbs, also those whose name a product has taken (益母草).
+    herbs: HashMap<String, IngredientId>,
     index: NameIndex,
     words: Words,
 }
@@ -117,6 +119,9 @@ impl Names {
             index.push(id, &ingredient.name_zh, NameKind::Primary);
             let own = [&ingredient.name_zh, &ingredient.name_en, &ingredient.slug];
             for name in own.into_iter().chain(&ingredient.aliases) {
+                if ingredient.kind == IngredientKind::Herb {
+                    self.herbs.entry(key(&fold(name))).or_insert(ingredient.id);
+                }
                 let named = vec![Named::Ingredient(ingredient.id)];
                 shared.entry(key(&fold(name))).or_insert(named);
             }
@@ -197,6 +202,11 @@ impl Formulary {
         });
         let named = named.or_else(|| self.before_remarks(&folded)).unwrap_or_default();
         Found { named, route: Route::read(&folded) }
+    }
+
+    /// The herb a written name stands for, also where a product goes by the same name.
+    pub(super) fn herb_named(&self, name: &str) -> Option<IngredientId> {
+        self.names.herbs.get(&key(&fold(name))).copied()
     }
 
     /// What stands before a remark nobody can foresee: `西地那非片 50mg 必要时(每周约2次)`. Only where

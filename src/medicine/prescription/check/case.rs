@@ -375,9 +375,15 @@ fn uses(items: &[Item<'_>]) -> Vec<(IngredientId, Vec<usize>)> {
         .collect()
 }
 
-/// Looks an item up. A patch acts on the whole body whatever the route column says.
+/// Looks an item up. A patch acts on the whole body whatever the route column says, and what is to
+/// be decocted is the herb, not the product of its name.
 fn item<'a>(formulary: &'a Formulary, place: Place, written: &'a str, route: &str) -> Item<'a> {
-    let found = formulary.identify(written);
+    let mut found = formulary.identify(written);
+    if route.contains(DECOCTED)
+        && let Some(herb) = formulary.herb_named(written)
+    {
+        found.named = vec![Named::Ingredient(herb)];
+    }
     let stated = if route.is_empty() { None } else { Route::read(&fold(route)) };
     let route = match (found.route, stated) {
         (Some(Route::Other), _) => Some(Route::Other),
@@ -407,6 +413,8 @@ fn item<'a>(formulary: &'a Formulary, place: Place, written: &'a str, route: &st
     }
 }
 
+/// In a route: taken as a decoction (煎服, 水煎).
+const DECOCTED: char = '煎';
 /// Bytes that most labels fit into.
 const LABEL_BYTES: usize = 64;
 /// Youngest age at which glomerular filtration is estimated from creatinine, in years.

@@ -54,7 +54,8 @@ fn a_disease_counts_from_diagnoses_and_history_and_not_when_denied() {
     let report = full(&order);
     assert_eq!(of(&report, Kind::Disease), [(Action::Stop, "C5")]);
     assert!(report.findings[0].reason_zh.contains("支气管哮喘病史"));
-    for denied in ["否认哮喘", "否认高血压、哮喘史", "无哮喘", "哮喘家族史", "哮喘：无"]
+    let denied = ["否认哮喘", "否认高血压、哮喘史", "无哮喘", "哮喘家族史", "哮喘：无"];
+    for denied in denied.into_iter().chain(["哮喘疫苗已接种", "哮喘全程免疫史不详"])
     {
         order.chart.conditions = vec![denied.to_owned()];
         assert_eq!(of(&full(&order), Kind::Disease), [], "{denied}");

@@ -50,6 +50,14 @@ fn a_hypertensive_woman_with_a_cold_is_not_given_paracetamol_twice() {
 }
 
 #[test]
+fn what_is_decocted_is_the_herb_and_not_the_product_of_its_name() {
+    let taken = |line: &str| real().check(&order(&[line])).taken[0].clone();
+    assert_eq!(taken("益母草@煎服").code, None);
+    assert_eq!(taken("益母草@煎服").name_zh.as_deref(), Some("益母草"));
+    assert_eq!(taken("益母草@口服").code.as_deref(), Some("T223"));
+}
+
+#[test]
 fn a_pregnant_woman_with_a_urinary_infection_is_not_given_levofloxacin_unawares() {
     let lines = order(&["盐酸左氧氟沙星片@口服"]);
     let mut order = woman(lines, 27.0, Pregnancy::Yes { weeks: Some(20) });
