@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
     if request.validate().is_err() || !plans.unknown_names(&request.query).is_empty() {
         return;
     }
-    for plan in plans.recommend(rx, &request.query).0 {
+    for plan in plans.recommend(rx, &request.query) {
         for medicine in plan.medicines {
             assert!(medicine.dose > 0.0 && medicine.dose.is_finite());
             assert!(medicine.findings.iter().all(|f| f.action > Action::Stop));

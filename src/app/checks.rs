@@ -3,13 +3,13 @@
 use super::access::{Action, Caller, authorise};
 use super::error::Error;
 use super::knowledge::Knowledge;
-use super::ports::{Appended, NewRecord, RecordKind};
+use super::ports::{NewRecord, RecordKind};
 use super::prescription_check::{
     CheckLine, Demand, Harm, NotChecked, PrescriptionCheck, Problem, ProblemKind, UnderstoodLine,
 };
 use super::request::{CheckRequest, PageRequest, content_sha256};
 use super::search::by_code;
-use super::{App, encode, replay};
+use super::{App, encode};
 use crate::medicine::prescription::{self, Finding, Kind, Report, Taken, Unchecked};
 
 /// Lists of checks are told apart from others by this.
@@ -27,13 +27,9 @@ impl App {
         request.validate()?;
         let request_json = encode(&request)?;
         let content = content_sha256(&request_json);
-        if request.request_id.is_empty() {
-            request.request_id = self.ids.new_id();
-        } else {
-            let id = &request.request_id;
-            if let Some(kept) = self.journal.find_request(&permit, RecordKind::Check, id).await? {
-                return Ok((replay(&kept, content)?, true));
-            }
+        let asked = (RecordKind::Check, &mut request.request_id);
+        if let Some(kept) = self.answered(&permit, asked, content).await? {
+            return Ok((kept, true));
         }
         let knowledge = self.knowledge.load_full();
         let report = knowledge.prescription.check(&request.order);
@@ -74,11 +70,7 @@ impl App {
             model_version: String::new(),
             rule_version: answer.rule_version.clone(),
         };
-        let entry = self.entry(&answer.id, &answer.patient_reference);
-        match self.journal.append(&permit, record, entry).await? {
-            Appended::New => Ok((answer, false)),
-            Appended::Existing(kept) => Ok((replay(&kept, content)?, true)),
-        }
+        self.keep(&permit, record, answer).await
     }
 
     /// A kept check.

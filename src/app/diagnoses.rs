@@ -8,9 +8,9 @@ use super::consultation::{Consultation, ConsultationLine};
 use super::error::Error;
 use super::explain;
 use super::knowledge::Knowledge;
-use super::ports::{Appended, NewRecord, RecordKind};
+use super::ports::{NewRecord, RecordKind};
 use super::request::{CONDITIONS_DEFAULT, DiagnoseRequest, PageRequest, content_sha256};
-use super::{App, encode, replay};
+use super::{App, encode};
 use crate::app::consultation::State;
 use crate::medicine::diagnosis::differential::{Differential, Inputs};
 use crate::medicine::diagnosis::evidence::{Claims, Evidence};
@@ -53,12 +53,9 @@ impl App {
         let request_json = encode(&request)?;
         let content = content_sha256(&request_json);
         let kind = RecordKind::Consultation;
-        if request.request_id.is_empty() {
-            request.request_id = self.ids.new_id();
-        } else if let Some(kept) =
-            self.journal.find_request(&permit, kind, &request.request_id).await?
-        {
-            return Ok((replay(&kept, content)?, true));
+        let asked = (kind, &mut request.request_id);
+        if let Some(kept) = self.answered(&permit, asked, content).await? {
+            return Ok((kept, true));
         }
         let answer = self.decide(&request).await?;
         let line = ConsultationLine {
@@ -85,11 +82,7 @@ impl App {
             model_version: answer.model_version.clone(),
             rule_version: answer.knowledge_version.clone(),
         };
-        let entry = self.entry(&answer.id, &answer.patient_reference);
-        match self.journal.append(&permit, record, entry).await? {
-            Appended::New => Ok((answer, false)),
-            Appended::Existing(kept) => Ok((replay(&kept, content)?, true)),
-        }
+        self.keep(&permit, record, answer).await
     }
 
     /// A kept consultation.

@@ -24,12 +24,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use self::access::{Action, Caller, authorise};
+use self::access::{Action, Caller, Permit, authorise};
 use self::error::Error;
 use self::knowledge::Knowledge;
 use self::ports::{
-    AuditEntry, Clock, IdSource, Journal, JournalInfo, KeptRecord, KnowledgeSource, ListQuery,
-    ListedRecord, ModelDescription, RecordKind,
+    Appended, AuditEntry, Clock, IdSource, Journal, JournalInfo, KeptRecord, KnowledgeSource,
+    ListQuery, ListedRecord, ModelDescription, NewRecord, RecordKind,
 };
 use self::request::{PageRequest, Problems};
 
@@ -199,6 +199,37 @@ impl App {
             record_id: record_id.to_owned(),
             patient_reference: patient_reference.to_owned(),
             outcome: "ok",
+        }
+    }
+
+    /// What was answered to this request id before. A request without one is given one.
+    async fn answered<T: serde::de::DeserializeOwned>(
+        &self,
+        permit: &Permit<'_>,
+        (kind, request_id): (RecordKind, &mut String),
+        content_sha256: [u8; 32],
+    ) -> Result<Option<T>, Error> {
+        if request_id.is_empty() {
+            *request_id = self.ids.new_id();
+            return Ok(None);
+        }
+        let kept = self.journal.find_request(permit, kind, request_id).await?;
+        kept.map(|kept| replay(&kept, content_sha256)).transpose()
+    }
+
+    /// Keeps an answer; the one kept before, and `true`, when the same request came at the same
+    /// time and was kept first.
+    async fn keep<T: serde::de::DeserializeOwned>(
+        &self,
+        permit: &Permit<'_>,
+        record: NewRecord,
+        answer: T,
+    ) -> Result<(T, bool), Error> {
+        let entry = self.entry(&record.id, &record.patient_reference);
+        let content = record.content_sha256;
+        match self.journal.append(permit, record, entry).await? {
+            Appended::New => Ok((answer, false)),
+            Appended::Existing(kept) => Ok((replay(&kept, content)?, true)),
         }
     }
 

@@ -3,10 +3,10 @@
 
 use super::access::{Action, Caller, Permit, authorise};
 use super::error::Error;
-use super::ports::{Appended, ListQuery, NewRecord, RecordKind};
+use super::ports::{ListQuery, NewRecord, RecordKind};
 use super::prescription_check::{Override, PrescriptionCheck, Problem};
 use super::request::{PageRequest, Problems, content_sha256};
-use super::{App, encode, replay};
+use super::{App, encode};
 use crate::medicine::prescription::{RuleRow, rule_row};
 
 /// Lists of overrides are told apart from others by this.
@@ -61,14 +61,9 @@ impl App {
         request.validate()?;
         let request_json = encode(&request)?;
         let content = content_sha256(&request_json);
-        if request.request_id.is_empty() {
-            request.request_id = self.ids.new_id();
-        } else {
-            let id = &request.request_id;
-            let known = self.journal.find_request(&permit, RecordKind::Override, id).await?;
-            if let Some(kept) = known {
-                return Ok((replay(&kept, content)?, true));
-            }
+        let asked = (RecordKind::Override, &mut request.request_id);
+        if let Some(kept) = self.answered(&permit, asked, content).await? {
+            return Ok((kept, true));
         }
         let (check, _) = self.problem(&permit, &request.check, &request.finding).await?;
         let kept = Override {
@@ -94,11 +89,7 @@ impl App {
             model_version: String::new(),
             rule_version: check.rule_version,
         };
-        let entry = self.entry(&kept.id, &kept.patient_reference);
-        match self.journal.append(&permit, record, entry).await? {
-            Appended::New => Ok((kept, false)),
-            Appended::Existing(kept) => Ok((replay(&kept, content)?, true)),
-        }
+        self.keep(&permit, record, kept).await
     }
 
     /// Kept overrides, newest first, and the token of the next page.

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{Action, Caller, authorise};
 use super::error::Error;
-use super::ports::{Appended, NewRecord, RecordKind};
+use super::ports::{NewRecord, RecordKind};
 use super::prescription_check::Problem;
 use super::request::{PageRequest, Problems, content_sha256};
-use super::{App, encode, replay};
+use super::{App, encode};
 use crate::medicine::patient::{Measure, Vitals};
 use crate::medicine::prescription::{Line, Order};
 use crate::medicine::treatment::{
@@ -259,6 +259,12 @@ impl App {
     ) -> Result<(Recommended, bool), Error> {
         let permit = authorise(caller, Action::RecommendPlan)?;
         request.validate()?;
+        let request_json = encode(&request)?;
+        let content = content_sha256(&request_json);
+        let asked = (RecordKind::Plan, &mut request.request_id);
+        if let Some(kept) = self.answered(&permit, asked, content).await? {
+            return Ok((kept, true));
+        }
         let knowledge = self.knowledge.load_full();
         let mut unknown = Problems::default();
         for (field, name) in knowledge.treatment.unknown_names(&request.query) {
@@ -266,34 +272,11 @@ impl App {
                 .add(field, format!("must not name `{name}`, which ListPlanTopics does not know"));
         }
         unknown.finish()?;
-        let request_json = encode(&request)?;
-        let content = content_sha256(&request_json);
-        if request.request_id.is_empty() {
-            request.request_id = self.ids.new_id();
-        } else {
-            let id = &request.request_id;
-            if let Some(kept) = self.journal.find_request(&permit, RecordKind::Plan, id).await? {
-                return Ok((replay(&kept, content)?, true));
-            }
-        }
         request.query.take_vitals(&request.vitals);
-        let (plans, profile) =
-            knowledge.treatment.recommend(&knowledge.prescription, &request.query);
+        let rx = &knowledge.prescription;
+        let plans = knowledge.treatment.recommend(rx, &request.query);
+        let without_plan = knowledge.treatment.without_plan(rx, &request.query, &plans);
         let created_ms = self.clock.now_ms();
-        let without_plan = if request.query.plans.is_empty() {
-            let planned = |diagnosis: &String| {
-                let alone = Order { diagnoses: vec![diagnosis.clone()], ..Order::default() };
-                let own = knowledge.prescription.profile(&alone);
-                let made = plans.iter().filter_map(|p| {
-                    knowledge.treatment.plans().iter().find(|plan| plan.id == p.plan)
-                });
-                made.into_iter().any(|plan| plan.icd.iter().any(|icd| own.is_diagnosed(icd)))
-            };
-            request.query.order.diagnoses.iter().filter(|d| !planned(d)).cloned().collect()
-        } else {
-            Vec::new()
-        };
-        let _ = profile;
         let answer = Recommended {
             id: self.ids.new_id(),
             request_id: request.request_id.clone(),
@@ -323,11 +306,7 @@ impl App {
             model_version: String::new(),
             rule_version: answer.plan_version.clone(),
         };
-        let entry = self.entry(&answer.id, &answer.patient_reference);
-        match self.journal.append(&permit, record, entry).await? {
-            Appended::New => Ok((answer, false)),
-            Appended::Existing(kept) => Ok((replay(&kept, content)?, true)),
-        }
+        self.keep(&permit, record, answer).await
     }
 
     /// Kept plans.

@@ -173,16 +173,30 @@ impl TreatmentKnowledge {
     /// Plans of the diagnoses for this patient, in the order of the diagnoses, and the profile
     /// they were made from. The query has no [`Self::unknown_names`] and its order no problems
     /// but that it has no lines.
-    pub fn recommend(
-        &self,
-        rx: &PrescriptionKnowledge,
-        query: &PlanQuery,
-    ) -> (Vec<Recommendation>, Profile) {
+    pub fn recommend(&self, rx: &PrescriptionKnowledge, query: &PlanQuery) -> Vec<Recommendation> {
         let profile = rx.profile(&query.order);
         let situation = Situation { query, rx, profile: &profile };
         let plans = self.choose(&situation);
-        let made = plans.into_iter().map(|at| self.plan_for(at, &situation)).collect();
-        (made, profile)
+        plans.into_iter().map(|at| self.plan_for(at, &situation)).collect()
+    }
+
+    /// Diagnoses for which none of the plans made is meant; none when plans were asked for by id.
+    pub fn without_plan(
+        &self,
+        rx: &PrescriptionKnowledge,
+        query: &PlanQuery,
+        made: &[Recommendation],
+    ) -> Vec<String> {
+        if !query.plans.is_empty() {
+            return Vec::new();
+        }
+        let chosen = || self.plans().iter().filter(|p| made.iter().any(|m| m.plan == p.id));
+        let planned = |diagnosis: &String| {
+            let alone = Order { diagnoses: vec![diagnosis.clone()], ..Order::default() };
+            let own = rx.profile(&alone);
+            chosen().any(|plan| plan.icd.iter().any(|icd| own.is_diagnosed(icd)))
+        };
+        query.order.diagnoses.iter().filter(|d| !planned(d)).cloned().collect()
     }
 
     /// Places of the plans to make: those asked for, else those whose codes, ages and sex fit.

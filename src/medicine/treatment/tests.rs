@@ -64,7 +64,7 @@ fn rows_hold_only_when_they_certainly_do() {
     let rx = rx();
     let known = TreatmentKnowledge::load(&files(RULES), rx.formulary()).unwrap();
     let mut query = query(adult());
-    let (plans, _) = known.recommend(&rx, &query);
+    let plans = known.recommend(&rx, &query);
     assert_eq!(plans.len(), 1);
     let refer = |plans: &[super::Recommendation]| {
         let found = plans[0].advice.iter().find(|a| a.section == Section::Refer);
@@ -76,10 +76,10 @@ fn rows_hold_only_when_they_certainly_do() {
     assert!(plans[0].wanted.iter().all(|w| w.about_danger && !w.question_zh.is_empty()));
     query.present.insert("bad_sign".to_owned());
     query.numbers.insert(Number::Systolic.name().to_owned(), 190.0);
-    assert_eq!(refer(&known.recommend(&rx, &query).0), Some(true), "one of two is enough");
+    assert_eq!(refer(&known.recommend(&rx, &query)), Some(true), "one of two is enough");
     query.present.clear();
     query.absent.insert("bad_sign".to_owned());
-    assert_eq!(refer(&known.recommend(&rx, &query).0), None);
+    assert_eq!(refer(&known.recommend(&rx, &query)), None);
     assert!(plans[0].advice.iter().any(|a| a.rule == "P-8"), "a man is not pregnant");
     assert_eq!(plans[0].conflicts.len(), 1);
     assert!(!plans[0].conflicts[0].follows_a);
@@ -92,14 +92,14 @@ fn the_first_of_a_group_that_passes_the_check_is_proposed() {
     let second = rx.formulary().medicines().iter().find(|m| m.code == "W174").unwrap();
     let known = TreatmentKnowledge::load(&files(RULES), rx.formulary()).unwrap();
     let mut query = query(adult());
-    let (plans, _) = known.recommend(&rx, &query);
+    let plans = known.recommend(&rx, &query);
     let chosen: Vec<&str> = plans[0].medicines.iter().map(|m| m.code.as_str()).collect();
     assert_eq!(chosen.len(), 1, "{:?} {:?}", plans[0].medicines, plans[0].rejected);
     let chosen = chosen[0].to_owned();
     // Allergic to the one that was chosen: the other is, or none, and the reason is told.
     let name = if chosen == "W185" { &first.name_zh } else { &second.name_zh };
     query.order.allergies.push(AllergyEntry { name: name.clone(), ..AllergyEntry::default() });
-    let (plans, _) = known.recommend(&rx, &query);
+    let plans = known.recommend(&rx, &query);
     assert!(plans[0].medicines.iter().all(|m| m.code != chosen));
     let refused = plans[0].rejected.iter().find(|r| r.code == chosen).unwrap();
     assert!(refused.reasons_zh[0].contains("过敏"), "{refused:?}");
@@ -115,15 +115,15 @@ fn a_childs_dose_is_by_weight_with_its_ceiling() {
         pregnancy: Pregnancy::No,
         ..Patient::default()
     };
-    let (plans, _) = known.recommend(&rx, &query(child(5.0, Some(18.0))));
+    let plans = known.recommend(&rx, &query(child(5.0, Some(18.0))));
     let plan = plans.iter().find(|p| p.plan == "C").unwrap();
     assert!((plan.medicines[0].dose - 270.0).abs() < 1e-9, "{:?}", plan.medicines);
     assert_eq!(plan.medicines[0].dose_basis, "15mg/kg×18kg");
-    let (plans, _) = known.recommend(&rx, &query(child(11.0, Some(48.0))));
+    let plans = known.recommend(&rx, &query(child(11.0, Some(48.0))));
     let plan = plans.iter().find(|p| p.plan == "C").unwrap();
     assert!((plan.medicines[0].dose - 600.0).abs() < 1e-9);
     assert!(plan.medicines[0].dose_basis.ends_with("取上限"));
-    let (plans, _) = known.recommend(&rx, &query(child(5.0, None)));
+    let plans = known.recommend(&rx, &query(child(5.0, None)));
     let plan = plans.iter().find(|p| p.plan == "C").unwrap();
     assert!(plan.medicines.is_empty() && plan.wanted.iter().any(|w| w.name == "weight"));
     assert!(plan.rejected[0].reasons_zh[0].contains("体重"));
