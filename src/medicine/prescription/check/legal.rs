@@ -16,8 +16,6 @@ const SOLVENTS: &[&str] = &["sodium_chloride", "glucose", "water_for_injection",
 const LONG_DAYS: f32 = 28.0;
 /// Days of two weeks.
 const TWO_WEEKS: f32 = 14.0;
-/// Age below which the day or month of life must stand on the prescription, in months.
-const INFANT_M: f64 = 1.0;
 
 pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     diagnosis(case, out);
@@ -78,7 +76,7 @@ fn decoctions(case: &Case<'_>, out: &mut Outcome) {
 /// A newborn of "0 years".
 fn infant(case: &Case<'_>, out: &mut Outcome) {
     let age = case.order.patient.age_years;
-    if !age.is_some_and(|age| age <= 0.0 && f64::from(age) < INFANT_M) {
+    if age.is_none_or(|age| age > 0.0) {
         return;
     }
     let items: Vec<usize> = (0..case.order.lines.len()).collect();

@@ -58,6 +58,19 @@ fn what_is_decocted_is_the_herb_and_not_the_product_of_its_name() {
 }
 
 #[test]
+fn an_infant_of_0_years_has_an_age_in_days_or_months_to_be_written() {
+    let mut order = order(&["对乙酰氨基酚口服混悬液@口服"]);
+    order.diagnoses = vec!["发热".to_owned()];
+    let asked = |age: f32| {
+        let patient = Patient { age_years: Some(age), ..order.patient };
+        let report = real().check(&Order { patient, ..order.clone() });
+        report.findings.iter().any(|f| f.rule.as_ref() == "1-4" && f.id.contains("infant_age"))
+    };
+    assert!(asked(0.0));
+    assert!(!asked(0.1), "an age in months was written");
+}
+
+#[test]
 fn a_pregnant_woman_with_a_urinary_infection_is_not_given_levofloxacin_unawares() {
     let lines = order(&["盐酸左氧氟沙星片@口服"]);
     let mut order = woman(lines, 27.0, Pregnancy::Yes { weeks: Some(20) });
