@@ -51,9 +51,19 @@ pub struct Metrics {
     model_dropped: Family<DropLabel, Counter>,
 }
 
-/// Counts one running call for as long as it lives.
+/// Counts one call, running or waiting, for as long as it lives.
+///
+/// The gauge is stepped, never set: calls come and go on many threads, and the last to set a
+/// number it had read before would leave it wrong until the next change.
 #[derive(Debug)]
-pub struct Running<'a>(&'a Metrics);
+pub struct Counted<'a>(&'a Gauge<i64, AtomicI64>);
+
+impl<'a> Counted<'a> {
+    fn enter(gauge: &'a Gauge<i64, AtomicI64>) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -115,14 +125,13 @@ impl Metrics {
     }
 
     /// A call begins to run.
-    pub fn running(&self) -> Running<'_> {
-        self.running.inc();
-        Running(self)
+    pub fn running(&self) -> Counted<'_> {
+        Counted::enter(&self.running)
     }
 
-    /// So many calls wait.
-    pub fn waiting(&self, calls: usize) {
-        self.waiting.set(i64::try_from(calls).unwrap_or(i64::MAX));
+    /// A call begins to wait for a place.
+    pub fn waiting(&self) -> Counted<'_> {
+        Counted::enter(&self.waiting)
     }
 
     /// A call was answered.
@@ -164,9 +173,9 @@ impl Metrics {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.running.dec();
+        self.0.dec();
     }
 }
 

@@ -22,7 +22,7 @@ use super::auth::Authenticator;
 use super::status;
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Counted, Metrics};
 
 /// `google.rpc.Code.OUT_OF_RANGE`.
 const OUT_OF_RANGE: i32 = 11;
@@ -170,13 +170,15 @@ impl Shared {
 }
 
 /// Counts one waiting call for as long as it lives.
-struct Waiting<'a>(&'a Shared);
+struct Waiting<'a> {
+    waiting: &'a AtomicUsize,
+    _counted: Counted<'a>,
+}
 
 impl<'a> Waiting<'a> {
     fn enter(shared: &'a Shared) -> Result<Self, Error> {
         let before = shared.waiting.fetch_add(1, Ordering::AcqRel);
-        let waiting = Self(shared);
-        shared.metrics.waiting(before + 1);
+        let waiting = Self { waiting: &shared.waiting, _counted: shared.metrics.waiting() };
         if before < shared.limits.queue_max {
             Ok(waiting)
         } else {
@@ -187,8 +189,7 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let before = self.0.waiting.fetch_sub(1, Ordering::AcqRel);
-        self.0.metrics.waiting(before.saturating_sub(1));
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -246,6 +247,35 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("grpc-timeout", http::HeaderValue::from_static("1H"));
         assert_eq!(time_limit(&headers, Duration::from_secs(10)), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn whoever_waits_is_counted_whatever_the_order_they_come_in() {
+        const CALLERS: usize = 4;
+        let limits = CallLimits {
+            concurrency_max: 1,
+            queue_max: CALLERS,
+            call_timeout: Duration::from_secs(1),
+            message_bytes_max: 1,
+        };
+        let (auth, metrics) = (Authenticator::new(Vec::new()), Arc::new(Metrics::default()));
+        let gate = GateLayer::new(auth, limits, HashSet::new(), Arc::clone(&metrics));
+        for _ in 0..500 {
+            let all = std::sync::Barrier::new(CALLERS);
+            std::thread::scope(|scope| {
+                for _ in 0..CALLERS {
+                    scope.spawn(|| {
+                        all.wait();
+                        let waiting = Waiting::enter(&gate.0);
+                        assert!(waiting.is_ok());
+                        all.wait();
+                        assert!(metrics.render().contains("xiangyi_rpc_waiting 4\n"));
+                        all.wait();
+                    });
+                }
+            });
+            assert!(metrics.render().contains("xiangyi_rpc_waiting 0\n"));
+        }
     }
 
     proptest::proptest! {
