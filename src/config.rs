@@ -128,6 +128,9 @@ pub struct ModelsSection {
     pub queue_max: usize,
     /// Rows in one run at most.
     pub batch_max: usize,
+    /// Whether the indication-fit model orders alternatives of a prescription and gives hints. It
+    /// never adds, raises or silences a finding. Off, because it is no better than the table.
+    pub indication_fit: bool,
 }
 
 /// Which engine to take.
@@ -235,6 +238,7 @@ impl Default for ModelsSection {
             threads: 1,
             queue_max: 256,
             batch_max: 16,
+            indication_fit: false,
         }
     }
 }

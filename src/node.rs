@@ -14,12 +14,12 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::app::knowledge::Knowledge;
-use crate::app::ports::{BoxFuture, Clock, IdSource, KnowledgeSource};
+use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, KnowledgeSource};
 use crate::app::{App, Parts, error};
 use crate::config::{self, Config, EngineName};
-use crate::inference::port::{Differential, describe};
+use crate::inference::port::{self, Differential, describe};
 use crate::inference::{
-    Dropped, EngineChoice, LibrarySearch, Models, Observer, Options, RunReport,
+    Dropped, EngineChoice, LibrarySearch, ModelKind, Models, Observer, Options, RunReport,
 };
 use crate::lifecycle;
 use crate::medicine::diagnosis::prior;
@@ -154,7 +154,10 @@ impl ModelFiles {
             EngineName::Rten => EngineChoice::Rten,
         };
         let library = LibrarySearch::new(section.onnxruntime_library.clone(), None);
+        let kinds =
+            if section.indication_fit { ModelKind::ALL } else { &[ModelKind::Differential] };
         let options = Options {
+            kinds,
             threads: section.threads,
             queue_max: section.queue_max,
             batch_max: section.batch_max,
@@ -175,8 +178,13 @@ impl ModelFiles {
             .filter_map(|info| models.get(&info.id))
             .map(|model| describe(&model))
             .collect();
+        let fit: Option<Arc<dyn IndicationFit>> = if section.indication_fit {
+            Some(Arc::new(port::IndicationFit::new(Arc::clone(&models))?))
+        } else {
+            None
+        };
         let differential = Arc::new(Differential::new(models)?);
-        Ok(Knowledge::build(&files, differential, listed)?)
+        Ok(Knowledge::build(&files, differential, fit, listed)?)
     }
 }
 

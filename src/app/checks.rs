@@ -2,6 +2,7 @@
 
 use super::access::{Action, Caller, authorise};
 use super::error::Error;
+use super::fit::suggest;
 use super::knowledge::Knowledge;
 use super::ports::{NewRecord, RecordKind};
 use super::prescription_check::{
@@ -32,7 +33,9 @@ impl App {
             return Ok((kept, true));
         }
         let knowledge = self.knowledge.load_full();
-        let report = knowledge.prescription.check(&request.order);
+        let mut report = knowledge.prescription.check(&request.order);
+        let rules = &knowledge.prescription;
+        let fit = suggest(knowledge.fit.as_deref(), rules, &request.order, &mut report).await;
         let before = self.overrides_of(&permit, &request.patient_reference).await?;
         let mut answer = PrescriptionCheck {
             id: self.ids.new_id(),
@@ -44,6 +47,8 @@ impl App {
             not_checked: report.unchecked.into_iter().map(Into::into).collect(),
             rule_version: report.rule_version,
             checks_done: Kind::ALL.map(Into::into).to_vec(),
+            hints: fit.hints,
+            fit_model: fit.model,
         };
         for problem in &mut answer.problems {
             let same = before.iter().find(|o| o.finding == problem.id);
@@ -67,7 +72,7 @@ impl App {
             request_json,
             answer_json: encode(&answer)?,
             summary_json: encode(&line)?,
-            model_version: String::new(),
+            model_version: answer.fit_model.clone(),
             rule_version: answer.rule_version.clone(),
         };
         self.keep(&permit, record, answer).await
@@ -184,7 +189,7 @@ impl From<Finding> for Problem {
             review_code: f.review_code.unwrap_or_default(),
             rule: f.rule.to_string(),
             source: f.citation.to_string(),
-            alternatives: f.alternatives,
+            alternatives: f.alternatives.into_iter().map(|one| (one.code, one.name_zh)).collect(),
             overridden_before: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::consultation::{CareLevel, ConditionFacts, Duty, SeverityLevel};
-use super::ports::{ModelDescription, Predictor};
+use super::ports::{IndicationFit, ModelDescription, Predictor};
 use crate::medicine::diagnosis::DiagnosisKnowledge;
 use crate::medicine::diagnosis::differential::Labels;
 use crate::medicine::diagnosis::evidence::Features;
@@ -24,6 +24,8 @@ pub struct Knowledge {
     pub treatment: TreatmentKnowledge,
     /// The differential model.
     pub differential: Arc<dyn Predictor>,
+    /// The indication-fit model, where it is switched on.
+    pub fit: Option<Arc<dyn IndicationFit>>,
     /// All models, for listing.
     pub models: Vec<ModelDescription>,
     /// From findings to the model's inputs.
@@ -49,6 +51,7 @@ impl Knowledge {
     pub fn build(
         files: &Files,
         differential: Arc<dyn Predictor>,
+        fit: Option<Arc<dyn IndicationFit>>,
         models: Vec<ModelDescription>,
     ) -> Result<Self, LoadError> {
         let diagnosis = DiagnosisKnowledge::load(files)?;
@@ -79,6 +82,7 @@ impl Knowledge {
             features,
             labels,
             differential,
+            fit,
             models,
             rows,
             tables: files.below("prescription/", ".csv"),

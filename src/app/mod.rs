@@ -10,6 +10,7 @@ mod diagnoses;
 pub mod error;
 pub mod evaluation;
 mod explain;
+mod fit;
 pub mod interview;
 pub mod knowledge;
 pub mod overrides;

@@ -39,6 +39,24 @@ pub trait Predictor: Debug + Send + Sync {
     fn healthy(&self) -> bool;
 }
 
+/// An indication-fit model. It orders what rules allow and drops hints; rules decide.
+pub trait IndicationFit: Debug + Send + Sync {
+    /// What is being served.
+    fn description(&self) -> &ModelDescription;
+    /// A score below this is worth telling.
+    fn hint_below(&self) -> f32;
+    /// For each medicine (code on the list) how well it belongs to the patient's diagnoses (ICD-10
+    /// categories, three characters), from 0 (not at all) to 1. `None` where the model was not
+    /// asked: it knows none of the diagnoses, or not the medicine, or the medicine is for anything.
+    fn fit<'a>(
+        &'a self,
+        categories: &'a [String],
+        medicines: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Option<f32>>, Error>>;
+    /// Whether the model still answers.
+    fn healthy(&self) -> bool;
+}
+
 /// What a model is and takes.
 #[derive(Debug, Clone)]
 pub struct ModelDescription {

@@ -207,6 +207,26 @@ pub struct PrescriptionCheck {
     pub rule_version: String,
     /// Checks that ran.
     pub checks_done: Vec<ProblemKind>,
+    /// Medicines that a model sees no use of for these diagnoses. They are no problems.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<FitHint>,
+    /// Id and version of the model that was asked for hints and ordered alternatives; empty where
+    /// none was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fit_model: String,
+}
+
+/// A medicine that a model sees no use of for the diagnoses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FitHint {
+    /// Line.
+    pub line: String,
+    /// The medicine as written.
+    pub medicine: String,
+    /// How well it belongs to the diagnoses, from 0 to 1.
+    pub fit: f32,
+    /// One plain sentence.
+    pub text: String,
 }
 
 /// What a list shows of a check.

@@ -147,6 +147,9 @@ pub(super) fn check(c: &rx::PrescriptionCheck, all: bool) -> String {
             let _ = writeln!(out, "      相近的药名：{}", unchecked.suggestions.join("、"));
         }
     }
+    for hint in &c.fit_hints {
+        let _ = writeln!(out, "  【提示】{}（{}）", hint.text, c.fit_model);
+    }
     let hidden = c.findings.len() - c.findings.iter().filter(shown).count();
     let more =
         if hidden > 0 { format!("另有备查 {hidden} 条（--all）；") } else { String::new() };

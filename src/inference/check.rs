@@ -10,7 +10,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::engine::{Engine, EngineSource, F32, Port};
 use super::error::InferenceError;
-use super::manifest::{Column, FINDINGS, ModelSpec, PATIENT, SelfTest, TestSex};
+use super::manifest::{
+    Column, DIAGNOSIS, FINDINGS, FitTest, KnownAnswer, MEDICINE, ModelSpec, PATIENT, SelfTest,
+    TestSex,
+};
 use crate::medicine::files::Files;
 
 /// How far the probabilities of one row may be from summing to 1.
@@ -45,7 +48,26 @@ pub(super) fn open(
 }
 
 /// The input rows of a self-test, in the order of the model's inputs.
-pub(super) fn inputs_of(spec: &ModelSpec, test: &SelfTest) -> Vec<Vec<f32>> {
+pub(super) fn inputs_of(spec: &ModelSpec, test: &KnownAnswer) -> Vec<Vec<f32>> {
+    match test {
+        KnownAnswer::Differential(test) => inputs_of_differential(spec, test),
+        KnownAnswer::IndicationFit(test) => inputs_of_fit(spec, test),
+    }
+}
+
+fn inputs_of_fit(spec: &ModelSpec, test: &FitTest) -> Vec<Vec<f32>> {
+    let hot = |on: bool| if on { 1.0 } else { 0.0 };
+    spec.inputs
+        .iter()
+        .map(|input| match input.name.as_str() {
+            DIAGNOSIS => spec.features.iter().map(|f| hot(test.diagnoses.contains(f))).collect(),
+            MEDICINE => spec.labels.iter().map(|label| hot(*label == test.medicine)).collect(),
+            _ => vec![0.0; input.width],
+        })
+        .collect()
+}
+
+fn inputs_of_differential(spec: &ModelSpec, test: &SelfTest) -> Vec<Vec<f32>> {
     let finding = |feature: &String| {
         if test.present.contains(feature) {
             1.0
@@ -71,7 +93,19 @@ pub(super) fn inputs_of(spec: &ModelSpec, test: &SelfTest) -> Vec<Vec<f32>> {
 }
 
 /// Compares an answer with what a self-test expects.
-pub(super) fn judge(spec: &ModelSpec, test: &SelfTest, answer: &[f32]) -> Result<(), String> {
+pub(super) fn judge(spec: &ModelSpec, test: &KnownAnswer, answer: &[f32]) -> Result<(), String> {
+    let test = match test {
+        KnownAnswer::Differential(test) => test,
+        KnownAnswer::IndicationFit(FitTest { medicine, expect, tolerance, .. }) => {
+            let found = answer.first().map(|p| f64::from(*p)).ok_or("the answer is empty")?;
+            if (found - expect).abs() <= *tolerance {
+                return Ok(());
+            }
+            return Err(format!(
+                "expected `{medicine}` with {expect:.6} (± {tolerance:e}), found {found:.6}"
+            ));
+        }
+    };
     let (top, probability) = answer
         .iter()
         .zip(&spec.labels)
@@ -88,7 +122,7 @@ pub(super) fn judge(spec: &ModelSpec, test: &SelfTest, answer: &[f32]) -> Result
 }
 
 /// Refuses an answer that is not a set of probabilities: `width` finite numbers from 0 to 1 that
-/// sum to 1.
+/// sum to 1. One number alone is a score, which need not be 1.
 pub(super) fn probabilities(answer: &[f32], width: usize) -> Result<(), InferenceError> {
     let wrong = |message: String| Err(InferenceError::Output { message });
     if answer.len() != width {
@@ -96,6 +130,9 @@ pub(super) fn probabilities(answer: &[f32], width: usize) -> Result<(), Inferenc
     }
     if let Some(odd) = answer.iter().find(|p| !(-1e-6..=1.000_001).contains(*p)) {
         return wrong(format!("{odd} where a probability was expected"));
+    }
+    if width == 1 {
+        return Ok(());
     }
     let sum: f64 = answer.iter().copied().map(f64::from).sum();
     if (sum - 1.0).abs() > SUM_TOLERANCE {
@@ -378,8 +415,31 @@ mod tests {
     }
 
     #[test]
+    fn a_score_other_than_known_is_refused() {
+        use crate::inference::manifest::ModelKind;
+        let mut files = testing::shipped();
+        let text = files.text(testing::MANIFEST_PATH).unwrap().to_owned();
+        let (head, tests) = text.split_once("[[model.fit_test]]").unwrap();
+        let at = tests.find("expect = 0.").unwrap();
+        let text = format!(
+            "{head}[[model.fit_test]]{}",
+            tests.replacen(&tests[at..at + 13], "expect = 0.31", 1)
+        );
+        files.insert(testing::MANIFEST_PATH, text.into_bytes());
+        let specs = manifest::read(&files, testing::MANIFEST_PATH).unwrap();
+        let fit = specs.iter().find(|spec| spec.kind == ModelKind::IndicationFit).unwrap();
+        for source in engines() {
+            let error = open(&files, fit, source.as_ref()).map(|_| ()).unwrap_err().chain();
+            assert!(error.contains("self-test 1: expected `W185` with 0.31"), "{error}");
+        }
+    }
+
+    #[test]
     fn probabilities_are_finite_between_0_and_1_and_sum_to_1() {
         assert!(probabilities(&[0.25, 0.75], 2).is_ok());
+        assert!(probabilities(&[0.25], 1).is_ok(), "a score");
+        assert!(probabilities(&[1.25], 1).is_err());
+        assert!(probabilities(&[f32::NAN], 1).is_err());
         for wrong in [
             &[0.25, 0.75, 0.0][..],
             &[0.25, 0.25],

@@ -26,11 +26,37 @@ pub const PATIENT: &str = "patient";
 /// Width of [`PATIENT`].
 pub const PATIENT_WIDTH: usize = 2;
 
+/// The input of an indication-fit model that holds one number per feature: 1 for each ICD-10
+/// category the patient has, else 0.
+pub const DIAGNOSIS: &str = "diagnosis";
+
+/// The input of an indication-fit model that holds one number per label: 1 for the medicine asked
+/// about, else 0.
+pub const MEDICINE: &str = "medicine";
+
+/// What a model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// Findings and a patient in; one probability per label out, which sum to 1.
+    #[default]
+    Differential,
+    /// Diagnoses and a medicine in; one score from 0 (do not belong together) to 1 out.
+    IndicationFit,
+}
+
+impl ModelKind {
+    /// All kinds.
+    pub const ALL: &'static [Self] = &[Self::Differential, Self::IndicationFit];
+}
+
 /// One model, as promised. All counts agree with each other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSpec {
     /// Stable id, such as `gp-differential`.
     pub id: String,
+    /// What it answers.
+    pub kind: ModelKind,
     /// Version, such as `2026.11.1`.
     pub version: String,
     /// Model file, relative to the manifest.
@@ -43,16 +69,44 @@ pub struct ModelSpec {
     pub card: String,
     /// Tables the model was made from, relative to the manifest.
     pub tables: Vec<String>,
-    /// Finding ids in the order of the input [`FINDINGS`].
+    /// Finding ids in the order of the input [`FINDINGS`], or ICD-10 categories in the order of
+    /// [`DIAGNOSIS`].
     pub features: Vec<String>,
-    /// Label ids in the order of the output.
+    /// Label ids in the order of the output, or medicines in the order of [`MEDICINE`].
     pub labels: Vec<String>,
+    /// Labels of an indication-fit model that it must not be asked about.
+    pub not_asked: Vec<String>,
+    /// A score of an indication-fit model below this is told.
+    pub hint_below: Option<f32>,
     /// Inputs in the order of the manifest.
     pub inputs: Vec<Column>,
-    /// The output with one probability per label.
+    /// The output with one probability per label, or with one score.
     pub output: Column,
     /// Cases with a known answer; at least one.
-    pub self_tests: Vec<SelfTest>,
+    pub self_tests: Vec<KnownAnswer>,
+}
+
+/// A case whose answer is known, as the kind of the model writes it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KnownAnswer {
+    /// Of a differential.
+    Differential(SelfTest),
+    /// Of an indication-fit model.
+    IndicationFit(FitTest),
+}
+
+/// A score that is known; run whenever the model is loaded.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitTest {
+    /// Features: ICD-10 categories of one patient.
+    pub diagnoses: Vec<String>,
+    /// Label: the medicine.
+    pub medicine: String,
+    /// Its score.
+    pub expect: f64,
+    /// How far the score may be off.
+    pub tolerance: f64,
 }
 
 /// An input or output of shape `["batch", width]`, 32-bit floats.
@@ -156,6 +210,8 @@ struct RawManifest {
 #[serde(deny_unknown_fields)]
 struct RawModel {
     id: String,
+    #[serde(default)]
+    kind: ModelKind,
     version: String,
     file: String,
     sha256: String,
@@ -164,12 +220,17 @@ struct RawModel {
     tables: Vec<String>,
     features: Vec<String>,
     labels: Vec<String>,
+    #[serde(default)]
+    not_asked: Vec<String>,
+    hint_below: Option<f32>,
     #[serde(default, rename = "input")]
     inputs: Vec<RawColumn>,
     #[serde(default, rename = "output")]
     outputs: Vec<RawColumn>,
     #[serde(default, rename = "self_test")]
     self_tests: Vec<SelfTest>,
+    #[serde(default, rename = "fit_test")]
+    fit_tests: Vec<FitTest>,
 }
 
 #[derive(Deserialize)]
@@ -217,15 +278,42 @@ impl RawModel {
         distinct("input or output", inputs.iter().chain(&outputs).map(|column| &column.name))?;
         let [output] = <[Column; 1]>::try_from(outputs)
             .map_err(|found| format!("expected 1 output, found {}", found.len()))?;
-        if output.width != self.labels.len() {
-            return Err(format!(
-                "expected {} labels, one for each number of output `{}`, found {}",
-                output.width,
-                output.name,
-                self.labels.len()
-            ));
-        }
-        for (name, expected) in [(FINDINGS, self.features.len()), (PATIENT, PATIENT_WIDTH)] {
+        let (expected, self_tests) = match self.kind {
+            ModelKind::Differential => {
+                if output.width != self.labels.len() {
+                    return Err(format!(
+                        "expected {} labels, one for each number of output `{}`, found {}",
+                        output.width,
+                        output.name,
+                        self.labels.len()
+                    ));
+                }
+                if !self.not_asked.is_empty() || self.hint_below.is_some() {
+                    return Err("`not_asked` and `hint_below` are for indication-fit".to_owned());
+                }
+                let tests = self.self_tests.into_iter().map(KnownAnswer::Differential);
+                ([(FINDINGS, self.features.len()), (PATIENT, PATIENT_WIDTH)], tests.collect())
+            }
+            ModelKind::IndicationFit => {
+                if output.width != 1 {
+                    return Err(format!(
+                        "expected output `{}` of width 1, found {}",
+                        output.name, output.width
+                    ));
+                }
+                distinct("label that is not asked", &self.not_asked)?;
+                if let Some(odd) = self.not_asked.iter().find(|l| !self.labels.contains(l)) {
+                    return Err(format!("not_asked: `{odd}` is not a label"));
+                }
+                if !self.hint_below.is_some_and(|cut| cut > 0.0 && cut < 1.0) {
+                    return Err("hint_below must be above 0 and below 1".to_owned());
+                }
+                let tests = self.fit_tests.iter().cloned().map(KnownAnswer::IndicationFit);
+                ([(DIAGNOSIS, self.features.len()), (MEDICINE, self.labels.len())], tests.collect())
+            }
+        };
+        let self_tests: Vec<KnownAnswer> = self_tests;
+        for (name, expected) in expected {
             match inputs.iter().find(|input| input.name == name) {
                 Some(input) if input.width == expected => {}
                 Some(input) => {
@@ -240,15 +328,19 @@ impl RawModel {
         if inputs.len() != 2 {
             return Err(format!("expected 2 inputs, found {}", inputs.len()));
         }
-        if self.self_tests.is_empty() {
+        if self_tests.is_empty() {
             return Err("expected at least 1 self-test, found none".to_owned());
         }
-        for (number, test) in self.self_tests.iter().enumerate() {
-            test.check(&self.features, &self.labels)
-                .map_err(|message| format!("self-test {}: {message}", number + 1))?;
+        for (number, test) in self_tests.iter().enumerate() {
+            let sound = match test {
+                KnownAnswer::Differential(test) => test.check(&self.features, &self.labels),
+                KnownAnswer::IndicationFit(test) => test.check(&self.features, &self.labels),
+            };
+            sound.map_err(|message| format!("self-test {}: {message}", number + 1))?;
         }
         Ok(ModelSpec {
             id: self.id,
+            kind: self.kind,
             version: self.version,
             file: self.file,
             sha256: self.sha256,
@@ -257,17 +349,42 @@ impl RawModel {
             tables: self.tables,
             features: self.features,
             labels: self.labels,
+            not_asked: self.not_asked,
+            hint_below: self.hint_below,
             inputs,
             output,
-            self_tests: self.self_tests,
+            self_tests,
         })
     }
 }
 
-impl SelfTest {
-    /// A tolerance above this would let almost any answer pass.
-    const TOLERANCE_MAX: f64 = 0.05;
+/// A tolerance above this would let almost any answer pass.
+const TOLERANCE_MAX: f64 = 0.05;
 
+fn tolerable(tolerance: f64) -> Result<(), String> {
+    if tolerance > 0.0 && tolerance <= TOLERANCE_MAX {
+        return Ok(());
+    }
+    Err(format!("tolerance must be above 0 and at most {TOLERANCE_MAX}"))
+}
+
+impl FitTest {
+    fn check(&self, features: &[String], labels: &[String]) -> Result<(), String> {
+        distinct("diagnosis", &self.diagnoses)?;
+        if let Some(odd) = self.diagnoses.iter().find(|code| !features.contains(code)) {
+            return Err(format!("`{odd}` is not a feature"));
+        }
+        if !labels.contains(&self.medicine) {
+            return Err(format!("`{}` is not a label", self.medicine));
+        }
+        if !(0.0..=1.0).contains(&self.expect) {
+            return Err("expect must be from 0 to 1".to_owned());
+        }
+        tolerable(self.tolerance)
+    }
+}
+
+impl SelfTest {
     fn check(&self, features: &[String], labels: &[String]) -> Result<(), String> {
         distinct("finding", self.present.iter().chain(&self.absent))?;
         for finding in self.present.iter().chain(&self.absent) {
@@ -284,10 +401,7 @@ impl SelfTest {
         if !(0.0..=1.0).contains(&self.expect_probability) {
             return Err("expect_probability must be from 0 to 1".to_owned());
         }
-        if !(self.tolerance > 0.0 && self.tolerance <= Self::TOLERANCE_MAX) {
-            return Err(format!("tolerance must be above 0 and at most {}", Self::TOLERANCE_MAX));
-        }
-        Ok(())
+        tolerable(self.tolerance)
     }
 }
 
@@ -369,8 +483,10 @@ mod tests {
         assert_eq!(widths, [("findings", 4), ("patient", 2)]);
         assert_eq!(spec.output, Column { name: "probabilities".to_owned(), width: 3 });
         assert_eq!(spec.self_tests.len(), 3);
-        assert_eq!(spec.self_tests[1].age_years, None);
-        assert_eq!(spec.self_tests[1].sex, TestSex::Female);
+        let KnownAnswer::Differential(second) = &spec.self_tests[1] else {
+            panic!("{:?}", spec.self_tests[1])
+        };
+        assert_eq!((second.age_years, second.sex), (None, TestSex::Female));
     }
 
     #[test]
@@ -476,5 +592,68 @@ mod tests {
         assert!(message("tolerance = 1e-5", "tolerance = nan").contains("tolerance"));
         assert!(message("= 4.0", "= -1.0").contains("age_years"));
         assert!(message("sex = \"male\"", "sex = \"m\"").contains("manifest.toml:"));
+    }
+
+    /// An entry of the other kind, sound.
+    const FIT: &str = r#"schema = 1
+[[model]]
+id = "fit"
+kind = "indication-fit"
+version = "1"
+file = "fit.onnx"
+sha256 = "3037c636747c58fc125f42c4c32e587d0adb73510fefd547f852815b03611da0"
+bytes = 490
+card = "CARD.md"
+tables = []
+hint_below = 0.01
+features = ["I10", "E11"]
+labels = ["W1", "W2", "W3"]
+not_asked = ["W3"]
+[[model.input]]
+name = "diagnosis"
+dtype = "f32"
+shape = ["batch", 2]
+[[model.input]]
+name = "medicine"
+dtype = "f32"
+shape = ["batch", 3]
+[[model.output]]
+name = "fit"
+dtype = "f32"
+shape = ["batch", 1]
+[[model.fit_test]]
+diagnoses = ["I10"]
+medicine = "W1"
+expect = 0.9
+tolerance = 1e-4
+"#;
+
+    #[test]
+    fn an_indication_fit_model_is_read_and_held_to_its_own_promises() {
+        let [spec] = <[ModelSpec; 1]>::try_from(read_text(FIT).unwrap()).unwrap();
+        assert_eq!((spec.kind, spec.hint_below), (ModelKind::IndicationFit, Some(0.01)));
+        assert_eq!((spec.not_asked, spec.self_tests.len()), (vec!["W3".to_owned()], 1));
+        for (from, to, says) in [
+            ("hint_below = 0.01\n", "", "hint_below must be above 0"),
+            ("hint_below = 0.01", "hint_below = 1.0", "hint_below must be above 0"),
+            ("not_asked = [\"W3\"]", "not_asked = [\"W4\"]", "`W4` is not a label"),
+            ("shape = [\"batch\", 1]", "shape = [\"batch\", 3]", "width 1, found 3"),
+            ("\"medicine\"\ndtype", "\"drug\"\ndtype", "input `medicine`, found none"),
+            ("shape = [\"batch\", 2]", "shape = [\"batch\", 9]", "width 2, found 9"),
+            ("diagnoses = [\"I10\"]", "diagnoses = [\"I11\"]", "`I11` is not a feature"),
+            ("medicine = \"W1\"", "medicine = \"W9\"", "`W9` is not a label"),
+            ("expect = 0.9", "expect = 1.9", "from 0 to 1"),
+            ("tolerance = 1e-4", "tolerance = 0.9", "tolerance"),
+            ("kind = \"indication-fit\"", "kind = \"oracle\"", "oracle"),
+            ("kind = \"indication-fit\"\n", "", "expected 1 labels"),
+        ] {
+            assert!(FIT.contains(from), "{from}");
+            let error = read_text(&FIT.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(says), "`{to}`: {error}");
+        }
+        let (head, _) = FIT.split_once("[[model.fit_test]]").unwrap();
+        assert!(read_text(head).unwrap_err().to_string().contains("at least 1 self-test"));
+        let text = message("labels = [", "hint_below = 0.5\nlabels = [");
+        assert!(text.contains("are for indication-fit"), "{text}");
     }
 }

@@ -30,6 +30,6 @@ pub use choice::EngineChoice;
 pub use engine::{Engine, EngineSource, Port};
 pub use error::InferenceError;
 pub use library::LibrarySearch;
-pub use manifest::{Column, ModelSpec};
+pub use manifest::{Column, ModelKind, ModelSpec};
 pub use observer::{Dropped, Observer, RunReport};
 pub use registry::{Model, ModelInfo, Models, Options};

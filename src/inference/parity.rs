@@ -3,7 +3,7 @@
 use ndarray::{Array2, s};
 
 use super::check;
-use super::manifest::{self, PATIENT};
+use super::manifest::{self, DIAGNOSIS, MEDICINE, PATIENT};
 use super::testing::{MANIFEST_PATH, engines, fixture, shipped};
 use crate::medicine::files::Files;
 
@@ -18,7 +18,10 @@ fn cases(rows: usize, name: &str, width: usize) -> Array2<f32> {
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         u16::try_from((state >> 33) % below).unwrap()
     };
-    Array2::from_shape_fn((rows, width), |(_, column)| match (name, column) {
+    Array2::from_shape_fn((rows, width), |(row, column)| match (name, column) {
+        // One medicine in each row, and a few diagnoses.
+        (MEDICINE, _) => f32::from(u8::from(column == row * 7 % width)),
+        (DIAGNOSIS, _) => f32::from(u8::from(next(500) == 0)),
         (PATIENT, 0) => f32::from(next(100)) - 1.0,
         // Most findings of a visit are not known.
         _ if next(8) > 1 && name != PATIENT => 0.0,

@@ -15,7 +15,7 @@ use super::choice::EngineChoice;
 use super::engine::EngineSource;
 use super::error::InferenceError;
 use super::library::LibrarySearch;
-use super::manifest::{self, ModelSpec};
+use super::manifest::{self, ModelKind, ModelSpec};
 use super::observer::{Observer, Unobserved};
 use super::worker::{Clock, Worker, WorkerOptions, WorkerThread};
 use crate::medicine::files::Files;
@@ -28,6 +28,8 @@ pub const MANIFEST: &str = "manifest.toml";
 pub struct Options {
     /// Which engine.
     pub engine: EngineChoice,
+    /// Kinds of models to load; those of other kinds are read in the manifest and left alone.
+    pub kinds: &'static [ModelKind],
     /// Where ONNX Runtime's library is looked for.
     pub library: LibrarySearch,
     /// Threads one run may use.
@@ -48,6 +50,7 @@ pub struct Models {
     set: ArcSwap<Set>,
     source: Arc<dyn EngineSource>,
     reason: String,
+    kinds: &'static [ModelKind],
     options: WorkerOptions,
     /// Threads that may still run, those of replaced sets included. Locked during a reload, so
     /// that two do not overlap.
@@ -111,6 +114,7 @@ impl Options {
     pub fn new(engine: EngineChoice, library: LibrarySearch) -> Self {
         Self {
             engine,
+            kinds: ModelKind::ALL,
             library,
             threads: 1,
             queue_max: 256,
@@ -136,7 +140,7 @@ impl Models {
             observer: options.observer,
             clock: options.clock,
         };
-        Self::load_with(files, chosen.source, chosen.reason, worker)
+        Self::load_with(files, (chosen.source, chosen.reason), options.kinds, worker)
     }
 
     /// Replaces all models by those of `files`, or keeps the old ones and says why. Requests in
@@ -147,7 +151,7 @@ impl Models {
     /// As [`Models::load`]; the old models go on serving.
     pub fn reload(&self, files: &Files) -> Result<(), InferenceError> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let (set, started) = build(files, &self.source, &self.options)?;
+        let (set, started) = build(files, &self.source, self.kinds, &self.options)?;
         let old = self.set.swap(Arc::new(set));
         threads.retain(|thread| !thread.is_finished());
         threads.extend(started);
@@ -195,14 +199,14 @@ impl Models {
     /// Loads with a given engine.
     pub(super) fn load_with(
         files: &Files,
-        source: Arc<dyn EngineSource>,
-        reason: String,
+        (source, reason): (Arc<dyn EngineSource>, String),
+        kinds: &'static [ModelKind],
         options: WorkerOptions,
     ) -> Result<Self, InferenceError> {
         tracing::info!(engine = source.name(), version = source.version(), reason, "engine chosen");
-        let (set, threads) = build(files, &source, &options)?;
+        let (set, threads) = build(files, &source, kinds, &options)?;
         let set = ArcSwap::from_pointee(set);
-        Ok(Self { set, source, reason, options, threads: Mutex::new(threads) })
+        Ok(Self { set, source, reason, kinds, options, threads: Mutex::new(threads) })
     }
 }
 
@@ -267,6 +271,7 @@ impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("engine", &self.engine)
+            .field("kinds", &self.kinds)
             .field("library", &self.library)
             .field("threads", &self.threads)
             .field("queue_max", &self.queue_max)
@@ -279,10 +284,14 @@ impl std::fmt::Debug for Options {
 fn build(
     files: &Files,
     source: &Arc<dyn EngineSource>,
+    kinds: &[ModelKind],
     options: &WorkerOptions,
 ) -> Result<(Set, Vec<WorkerThread>), InferenceError> {
     let mut opened = Vec::new();
     for spec in manifest::read(files, MANIFEST)? {
+        if !kinds.contains(&spec.kind) {
+            continue;
+        }
         let started = (options.clock)();
         let engine = check::open(files, &spec, source.as_ref())?;
         let took = (options.clock)().saturating_duration_since(started);

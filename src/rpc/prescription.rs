@@ -279,7 +279,15 @@ impl From<domain::PrescriptionCheck> for pb::PrescriptionCheck {
             rule_version: c.rule_version,
             disclaimer: DISCLAIMER_ZH.to_owned(),
             checks_done: kinds(&c.checks_done),
+            fit_hints: c.hints.into_iter().map(Into::into).collect(),
+            fit_model: c.fit_model,
         }
+    }
+}
+
+impl From<domain::FitHint> for pb::FitHint {
+    fn from(h: domain::FitHint) -> Self {
+        Self { line_id: h.line, medicine: h.medicine, fit: h.fit, text: h.text }
     }
 }
 

@@ -134,6 +134,15 @@ impl Setup {
 }
 
 impl TestNode {
+    /// Ids of the models that the node serves.
+    pub(crate) async fn models(&self) -> Vec<String> {
+        use xiangyi::rpc::proto::xiangyi::model::v1 as model;
+        let channel = self.channel.clone();
+        let mut client = model::model_service_client::ModelServiceClient::new(channel);
+        let listed = client.list_models(model::ListModelsRequest::default()).await.unwrap();
+        listed.into_inner().models.into_iter().map(|m| m.model_id).collect()
+    }
+
     pub(crate) fn diagnosis(&self) -> DiagnosisServiceClient<Channel> {
         DiagnosisServiceClient::new(self.channel.clone())
     }

@@ -3,7 +3,7 @@
 use xiangyi::rpc::proto::xiangyi::common::v1 as common;
 use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
 
-use crate::harness::{Setup, order, patient};
+use crate::harness::{Setup, both_engines, order, patient};
 
 fn of(check: &rx::PrescriptionCheck, kind: rx::FindingKind) -> Vec<&rx::CheckFinding> {
     check.findings.iter().filter(|f| f.kind() == kind).collect()
@@ -149,4 +149,45 @@ async fn checks_are_kept_listed_and_replayed() {
         node.prescription().list_prescription_checks(list).await.unwrap().into_inner().checks;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].check_id, first.check_id);
+}
+
+both_engines! {
+    async fn the_fit_model_gives_hints_where_it_is_switched_on_and_moves_no_finding(setup) {
+        let on = setup.with(|c| c.models.indication_fit = true).start().await;
+        let off = Setup::new().start().await;
+        let mut hints = 0;
+        let mut asked = 0;
+        for (diagnoses, names) in [
+            (&["急性上呼吸道感染"][..], &["阿莫西林胶囊", "氯雷他定片"][..]),
+            (&["高血压"], &["氨氯地平片", "甲巯咪唑片"]),
+            (&["2型糖尿病", "高血压"], &["二甲双胍片", "缬沙坦胶囊", "螺内酯片"]),
+            (&["急性扁桃体炎"], &["左氧氟沙星片", "布洛芬片"]),
+            (&["没有这个病"], &["氨氯地平片"]),
+        ] {
+            let mut request = order(names);
+            request.patient = Some(patient(15.0, common::Sex::Female));
+            request.diagnoses = diagnoses.iter().map(|d| (*d).to_owned()).collect();
+            let with = on.check(request.clone()).await.unwrap();
+            let without = off.check(request).await.unwrap();
+            assert_eq!((without.fit_model.as_str(), without.fit_hints.len()), ("", 0));
+            let known = diagnoses != ["没有这个病"];
+            assert_eq!(with.fit_model.starts_with("indication-fit "), known, "{}", with.fit_model);
+            asked += usize::from(known);
+            hints += with.fit_hints.len();
+            for hint in &with.fit_hints {
+                assert!((0.0..0.5).contains(&hint.fit) && hint.text.contains(&hint.medicine));
+            }
+            let told = |check: &rx::PrescriptionCheck| {
+                let all = check.findings.iter();
+                all.map(|f| (f.finding_id.clone(), f.action, f.severity)).collect::<Vec<_>>()
+            };
+            assert_eq!(told(&with), told(&without));
+        }
+        assert_eq!(asked, 4);
+        assert!(hints > 0, "thiamazole is not for hypertension");
+        let listed = on.models().await;
+        assert!(listed.iter().any(|id| id == "indication-fit"), "{listed:?}");
+        let listed = off.models().await;
+        assert!(listed.iter().all(|id| id != "indication-fit"), "{listed:?}");
+    }
 }

@@ -7,7 +7,8 @@ import tomllib
 from pathlib import Path
 
 
-def _strings(values: list[str]) -> str:
+def strings(values: list[str]) -> str:
+    """A TOML list of strings over lines of at most 98 characters."""
     lines, line = [], " "
     for value in values:
         piece = f' "{value}",'
@@ -34,8 +35,8 @@ bytes = {len(content)}
 card = "{model['card']}"
 # tables the features and labels come from
 tables = {_inline(model['tables'])}
-features = {_strings(model['features'])}
-labels = {_strings(model['labels'])}
+features = {strings(model['features'])}
+labels = {strings(model['labels'])}
 """
     for kind, name, width in (
         ("input", "findings", len(model["features"])),

@@ -10,12 +10,13 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 LABELS = json.loads((HERE / "labels.json").read_text(encoding="utf-8"))
+MODEL = HERE.parent / "indication-fit.onnx"
 CODES, MEDICINES = LABELS["diagnosis"], LABELS["medicine"]
 
 
 @pytest.fixture(scope="module")
 def session():
-    return onnxruntime.InferenceSession(str(HERE / "indication-fit.onnx"), providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"])
 
 
 def fit(session, pairs):
@@ -31,9 +32,9 @@ def fit(session, pairs):
 
 
 def test_graph_is_small_float32_and_opset_17():
-    model = onnx.load(HERE / "indication-fit.onnx")
+    model = onnx.load(MODEL)
     assert model.opset_import[0].version <= 17
-    assert (HERE / "indication-fit.onnx").stat().st_size < 3_000_000
+    assert MODEL.stat().st_size < 3_000_000
     assert {i.name: i.type.tensor_type.elem_type for i in model.graph.input} == {"diagnosis": 1, "medicine": 1}
 
 

@@ -7,12 +7,15 @@ Training signal: the grid of `indications.csv`, and pages of a scraped disease s
 The score ranks alternatives and feeds a passive hint; it decides nothing.
 
     python train.py --models MODELS --pages kg_8792_compact.jsonl --icd-names opendrg_ZD_INFO.dat --out .
+
+writes MODELS/prescription/indication-fit.onnx with its entry in MODELS/manifest.toml, and the labels and figures to --out.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import time
 from pathlib import Path
@@ -24,9 +27,20 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from data import TABLES, Data, chapter, load
 
+# The writer of manifests of the differential's training, which is in a folder of the same name.
+_at = Path(__file__).resolve().parents[2] / "diagnosis" / "train" / "manifest.py"
+_spec = importlib.util.spec_from_file_location("manifest", _at)
+manifest = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(manifest)
+
 SEED, RANK, STEPS, RATE = 20261128, 64, 200, 0.02
 DECAY, PAGE_WEIGHT, PAGE_GROUND = 5e-2, 1.0, 0.1  # chosen on the validation diseases
 OPSET, IR_VERSION, NOWHERE = 17, 8, -30.0
+VERSION = "2026.11.2"
+DOUBTED = 0.05  # share of the pairs on validation pages whose score may lie below the cut of the hint
+# A medicine, a diagnosis it is for, and one it is not for: hypertension, diabetes, asthma, tonsillitis, gout, roundworm.
+KNOWN = [("W185", "I10", "B77"), ("W315", "E11", "J45"), ("W217", "J45", "E11"), ("W006", "J03", "I10"),
+         ("W086", "M10", "J06"), ("W059", "B77", "I10")]
 
 
 def split(codes: list[str], width: int) -> np.ndarray:
@@ -192,6 +206,51 @@ def verdict(table: dict, pages: dict) -> dict:
     return {**checks, "hint_on_by_default": all(checks.values())}
 
 
+def hint(data: Data, part: np.ndarray, score: np.ndarray) -> dict:
+    """The cut below which a score is told, from validation pages, and what it does on test pages."""
+    truth = (data.pages > 0) & ~data.any_use[:, None]
+    rest = np.broadcast_to((truth.any(1) & ~data.any_use)[:, None] & truth.any(0), truth.shape) & ~truth
+    valid, test = (np.broadcast_to(part == p, truth.shape) for p in (1, 2))
+    cut = float(np.quantile(score[truth & valid], DOUBTED))
+    below = {name: round(float((score[cells & test] < cut).mean()), 4)
+             for name, cells in (("attested", truth), ("attested_and_in_table", truth & (data.table > 0)), ("others", rest))}
+    return {"below": cut, "share_doubted_on_test_pages": below}
+
+
+def entry(data: Data, a: np.ndarray, b: np.ndarray, path: Path, cut: float) -> str:
+    """The model's block in `manifest.toml`."""
+    codes = [row["code"] for row in data.medicines]
+    score = scores(a, b)
+    content = path.read_bytes()
+    any_use = [c for c, any_use in zip(codes, data.any_use) if any_use]
+    text = f"""[[model]]
+id = "indication-fit"
+kind = "indication-fit"
+version = "{VERSION}"
+file = "prescription/indication-fit.onnx"
+sha256 = "{hashlib.sha256(content).hexdigest()}"
+bytes = {len(content)}
+card = "prescription/indication-fit.md"
+tables = ["prescription/indications.csv", "prescription/medicines.csv", "prescription/ingredients.csv"]
+# below this the node tells, where the switch is on, that the model sees no fit
+hint_below = {cut:.6f}
+# ICD-10 categories
+features = {manifest.strings(data.codes)}
+# medicines
+labels = {manifest.strings(codes)}
+# indicated for anything
+not_asked = {manifest.strings(any_use)}
+"""
+    for kind, name, width in (("input", "diagnosis", len(data.codes)), ("input", "medicine", len(codes)), ("output", "fit", 1)):
+        text += f'[[model.{kind}]]\nname = "{name}"\ndtype = "f32"\nshape = ["batch", {width}]\n'
+    for medicine, right, wrong in KNOWN:
+        for diagnosis in (right, wrong):
+            expect = score[codes.index(medicine), data.codes.index(diagnosis)]
+            text += (f'[[model.fit_test]]\ndiagnoses = ["{diagnosis}"]\nmedicine = "{medicine}"\n'
+                     f"expect = {expect:.6f}\ntolerance = 1e-4\n")
+    return text
+
+
 def main() -> None:
     """Reads, evaluates, trains the shipped model and writes it with its labels and figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -204,7 +263,10 @@ def main() -> None:
     data, used = load(args.models, args.pages, args.icd_names)
     part = split(data.codes, 3)
     a, b = fit(data, np.ones(len(part), bool), part == 0)
-    export(a, b, args.out / "indication-fit.onnx")
+    path = args.models / "prescription" / "indication-fit.onnx"
+    export(a, b, path)
+    told = hint(data, part, scores(a, b))
+    manifest.rewrite(args.models / "manifest.toml", "indication-fit", entry(data, a, b, path, told["below"]))
     table, pages = evaluate_table(data, part), evaluate_pages(data, part, scores(a, b))
     codes = [row["code"] for row in data.medicines]
     labels = {"diagnosis": data.codes, "medicine": codes, "any_use": [c for c, any_use in zip(codes, data.any_use) if any_use]}
@@ -212,7 +274,7 @@ def main() -> None:
         "seed": SEED, "data": {**used, "categories": len(data.codes), "medicines": len(codes), "table_pairs": int((data.table > 0).sum()),
                                "left_out_any_use": int(data.any_use.sum()),
                                "test_page_categories": int(((data.pages.max(0) > 0) & (part == 2)).sum())},
-        "verdict": verdict(table, pages), "held_out_table": table,
+        "verdict": verdict(table, pages), "hint": told, "held_out_table": table,
         "held_out_table_by_decade": evaluate_table(data, split(data.codes, 2)), "held_out_pages": pages,
         "sha256": {name: hashlib.sha256((args.models / name).read_bytes()).hexdigest() for name in TABLES}}
     for name, content in (("labels", labels), ("metrics", metrics)):

@@ -21,7 +21,8 @@ fn options() -> WorkerOptions {
 }
 
 fn load(source: &Arc<dyn EngineSource>, files: &Files) -> Result<Models, InferenceError> {
-    Models::load_with(files, Arc::clone(source), "test".to_owned(), options())
+    let chosen = (Arc::clone(source), "test".to_owned());
+    Models::load_with(files, chosen, ModelKind::ALL, options())
 }
 
 fn version(models: &Models) -> String {
@@ -286,8 +287,25 @@ async fn the_observer_hears_of_every_run() {
     let log = Arc::new(Log::default());
     let options = WorkerOptions { observer: log.clone(), ..options() };
     let source: Arc<dyn EngineSource> = Arc::new(Rten { threads: 1 });
-    let models = Models::load_with(&fixture(), source, "test".to_owned(), options).unwrap();
+    let models =
+        Models::load_with(&fixture(), (source, "test".to_owned()), ModelKind::ALL, options)
+            .unwrap();
     models.get("fixture").unwrap().self_test().await.unwrap();
     models.shutdown();
     assert_eq!(log.batches(), [1, 1, 1]);
+}
+
+#[test]
+fn only_the_kinds_asked_for_are_loaded() {
+    for source in engines() {
+        let load = |kinds| {
+            let chosen = (Arc::clone(&source), "test".to_owned());
+            let models = Models::load_with(&testing::shipped(), chosen, kinds, options()).unwrap();
+            let ids = models.list().into_iter().map(|info| info.id).collect::<Vec<_>>();
+            models.shutdown();
+            ids
+        };
+        assert_eq!(load(&[ModelKind::Differential]), ["gp-differential"]);
+        assert_eq!(load(ModelKind::ALL), ["gp-differential", "indication-fit"]);
+    }
 }

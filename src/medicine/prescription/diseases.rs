@@ -109,6 +109,13 @@ impl Icd {
         self.0 & mask == prefix.0
     }
 
+    /// The three characters of its category; `None` for a wider prefix.
+    pub(super) fn category(self) -> Option<String> {
+        let [a, b, c, ..] = self.0.to_be_bytes();
+        let text: String = [a, b, c].iter().map(|byte| char::from(*byte)).collect();
+        (c != 0).then_some(text)
+    }
+
     /// Whether one of the two lies in the other: a written category (E11) may be the very
     /// complication that a rule means (E11.2).
     pub(super) fn touches(self, other: Self) -> bool {

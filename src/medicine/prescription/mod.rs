@@ -37,7 +37,7 @@ pub use order::{
     PREGNANCY_WEEKS_MAX, Problem, Setting, SkinTestResult, TEXT_CHARS_MAX, WEIGHT_KG,
 };
 pub use reading::read_orders;
-pub use report::{Action, Finding, Kind, Report, Severity, Summary, Taken, Unchecked};
+pub use report::{Action, Alternative, Finding, Kind, Report, Severity, Summary, Taken, Unchecked};
 pub use resolve::{Resolution, SUGGESTIONS_MAX};
 pub use route::Route;
 pub use rows::{RuleRow, rule_row};

@@ -102,9 +102,9 @@ pub struct Finding {
     pub reason_zh: String,
     /// What to do instead.
     pub instead_zh: String,
-    /// Medicines of the essential list that could be given instead: their code and name. Each
-    /// has passed the same checks with this patient and the rest of the prescription.
-    pub alternatives: Vec<(String, String)>,
+    /// Medicines of the essential list that could be given instead, best rank first. Each has
+    /// passed the same checks with this patient and the rest of the prescription.
+    pub alternatives: Vec<Alternative>,
     /// Item of the prescription review (处方点评), where one fits.
     pub review_code: Option<String>,
     /// Id of the row in the rule tables.
@@ -117,6 +117,42 @@ pub struct Finding {
     pub(super) place: usize,
     /// Whether a clinician has reviewed the row.
     pub status: Status,
+}
+
+/// A medicine that could be given instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alternative {
+    /// Code on the list.
+    pub code: String,
+    /// Name on the list.
+    pub name_zh: String,
+    /// Rank of its indication: 1 is a first choice.
+    pub rank: u8,
+}
+
+impl Finding {
+    /// Orders alternatives of equal rank by `score`, the highest first and those without one last,
+    /// and says them in that order. Nothing else changes.
+    pub fn prefer(&mut self, score: impl Fn(&Alternative) -> Option<f32>) {
+        let before = alternatives_zh(&self.alternatives);
+        self.alternatives.sort_by(|a, b| {
+            let of = |one: &Alternative| score(one).unwrap_or(f32::NEG_INFINITY);
+            a.rank.cmp(&b.rank).then(of(b).total_cmp(&of(a)))
+        });
+        let after = alternatives_zh(&self.alternatives);
+        if before != after {
+            self.instead_zh = self.instead_zh.replace(&before, &after);
+        }
+    }
+}
+
+/// How alternatives are said; empty where there are none.
+pub(super) fn alternatives_zh(found: &[Alternative]) -> String {
+    let names: Vec<&str> = found.iter().map(|one| one.name_zh.as_str()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("可考虑{}（已按本病人和本方核对）。", names.join("或"))
 }
 
 /// Something that could not be checked. Never to be shown as safe.

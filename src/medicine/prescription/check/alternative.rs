@@ -9,13 +9,16 @@ use super::indication::indicated;
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::formulary::{Formulary, MedicineId, Subject};
 use crate::medicine::prescription::order::{Line, Order};
-use crate::medicine::prescription::report::{Action, Finding, Kind};
+use crate::medicine::prescription::report::{Action, Alternative, Finding, Kind, alternatives_zh};
 use crate::medicine::prescription::rules::Indications;
 
 /// Most alternatives of one finding.
 const SHOWN: usize = 2;
-/// Most candidates that are checked for one finding.
+/// Most candidates that are checked with the whole prescription for one finding.
 const TRIED: usize = 4;
+/// Most candidates that are checked alone for one finding, which costs little: with a penicillin
+/// allergy the first eight for tonsillitis may all be penicillins.
+const LOOKED_AT: usize = 24;
 
 /// Medicines of the list by what they are for.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl Alternatives {
 
 /// Adds alternatives to the findings that interrupt and are about the choice of a medicine.
 pub(super) fn offer(case: &Case<'_>, findings: &mut [Finding]) {
-    let mut done: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    let mut done: Vec<(String, Vec<Alternative>)> = Vec::new();
     for finding in findings.iter_mut().filter(|f| f.action <= Action::NeedsReason) {
         let about_choice = match finding.kind {
             Kind::Allergy
@@ -95,18 +98,16 @@ pub(super) fn offer(case: &Case<'_>, findings: &mut [Finding]) {
         let known = done.iter().find(|(id, _)| id == line).map(|(_, found)| found.clone());
         let found = known.unwrap_or_else(|| alternatives(case, line));
         if !found.is_empty() {
-            let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
             let instead = finding.instead_zh.trim_end_matches('。');
             let join = if instead.is_empty() { "" } else { "。" };
-            finding.instead_zh =
-                format!("{instead}{join}可考虑{}（已按本病人和本方核对）。", names.join("或"));
+            finding.instead_zh = format!("{instead}{join}{}", alternatives_zh(&found));
         }
         done.push((line.clone(), found.clone()));
         finding.alternatives = found;
     }
 }
 
-fn alternatives(case: &Case<'_>, line_id: &str) -> Vec<(String, String)> {
+fn alternatives(case: &Case<'_>, line_id: &str) -> Vec<Alternative> {
     let line = case.items.iter().find(|item| case.line(item).is_some_and(|l| l.id == line_id));
     let Some((item, line)) = line.and_then(|item| Some((item, case.line(item)?))) else {
         return Vec::new();
@@ -122,13 +123,24 @@ fn alternatives(case: &Case<'_>, line_id: &str) -> Vec<(String, String)> {
     candidates.sort_unstable();
     let mut found = Vec::new();
     let mut seen: Vec<MedicineId> = Vec::new();
+    let antibiotics = &case.known.lists.antibiotics;
     let mut tried = 0;
-    for (_, id) in candidates {
+    // The way it is given may stand in the name alone (阿莫西林胶囊).
+    let line = &Line {
+        id: line.id.clone(),
+        route: item.route.map_or_else(|| line.route.clone(), |r| r.name_zh().to_owned()),
+        ..Line::default()
+    };
+    let alone_in_order =
+        Order { lines: vec![line.clone()], current: Vec::new(), ..case.order.clone() };
+    for (rank, id) in candidates {
         let Some(medicine) = case.formulary().medicine(id) else { continue };
         // A painkiller is no alternative to an antibiotic though both are for tonsillitis.
         let same_kind = item
             .medicine
-            .is_none_or(|m| m.kind == medicine.kind && m.category == medicine.category);
+            .is_none_or(|m| m.kind == medicine.kind && m.category == medicine.category)
+            && case.is_antibiotic(item)
+                == antibiotics.of(Some(medicine), &medicine.ingredients).next().is_some();
         let prescribed = case.items.iter().any(|other| {
             other.medicine.is_some_and(|m| m.id == id)
                 || other.ingredients.iter().any(|i| medicine.ingredients.contains(i))
@@ -138,11 +150,16 @@ fn alternatives(case: &Case<'_>, line_id: &str) -> Vec<(String, String)> {
             continue;
         }
         seen.push(id);
-        tried += 1;
-        if passes(case, line, &medicine.name_zh) {
-            found.push((medicine.code.clone(), medicine.name_zh.clone()));
+        let alone = passes(case.known, &alone_in_order, line, &medicine.name_zh);
+        tried += usize::from(alone);
+        if alone && passes(case.known, case.order, line, &medicine.name_zh) {
+            found.push(Alternative {
+                code: medicine.code.clone(),
+                name_zh: medicine.name_zh.clone(),
+                rank,
+            });
         }
-        if found.len() == SHOWN || tried == TRIED {
+        if found.len() == SHOWN || tried == TRIED || seen.len() == LOOKED_AT {
             break;
         }
     }
@@ -156,21 +173,16 @@ fn treats(case: &Case<'_>, item: &Item<'_>, icd: Icd) -> bool {
 }
 
 /// Whether a medicine in place of a line raises nothing that a doctor would have to answer.
-fn passes(case: &Case<'_>, line: &Line, name: &str) -> bool {
-    let lines = case.order.lines.iter().map(|other| {
+fn passes(known: &PrescriptionKnowledge, order: &Order, line: &Line, name: &str) -> bool {
+    let lines = order.lines.iter().map(|other| {
         if other.id == line.id {
-            Line {
-                id: other.id.clone(),
-                name: name.to_owned(),
-                route: other.route.clone(),
-                ..Line::default()
-            }
+            Line { name: name.to_owned(), ..line.clone() }
         } else {
             other.clone()
         }
     });
-    let order = Order { lines: lines.collect(), ..case.order.clone() };
-    let changed = Case::new(case.known, &order);
+    let order = Order { lines: lines.collect(), ..order.clone() };
+    let changed = Case::new(known, &order);
     let at = changed.items.iter().position(|item| match item.place {
         Place::Line(at) => order.lines.get(at).is_some_and(|l| l.id == line.id),
         Place::Current(_) => false,

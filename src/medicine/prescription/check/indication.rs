@@ -193,7 +193,9 @@ fn unjustified(case: &Case<'_>, out: &mut Outcome) -> Vec<usize> {
     for (at, item) in case.known_lines() {
         for rule in case.known.lists.unjustified.of(item.medicine, item.ingredients) {
             let only = diagnosed.iter().all(|icd| rule.icd_only.iter().any(|p| icd.is_in(*p)));
-            if !only || !rule.routes.may_hold(item.route) {
+            // An infusion is one only where it is said to be.
+            let infused = rule.unfit != Unfit::Infusion || item.route.is_some();
+            if !only || !infused || !rule.routes.may_hold(item.route) {
                 continue;
             }
             if rule.unfit != Unfit::Infusion {

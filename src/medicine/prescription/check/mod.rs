@@ -233,6 +233,16 @@ impl PrescriptionKnowledge {
         Self::run(&Case::new(self, order)).findings
     }
 
+    /// ICD-10 categories (three characters) of the diagnoses and diseases of an order, each once.
+    pub fn categories(&self, order: &Order) -> Vec<String> {
+        let texts = order.diagnoses.iter().chain(&order.chart.conditions);
+        let codes = texts.flat_map(|text| self.diseases.codes(text));
+        let mut all: Vec<String> = codes.filter_map(Icd::category).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// Names of an order that nothing was recognised in: medicines, diagnoses, diseases.
     pub fn not_understood(&self, order: &Order, report: &Report) -> Vec<String> {
         let medicines = report.taken.iter().filter(|taken| taken.name_zh.is_none());

@@ -283,14 +283,14 @@ fn alternatives_pass_the_same_checks() {
     order.chart.conditions = vec!["哮喘".to_owned()];
     let report = full(&order);
     let found = report.findings.iter().find(|f| f.kind == Kind::Disease).unwrap();
-    let names: Vec<&str> = found.alternatives.iter().map(|(_, name)| name.as_str()).collect();
+    let names: Vec<&str> = found.alternatives.iter().map(|one| one.name_zh.as_str()).collect();
     assert!(names.contains(&"氨氯地平"), "{found:?}");
     assert!(found.instead_zh.contains("氨氯地平"), "{}", found.instead_zh);
     // With the patient's kidney disease the sartan beside ibuprofen would be asked about.
     order.chart.conditions.push("慢性肾脏病".to_owned());
     let report = full(&order);
     let found = report.findings.iter().find(|f| &*f.rule == "C5").unwrap();
-    assert!(found.alternatives.iter().all(|(_, name)| name != "缬沙坦"), "{found:?}");
+    assert!(found.alternatives.iter().all(|one| one.name_zh != "缬沙坦"), "{found:?}");
 }
 
 #[test]

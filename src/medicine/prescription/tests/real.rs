@@ -2,21 +2,11 @@
 
 use super::super::{Action, Finding, Kind, Order, PrescriptionKnowledge, Report, Resolution};
 use super::{order, with_allergy, with_current};
-use crate::medicine::files::Files;
 use crate::medicine::patient::{Patient, Pregnancy, Sex};
 
-/// The tables under `models/prescription`, read from disk.
+/// The tables of this build.
 pub(super) fn real() -> PrescriptionKnowledge {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/prescription");
-    let mut files = Files::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ext| ext == "csv") {
-            let name = path.file_name().unwrap().to_str().unwrap();
-            files.insert(format!("prescription/{name}"), std::fs::read(&path).unwrap());
-        }
-    }
-    PrescriptionKnowledge::load(&files).unwrap()
+    PrescriptionKnowledge::load(&crate::embedded::files()).unwrap()
 }
 
 fn woman(order: Order, age: f32, pregnancy: Pregnancy) -> Order {
@@ -188,4 +178,34 @@ fn every_finding_of_the_real_tables_is_cited_and_says_what_to_do() {
             assert!(unchecked.reason_zh.contains("统称"), "{unchecked:#?}");
         }
     }
+}
+
+#[test]
+fn who_may_have_no_penicillin_is_offered_another_antibiotic_by_mouth() {
+    let known = real();
+    for diagnosis in ["急性扁桃体炎", "肺炎", "急性膀胱炎"] {
+        let order = with_allergy(&["阿莫西林胶囊"], "青霉素");
+        let patient = Patient { age_years: Some(40.0), sex: Some(Sex::Male), ..Patient::default() };
+        let order = Order { diagnoses: vec![diagnosis.to_owned()], patient, ..order };
+        let report = known.check(&order);
+        let found = find(&report, Kind::Allergy, "amoxicillin");
+        assert!(!found.alternatives.is_empty(), "{diagnosis}: {found:#?}");
+        for other in &found.alternatives {
+            let given = super::order(&[&other.name_zh]);
+            let listed = known.review(&given).1.antibiotics == 1;
+            assert!(listed, "{diagnosis}: {} is no antibiotic", other.name_zh);
+            assert!(found.instead_zh.contains(&other.name_zh), "{}", found.instead_zh);
+        }
+    }
+}
+
+#[test]
+fn tablets_without_a_written_route_are_no_infusion() {
+    let mut order = order(&["阿奇霉素"]);
+    order.diagnoses = vec!["急性扁桃体炎".to_owned()];
+    let infusion =
+        |order: &Order| real().check(order).findings.iter().any(|f| f.kind == Kind::Infusion);
+    assert!(!infusion(&order));
+    order.lines[0].route = "静脉滴注".to_owned();
+    assert!(infusion(&order));
 }
