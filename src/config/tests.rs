@@ -1,0 +1,117 @@
+//! Tests of the module above.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse("node.toml", text, &BTreeMap::new()).map_err(|e| e.to_string())
+}
+
+fn with_env(variable: &str, value: &str) -> Result<Config, String> {
+    let environment = BTreeMap::from([(variable.to_owned(), value.to_owned())]);
+    Config::parse("node.toml", "", &environment).map_err(|e| e.to_string())
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    assert_eq!(parse("").unwrap(), Config::default());
+}
+
+#[test]
+fn the_printed_defaults_read_back() {
+    assert_eq!(parse(&Config::default().to_toml()).unwrap(), Config::default());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
+    let error =
+        parse("[node]\nname = \"a\"\n\n[server]\nlisten_on = \"127.0.0.1:1\"\n").unwrap_err();
+    assert_eq!(error, "node.toml:5: unknown key `listen_on`, did you mean `listen`?");
+    let error = parse("[sever]\n").unwrap_err();
+    assert_eq!(error, "node.toml:1: unknown key `sever`, did you mean `server`?");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_refused_with_its_line() {
+    let error = parse("[server]\nqueue_max = \"many\"\n").unwrap_err();
+    assert!(error.starts_with("node.toml:2: "), "{error}");
+    let error = parse("[models]\nengine = \"tensorflow\"\n").unwrap_err();
+    assert!(error.contains("auto") && error.contains("rten"), "{error}");
+}
+
+#[test]
+fn the_environment_overrides_one_key() {
+    let config = with_env("XIANGYI_SERVER_LISTEN", "127.0.0.1:7000").unwrap();
+    assert_eq!(config.server.listen.port(), 7000);
+    assert_eq!(with_env("XIANGYI_SERVER_QUEUE_MAX", "7").unwrap().server.queue_max, 7);
+    assert!(!with_env("XIANGYI_SERVER_REFLECTION", "false").unwrap().server.reflection);
+    assert_eq!(with_env("XIANGYI_NODE_NAME", "12").unwrap().node.name, "12");
+    let library = with_env("ORT_DYLIB_PATH", "/x/y.so").unwrap().models.onnxruntime_library;
+    assert_eq!(library, Some(PathBuf::from("/x/y.so")));
+}
+
+#[test]
+fn an_unknown_variable_is_refused_by_name() {
+    let error = with_env("XIANGYI_SERVER_LISTN", "x").unwrap_err();
+    assert!(error.contains("XIANGYI_SERVER_LISTN") && error.contains("`listen`"), "{error}");
+}
+
+#[test]
+fn the_open_network_needs_tls_and_credentials() {
+    let error = parse("[server]\nlisten = \"0.0.0.0:50051\"\n").unwrap_err();
+    assert!(error.contains("tls_cert"), "{error}");
+    let tls = "[server]\nlisten = \"0.0.0.0:50051\"\ntls_cert = \"c.pem\"\ntls_key = \"k.pem\"\n";
+    let error = parse(tls).unwrap_err();
+    assert!(error.contains("auth.tokens"), "{error}");
+    let token = format!(
+        "{tls}[[auth.tokens]]\nname = \"clinic\"\nrole = \"village_doctor\"\nsha256 = \"{}\"\n",
+        "ab".repeat(32)
+    );
+    assert!(parse(&token).is_ok());
+}
+
+#[test]
+fn limits_out_of_range_name_their_key() {
+    for (text, key) in [
+        ("[server]\nconcurrency_max = 0\n", "server.concurrency_max"),
+        ("[server]\ncall_timeout_ms = 0\n", "server.call_timeout_ms"),
+        ("[models]\nbatch_max = 0\n", "models.batch_max"),
+        ("[node]\nname = \"\"\n", "node.name"),
+        ("[node]\nrole = \"hub\"\n", "node.role"),
+        ("[log]\nlevel = \"=,=\"\n", "log.level"),
+        ("[[auth.tokens]]\nname=\"a\"\nrole=\"auditor\"\nsha256=\"zz\"\n", "auth.tokens[0].sha256"),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_a_message(text in "\\PC{0,200}") {
+        if let Err(message) = parse(&text) {
+            proptest::prop_assert!(!message.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_reads_back(
+        port in 0_u16..,
+        queue in 0_usize..1000,
+        name in "[a-z一-龥\"\\\\]{1,20}",
+        reflection: bool,
+    ) {
+        let mut config = Config::default();
+        config.server.listen.set_port(port);
+        config.server.queue_max = queue;
+        config.node.name = name;
+        config.server.reflection = reflection;
+        proptest::prop_assert_eq!(parse(&config.to_toml()), Ok(config));
+    }
+
+    #[test]
+    fn any_value_of_a_variable_is_taken_or_refused_by_its_name(value in "\\PC{0,40}") {
+        if let Err(message) = with_env("XIANGYI_SERVER_QUEUE_MAX", &value) {
+            proptest::prop_assert!(message.contains("queue_max") || message.contains("QUEUE_MAX"));
+        }
+    }
+}
