@@ -103,6 +103,19 @@ struct Entry {
     key: Box<str>,
     /// Each character of `key` with the place of its readings in `NameIndex::readings`.
     chars: Box<[(char, u16)]>,
+    /// The characters of `key`, as [`mask`] has them.
+    mask: u64,
+}
+
+/// Characters as bits: what is in a text has its bit there. Another may have the same bit, so a
+/// missing bit is proof and a bit is none.
+fn mask(chars: impl IntoIterator<Item = char>) -> u64 {
+    chars.into_iter().fold(0, |mask, c| mask | bit_of(c))
+}
+
+fn bit_of(c: char) -> u64 {
+    // The top six bits of a multiplication that mixes all of them (Fibonacci hashing).
+    1 << (u32::from(c).wrapping_mul(0x9E37_79B9) >> 26)
 }
 
 impl NameIndexBuilder {
@@ -141,9 +154,10 @@ impl NameIndexBuilder {
                 });
                 (c, place)
             });
-            let chars = chars.collect();
+            let chars: Box<[(char, u16)]> = chars.collect();
+            let mask = mask(chars.iter().map(|(c, _)| *c));
             let (name, key) = (name.into_boxed_str(), key.into_boxed_str());
-            index.entries.push(Entry { id, kind, name, key, chars });
+            index.entries.push(Entry { id, kind, name, key, chars, mask });
         }
         index.entries.sort_by(|a, b| (a.id, a.kind, &a.name).cmp(&(b.id, b.kind, &b.name)));
         index.by_key = (0..).take(index.entries.len()).collect();
@@ -188,9 +202,9 @@ impl NameIndex {
         if query.chars.is_empty() || query.chars.len() > QUERY_CHARS_MAX {
             return Vec::new();
         }
-        let sure = self.rank(limit, |entry| self.sure(entry, &query));
+        let sure = Self::rank(&self.entries, limit, |entry| self.sure(entry, &query));
         if sure.is_empty() && query.may_be_fuzzy() {
-            return self.rank(limit, |entry| self.fuzzy(entry, &query));
+            return Self::rank(&self.entries, limit, |entry| self.fuzzy(entry, &query));
         }
         sure
     }
@@ -202,17 +216,43 @@ impl NameIndex {
             return Vec::new();
         }
         let text = key(text);
-        self.rank(limit, |entry| {
+        let places = text.char_indices().filter_map(|(start, _)| text.get(start..));
+        let inside = places.flat_map(|rest| self.beginning(rest));
+        Self::rank(inside, limit, |entry| {
             let length = entry.chars.len();
-            let found = length >= 3 && entry.kind != NameKind::Code && text.contains(&*entry.key);
+            let found = length >= 3 && entry.kind != NameKind::Code;
             found.then(|| (Tier::Fuzzy, cap(length) * 8))
         })
     }
 
-    /// Runs `judge` over all entries and keeps the best verdict for each id.
-    fn rank(&self, limit: usize, judge: impl Fn(&Entry) -> Option<(Tier, u32)>) -> Vec<Hit> {
+    /// Entries whose whole key stands at the beginning of `text`.
+    fn beginning(&self, text: &str) -> Vec<&Entry> {
+        let mut found = Vec::new();
+        let mut range = self.by_key.as_slice();
+        for (start, c) in text.char_indices() {
+            // What is left are the keys that begin with what was read so far.
+            let read = text.get(..start + c.len_utf8()).unwrap_or_default();
+            let first = range.partition_point(|at| key_at(&self.entries, *at) < read);
+            range = range.get(first..).unwrap_or_default();
+            let end = range.partition_point(|at| key_at(&self.entries, *at).starts_with(read));
+            range = range.get(..end).unwrap_or_default();
+            if range.is_empty() {
+                break;
+            }
+            let entries = range.iter().filter_map(|at| self.entries.get(usize::try_from(*at).ok()?));
+            found.extend(entries.take_while(|entry| *entry.key == *read));
+        }
+        found
+    }
+
+    /// Runs `judge` over entries and keeps the best verdict for each id.
+    fn rank<'a>(
+        entries: impl IntoIterator<Item = &'a Entry>,
+        limit: usize,
+        judge: impl Fn(&Entry) -> Option<(Tier, u32)>,
+    ) -> Vec<Hit> {
         let mut best: BTreeMap<u32, (u32, Tier, &Entry)> = BTreeMap::new();
-        for entry in &self.entries {
+        for entry in entries {
             let Some((tier, bonus)) = judge(entry) else { continue };
             let score = score(tier, entry.kind, bonus);
             let place = best.entry(entry.id).or_insert((score, tier, entry));
@@ -240,13 +280,19 @@ impl NameIndex {
         if *entry.key == *query.key {
             return Some((Tier::Exact, closeness));
         }
-        if entry.key.starts_with(&query.key) {
-            return Some((Tier::Prefix, closeness));
+        if entry.key.len() > query.key.len() && query.mask & !entry.mask == 0 {
+            if entry.key.starts_with(&query.key) {
+                return Some((Tier::Prefix, closeness));
+            }
+            if entry.key.contains(&query.key) && (!query.is_latin || query.chars.len() >= 2) {
+                return Some((Tier::Substring, closeness));
+            }
         }
-        if entry.key.contains(&query.key) && (!query.is_latin || query.chars.len() >= 2) {
-            return Some((Tier::Substring, closeness));
-        }
-        if !query.has_latin || entry.chars.iter().all(|(_, place)| *place == 0) {
+        // Only what is typed in letters can be the sound of something else.
+        if !query.has_latin
+            || query.mask_unspelled & !entry.mask != 0
+            || entry.chars.iter().all(|(_, place)| *place == 0)
+        {
             return None;
         }
         // Mixed accepts all that the stricter ways accept, and most names fail it at once.
@@ -296,7 +342,8 @@ impl NameIndex {
             return Some((Tier::Fuzzy, 2));
         }
         let (a, b) = (&query.chars, &entry.chars);
-        if a.len().abs_diff(b.len()) > 1 || b.len() < query.fuzzy_chars_min() {
+        let missing = (query.mask & !entry.mask).count_ones();
+        if missing > 1 || a.len().abs_diff(b.len()) > 1 || b.len() < query.fuzzy_chars_min() {
             return None;
         }
         let front = a.iter().zip(b).take_while(|(x, (y, _))| *x == y).count();
@@ -328,6 +375,10 @@ struct Query {
     readings: Vec<Vec<&'static str>>,
     has_latin: bool,
     is_latin: bool,
+    /// All its characters, as [`mask`] has them.
+    mask: u64,
+    /// Those that cannot spell another.
+    mask_unspelled: u64,
 }
 
 impl Query {
@@ -336,7 +387,9 @@ impl Query {
         let readings = chars.iter().map(|c| readings(*c)).collect();
         let has_latin = chars.iter().any(char::is_ascii_alphabetic);
         let is_latin = has_latin && chars.iter().all(char::is_ascii);
-        Self { key, chars, readings, has_latin, is_latin }
+        let mask_unspelled = mask(chars.iter().copied().filter(|c| !c.is_ascii()));
+        let mask = mask(chars.iter().copied());
+        Self { key, chars, readings, has_latin, is_latin, mask, mask_unspelled }
     }
 
     fn fuzzy_chars_min(&self) -> usize {

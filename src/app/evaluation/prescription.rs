@@ -91,7 +91,8 @@ impl App {
             }
             let begun = watch.now();
             let report = knowledge.prescription.check(&order);
-            times.push(watch.now().saturating_sub(begun));
+            let took = watch.now().saturating_sub(begun);
+            times.push(took);
             unchecked += report.summary.unchecked;
             let names = knowledge.prescription.not_understood(&order, &report);
             unresolved.extend(names.iter().map(|name| json!({"id": case.id, "name": name})));
@@ -117,6 +118,7 @@ impl App {
                 "unchecked": report.unchecked.iter().filter(|u| !u.on_request)
                     .map(|u| u.reason_zh.clone()).collect::<Vec<_>>(),
                 "unresolved": names,
+                "us": took.as_secs_f64() * 1e6,
             }));
         }
         times.sort_unstable();
