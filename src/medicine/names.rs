@@ -90,6 +90,8 @@ pub struct NameIndexBuilder {
 #[derive(Debug, Default)]
 pub struct NameIndex {
     entries: Vec<Entry>,
+    /// One for each of `entries`.
+    glances: Vec<Glance>,
     /// Places of `entries` in the order of their keys.
     by_key: Vec<u32>,
     readings: Vec<Vec<&'static str>>,
@@ -103,8 +105,16 @@ struct Entry {
     key: Box<str>,
     /// Each character of `key` with the place of its readings in `NameIndex::readings`.
     chars: Box<[(char, u16)]>,
-    /// The characters of `key`, as [`mask`] has them.
+}
+
+/// What tells at a glance that a name cannot match: kept apart from the names, so that looking
+/// through thousands of them touches little memory.
+#[derive(Debug, Clone, Copy)]
+struct Glance {
+    /// The characters of the key, as [`mask`] has them.
     mask: u64,
+    /// How many there are.
+    length: usize,
 }
 
 /// Characters as bits: what is in a text has its bit there. Another may have the same bit, so a
@@ -155,11 +165,16 @@ impl NameIndexBuilder {
                 (c, place)
             });
             let chars: Box<[(char, u16)]> = chars.collect();
-            let mask = mask(chars.iter().map(|(c, _)| *c));
             let (name, key) = (name.into_boxed_str(), key.into_boxed_str());
-            index.entries.push(Entry { id, kind, name, key, chars, mask });
+            index.entries.push(Entry { id, kind, name, key, chars });
         }
         index.entries.sort_by(|a, b| (a.id, a.kind, &a.name).cmp(&(b.id, b.kind, &b.name)));
+        index.glances = (index.entries.iter())
+            .map(|entry| Glance {
+                mask: mask(entry.chars.iter().map(|(c, _)| *c)),
+                length: entry.chars.len(),
+            })
+            .collect();
         index.by_key = (0..).take(index.entries.len()).collect();
         let entries = &index.entries;
         index.by_key.sort_by_key(|place| key_at(entries, *place));
@@ -202,9 +217,18 @@ impl NameIndex {
         if query.chars.is_empty() || query.chars.len() > QUERY_CHARS_MAX {
             return Vec::new();
         }
-        let sure = Self::rank(&self.entries, limit, |entry| self.sure(entry, &query));
+        // Only what is typed in letters can be the sound of something else.
+        let may = |glance: &Glance| query.mask_unspelled & !glance.mask == 0;
+        let sure = Self::rank(self.glanced(may), limit, |entry| self.sure(entry, &query));
         if sure.is_empty() && query.may_be_fuzzy() {
-            return Self::rank(&self.entries, limit, |entry| self.fuzzy(entry, &query));
+            let length = query.chars.len();
+            let may = |glance: &Glance| match glance.length.abs_diff(length) {
+                0 => true,
+                // One slip: at most one character is not in the name.
+                1 => (query.mask & !glance.mask).count_ones() <= 1,
+                _ => false,
+            };
+            return Self::rank(self.glanced(may), limit, |entry| self.fuzzy(entry, &query));
         }
         sure
     }
@@ -225,6 +249,12 @@ impl NameIndex {
         })
     }
 
+    /// Entries that a glance does not rule out.
+    fn glanced(&self, may: impl Fn(&Glance) -> bool) -> impl Iterator<Item = &Entry> {
+        let both = self.glances.iter().zip(&self.entries);
+        both.filter(move |(glance, _)| may(glance)).map(|(_, entry)| entry)
+    }
+
     /// Entries whose whole key stands at the beginning of `text`.
     fn beginning(&self, text: &str) -> Vec<&Entry> {
         let mut found = Vec::new();
@@ -239,7 +269,8 @@ impl NameIndex {
             if range.is_empty() {
                 break;
             }
-            let entries = range.iter().filter_map(|at| self.entries.get(usize::try_from(*at).ok()?));
+            let entries =
+                range.iter().filter_map(|at| self.entries.get(usize::try_from(*at).ok()?));
             found.extend(entries.take_while(|entry| *entry.key == *read));
         }
         found
@@ -280,7 +311,7 @@ impl NameIndex {
         if *entry.key == *query.key {
             return Some((Tier::Exact, closeness));
         }
-        if entry.key.len() > query.key.len() && query.mask & !entry.mask == 0 {
+        if entry.key.len() > query.key.len() {
             if entry.key.starts_with(&query.key) {
                 return Some((Tier::Prefix, closeness));
             }
@@ -288,11 +319,7 @@ impl NameIndex {
                 return Some((Tier::Substring, closeness));
             }
         }
-        // Only what is typed in letters can be the sound of something else.
-        if !query.has_latin
-            || query.mask_unspelled & !entry.mask != 0
-            || entry.chars.iter().all(|(_, place)| *place == 0)
-        {
+        if !query.has_latin || entry.chars.iter().all(|(_, place)| *place == 0) {
             return None;
         }
         // Mixed accepts all that the stricter ways accept, and most names fail it at once.
@@ -342,8 +369,7 @@ impl NameIndex {
             return Some((Tier::Fuzzy, 2));
         }
         let (a, b) = (&query.chars, &entry.chars);
-        let missing = (query.mask & !entry.mask).count_ones();
-        if missing > 1 || a.len().abs_diff(b.len()) > 1 || b.len() < query.fuzzy_chars_min() {
+        if a.len().abs_diff(b.len()) > 1 || b.len() < query.fuzzy_chars_min() {
             return None;
         }
         let front = a.iter().zip(b).take_while(|(x, (y, _))| *x == y).count();

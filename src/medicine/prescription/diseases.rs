@@ -28,8 +28,9 @@ const CLAUSE_ENDS: &[char] = &[',', ';', '。', '\n'];
 const NOT_AFTER: &[&str] = &["阴性", "(-)", ":无", "待排除"];
 /// Longest written code, in bytes.
 const CODE_BYTES_MAX: usize = 9;
-/// Words after a name that make it somebody else's, or what is done against it.
-const NOT_HERE: &[&str] = &["家族史", "疫苗", "全程免疫", "免疫史", "接种", "抗毒素", "类毒素"];
+/// Words after a name that make it somebody else's, what may come, or what is done against it.
+const NOT_HERE: &[&str] =
+    &["家族史", "疫苗", "全程免疫", "免疫史", "接种", "抗毒素", "类毒素", "风险", "高风险"];
 
 /// An ICD-10 code of up to eight characters without its point: `J069`. As a prefix in a rule it
 /// covers every code that begins with it.

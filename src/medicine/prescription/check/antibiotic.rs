@@ -31,7 +31,10 @@ fn grades(case: &Case<'_>, out: &mut Outcome) {
             (AntibioticGrade::Restricted, Level::Township) => {
                 (Action::Notice, "限制使用级，须中级以上职称开具")
             }
-            (AntibioticGrade::Restricted, Level::Village | Level::NotSaid) => {
+            (AntibioticGrade::Restricted, Level::NotSaid) => {
+                (Action::Notice, "限制使用级，村卫生室不用，乡镇卫生院须中级以上职称开具")
+            }
+            (AntibioticGrade::Restricted, Level::Village) => {
                 (Action::NeedsReason, "限制使用级，村卫生室只用非限制使用级")
             }
             (AntibioticGrade::Special, Level::Hospital) => {

@@ -20,14 +20,23 @@ const VEHICLES: &[&str] = &["sodium_chloride", "glucose", "water_for_injection",
 /// Category of the list whose single substances are harmless in double.
 const LIGHT_CATEGORY: &str = "维生素、矿物质类药";
 
-/// Substances that the list has on their own among the vitamins and minerals.
+/// Salts of a fluid, in the amount that is in the body anyway.
+const OF_FLUIDS: &str = "potassium_physiological";
+
+/// Substances that the list has on their own among the vitamins and minerals, and what is in every
+/// fluid.
 pub(super) fn light(formulary: &Formulary) -> Vec<IngredientId> {
+    let fluids = match formulary.subject(OF_FLUIDS) {
+        Some(Subject::Ingredient(id)) => Some(id),
+        _ => None,
+    };
     let single = formulary.medicines().iter().filter(|m| m.category == LIGHT_CATEGORY);
     single
         .filter_map(|m| match m.ingredients.as_slice() {
             [one] => Some(*one),
             _ => None,
         })
+        .chain(fluids)
         .collect()
 }
 

@@ -158,12 +158,11 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
                 full
             }
         }
-        Some(Condition::Age65) => {
-            if case.age_m.is_some_and(|age| age >= OLD_M) {
-                full
-            } else {
-                ON_REQUEST
-            }
+        Some(condition @ (Condition::Age65 | Condition::Age65NoHeartFailure)) => {
+            let called_for =
+                condition == Condition::Age65NoHeartFailure && diagnosed(case, HEART_FAILURE);
+            let old = case.age_m.is_some_and(|age| age >= OLD_M);
+            if old && !called_for { full } else { ON_REQUEST }
         }
         Some(Condition::Kidney) => {
             let weak = case.egfr.is_some_and(|egfr| egfr < WEAK_KIDNEY);

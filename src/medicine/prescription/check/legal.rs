@@ -14,6 +14,8 @@ const SOLVENTS: &[&str] = &["sodium_chloride", "glucose", "water_for_injection",
 
 /// Longest supply of an ordinary long prescription, where the table has no row.
 const LONG_DAYS: f32 = 28.0;
+/// What a prescription is marked with that is for a long time (长期处方管理规范).
+const LONG_SUPPLY: &[&str] = &["长处方", "长期处方"];
 /// Days of two weeks.
 const TWO_WEEKS: f32 = 14.0;
 
@@ -241,7 +243,7 @@ fn days(case: &Case<'_>, out: &mut Outcome, controlled: &[usize]) {
     let limit = case.known.limits.days(case.order.setting);
     let usual = case.known.limits.topic("long_term_rx_usual");
     let usual_days = usual.map_or(LONG_DAYS, |limit| limit.value);
-    let given = reason(case.order.long_supply_reason.as_deref());
+    let given = reason(case.order.long_supply_reason.as_deref()).or_else(|| marked_long(case));
     let longest = case.known.limits.long_supply_days();
     // A long prescription for a chronic disease is the rule and no exception.
     let outpatient = case.order.setting == Setting::Outpatient;
@@ -336,6 +338,13 @@ fn weigh(has_reason: bool) -> (Action, Severity) {
 
 fn reason(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// A diagnosis or history that says itself that the prescription is a long one.
+fn marked_long<'a>(case: &Case<'a>) -> Option<&'a str> {
+    let mut texts = case.order.diagnoses.iter().chain(&case.order.chart.conditions);
+    let marked = texts.any(|text| LONG_SUPPLY.iter().any(|word| text.contains(word)));
+    marked.then_some("长期处方")
 }
 
 fn sentence(limit: &Limit) -> &str {

@@ -31,6 +31,10 @@ const NOT_PREGNANT: &[&str] = &[
     "结扎",
     "妊娠试验阴性",
     "非妊娠",
+    // Who has her period now is not asked.
+    "痛经",
+    "月经第",
+    "经期",
 ];
 
 /// A rule that holds for an item, and the slug or code it holds for.
@@ -180,9 +184,15 @@ fn strongest<'a>(
     holds: impl Fn(&PregnancyRule) -> bool,
 ) -> Option<Hit<'a>> {
     rules(case, item)
-        .filter(|(_, rule)| holds(rule))
+        .filter(|(_, rule)| holds(rule) && dose_counts(case, item, rule))
         .map(|(subject, rule)| Hit { action: soften(rule, item), subject, rule })
         .min_by(|a, b| rank(a).cmp(&rank(b)))
+}
+
+/// Whether the dose of a day is above what a row begins with, or unknown.
+fn dose_counts(case: &Case<'_>, item: &Item<'_>, rule: &PregnancyRule) -> bool {
+    let Some(limit) = rule.daily_over else { return true };
+    case.usage(item).daily(limit.unit).is_none_or(|daily| daily > limit.value * 1.001)
 }
 
 /// Stronger first, then the more specific row, then by name, so that the order of lines does not

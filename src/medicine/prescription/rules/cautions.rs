@@ -10,7 +10,7 @@ use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::Sex;
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::formulary::{Formulary, Medicine, Subject};
-use crate::medicine::prescription::quantity::{Quantity, amounts};
+use crate::medicine::prescription::quantity::Quantity;
 use crate::medicine::prescription::report::{Action, Severity};
 use crate::medicine::prescription::route::Routes;
 use crate::medicine::table::{Status, list, rows};
@@ -132,14 +132,7 @@ impl Cautions {
             let origin = checks.origin(line, &row.id, &row.source, row.status)?;
             checks.filled(line, "reason_zh", &row.reason_zh)?;
             checks.rising(line, "age_from_m and age_to_m", row.age_from_m, row.age_to_m)?;
-            let daily_over = match amounts(&row.daily_over).first() {
-                Some((quantity, _)) => Some(*quantity),
-                None if row.daily_over.is_empty() => None,
-                None => {
-                    let message = format!("`{}` is no amount", row.daily_over);
-                    return Err(LoadError::line(PATH, line, message));
-                }
-            };
+            let daily_over = checks.amount(line, &row.daily_over)?;
             let at = place(all.rules.len(), PATH, line)?;
             let subjects = checks.subjects(line, &row.subject)?;
             let rule = Caution {

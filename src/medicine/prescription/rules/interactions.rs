@@ -52,6 +52,9 @@ pub(in crate::medicine::prescription) enum Condition {
     /// The patient is 65 or older.
     #[serde(rename = "age_65")]
     Age65,
+    /// The patient is 65 or older and has no heart failure, for which both are given together.
+    #[serde(rename = "age_65_no_heart_failure")]
+    Age65NoHeartFailure,
     /// The kidney is known to be weak.
     Kidney,
     /// It goes on for more than a week.

@@ -32,6 +32,7 @@ use super::formulary::{Formulary, IngredientId, Medicine, MedicineId, Subject};
 use super::report::{Action, Severity};
 use super::route::Routes;
 use crate::medicine::files::LoadError;
+use crate::medicine::prescription::quantity::{Quantity, amounts};
 use crate::medicine::table::{Status, list};
 
 /// Where a rule comes from.
@@ -155,6 +156,15 @@ impl<'a> Rows<'a> {
     fn sides(&self, line: u64, cell: &str) -> Result<Vec<Subject>, LoadError> {
         self.filled(line, "subject", cell)?;
         list(cell).map(|one| self.ingredients(line, one)).collect()
+    }
+
+    /// An amount such as `150mg`; `None` for an empty cell.
+    fn amount(&self, line: u64, cell: &str) -> Result<Option<Quantity>, LoadError> {
+        match amounts(cell).first() {
+            Some((quantity, _)) => Ok(Some(*quantity)),
+            None if cell.is_empty() => Ok(None),
+            None => Err(LoadError::line(self.path, line, format!("`{cell}` is no amount"))),
+        }
     }
 
     fn filled(&self, line: u64, column: &str, cell: &str) -> Result<(), LoadError> {

@@ -9,6 +9,7 @@ use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::bits::Bits;
 use crate::medicine::prescription::formulary::{Formulary, IngredientId, MedicineId, Subject};
 use crate::medicine::prescription::order::PREGNANCY_WEEKS_MAX;
+use crate::medicine::prescription::quantity::Quantity;
 use crate::medicine::prescription::report::Action;
 use crate::medicine::table::{Status, rows};
 
@@ -26,6 +27,8 @@ pub(in crate::medicine::prescription) struct PregnancyRule {
     pub(in crate::medicine::prescription) subject: Subject,
     /// First and last completed week for which the row holds.
     pub(in crate::medicine::prescription) weeks: (u8, u8),
+    /// The row holds only above this dose of a day, or where the dose is unknown.
+    pub(in crate::medicine::prescription) daily_over: Option<Quantity>,
     pub(in crate::medicine::prescription) action: Action,
     pub(in crate::medicine::prescription) reason_zh: String,
     pub(in crate::medicine::prescription) instead_zh: String,
@@ -48,6 +51,8 @@ struct RuleRow {
     subject: String,
     weeks_from: Option<u8>,
     weeks_to: Option<u8>,
+    #[serde(default)]
+    daily_over: String,
     action: TableAction,
     reason_zh: String,
     instead_zh: String,
@@ -101,6 +106,7 @@ impl PregnancyRules {
                 let message = format!("weeks must rise and end by {PREGNANCY_WEEKS_MAX}");
                 return Err(LoadError::line(RULES, line, message));
             }
+            let daily_over = checks.amount(line, &row.daily_over)?;
             let at = place(all.rules.len(), RULES, line)?;
             let subject = checks.subject(line, &row.subject)?;
             if let Subject::Medicine(id) = subject {
@@ -114,6 +120,7 @@ impl PregnancyRules {
                 origin,
                 subject,
                 weeks,
+                daily_over,
                 action: row.action.into(),
                 reason_zh: row.reason_zh,
                 instead_zh: row.instead_zh,

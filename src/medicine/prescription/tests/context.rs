@@ -182,7 +182,7 @@ fn a_virus_alone_justifies_no_antibiotic() {
 fn grades_go_by_the_institution() {
     let mut order = order(&["维拉帕米", "伊曲康唑"]);
     for (level, expected) in [
-        (Level::NotSaid, vec![(Action::Stop, "B3"), (Action::NeedsReason, "B2")]),
+        (Level::NotSaid, vec![(Action::Stop, "B3"), (Action::Notice, "B2")]),
         (Level::Village, vec![(Action::Stop, "B3"), (Action::NeedsReason, "B2")]),
         (Level::Township, vec![(Action::Stop, "B3"), (Action::Notice, "B2")]),
         (Level::Hospital, vec![(Action::NeedsReason, "B3"), (Action::OnRequest, "B2")]),

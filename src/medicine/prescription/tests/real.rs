@@ -209,3 +209,47 @@ fn tablets_without_a_written_route_are_no_infusion() {
     order.lines[0].route = "静脉滴注".to_owned();
     assert!(infusion(&order));
 }
+
+#[test]
+fn a_risk_is_no_disease_and_what_is_guarded_against_is_not_there() {
+    let known = real();
+    let stopped = |text: &str| {
+        let mut order = order(&["阿司匹林肠溶片 100mg 口服 qd"]);
+        order.diagnoses = vec!["冠心病".to_owned(), text.to_owned()];
+        known.check(&order).findings.iter().any(|f| f.kind == Kind::Disease)
+    };
+    assert!(stopped("消化道出血"));
+    for text in ["消化道出血风险", "消化道出血高风险", "预防消化道出血"] {
+        assert!(!stopped(text), "{text}");
+    }
+}
+
+#[test]
+fn low_doses_of_aspirin_against_preeclampsia_are_let_through_and_high_ones_are_not() {
+    let known = real();
+    let found = |dose: &str, weeks: u8| {
+        let mut order = woman(order(&[dose]), 30.0, Pregnancy::Yes { weeks: Some(weeks) });
+        order.diagnoses = vec!["子痫前期高风险".to_owned()];
+        let report = known.check(&order);
+        report.findings.iter().filter(|f| f.kind == Kind::Pregnancy).map(|f| f.action).min()
+    };
+    assert_eq!(found("阿司匹林肠溶片 100mg 口服 qd", 13), None);
+    assert_eq!(found("阿司匹林肠溶片 100mg 口服 qd", 24), None);
+    assert_eq!(found("阿司匹林肠溶片 100mg 口服 qd", 8), Some(Action::Notice));
+    assert_eq!(found("阿司匹林片 0.5g 口服 tid", 24), Some(Action::NeedsReason));
+    assert_eq!(found("阿司匹林片", 24), Some(Action::NeedsReason), "the dose is unknown");
+}
+
+#[test]
+fn a_prescription_marked_as_a_long_one_is_not_asked_why() {
+    let known = real();
+    let said = |diagnosis: &str| {
+        let mut order = order(&["氨氯地平片 5mg 口服 qd"]);
+        order.lines[0].days = Some(84.0);
+        order.diagnoses = vec![diagnosis.to_owned()];
+        let report = known.check(&order);
+        report.findings.iter().filter(|f| f.kind == Kind::Duration).map(|f| f.action).min()
+    };
+    assert_eq!(said("高血压"), Some(Action::Notice));
+    assert_eq!(said("高血压（长期处方）"), Some(Action::OnRequest));
+}
