@@ -58,6 +58,33 @@ const WORDS: &[(&str, f64)] = &[
     ("顿服", 1.0),
 ];
 
+/// Parts of a day, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct TimesOfDay(u8);
+
+/// What names a part of the day: morning, noon, evening.
+const TIMES: [&[&str]; 3] = [&["晨", "早"], &["中午", "午餐", "午饭"], &["晚", "睡前", "夜"]];
+/// Abbreviations that do.
+const LATIN_TIMES: [&[&str]; 3] = [&["qm", "am", "qam"], &[], &["qn", "hs", "pm", "qpm"]];
+
+impl TimesOfDay {
+    /// The parts of the day that a folded text names.
+    pub(super) fn read(folded: &str) -> Self {
+        let mut found = 0;
+        for (part, (chinese, latin)) in TIMES.iter().zip(LATIN_TIMES).enumerate() {
+            let named = chinese.iter().any(|word| folded.contains(word))
+                || words(folded).any(|word| latin.contains(&word));
+            found |= u8::from(named) << part;
+        }
+        Self(found)
+    }
+
+    /// Whether both are said and have no part in common.
+    pub(super) fn apart(self, other: Self) -> bool {
+        self.0 != 0 && other.0 != 0 && self.0 & other.0 == 0
+    }
+}
+
 impl Frequency {
     fn per_day(per_day: f64) -> Self {
         Self { per_day, as_needed: false, once: false }
@@ -76,7 +103,7 @@ impl Frequency {
             .or_else(|| WORDS.iter().find(|(word, _)| folded.contains(word)).map(|(_, n)| *n));
         let once = counted.is_none()
             && (words(folded).any(|word| ONCE.contains(&word))
-                || folded.contains("立即")
+                || ["立即", "即刻", "首剂", "负荷"].iter().any(|word| folded.contains(word))
                 || folded.contains("单次")
                 || folded.contains("一次性")
                 || folded == "一次"
@@ -211,6 +238,13 @@ mod tests {
             let read = Frequency::read(text).map(|f| f.per_day);
             assert!(read.is_some_and(|n| (n - per_day).abs() < 1e-9), "{text}: {read:?}");
         }
+    }
+
+    #[test]
+    fn parts_of_the_day_are_told_apart() {
+        let apart = |a: &str, b: &str| TimesOfDay::read(a).apart(TimesOfDay::read(b));
+        assert!(apart("早餐前30分钟", "晚餐前30分钟") && apart("qd 晨起空腹", "qn"));
+        assert!(!apart("早晚各1次", "睡前") && !apart("qd", "qn") && !apart("qd", "bid"));
     }
 
     #[test]

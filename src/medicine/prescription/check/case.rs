@@ -7,6 +7,7 @@ use super::PrescriptionKnowledge;
 use crate::medicine::calculators::ckd_epi_2021;
 use crate::medicine::prescription::diseases::{Coded, Icd};
 use crate::medicine::prescription::formulary::{Formulary, IngredientId, Medicine, Subject};
+use crate::medicine::prescription::frequency::TimesOfDay;
 use crate::medicine::prescription::order::{Line, Order};
 use crate::medicine::prescription::quantity::Quantity;
 use crate::medicine::prescription::report::{Action, Finding, Kind, Severity, Taken, Unchecked};
@@ -171,6 +172,14 @@ impl<'a> Case<'a> {
             }
             Place::Current(_) => Box::new(Usage::of_text(item.written)),
         })
+    }
+
+    /// The parts of the day at which an item is said to be given.
+    pub(super) fn times_of_day(&self, item: &Item<'a>) -> TimesOfDay {
+        match self.line(item) {
+            Some(line) => TimesOfDay::read(&fold(&format!("{} {}", line.route, line.frequency))),
+            None => TimesOfDay::read(&fold(item.written)),
+        }
     }
 
     /// Lines whose medicine is known, with their places.

@@ -9,6 +9,7 @@ use super::DOSED;
 use super::case::{Case, Draft, Item, Outcome};
 use super::caution::age_zh;
 use crate::medicine::prescription::formulary::IngredientId;
+use crate::medicine::prescription::order::Line;
 use crate::medicine::prescription::quantity::{Quantity, Unit, short};
 use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
 use crate::medicine::prescription::route::Route;
@@ -137,7 +138,8 @@ fn line(
         how_often(case, out, (at, item), usage, rows);
         return;
     }
-    let single = single.filter(|v| v.ratio() > SAID);
+    // What runs for hours is the amount of a day and no single dose.
+    let single = single.filter(|v| v.ratio() > SAID && !runs_on(case, item));
     let daily = daily.filter(|v| v.ratio() > SAID);
     // One cause is one finding: the day's dose speaks where it asks for more than the single one.
     match (single, daily) {
@@ -153,6 +155,15 @@ fn line(
         how_often(case, out, (at, item), usage, rows);
     }
     how_long(case, out, (at, item), usage, rows);
+}
+
+/// Whether a line is said to go on into a vein: 维持, 泵入, 持续.
+fn runs_on(case: &Case<'_>, item: &Item<'_>) -> bool {
+    let says = |line: &Line| {
+        let texts = [&line.route, &line.frequency];
+        texts.iter().any(|text| ["维持", "泵", "持续"].iter().any(|word| text.contains(word)))
+    };
+    item.route == Some(Route::Iv) && case.line(item).is_some_and(says)
 }
 
 impl Verdict<'_> {

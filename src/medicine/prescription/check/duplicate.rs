@@ -10,6 +10,7 @@ use super::{REPEATED, dose};
 use crate::medicine::prescription::formulary::{
     Formulary, IngredientId, IngredientKind, MedicineId, Subject,
 };
+use crate::medicine::prescription::order::Setting;
 use crate::medicine::prescription::quantity::{Quantity, Unit};
 use crate::medicine::prescription::report::{Action, Finding, Kind, Severity};
 use crate::medicine::prescription::resolve::Named;
@@ -226,8 +227,9 @@ fn weigh(case: &Case<'_>, group: &Group) -> (Action, Severity) {
 
 fn between(case: &Case<'_>, group: &Group, a: &Item<'_>, b: &Item<'_>) -> (Action, Severity) {
     const NOTICE: (Action, Severity) = (Action::Notice, Severity::Minor);
+    const ON_REQUEST: (Action, Severity) = (Action::OnRequest, Severity::Minor);
     if !a.is_line() && !b.is_line() {
-        return (Action::OnRequest, Severity::Minor);
+        return ON_REQUEST;
     }
     let same_product = a.named == b.named;
     if same_product && !(a.is_line() && b.is_line()) {
@@ -235,7 +237,14 @@ fn between(case: &Case<'_>, group: &Group, a: &Item<'_>, b: &Item<'_>) -> (Actio
     }
     if group.medicine.is_some() && is_insulin(case, a) {
         let mixed = a.written.trim() != b.written.trim();
-        return if mixed { (Action::OnRequest, Severity::Minor) } else { NOTICE };
+        let apart = case.times_of_day(a).apart(case.times_of_day(b));
+        return if mixed || apart { ON_REQUEST } else { NOTICE };
+    }
+    // A loading dose and what keeps it up are one regimen.
+    let once = |item: &Item<'_>| case.usage(item).frequency.is_some_and(|f| f.once);
+    if same_product && once(a) != once(b) {
+        let emergency = case.order.setting == Setting::Emergency;
+        return if emergency { ON_REQUEST } else { NOTICE };
     }
     // A tablet and a suppository, a drip and a tablet: the sum counts, the sources are meant.
     let apart = a.route.is_some() && b.route.is_some() && a.route != b.route;

@@ -149,7 +149,8 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
         Some(Condition::AdditiveSedation) => NOTICE.max(full),
         Some(Condition::OralBoth) => {
             let swallowed = |item: &Item<'_>| item.route.is_none_or(|r| r == Route::Oral);
-            (swallowed(i) && swallowed(j)).then_some(full)?
+            (swallowed(i) && swallowed(j)).then_some(())?;
+            if case.times_of_day(i).apart(case.times_of_day(j)) { ON_REQUEST } else { full }
         }
         Some(Condition::PotassiumUnknown) => {
             if case.knows_test("potassium") {

@@ -1,7 +1,8 @@
 //! Legal limits of a prescription: how many medicines, for how many days.
 
-use super::case::{Case, Draft, Outcome, Place};
+use super::case::{Case, Draft, Item, Outcome, Place};
 use super::{INFANT_AGE, NO_DIAGNOSIS, NOT_ESSENTIAL, UNSUITABLE};
+use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::formulary::{IngredientId, Medicine};
 use crate::medicine::prescription::order::{Level, Setting};
 use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
@@ -267,6 +268,7 @@ fn days(case: &Case<'_>, out: &mut Outcome, controlled: &[usize]) {
             && (pack || if case.is_antibiotic(item) { course } else { chronic || course });
         match case.order.lines.get(line).and_then(|line| line.days) {
             None => missing.push(at),
+            Some(days) if is_course(case, item, days) => {}
             Some(days) if days > longest.value => far_over.push(at),
             Some(days) if days > limit.value && may_be_long => {
                 if days > usual_days + 3.0 {
@@ -338,6 +340,14 @@ fn weigh(has_reason: bool) -> (Action, Severity) {
 
 fn reason(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// Whether so many days are a course that a guideline has for one of the diseases (`courses.csv`).
+fn is_course(case: &Case<'_>, item: &Item<'_>, days: f32) -> bool {
+    case.known.courses.of(item.medicine, item.ingredients).any(|course| {
+        let meant = course.icd.contains(&Icd::ANY) || case.coded(&course.icd).is_some();
+        meant && f64::from(days) <= course.days
+    })
 }
 
 /// A diagnosis or history that says itself that the prescription is a long one.

@@ -26,8 +26,8 @@ use super::order::Order;
 use super::report::{Finding, Report, Summary};
 use super::route::Route;
 use super::rules::{
-    Allergies, Cautions, Dosings, Herbs, Indications, Infusions, Interactions, Limits, Lists,
-    PregnancyRules, ReviewItems,
+    Allergies, Cautions, Courses, Dosings, Herbs, Indications, Infusions, Interactions, Limits,
+    Lists, PregnancyRules, ReviewItems,
 };
 use crate::medicine::files::{Files, LoadError};
 use alternative::Alternatives;
@@ -81,6 +81,7 @@ pub struct PrescriptionKnowledge {
     herbs: Herbs,
     lists: Lists,
     limits: Limits,
+    courses: Courses,
     items: ReviewItems,
     alternatives: Alternatives,
     /// Codes that any antibiotic is for.
@@ -177,6 +178,7 @@ impl PrescriptionKnowledge {
             lists,
             infections,
             limits: Limits::load(files, &formulary, &items)?,
+            courses: Courses::read(files, &formulary)?,
             items,
             light: duplicate::light(&formulary),
             version: files.digest("prescription/", ".csv"),

@@ -501,7 +501,7 @@ impl Lists {
 }
 
 impl<T> Listed<T> {
-    fn load<R: DeserializeOwned>(
+    pub(super) fn load<R: DeserializeOwned>(
         files: &Files,
         formulary: &Formulary,
         path: &'static str,

@@ -2,6 +2,7 @@
 
 mod allergies;
 mod cautions;
+mod courses;
 mod dosing;
 mod herbs;
 mod indications;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub(super) use allergies::{Allergies, AllergyRule, Tier};
 pub(super) use cautions::{Caution, CautionKind, Cautions};
+pub(super) use courses::Courses;
 pub(super) use dosing::{Dosing, Dosings};
 pub(super) use herbs::{HerbPair, Herbs, Toxicity};
 pub(super) use indications::{Indication, Indications};

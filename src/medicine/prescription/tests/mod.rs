@@ -358,6 +358,12 @@ J1,antibiotic,class:penicillins|class:cephalosporins,,J00,NEEDS_REASON,moderate,
 ",
     ),
     (
+        "courses",
+        "id,subject,icd,days,reason_zh,source,status
+K1,amoxicillin,A38,10,只为测试,book#k1,draft
+",
+    ),
+    (
         "states",
         "state,icd,name_zh,source,status
 long_term,I10,高血压,book#t1,draft

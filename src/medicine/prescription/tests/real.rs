@@ -227,17 +227,22 @@ fn a_risk_is_no_disease_and_what_is_guarded_against_is_not_there() {
 #[test]
 fn low_doses_of_aspirin_against_preeclampsia_are_let_through_and_high_ones_are_not() {
     let known = real();
-    let found = |dose: &str, weeks: u8| {
-        let mut order = woman(order(&[dose]), 30.0, Pregnancy::Yes { weeks: Some(weeks) });
+    let found = |dose: (Option<f32>, String, String), weeks: u8| {
+        let mut order = woman(order(&["阿司匹林片"]), 30.0, Pregnancy::Yes { weeks: Some(weeks) });
+        let line = &mut order.lines[0];
+        (line.dose, line.dose_unit, line.frequency) = dose;
         order.diagnoses = vec!["子痫前期高风险".to_owned()];
         let report = known.check(&order);
         report.findings.iter().filter(|f| f.kind == Kind::Pregnancy).map(|f| f.action).min()
     };
-    assert_eq!(found("阿司匹林肠溶片 100mg 口服 qd", 13), None);
-    assert_eq!(found("阿司匹林肠溶片 100mg 口服 qd", 24), None);
-    assert_eq!(found("阿司匹林肠溶片 100mg 口服 qd", 8), Some(Action::Notice));
-    assert_eq!(found("阿司匹林片 0.5g 口服 tid", 24), Some(Action::NeedsReason));
-    assert_eq!(found("阿司匹林片", 24), Some(Action::NeedsReason), "the dose is unknown");
+    let small = || (Some(100.0), "mg".to_owned(), "qd".to_owned());
+    assert_eq!(found(small(), 13), None);
+    assert_eq!(found(small(), 24), None);
+    assert_eq!(found(small(), 8), Some(Action::Notice));
+    let large = (Some(0.5), "g".to_owned(), "tid".to_owned());
+    assert_eq!(found(large, 24), Some(Action::NeedsReason));
+    let unknown = (None, String::new(), String::new());
+    assert_eq!(found(unknown, 24), Some(Action::NeedsReason));
 }
 
 #[test]
@@ -252,4 +257,54 @@ fn a_prescription_marked_as_a_long_one_is_not_asked_why() {
     };
     assert_eq!(said("高血压"), Some(Action::Notice));
     assert_eq!(said("高血压（长期处方）"), Some(Action::OnRequest));
+}
+
+#[test]
+fn a_course_is_no_excess_and_a_loading_dose_no_duplicate() {
+    let known = real();
+    let mut zinc = order(&["葡萄糖酸锌口服溶液"]);
+    zinc.patient.age_years = Some(1.5);
+    zinc.patient.weight_kg = Some(11.0);
+    zinc.lines[0].days = Some(14.0);
+    let over = |order: &Order| {
+        let report = known.check(order);
+        report.findings.iter().any(|f| f.kind == Kind::Duration && f.action < Action::OnRequest)
+    };
+    zinc.diagnoses = vec!["急性腹泻病".to_owned()];
+    assert!(!over(&zinc));
+    zinc.lines[0].days = Some(15.0);
+    assert!(over(&zinc));
+    zinc.lines[0].days = Some(14.0);
+    zinc.diagnoses = vec!["急性上呼吸道感染".to_owned()];
+    assert!(over(&zinc));
+
+    let mut heart = order(&["盐酸胺碘酮注射液", "盐酸胺碘酮注射液"]);
+    heart.setting = super::super::Setting::Emergency;
+    heart.diagnoses = vec!["心房颤动".to_owned()];
+    let twice = |order: &Order| {
+        let report = known.check(order);
+        report.findings.iter().find(|f| f.kind == Kind::Duplicate).map(|f| f.action)
+    };
+    assert_eq!(twice(&heart), Some(Action::NeedsReason));
+    heart.lines[0].frequency = "st".to_owned();
+    heart.lines[1].route = "静脉泵入".to_owned();
+    assert_eq!(twice(&heart), Some(Action::OnRequest));
+}
+
+#[test]
+fn what_hinders_absorption_is_quiet_where_the_times_are_written_apart() {
+    let known = real();
+    let mut order = order(&["左甲状腺素钠片", "碳酸钙D3片"]);
+    for line in &mut order.lines {
+        line.route = "口服".to_owned();
+        line.frequency = "qd".to_owned();
+    }
+    let said = |order: &Order| {
+        let report = known.check(order);
+        report.findings.iter().find(|f| f.kind == Kind::Interaction).map(|f| f.action)
+    };
+    assert_eq!(said(&order), Some(Action::Notice));
+    order.lines[0].frequency = "qd 晨起空腹".to_owned();
+    order.lines[1].frequency = "qd 晚餐后".to_owned();
+    assert_eq!(said(&order), Some(Action::OnRequest));
 }
