@@ -34,7 +34,7 @@ enum What {
     /// The complaint reader
     Reading(Files),
     /// The prescription check: what it catches, and what it says of clean prescriptions
-    Prescription(Files),
+    Prescription(PrescriptionArgs),
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +63,16 @@ struct DiagnosisArgs {
     /// Start from the chief complaint and ask at most so many questions, answered from the case
     #[arg(long, value_name = "COUNT")]
     interview: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+struct PrescriptionArgs {
+    #[command(flatten)]
+    files: Files,
+    /// Check all cases so many times more and tell the time of those; without it, of the first
+    /// time, which finds nothing in the processor's caches
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    repeat: u32,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -99,12 +109,12 @@ pub(super) async fn run(args: EvalArgs) -> Result<ExitCode, Failure> {
             let evaluation = app.evaluate_reading(&cases);
             (files, evaluation, unknown)
         }
-        What::Prescription(files) => {
+        What::Prescription(PrescriptionArgs { files, repeat }) => {
             let (cases, unknown) = load::<PrescriptionCase>(&files.cases)?;
             let app = app(&files).await?;
             let begun = Instant::now();
             let mut progress = Progress { begun, told: begun, total: cases.len() };
-            let evaluation = app.evaluate_prescription(&cases, &mut progress);
+            let evaluation = app.evaluate_prescription(&cases, repeat, &mut progress);
             (files, evaluation, unknown)
         }
     };

@@ -117,6 +117,19 @@ impl Icd {
         (c != 0).then_some(text)
     }
 
+    /// The prefixes that this code lies in, itself first, without [`Icd::ANY`].
+    pub(super) fn prefixes(self) -> impl Iterator<Item = Self> {
+        let mut next = Some(self).filter(|code| *code != Self::ANY);
+        std::iter::from_fn(move || {
+            let code = next?;
+            // Without its last character, the lowest byte that is not empty.
+            let free = code.0.trailing_zeros() / 8 * 8;
+            let shorter = code.0 & u64::MAX.checked_shl(free + 8).unwrap_or(0);
+            next = Some(Self(shorter)).filter(|code| *code != Self::ANY);
+            Some(code)
+        })
+    }
+
     /// Whether one of the two lies in the other: a written category (E11) may be the very
     /// complication that a rule means (E11.2).
     pub(super) fn touches(self, other: Self) -> bool {
@@ -268,6 +281,15 @@ mod tests {
 
     fn icd(text: &str) -> Icd {
         Icd::read(text).unwrap()
+    }
+
+    #[test]
+    fn a_code_lies_in_each_of_its_prefixes() {
+        let all: Vec<Icd> = icd("J06.9").prefixes().collect();
+        assert_eq!(all[..2], [icd("J06.9"), icd("J06")]);
+        assert_eq!(all.len(), 4, "and J0 and J");
+        assert!(all.iter().all(|prefix| icd("J06.9").is_in(*prefix)));
+        assert_eq!(Icd::ANY.prefixes().count(), 0);
     }
 
     #[test]

@@ -54,8 +54,8 @@ impl Alternatives {
 
     /// Medicines for a code, with their rank.
     fn of(&self, icd: Icd) -> impl Iterator<Item = (u8, MedicineId)> {
-        let touching = self.by_icd.iter().filter(move |(prefix, _)| icd.is_in(**prefix));
-        touching.flat_map(|(_, list)| list.iter().copied())
+        let lists = icd.prefixes().filter_map(|prefix| self.by_icd.get(&prefix));
+        lists.flat_map(|list| list.iter().copied())
     }
 }
 
@@ -131,8 +131,13 @@ fn alternatives(case: &Case<'_>, line_id: &str) -> Vec<Alternative> {
         route: item.route.map_or_else(|| line.route.clone(), |r| r.name_zh().to_owned()),
         ..Line::default()
     };
-    let alone_in_order =
+    let mut whole = case.order.clone();
+    for other in whole.lines.iter_mut().filter(|other| other.id == line.id) {
+        other.clone_from(line);
+    }
+    let mut by_itself =
         Order { lines: vec![line.clone()], current: Vec::new(), ..case.order.clone() };
+    let others = case.items.len() > 1;
     for (rank, id) in candidates {
         let Some(medicine) = case.formulary().medicine(id) else { continue };
         // A painkiller is no alternative to an antibiotic though both are for tonsillitis.
@@ -150,9 +155,9 @@ fn alternatives(case: &Case<'_>, line_id: &str) -> Vec<Alternative> {
             continue;
         }
         seen.push(id);
-        let alone = passes(case.known, &alone_in_order, line, &medicine.name_zh);
+        let alone = passes(case.known, &mut by_itself, &line.id, &medicine.name_zh);
         tried += usize::from(alone);
-        if alone && passes(case.known, case.order, line, &medicine.name_zh) {
+        if alone && (!others || passes(case.known, &mut whole, &line.id, &medicine.name_zh)) {
             found.push(Alternative {
                 code: medicine.code.clone(),
                 name_zh: medicine.name_zh.clone(),
@@ -173,18 +178,14 @@ fn treats(case: &Case<'_>, item: &Item<'_>, icd: Icd) -> bool {
 }
 
 /// Whether a medicine in place of a line raises nothing that a doctor would have to answer.
-fn passes(known: &PrescriptionKnowledge, order: &Order, line: &Line, name: &str) -> bool {
-    let lines = order.lines.iter().map(|other| {
-        if other.id == line.id {
-            Line { name: name.to_owned(), ..line.clone() }
-        } else {
-            other.clone()
-        }
-    });
-    let order = Order { lines: lines.collect(), ..order.clone() };
-    let changed = Case::new(known, &order);
+fn passes(known: &PrescriptionKnowledge, order: &mut Order, line: &str, name: &str) -> bool {
+    for changed in order.lines.iter_mut().filter(|other| other.id == line) {
+        name.clone_into(&mut changed.name);
+    }
+    let order = &*order;
+    let changed = Case::new(known, order);
     let at = changed.items.iter().position(|item| match item.place {
-        Place::Line(at) => order.lines.get(at).is_some_and(|l| l.id == line.id),
+        Place::Line(at) => order.lines.get(at).is_some_and(|l| l.id == line),
         Place::Current(_) => false,
     });
     let resolved = at.and_then(|at| changed.item(at)).is_some_and(|item| item.named.len() == 1);
@@ -214,11 +215,11 @@ fn passes(known: &PrescriptionKnowledge, order: &Order, line: &Line, name: &str)
             | Kind::Elderly
             | Kind::FoodAlcohol => true,
         };
-        matters && f.action <= Action::Notice && f.lines.contains(&line.id)
+        matters && f.action <= Action::Notice && f.lines.iter().any(|l| l == line)
     });
     // What could not be judged for this patient is not offered.
     let unknown = outcome.unchecked.iter().any(|u| {
-        u.lines.contains(&line.id)
+        u.lines.iter().any(|l| l == line)
             && u.what.iter().any(|k| matches!(k, Kind::Pregnancy | Kind::Lactation))
     });
     resolved && !spoken && !unknown
