@@ -212,14 +212,18 @@ impl Diseases {
 
     /// The codes that a text stands for, each once; none where it is not understood.
     pub(super) fn codes(&self, text: &str) -> Vec<Icd> {
-        let folded = fold(text);
+        self.codes_of_folded(&fold(text))
+    }
+
+    /// As [`Diseases::codes`], of a text that is folded already.
+    pub(super) fn codes_of_folded(&self, folded: &str) -> Vec<Icd> {
         let mut found: Vec<Icd> = Vec::new();
         let mut add = |icd: Icd| {
             if !found.contains(&icd) {
                 found.push(icd);
             }
         };
-        if let Some(icd) = written_code(&folded) {
+        if let Some(icd) = written_code(folded) {
             add(icd);
         }
         let mut at = 0;

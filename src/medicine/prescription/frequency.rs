@@ -68,15 +68,20 @@ const TIMES: [&[&str]; 3] = [&["晨", "早"], &["中午", "午餐", "午饭"], &
 const LATIN_TIMES: [&[&str]; 3] = [&["qm", "am", "qam"], &[], &["qn", "hs", "pm", "qpm"]];
 
 impl TimesOfDay {
-    /// The parts of the day that a folded text names.
-    pub(super) fn read(folded: &str) -> Self {
+    /// The parts of the day that a text names, folded or not.
+    pub(super) fn read(text: &str) -> Self {
         let mut found = 0;
         for (part, (chinese, latin)) in TIMES.iter().zip(LATIN_TIMES).enumerate() {
-            let named = chinese.iter().any(|word| folded.contains(word))
-                || words(folded).any(|word| latin.contains(&word));
+            let is_one = |word: &str| latin.iter().any(|known| word.eq_ignore_ascii_case(known));
+            let named = chinese.iter().any(|word| text.contains(word)) || words(text).any(is_one);
             found |= u8::from(named) << part;
         }
         Self(found)
+    }
+
+    /// The parts that either names.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether both are said and have no part in common.
@@ -243,7 +248,7 @@ mod tests {
     #[test]
     fn parts_of_the_day_are_told_apart() {
         let apart = |a: &str, b: &str| TimesOfDay::read(a).apart(TimesOfDay::read(b));
-        assert!(apart("早餐前30分钟", "晚餐前30分钟") && apart("qd 晨起空腹", "qn"));
+        assert!(apart("早餐前30分钟", "晚餐前30分钟") && apart("qd 晨起空腹", "QN"));
         assert!(!apart("早晚各1次", "睡前") && !apart("qd", "qn") && !apart("qd", "bid"));
     }
 

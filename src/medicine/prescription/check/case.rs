@@ -32,6 +32,8 @@ pub(super) struct Case<'a> {
     pub(super) egfr: Option<f64>,
     /// Codes of the diagnoses, then of the history.
     pub(super) codes: Vec<Coded>,
+    /// Diagnoses, then history, folded.
+    pub(super) texts: Vec<String>,
     /// Places of diagnoses and history texts that were not understood.
     pub(super) not_understood: Vec<usize>,
     /// Codes of what alone stands as diagnosis.
@@ -141,7 +143,9 @@ impl<'a> Case<'a> {
             .chain(current.map(|(at, name)| item(&known.formulary, Place::Current(at), name, "")))
             .collect();
         let uses = uses(&items);
-        let (codes, not_understood) = codes(known, order);
+        let texts: Vec<String> =
+            order.diagnoses.iter().chain(&order.chart.conditions).map(|t| fold(t)).collect();
+        let (codes, not_understood) = codes(known, &texts);
         Self {
             known,
             order,
@@ -151,6 +155,7 @@ impl<'a> Case<'a> {
             weight_kg: order.patient.weight_kg.map(exact),
             egfr: egfr(order),
             codes,
+            texts,
             not_understood,
             diagnosis_count: order.diagnoses.len(),
         }
@@ -174,11 +179,16 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Whether a diagnosis or the history says one of these words.
+    pub(super) fn says(&self, words: &[&str]) -> bool {
+        self.texts.iter().any(|text| words.iter().any(|word| text.contains(word)))
+    }
+
     /// The parts of the day at which an item is said to be given.
     pub(super) fn times_of_day(&self, item: &Item<'a>) -> TimesOfDay {
         match self.line(item) {
-            Some(line) => TimesOfDay::read(&fold(&format!("{} {}", line.route, line.frequency))),
-            None => TimesOfDay::read(&fold(item.written)),
+            Some(line) => TimesOfDay::read(&line.route).and(TimesOfDay::read(&line.frequency)),
+            None => TimesOfDay::read(item.written),
         }
     }
 
@@ -438,12 +448,12 @@ fn egfr(order: &Order) -> Option<f64> {
     })
 }
 
-/// Codes of all diagnosis and history texts, and the places of those not understood.
-fn codes(known: &PrescriptionKnowledge, order: &Order) -> (Vec<Coded>, Vec<usize>) {
+/// Codes of all folded diagnosis and history texts, and the places of those not understood.
+fn codes(known: &PrescriptionKnowledge, texts: &[String]) -> (Vec<Coded>, Vec<usize>) {
     let mut codes = Vec::new();
     let mut not_understood = Vec::new();
-    for (text, written) in order.diagnoses.iter().chain(&order.chart.conditions).enumerate() {
-        let found = known.diseases.codes(written);
+    for (text, folded) in texts.iter().enumerate() {
+        let found = known.diseases.codes_of_folded(folded);
         if found.is_empty() {
             not_understood.push(text);
         }

@@ -6,7 +6,6 @@ use super::{NO_INDICATION, UNFIT, UNSUITABLE};
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
 use crate::medicine::prescription::rules::{Indication, Indications, Unfit};
-use crate::medicine::text::fold;
 
 pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     if case.order.diagnoses.is_empty() {
@@ -141,17 +140,14 @@ fn indications_zh(case: &Case<'_>, item: &Item<'_>) -> String {
 /// A 中成药 against the pattern (证) of the diagnosis. Returns the lines spoken of.
 fn patterns(case: &Case<'_>, out: &mut Outcome) -> Vec<usize> {
     let mut spoken = Vec::new();
-    let mut folded: Vec<String> = Vec::new();
+    let diagnoses = case.texts.get(..case.diagnosis_count).unwrap_or_default();
     for (at, item) in case.known_lines() {
         let mut rows = case.known.herbs.patterns(item.medicine).peekable();
         if rows.peek().is_none() {
             continue;
         }
-        if folded.is_empty() {
-            folded = case.order.diagnoses.iter().map(|d| fold(d)).collect();
-        }
         let named = |words: &[String]| {
-            folded.iter().position(|d| words.iter().any(|w| d.contains(w.as_str())))
+            diagnoses.iter().position(|d| words.iter().any(|w| d.contains(w.as_str())))
         };
         let hits = rows.filter_map(|row| named(&row.words).map(|place| (row, place)));
         let Some((row, place)) = hits.min_by_key(|(row, _)| row.action) else { continue };

@@ -129,7 +129,7 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
             }
         }
         Some(Condition::HeartFailure) => {
-            if diagnosed(case, HEART_FAILURE) {
+            if case.says(HEART_FAILURE) {
                 full
             } else {
                 NOTICE.max(full)
@@ -140,7 +140,7 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
             Setting::Emergency => ON_REQUEST,
         },
         Some(Condition::NoDualAntiplateletIndication) => {
-            match (diagnosed(case, TWO_ANTIPLATELETS), case.order.diagnoses.is_empty()) {
+            match (case.says(TWO_ANTIPLATELETS), case.order.diagnoses.is_empty()) {
                 (true, _) => ON_REQUEST,
                 (false, true) => lower,
                 (false, false) => full,
@@ -161,7 +161,7 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
         }
         Some(condition @ (Condition::Age65 | Condition::Age65NoHeartFailure)) => {
             let called_for =
-                condition == Condition::Age65NoHeartFailure && diagnosed(case, HEART_FAILURE);
+                condition == Condition::Age65NoHeartFailure && case.says(HEART_FAILURE);
             let old = case.age_m.is_some_and(|age| age >= OLD_M);
             if old && !called_for { full } else { ON_REQUEST }
         }
@@ -223,11 +223,4 @@ fn alcohol(case: &Case<'_>, i: &Item<'_>, j: &Item<'_>) -> Option<bool> {
     }
     let one_form = item.medicine.is_some_and(|m| !m.name_zh.contains(['（', '(']));
     Some(one_form || says(WITH_ALCOHOL))
-}
-
-fn diagnosed(case: &Case<'_>, words: &[&str]) -> bool {
-    case.order.diagnoses.iter().chain(&case.order.chart.conditions).any(|diagnosis| {
-        let diagnosis = fold(diagnosis);
-        words.iter().any(|word| diagnosis.contains(word))
-    })
 }

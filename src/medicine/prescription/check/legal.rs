@@ -352,9 +352,7 @@ fn is_course(case: &Case<'_>, item: &Item<'_>, days: f32) -> bool {
 
 /// A diagnosis or history that says itself that the prescription is a long one.
 fn marked_long<'a>(case: &Case<'a>) -> Option<&'a str> {
-    let mut texts = case.order.diagnoses.iter().chain(&case.order.chart.conditions);
-    let marked = texts.any(|text| LONG_SUPPLY.iter().any(|word| text.contains(word)));
-    marked.then_some("长期处方")
+    case.says(LONG_SUPPLY).then_some("长期处方")
 }
 
 fn sentence(limit: &Limit) -> &str {

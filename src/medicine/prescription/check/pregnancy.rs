@@ -11,7 +11,6 @@ use crate::medicine::prescription::formulary::Subject;
 use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
 use crate::medicine::prescription::route::Route;
 use crate::medicine::prescription::rules::PregnancyRule;
-use crate::medicine::text::fold;
 
 /// Ages at which a woman may be pregnant without anyone having said so, in completed years.
 const ASK_AGE_YEARS: (f32, f32) = (12.0, 55.0);
@@ -47,7 +46,7 @@ struct Hit<'a> {
 pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     match case.order.patient.pregnancy {
         Pregnancy::Yes { weeks } => pregnant(case, out, weeks),
-        Pregnancy::Unknown if may_be_pregnant(case) && !said_not(case) => ask(case, out),
+        Pregnancy::Unknown if may_be_pregnant(case) && !case.says(NOT_PREGNANT) => ask(case, out),
         Pregnancy::Unknown | Pregnancy::No => {}
     }
 }
@@ -103,12 +102,6 @@ fn pregnant(case: &Case<'_>, out: &mut Outcome, week: Option<u8>) {
             on_request: false,
         });
     }
-}
-
-/// Whether the history says that she is not pregnant.
-fn said_not(case: &Case<'_>) -> bool {
-    let texts = case.order.chart.conditions.iter().chain(&case.order.diagnoses);
-    texts.map(|text| fold(text)).any(|text| NOT_PREGNANT.iter().any(|word| text.contains(word)))
 }
 
 /// One notice that names all medicines for which the answer matters.
