@@ -160,8 +160,10 @@ fn weigh(case: &Case<'_>, rule: &InteractionRule, i: &Item<'_>, j: &Item<'_>) ->
             }
         }
         Some(condition @ (Condition::Age65 | Condition::Age65NoHeartFailure)) => {
+            // What quiets an alert must be a disease the patient has, not a word (心功能正常).
+            let failure = case.known.lists.state("heart_failure");
             let called_for =
-                condition == Condition::Age65NoHeartFailure && case.says(HEART_FAILURE);
+                condition == Condition::Age65NoHeartFailure && case.coded(failure).is_some();
             let old = case.age_m.is_some_and(|age| age >= OLD_M);
             if old && !called_for { full } else { ON_REQUEST }
         }

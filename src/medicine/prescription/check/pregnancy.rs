@@ -30,11 +30,10 @@ const NOT_PREGNANT: &[&str] = &[
     "结扎",
     "妊娠试验阴性",
     "非妊娠",
-    // Who has her period now is not asked.
-    "痛经",
-    "月经第",
-    "经期",
 ];
+
+/// Words of a diagnosis that say she has her period now; in the history they say nothing of today.
+const PERIOD_NOW: &[&str] = &["痛经", "月经第"];
 
 /// A rule that holds for an item, and the slug or code it holds for.
 struct Hit<'a> {
@@ -46,7 +45,11 @@ struct Hit<'a> {
 pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
     match case.order.patient.pregnancy {
         Pregnancy::Yes { weeks } => pregnant(case, out, weeks),
-        Pregnancy::Unknown if may_be_pregnant(case) && !case.says(NOT_PREGNANT) => ask(case, out),
+        Pregnancy::Unknown
+            if may_be_pregnant(case) && !case.says(NOT_PREGNANT) && !has_period(case) =>
+        {
+            ask(case, out)
+        }
         Pregnancy::Unknown | Pregnancy::No => {}
     }
 }
@@ -102,6 +105,13 @@ fn pregnant(case: &Case<'_>, out: &mut Outcome, week: Option<u8>) {
             on_request: false,
         });
     }
+}
+
+fn has_period(case: &Case<'_>) -> bool {
+    let diagnoses = case.texts.iter().take(case.diagnosis_count);
+    diagnoses
+        .into_iter()
+        .any(|text| PERIOD_NOW.iter().any(|word| text.contains(word)) && !text.ends_with('史'))
 }
 
 /// One notice that names all medicines for which the answer matters.

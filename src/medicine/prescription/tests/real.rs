@@ -308,3 +308,30 @@ fn what_hinders_absorption_is_quiet_where_the_times_are_written_apart() {
     order.lines[1].frequency = "qd 晚餐后".to_owned();
     assert_eq!(said(&order), Some(Action::OnRequest));
 }
+
+#[test]
+fn what_quiets_an_alert_is_true_of_the_patient_today() {
+    let known = real();
+    let strongest = |order: &Order, kind: Kind| {
+        let report = known.check(order);
+        report.findings.iter().filter(|f| f.kind == kind).map(|f| f.action).min()
+    };
+    let mut heart = order(&["依那普利片", "螺内酯片"]);
+    heart.patient.age_years = Some(71.0);
+    heart.chart.known_tests = vec!["血钾".to_owned()];
+    for (history, expected) in [
+        ("慢性心力衰竭", Action::OnRequest),
+        ("心功能正常", Action::Notice),
+        ("否认心力衰竭", Action::Notice),
+    ] {
+        heart.diagnoses = vec!["高血压".to_owned(), history.to_owned()];
+        assert_eq!(strongest(&heart, Kind::Interaction), Some(expected), "{history}");
+    }
+
+    let mut pain = woman(order(&["布洛芬片"]), 22.0, Pregnancy::Unknown);
+    pain.diagnoses = vec!["原发性痛经".to_owned()];
+    assert_eq!(strongest(&pain, Kind::Pregnancy), None);
+    pain.diagnoses = vec!["头痛".to_owned()];
+    pain.chart.conditions = vec!["痛经".to_owned()];
+    assert_eq!(strongest(&pain, Kind::Pregnancy), Some(Action::Notice));
+}
