@@ -53,8 +53,6 @@ pub trait IndicationFit: Debug + Send + Sync {
         categories: &'a [String],
         medicines: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Option<f32>>, Error>>;
-    /// Whether the model still answers.
-    fn healthy(&self) -> bool;
 }
 
 /// What a model is and takes.

@@ -147,10 +147,6 @@ impl ports::IndicationFit for IndicationFit {
             futures_util::future::try_join_all(asked).await
         })
     }
-
-    fn healthy(&self) -> bool {
-        self.model.is_healthy()
-    }
 }
 
 /// Everything there is to know about `model`.

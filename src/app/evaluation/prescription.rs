@@ -125,13 +125,13 @@ impl App {
         }
         if repeat > 0 {
             times.clear();
-        }
-        let orders: Vec<Order> = cases.iter().map(order).collect();
-        for order in (0..repeat).flat_map(|_| &orders) {
-            let begun = watch.now();
-            let report = knowledge.prescription.check(order);
-            times.push(watch.now().saturating_sub(begun));
-            drop(report);
+            let orders: Vec<Order> = cases.iter().map(order).collect();
+            for order in (0..repeat).flat_map(|_| &orders) {
+                let begun = watch.now();
+                let report = knowledge.prescription.check(order);
+                times.push(watch.now().saturating_sub(begun));
+                drop(report);
+            }
         }
         times.sort_unstable();
         let by_kind: BTreeMap<String, Value> =

@@ -48,7 +48,7 @@ pub(super) fn check(case: &Case<'_>, out: &mut Outcome) {
         Pregnancy::Unknown
             if may_be_pregnant(case) && !case.says(NOT_PREGNANT) && !has_period(case) =>
         {
-            ask(case, out)
+            ask(case, out);
         }
         Pregnancy::Unknown | Pregnancy::No => {}
     }

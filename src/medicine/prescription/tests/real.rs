@@ -232,8 +232,7 @@ fn low_doses_of_aspirin_against_preeclampsia_are_let_through_and_high_ones_are_n
         let line = &mut order.lines[0];
         (line.dose, line.dose_unit, line.frequency) = dose;
         order.diagnoses = vec!["子痫前期高风险".to_owned()];
-        let report = known.check(&order);
-        report.findings.iter().filter(|f| f.kind == Kind::Pregnancy).map(|f| f.action).min()
+        strongest(&known, &order, Kind::Pregnancy)
     };
     let small = || (Some(100.0), "mg".to_owned(), "qd".to_owned());
     assert_eq!(found(small(), 13), None);
@@ -252,8 +251,7 @@ fn a_prescription_marked_as_a_long_one_is_not_asked_why() {
         let mut order = order(&["氨氯地平片 5mg 口服 qd"]);
         order.lines[0].days = Some(84.0);
         order.diagnoses = vec![diagnosis.to_owned()];
-        let report = known.check(&order);
-        report.findings.iter().filter(|f| f.kind == Kind::Duration).map(|f| f.action).min()
+        strongest(&known, &order, Kind::Duration)
     };
     assert_eq!(said("高血压"), Some(Action::Notice));
     assert_eq!(said("高血压（长期处方）"), Some(Action::OnRequest));
@@ -281,10 +279,7 @@ fn a_course_is_no_excess_and_a_loading_dose_no_duplicate() {
     let mut heart = order(&["盐酸胺碘酮注射液", "盐酸胺碘酮注射液"]);
     heart.setting = super::super::Setting::Emergency;
     heart.diagnoses = vec!["心房颤动".to_owned()];
-    let twice = |order: &Order| {
-        let report = known.check(order);
-        report.findings.iter().find(|f| f.kind == Kind::Duplicate).map(|f| f.action)
-    };
+    let twice = |order: &Order| strongest(&known, order, Kind::Duplicate);
     assert_eq!(twice(&heart), Some(Action::NeedsReason));
     heart.lines[0].frequency = "st".to_owned();
     heart.lines[1].route = "静脉泵入".to_owned();
@@ -299,23 +294,22 @@ fn what_hinders_absorption_is_quiet_where_the_times_are_written_apart() {
         line.route = "口服".to_owned();
         line.frequency = "qd".to_owned();
     }
-    let said = |order: &Order| {
-        let report = known.check(order);
-        report.findings.iter().find(|f| f.kind == Kind::Interaction).map(|f| f.action)
-    };
+    let said = |order: &Order| strongest(&known, order, Kind::Interaction);
     assert_eq!(said(&order), Some(Action::Notice));
     order.lines[0].frequency = "qd 晨起空腹".to_owned();
     order.lines[1].frequency = "qd 晚餐后".to_owned();
     assert_eq!(said(&order), Some(Action::OnRequest));
 }
 
+/// The strongest action of a kind.
+fn strongest(known: &PrescriptionKnowledge, order: &Order, kind: Kind) -> Option<Action> {
+    let report = known.check(order);
+    report.findings.iter().filter(|f| f.kind == kind).map(|f| f.action).min()
+}
+
 #[test]
 fn what_quiets_an_alert_is_true_of_the_patient_today() {
     let known = real();
-    let strongest = |order: &Order, kind: Kind| {
-        let report = known.check(order);
-        report.findings.iter().filter(|f| f.kind == kind).map(|f| f.action).min()
-    };
     let mut heart = order(&["依那普利片", "螺内酯片"]);
     heart.patient.age_years = Some(71.0);
     heart.chart.known_tests = vec!["血钾".to_owned()];
@@ -325,13 +319,13 @@ fn what_quiets_an_alert_is_true_of_the_patient_today() {
         ("否认心力衰竭", Action::Notice),
     ] {
         heart.diagnoses = vec!["高血压".to_owned(), history.to_owned()];
-        assert_eq!(strongest(&heart, Kind::Interaction), Some(expected), "{history}");
+        assert_eq!(strongest(&known, &heart, Kind::Interaction), Some(expected), "{history}");
     }
 
     let mut pain = woman(order(&["布洛芬片"]), 22.0, Pregnancy::Unknown);
     pain.diagnoses = vec!["原发性痛经".to_owned()];
-    assert_eq!(strongest(&pain, Kind::Pregnancy), None);
+    assert_eq!(strongest(&known, &pain, Kind::Pregnancy), None);
     pain.diagnoses = vec!["头痛".to_owned()];
     pain.chart.conditions = vec!["痛经".to_owned()];
-    assert_eq!(strongest(&pain, Kind::Pregnancy), Some(Action::Notice));
+    assert_eq!(strongest(&known, &pain, Kind::Pregnancy), Some(Action::Notice));
 }
