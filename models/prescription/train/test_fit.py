@@ -1,6 +1,7 @@
 """The exported indication-fit model: shapes, known answers, and what holds of any input."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import onnxruntime
 import pytest
 
 HERE = Path(__file__).resolve().parent
-LABELS = json.loads((HERE / "labels.json").read_text(encoding="utf-8"))
 MODEL = HERE.parent / "indication-fit.onnx"
-CODES, MEDICINES = LABELS["diagnosis"], LABELS["medicine"]
+MODELS = tomllib.loads((HERE.parents[1] / "manifest.toml").read_text(encoding="utf-8"))["model"]
+ENTRY = next(model for model in MODELS if model["id"] == "indication-fit")
+CODES, MEDICINES = ENTRY["features"], ENTRY["labels"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_labels_are_unique_and_fit_the_graph(session):
     width = {i.name: i.shape[1] for i in session.get_inputs()}
     assert width == {"diagnosis": len(set(CODES)), "medicine": len(set(MEDICINES))}
     assert len(CODES) == len(set(CODES)) and len(MEDICINES) == len(set(MEDICINES))
-    assert set(LABELS["any_use"]) <= set(MEDICINES)
+    assert set(ENTRY["not_asked"]) <= set(MEDICINES)
 
 
 @pytest.mark.parametrize("drug, right, wrong", [

@@ -8,7 +8,7 @@ The score ranks alternatives and feeds a passive hint; it decides nothing.
 
     python train.py --models MODELS --pages kg_8792_compact.jsonl --icd-names opendrg_ZD_INFO.dat --out .
 
-writes MODELS/prescription/indication-fit.onnx with its entry in MODELS/manifest.toml, and the labels and figures to --out.
+writes MODELS/prescription/indication-fit.onnx with its entry in MODELS/manifest.toml, and the figures to --out.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ not_asked = {manifest.strings(any_use)}
 
 
 def main() -> None:
-    """Reads, evaluates, trains the shipped model and writes it with its labels and figures."""
+    """Reads, evaluates, trains the shipped model and writes it with its manifest entry and figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, required=True, help="the project's models/ folder")
     parser.add_argument("--pages", type=Path, required=True, help="scraped disease pages, JSON lines")
@@ -269,7 +269,6 @@ def main() -> None:
     manifest.rewrite(args.models / "manifest.toml", "indication-fit", entry(data, a, b, path, told["below"]))
     table, pages = evaluate_table(data, part), evaluate_pages(data, part, scores(a, b))
     codes = [row["code"] for row in data.medicines]
-    labels = {"diagnosis": data.codes, "medicine": codes, "any_use": [c for c, any_use in zip(codes, data.any_use) if any_use]}
     metrics = {
         "seed": SEED, "data": {**used, "categories": len(data.codes), "medicines": len(codes), "table_pairs": int((data.table > 0).sum()),
                                "left_out_any_use": int(data.any_use.sum()),
@@ -277,8 +276,8 @@ def main() -> None:
         "verdict": verdict(table, pages), "hint": told, "held_out_table": table,
         "held_out_table_by_decade": evaluate_table(data, split(data.codes, 2)), "held_out_pages": pages,
         "sha256": {name: hashlib.sha256((args.models / name).read_bytes()).hexdigest() for name in TABLES}}
-    for name, content in (("labels", labels), ("metrics", metrics)):
-        (args.out / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    content = json.dumps(metrics, ensure_ascii=False, indent=1) + "\n"
+    (args.out / "metrics.json").write_text(content, encoding="utf-8")
     print(json.dumps(metrics["verdict"], indent=1), f"{time.monotonic() - began:.0f} s", sep="\n")
 
 
