@@ -7,11 +7,11 @@ use super::ports::{IndicationFit, ModelDescription, Predictor};
 use crate::medicine::diagnosis::DiagnosisKnowledge;
 use crate::medicine::diagnosis::differential::Labels;
 use crate::medicine::diagnosis::evidence::Features;
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::names::{NameIndex, NameKind};
 use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
 use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
+use crate::tables::files::{Files, LoadError};
 
 /// Tables, indexes and models that belong together.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ fn count_rows(files: &Files, prefix: &str) -> Result<(u64, u64), LoadError> {
     let is_table =
         |p: &&str| p.starts_with(prefix) && p.rsplit_once('.').is_some_and(|s| s.1 == "csv");
     for path in files.paths().filter(is_table) {
-        for (_, row) in crate::medicine::table::rows::<Row>(files, path)? {
+        for (_, row) in crate::tables::table::rows::<Row>(files, path)? {
             match row.status.as_str() {
                 "reviewed" => reviewed += 1,
                 "draft" => draft += 1,

@@ -14,7 +14,7 @@ use super::manifest::{
     Column, DIAGNOSIS, FINDINGS, FitTest, KnownAnswer, MEDICINE, ModelSpec, PATIENT, SelfTest,
     TestSex,
 };
-use crate::medicine::files::Files;
+use crate::tables::files::Files;
 
 /// How far the probabilities of one row may be from summing to 1.
 const SUM_TOLERANCE: f64 = 1e-3;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::engine::F32;
 use super::error::{Cause, InferenceError};
-use crate::medicine::files::Files;
+use crate::tables::files::Files;
 
 /// The version of the manifest's layout that this build reads.
 pub const SCHEMA: u32 = 1;

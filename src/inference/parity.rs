@@ -5,7 +5,7 @@ use ndarray::{Array2, s};
 use super::check;
 use super::manifest::{self, DIAGNOSIS, MEDICINE, PATIENT};
 use super::testing::{MANIFEST_PATH, engines, fixture, shipped};
-use crate::medicine::files::Files;
+use crate::tables::files::Files;
 
 /// The largest difference between two engines' probabilities.
 const PARITY: f32 = 1e-5;

@@ -18,7 +18,7 @@ use super::library::LibrarySearch;
 use super::manifest::{self, ModelKind, ModelSpec};
 use super::observer::{Observer, Unobserved};
 use super::worker::{Clock, Worker, WorkerOptions, WorkerThread};
-use crate::medicine::files::Files;
+use crate::tables::files::Files;
 
 /// Where the manifest stands among the knowledge files.
 pub const MANIFEST: &str = "manifest.toml";

@@ -18,7 +18,7 @@ use super::library::LibrarySearch;
 use super::observer::{Dropped, Observer, RunReport};
 use super::onnxruntime::OnnxRuntime;
 use super::rten_engine::Rten;
-use crate::medicine::files::Files;
+use crate::tables::files::Files;
 
 macro_rules! model {
     ($path:literal) => {

@@ -5,11 +5,8 @@
 
 pub mod calculators;
 pub mod diagnosis;
-pub mod files;
 pub mod names;
 pub mod patient;
 pub mod prescription;
-pub mod table;
-pub mod text;
 pub mod treatment;
 pub mod vocabulary;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use pinyin::ToPinyinMulti as _;
 
-use super::text::fold;
+use crate::tables::text::fold;
 
 /// Longest query that is searched, in characters after folding. Longer ones find nothing.
 pub const QUERY_CHARS_MAX: usize = 48;

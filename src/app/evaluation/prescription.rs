@@ -15,7 +15,7 @@ use crate::medicine::patient::{Patient, Pregnancy};
 use crate::medicine::prescription::{
     Action, AllergyEntry, Chart, Finding, Kind, Line, Order, Report, Setting, SkinTestResult,
 };
-use crate::medicine::text::fold;
+use crate::tables::text::fold;
 
 /// Kinds that name the same hazard: a finding of one counts for an expectation of another.
 const SAME_HAZARD: &[&[Kind]] = &[

@@ -13,10 +13,10 @@ use serde::Deserialize;
 
 use super::evidence::{Evidence, Origin};
 use super::prior::Priors;
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::{Patient, Sex};
-use crate::medicine::table::{Status, rows};
 use crate::medicine::vocabulary::{ConditionId, FindingId, SexCell, Vocabulary};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 /// The table of likelihoods.
 pub const LIKELIHOODS: &str = "diagnosis/likelihoods.csv";

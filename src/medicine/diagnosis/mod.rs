@@ -21,8 +21,8 @@ use reading::{Cues, Reader};
 use red_flags::RedFlags;
 use workup::Workup;
 
-use super::files::{Files, LoadError};
 use super::vocabulary::Vocabulary;
+use crate::tables::files::{Files, LoadError};
 
 /// Everything that diagnosis knows, loaded once.
 #[derive(Debug, Clone)]

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::likelihood::{AgeBand, BandCell, Entry, add, entry, narrow, resolve};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::{Patient, Sex};
-use crate::medicine::table::{Status, rows};
 use crate::medicine::vocabulary::{Condition, ConditionId, SexCell, Vocabulary};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 /// The table of shares of visits.
 pub const PREVALENCE: &str = "diagnosis/prevalence.csv";

@@ -9,10 +9,10 @@
 use serde::Deserialize;
 
 use super::evidence::Evidence;
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::{AGE_YEARS_MAX, Measure, Patient, Pregnancy, Sex, Vitals};
-use crate::medicine::table::{Status, rows};
 use crate::medicine::vocabulary::{Comparison, FindingId, Vocabulary};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 /// The table of red flags.
 pub const RED_FLAGS: &str = "diagnosis/red_flags.csv";

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::interview::Situation;
-use crate::medicine::files::{Files, LoadError};
-use crate::medicine::table::{Status, list, rows};
 use crate::medicine::vocabulary::{ConditionId, FindingId, Referral, Vocabulary};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, list, rows};
 
 /// The table of tests.
 pub const TESTS: &str = "diagnosis/tests.csv";

@@ -11,9 +11,9 @@ use fst::Map;
 use serde::Deserialize;
 
 use super::formulary::Formulary;
-use crate::medicine::files::{Files, LoadError};
-use crate::medicine::table::{Status, list, rows};
-use crate::medicine::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, list, rows};
+use crate::tables::text::fold;
 
 const TERMS: &str = "prescription/diagnosis_terms.csv";
 const CONDITIONS: &str = "diagnosis/conditions.csv";

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::bits::Bits;
 use super::resolve::Names;
 use super::route::Route;
-use crate::medicine::table::{Sources, Status};
+use crate::tables::table::{Sources, Status};
 
 /// Declares a dense id: a place in one of the formulary's lists.
 macro_rules! dense_id {

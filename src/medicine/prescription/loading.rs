@@ -12,8 +12,8 @@ use super::formulary::{
 };
 use super::resolve::Names;
 use super::route::Route;
-use crate::medicine::files::{Files, LoadError};
-use crate::medicine::table::{Sources, Status, list, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Sources, Status, list, rows};
 
 const SOURCES: &str = "prescription/sources.csv";
 const INGREDIENTS: &str = "prescription/ingredients.csv";

@@ -8,7 +8,7 @@ use super::order::{Line, NAME_CHARS_MAX, SkinTestResult};
 use super::quantity::{Quantity, Unit, amounts, number_at_start};
 use super::route::Route;
 use super::usage::Usage;
-use crate::medicine::text::Folded;
+use crate::tables::text::Folded;
 
 /// A day, in days.
 const DAY: f64 = 1.0;
@@ -72,7 +72,7 @@ fn share(lines: &mut Vec<Line>, number: usize) {
 
 /// Whether a part is what an infusion is dissolved in: a known vehicle with a volume.
 fn is_vehicle(line: &Line) -> bool {
-    let name = crate::medicine::text::fold(&line.name);
+    let name = crate::tables::text::fold(&line.name);
     super::rules::Vehicle::read(&name).is_some() && line.dose_unit == "ml"
 }
 

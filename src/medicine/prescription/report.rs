@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::medicine::table::Status;
+use crate::tables::table::Status;
 
 /// What a finding is about. Names as in the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,9 +12,9 @@ use super::formulary::{
 use super::route::Route;
 
 use super::words::{NAME_CHARS_MAX, Words, Written, key, salt_free};
-use crate::medicine::files::LoadError;
 use crate::medicine::names::{NameIndex, NameIndexBuilder, NameKind};
-use crate::medicine::text::fold;
+use crate::tables::files::LoadError;
+use crate::tables::text::fold;
 
 /// Most names suggested for an unknown one.
 pub const SUGGESTIONS_MAX: usize = 3;

@@ -1,7 +1,7 @@
 //! A rule as it is written in its table, for those who ask why.
 
-use crate::medicine::files::Files;
-use crate::medicine::table::Sources;
+use crate::tables::files::Files;
+use crate::tables::table::Sources;
 
 /// A row of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]

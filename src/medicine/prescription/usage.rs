@@ -3,7 +3,7 @@
 use super::frequency::Frequency;
 use super::order::Line;
 use super::quantity::{Quantity, Strength, Unit, amounts};
-use crate::medicine::text::fold;
+use crate::tables::text::fold;
 
 /// The use of one medicine.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

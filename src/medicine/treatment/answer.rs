@@ -2,7 +2,7 @@
 
 use super::loading::{Section, Urgency};
 use crate::medicine::prescription::Finding;
-use crate::medicine::table::Status;
+use crate::tables::table::Status;
 
 /// A plan for this patient.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Deserialize;
 
 use super::when::When;
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::Sex;
 use crate::medicine::prescription::{Formulary, MedicineId, Subject};
-use crate::medicine::table::{Sources, Status, list, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Sources, Status, list, rows};
 
 const SOURCES: &str = "treatment/sources.csv";
 const PLANS: &str = "treatment/plans.csv";

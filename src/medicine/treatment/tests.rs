@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::loading::TreatmentKnowledge;
 use super::{Number, PlanQuery, Section};
 use crate::embedded;
-use crate::medicine::files::Files;
 use crate::medicine::patient::{Patient, Pregnancy, Sex};
 use crate::medicine::prescription::{AllergyEntry, Order, PrescriptionKnowledge};
+use crate::tables::files::Files;
 
 const PLANS: &str = "id,name_zh,icd,age_from_m,age_to_m,sex,scope_zh,source,status
 P,测试病,I10,,,,成人,memory,draft

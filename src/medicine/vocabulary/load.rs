@@ -12,10 +12,10 @@ use super::{
     SOURCES, Severity, Vocabulary,
 };
 use super::{english, timing, wider};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::{AGE_YEARS_MAX, Measure, Sex};
-use crate::medicine::table::{Sources, Status, list, rows};
-use crate::medicine::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Sources, Status, list, rows};
+use crate::tables::text::fold;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

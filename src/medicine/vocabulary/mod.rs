@@ -25,10 +25,10 @@ pub(crate) use wordings::Sense;
 pub use wordings::WORDINGS;
 use wordings::Wordings;
 
-use super::files::{Files, LoadError};
 use super::patient::{Measure, Sex};
-use super::table::{Sources, Status};
-use super::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Sources, Status};
+use crate::tables::text::fold;
 
 /// The table of findings.
 pub const FINDINGS: &str = "diagnosis/findings.csv";

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::{FindingId, FindingKind, Vocabulary};
-use crate::medicine::files::{Files, LoadError};
-use crate::medicine::table::{Status, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 /// The table of findings that a stated duration entails.
 pub const DURATIONS: &str = "diagnosis/durations.csv";

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{ConditionId, Vocabulary, english};
-use crate::medicine::files::{Files, LoadError};
-use crate::medicine::table::{Status, list, rows};
-use crate::medicine::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, list, rows};
+use crate::tables::text::fold;
 
 /// The table of wider names.
 pub const WIDER: &str = "diagnosis/wider.csv";

@@ -20,9 +20,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{FindingId, Vocabulary};
-use crate::medicine::files::{Files, LoadError};
-use crate::medicine::table::{list, rows};
-use crate::medicine::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{list, rows};
+use crate::tables::text::fold;
 
 /// The table of composed wordings, with the columns `finding,after,parts,note`.
 pub const WORDINGS: &str = "diagnosis/wordings.csv";

@@ -17,8 +17,8 @@ use super::{
     Reading, Unread,
 };
 use crate::medicine::patient::Measure;
-use crate::medicine::text::Folded;
 use crate::medicine::vocabulary::{FindingId, FindingKind};
+use crate::tables::text::Folded;
 
 /// Mentions that a wording looks back over for what it speaks about.
 const LOOK_BACK_MAX: usize = 6;

@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::Degree;
 use super::numbers::{TimeSpan, TimeUnit};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::Measure;
-use crate::medicine::table::{list, rows};
-use crate::medicine::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{list, rows};
+use crate::tables::text::fold;
 
 /// The table of cues. Its columns are `kind,text,note`; a cue is language, not a medical fact,
 /// and so has no source.

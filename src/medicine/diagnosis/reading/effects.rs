@@ -6,8 +6,8 @@ use super::lexicon::Lexicon;
 use super::mind::{Open, Scope};
 use super::tokens::{Break, Kind, Token};
 use super::{Degree, Experiencer, Mention, Presence};
-use crate::medicine::text::Folded;
 use crate::medicine::vocabulary::FindingKind;
+use crate::tables::text::Folded;
 
 impl Cue {
     /// Whether a stretch of findings stays one with this cue in it.

@@ -7,12 +7,12 @@ use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 use super::composed::Tree;
 use super::cues::{CUES, Cue, Cues, NORMALS};
 use super::tokens::{Kind, tokenise};
-use crate::medicine::files::LoadError;
 use crate::medicine::patient::Measure;
-use crate::medicine::text::fold;
 use crate::medicine::vocabulary::{
     Comparison, FINDINGS, FindingId, FindingKind, Sense, Vocabulary,
 };
+use crate::tables::files::LoadError;
+use crate::tables::text::fold;
 
 /// Shortest English name that is looked for inside a text.
 const ENGLISH_CHARS_MIN: usize = 5;

@@ -25,10 +25,10 @@ use std::ops::Range;
 pub use cues::{CUES, Cues};
 pub use numbers::TimeUnit;
 
-use crate::medicine::files::LoadError;
 use crate::medicine::patient::{Measure, Vitals};
-use crate::medicine::text::Folded;
 use crate::medicine::vocabulary::{FindingId, Vocabulary};
+use crate::tables::files::LoadError;
+use crate::tables::text::Folded;
 
 /// Whether a finding is said to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use crate::medicine::prescription::report::{Action, Kind, Severity, Unchecked};
 use crate::medicine::prescription::resolve::Named;
 use crate::medicine::prescription::rules::{AllergyRule, Origin, Tier};
 use crate::medicine::prescription::words::key;
-use crate::medicine::text::fold;
+use crate::tables::text::fold;
 
 /// Marks between several allergens in one entry.
 const BETWEEN: &[char] = &['、', ',', '，', ';', '；', '/', '+', '和', '及', '与', '。', '\n'];

@@ -15,7 +15,7 @@ use crate::medicine::prescription::resolve::Named;
 use crate::medicine::prescription::route::Route;
 use crate::medicine::prescription::rules::Origin;
 use crate::medicine::prescription::usage::{Usage, exact};
-use crate::medicine::text::fold;
+use crate::tables::text::fold;
 
 /// An order prepared for checking.
 pub(super) struct Case<'a> {

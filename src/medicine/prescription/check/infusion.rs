@@ -9,7 +9,7 @@ use crate::medicine::prescription::quantity::{Quantity, Unit, amounts, short};
 use crate::medicine::prescription::report::{Action, Kind, Severity};
 use crate::medicine::prescription::route::Route;
 use crate::medicine::prescription::rules::Vehicle;
-use crate::medicine::text::fold;
+use crate::tables::text::fold;
 
 /// A solution this much thicker than the thickest allowed is dangerous.
 const FAR_TOO_THICK: f64 = 2.0;

@@ -7,7 +7,7 @@ use crate::medicine::prescription::order::Setting;
 use crate::medicine::prescription::report::{Action, Kind, Severity};
 use crate::medicine::prescription::route::Route;
 use crate::medicine::prescription::rules::{Condition, Grade, InteractionRule};
-use crate::medicine::text::fold;
+use crate::tables::text::fold;
 
 /// Words of a diagnosis that mean heart failure.
 const HEART_FAILURE: &[&str] = &["心力衰竭", "心衰", "心功能不全", "心功能"];

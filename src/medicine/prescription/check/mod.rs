@@ -29,7 +29,7 @@ use super::rules::{
     Allergies, Cautions, Courses, Dosings, Herbs, Indications, Infusions, Interactions, Limits,
     Lists, PregnancyRules, ReviewItems,
 };
-use crate::medicine::files::{Files, LoadError};
+use crate::tables::files::{Files, LoadError};
 use alternative::Alternatives;
 pub use profile::Profile;
 

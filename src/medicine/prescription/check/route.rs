@@ -5,7 +5,7 @@ use super::ROUTED;
 use super::case::{Case, Draft, Item, Outcome};
 use crate::medicine::prescription::report::{Action, Kind, Severity};
 use crate::medicine::prescription::route::Route;
-use crate::medicine::text::fold;
+use crate::tables::text::fold;
 
 /// Forms that are ruined by crushing or chewing.
 const WHOLE: &[&str] = &["缓释", "控释", "肠溶"];

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{Origin, Rows, TableAction, place};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::formulary::{Formulary, IngredientId, Subject};
 use crate::medicine::prescription::report::Action;
 use crate::medicine::prescription::words::key;
-use crate::medicine::table::{Status, list, rows};
-use crate::medicine::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, list, rows};
+use crate::tables::text::fold;
 
 const RULES: &str = "prescription/allergy_cross.csv";
 const NAMES: &str = "prescription/allergen_names.csv";

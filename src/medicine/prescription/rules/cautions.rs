@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{BySubject, Origin, Rows, TableAction, TableSeverity, place};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::Sex;
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::formulary::{Formulary, Medicine, Subject};
 use crate::medicine::prescription::quantity::Quantity;
 use crate::medicine::prescription::report::{Action, Severity};
 use crate::medicine::prescription::route::Routes;
-use crate::medicine::table::{Status, list, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, list, rows};
 
 const PATH: &str = "prescription/cautions.csv";
 

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::lists::Listed;
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::formulary::Formulary;
-use crate::medicine::table::Status;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::Status;
 
 const PATH: &str = "prescription/courses.csv";
 

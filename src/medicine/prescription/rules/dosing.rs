@@ -3,12 +3,12 @@
 use serde::Deserialize;
 
 use super::{BySubject, Origin, Rows, place};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::formulary::Formulary;
 use crate::medicine::prescription::quantity::Unit;
 use crate::medicine::prescription::route::Routes;
-use crate::medicine::table::{Status, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 const PATH: &str = "prescription/dosing.csv";
 

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{BySubject, Origin, Rows, TableAction, TableSeverity};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::formulary::{Formulary, IngredientId, Medicine, Subject};
 use crate::medicine::prescription::report::{Action, Severity};
-use crate::medicine::table::{Status, list, rows};
-use crate::medicine::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, list, rows};
+use crate::tables::text::fold;
 
 const HERBS: &str = "prescription/herbs.csv";
 const PATENTS: &str = "prescription/patent_herbs.csv";

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 
 use super::{BySubject, Rows, place};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::diseases::Icd;
 use crate::medicine::prescription::formulary::{Formulary, Subject};
 use crate::medicine::prescription::route::Routes;
-use crate::medicine::table::{Status, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 const PATH: &str = "prescription/indications.csv";
 

@@ -4,11 +4,11 @@
 use serde::Deserialize;
 
 use super::{BySubject, Origin, Rows, TableAction, TableSeverity, place};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::formulary::{Formulary, Subject};
 use crate::medicine::prescription::quantity::Unit;
 use crate::medicine::prescription::report::{Action, Severity};
-use crate::medicine::table::{Status, list, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, list, rows};
 
 const INFUSION: &str = "prescription/infusion.csv";
 const INCOMPATIBLE: &str = "prescription/iv_incompatible.csv";

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{Origin, Rows, TableAction, place};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::bits::Bits;
 use crate::medicine::prescription::formulary::{Formulary, IngredientId, Subject};
 use crate::medicine::prescription::report::Action;
-use crate::medicine::table::{Status, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 const PATH: &str = "prescription/interactions.csv";
 

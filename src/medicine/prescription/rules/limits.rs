@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{Origin, Rows};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::formulary::Formulary;
 use crate::medicine::prescription::order::Setting;
-use crate::medicine::table::{Status, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 const LIMITS: &str = "prescription/limits.csv";
 const ITEMS: &str = "prescription/review_items.csv";

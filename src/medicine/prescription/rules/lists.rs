@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{BySubject, Origin, Rows, TableAction, TableSeverity, place};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::patient::Sex;
 use crate::medicine::prescription::bits::Bits;
 use crate::medicine::prescription::diseases::Icd;
@@ -18,8 +17,9 @@ use crate::medicine::prescription::formulary::{
 use crate::medicine::prescription::quantity::{Quantity, Unit};
 use crate::medicine::prescription::report::{Action, Severity};
 use crate::medicine::prescription::route::Routes;
-use crate::medicine::table::{Status, rows};
-use crate::medicine::text::fold;
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
+use crate::tables::text::fold;
 
 const SKIN: &str = "prescription/skin_test.csv";
 const ANTIBIOTICS: &str = "prescription/antibiotics.csv";

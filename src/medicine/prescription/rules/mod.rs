@@ -33,9 +33,9 @@ use super::diseases::{Icd, prefixes};
 use super::formulary::{Formulary, IngredientId, Medicine, MedicineId, Subject};
 use super::report::{Action, Severity};
 use super::route::Routes;
-use crate::medicine::files::LoadError;
 use crate::medicine::prescription::quantity::{Quantity, amounts};
-use crate::medicine::table::{Status, list};
+use crate::tables::files::LoadError;
+use crate::tables::table::{Status, list};
 
 /// Where a rule comes from.
 #[derive(Debug, Clone)]

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use super::{Origin, Rows, TableAction, place};
-use crate::medicine::files::{Files, LoadError};
 use crate::medicine::prescription::bits::Bits;
 use crate::medicine::prescription::formulary::{Formulary, IngredientId, MedicineId, Subject};
 use crate::medicine::prescription::order::PREGNANCY_WEEKS_MAX;
 use crate::medicine::prescription::quantity::Quantity;
 use crate::medicine::prescription::report::Action;
-use crate::medicine::table::{Status, rows};
+use crate::tables::files::{Files, LoadError};
+use crate::tables::table::{Status, rows};
 
 const RULES: &str = "prescription/pregnancy.csv";
 const ACCEPTED: &str = "prescription/pregnancy_ok.csv";

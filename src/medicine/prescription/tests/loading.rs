@@ -2,7 +2,7 @@
 
 use super::super::{PrescriptionKnowledge, Subject};
 use super::{files, files_with, knowledge};
-use crate::medicine::files::Files;
+use crate::tables::files::Files;
 
 fn error(files: &Files) -> String {
     PrescriptionKnowledge::load(files).unwrap_err().to_string()

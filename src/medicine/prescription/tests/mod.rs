@@ -10,7 +10,7 @@ mod properties;
 mod real;
 
 use super::{Action, AllergyEntry, Finding, Kind, Line, Order, PrescriptionKnowledge, Report};
-use crate::medicine::files::Files;
+use crate::tables::files::Files;
 
 /// Small tables of the real shape. The facts in them are only as true as the tests need.
 pub(super) const TABLES: &[(&str, &str)] = &[

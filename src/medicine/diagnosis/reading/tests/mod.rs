@@ -12,8 +12,8 @@ mod time;
 use std::sync::LazyLock;
 
 use super::*;
-use crate::medicine::files::Files;
 use crate::medicine::vocabulary::tests as small;
+use crate::tables::files::Files;
 
 struct Fixture {
     vocabulary: Vocabulary,
