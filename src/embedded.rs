@@ -2,7 +2,7 @@
 
 use rust_embed::RustEmbed;
 
-use crate::medicine::files::Files;
+use crate::tables::files::Files;
 
 #[derive(RustEmbed)]
 #[folder = "models/"]
