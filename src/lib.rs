@@ -2,18 +2,26 @@
 //! general-practice diagnosis and prescription checks over gRPC, on a small and often offline box.
 //!
 //! The layers, each of which may only use those before it:
-//! `medicine` <- `app` <- { `rpc`, `web`, `store`, `inference` } <- `node` <- `cli`.
+//! `tables` <- `medicine`, `sharing` <- `app` <- { `rpc`, `dicom`, `web`, `store`, `archive`,
+//! `inference` } <- `node` <- `cli`.
+//! `medicine`, `sharing` <- `app` <- { `rpc`, `dicom`, `web`, `store`, `archive`, `inference`,
+//! `render` } <- `node` <- `cli`.
 //! See ARCHITECTURE.md for the map and the reasons.
 
 pub mod app;
+pub mod archive;
 pub mod cli;
 pub mod config;
+pub mod dicom;
 pub mod embedded;
 pub mod inference;
 pub mod lifecycle;
 pub mod medicine;
 pub mod node;
+pub mod render;
 pub mod rpc;
+pub mod sharing;
 pub mod store;
+pub mod tables;
 pub mod telemetry;
 pub mod web;

@@ -1,0 +1,28 @@
+//! Imaging: what stands in a DICOM object, what is kept of it for finding it again, and how a
+//! question is matched against that.
+//!
+//! Bytes come from other hospitals. Nothing here allocates more than a named limit because a
+//! received length says so. Objects are never written anew: what is kept is what was received.
+
+pub mod answer;
+pub mod attribute;
+pub mod charset;
+pub mod element;
+pub mod examination;
+pub mod header;
+pub mod identifier;
+pub mod identity;
+pub mod implementation;
+pub mod matching;
+pub mod moment;
+pub mod name;
+pub mod object;
+pub mod part10;
+pub mod qido;
+pub mod query;
+pub mod structure;
+pub mod value;
+pub mod writing;
+
+#[cfg(test)]
+mod test_files;
