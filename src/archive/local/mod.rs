@@ -1,0 +1,287 @@
+//! The archive on local disk: append-only segments, one writer, one sync for all that waits.
+//!
+//! - [`format`](mod@format): the bytes on the disk.
+//! - `writer`: the one thread that writes. Acknowledged means synced.
+//! - `store`: what is known of the segments, shared with the readers.
+//! - `recovery`: opening, and what a crash left behind.
+//! - `scrub`: reads everything again.
+//! - `spool`: objects too large for memory.
+//!
+//! An erasure is first a record of its own, synced; then the record of the object is marked and a
+//! hole punched in its body. A crash between the two is put right when the archive is next opened
+//! (the erasure then stands in the segment that is walked), whatever else stands between them by
+//! the next scrub.
+//!
+//! Deliberately absent: a second try after a failed sync, compression, and any knowledge of what is
+//! in an object.
+
+mod disk;
+mod error;
+pub mod format;
+mod list;
+mod read;
+mod recovery;
+mod scrub;
+mod spool;
+mod store;
+mod walk;
+mod writer;
+
+use std::fs::{self, File, TryLockError};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+pub use self::error::ArchiveError;
+pub use self::recovery::Recovery;
+pub use self::scrub::{Damage, ScrubProgress, ScrubReport};
+
+use self::disk::{Disk, LocalDisk};
+use self::error::{Tried as _, gone, refusal};
+use self::format::{HEAD_BYTES_MAX, REASON_BYTES_MAX};
+use self::spool::LocalSpool;
+use self::store::Store;
+use self::writer::{Job, Limits, Prepared, Ready};
+use crate::app::error::Error;
+use crate::app::imaging::ports::{Archive, ArchivedObject, Body, NewObject, Spool, Usage};
+use crate::app::ports::BoxFuture;
+use crate::sharing::imaging::object::Location;
+
+/// Least bytes of a segment.
+const SEGMENT_BYTES_MIN: u64 = 4096;
+
+/// How an archive is kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Its directory; made if it is not there.
+    pub dir: PathBuf,
+    /// Bytes reserved for a segment. A larger object gets a segment of its own.
+    pub segment_bytes: u64,
+    /// Appends and erasures that may wait for the writer; more wait outside.
+    pub queue_max: usize,
+    /// Bytes of bodies written with one sync, about: what is taken ends with the object that
+    /// reaches it.
+    pub batch_bytes_max: u64,
+    /// Appends and erasures taken at once.
+    pub batch_jobs_max: usize,
+    /// Bytes that must stay free on the disk; with less, new objects are refused.
+    pub free_bytes_min: u64,
+}
+
+/// The archive. Dropping it waits until everything accepted is answered.
+#[derive(Debug)]
+pub struct LocalArchive {
+    store: Arc<Store>,
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    spools: AtomicU64,
+    /// Held for as long as the archive is open.
+    _lock: File,
+}
+
+impl Options {
+    /// The usual ones for an archive in `dir`.
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            segment_bytes: 256 << 20,
+            queue_max: 256,
+            batch_bytes_max: 16 << 20,
+            batch_jobs_max: 256,
+            free_bytes_min: 512 << 20,
+        }
+    }
+}
+
+impl LocalArchive {
+    /// Opens the archive, or makes one. Blocks.
+    pub fn open(options: Options) -> Result<(Self, Recovery), ArchiveError> {
+        Self::open_on(options, Arc::new(LocalDisk))
+    }
+
+    fn open_on<D: Disk + 'static>(
+        options: Options,
+        disk: Arc<D>,
+    ) -> Result<(Self, Recovery), ArchiveError> {
+        let root = options.dir;
+        fs::create_dir_all(&root).tried("create", &root)?;
+        let lock_path = root.join("lock");
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .tried("open", &lock_path)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ArchiveError::Locked { path: root }),
+            Err(TryLockError::Error(error)) => return Err(error).tried("lock", &lock_path),
+        }
+        let limits = Limits {
+            segment_bytes: options.segment_bytes.max(SEGMENT_BYTES_MIN),
+            batch_bytes_max: options.batch_bytes_max,
+            batch_jobs_max: options.batch_jobs_max.max(1),
+        };
+        let (writer, recovery) = recovery::recover(&root, disk, limits, options.free_bytes_min)?;
+        let store = Arc::clone(&writer.store);
+        let (jobs, queue) = mpsc::channel(options.queue_max.max(1));
+        let thread = std::thread::Builder::new()
+            .name("archive".to_owned())
+            .spawn(move || writer::run(writer, queue))
+            .map_err(ArchiveError::Thread)?;
+        let archive = Self {
+            store,
+            jobs: Some(jobs),
+            writer: Some(thread),
+            spools: AtomicU64::new(0),
+            _lock: lock,
+        };
+        Ok((archive, recovery))
+    }
+
+    /// Reads every record again and compares it with its checksums and digest. Blocks for as long
+    /// as the disk takes; reading, appending and erasing go on beside it. `progress` is called after
+    /// every record and may sleep to leave the disk to others; `cancelled` is asked before every
+    /// record. Damage is reported and changes nothing; an erasure that was not carried out is.
+    pub fn scrub(
+        &self,
+        cancelled: &dyn Fn() -> bool,
+        progress: &mut dyn FnMut(&ScrubProgress),
+    ) -> ScrubReport {
+        scrub::scrub(&self.store, cancelled, progress)
+    }
+
+    async fn send(&self, job: Job) -> Result<(), Error> {
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(job).await.map_err(|_| gone())
+    }
+
+    async fn prepare(&self, object: NewObject) -> Result<Prepared, Error> {
+        let NewObject { digest, head, body } = object;
+        let head =
+            format::encode_object(&head).ok_or(Error::TooLarge { bytes_max: HEAD_BYTES_MAX })?;
+        let body = match body {
+            Body::Memory(parts) => Ready::Memory(parts),
+            Body::Spooled(spool) => {
+                let foreign = || Error::internal("archive", "a spool of another archive");
+                let spool = spool.into_any().downcast::<LocalSpool>().map_err(|_| foreign())?;
+                if !spool.belongs_to(&self.store) {
+                    return Err(foreign());
+                }
+                Ready::Spooled(spool.finish().await?)
+            }
+        };
+        Ok(Prepared { digest, head, body })
+    }
+
+    async fn append_all(&self, batch: Vec<NewObject>) -> Vec<Result<Location, Error>> {
+        let mut refused = Vec::with_capacity(batch.len());
+        let mut objects = Vec::with_capacity(batch.len());
+        for object in batch {
+            match self.prepare(object).await {
+                Ok(prepared) => {
+                    objects.push(prepared);
+                    refused.push(None);
+                }
+                Err(error) => refused.push(Some(error)),
+            }
+        }
+        let mut written = Vec::new();
+        if !objects.is_empty() {
+            let (reply, answer) = oneshot::channel();
+            if self.send(Job::Append { objects, reply }).await.is_ok() {
+                written = answer.await.unwrap_or_default();
+            }
+        }
+        let mut written = written.into_iter();
+        refused
+            .into_iter()
+            .map(|refused| match refused {
+                Some(error) => Err(error),
+                None => written.next().unwrap_or_else(|| Err(gone())),
+            })
+            .collect()
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for LocalArchive {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer of the archive panicked");
+        }
+    }
+}
+
+impl Archive for LocalArchive {
+    fn append(&self, batch: Vec<NewObject>) -> BoxFuture<'_, Vec<Result<Location, Error>>> {
+        Box::pin(self.append_all(batch))
+    }
+
+    fn spool(&self) -> BoxFuture<'_, Result<Box<dyn Spool>, Error>> {
+        Box::pin(async {
+            let number = self.spools.fetch_add(1, Ordering::Relaxed);
+            let spool = LocalSpool::create(Arc::clone(&self.store), number).await?;
+            let spool: Box<dyn Spool> = Box::new(spool);
+            Ok(spool)
+        })
+    }
+
+    fn read(&self, location: Location, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, Error>> {
+        Box::pin(self.blocking(move |store| read::bytes(store, &location, &range)))
+    }
+
+    fn object(&self, location: Location) -> BoxFuture<'_, Result<Option<ArchivedObject>, Error>> {
+        Box::pin(self.blocking(move |store| store.object(&location).map_err(|e| refusal(&e))))
+    }
+
+    fn objects_after(
+        &self,
+        after: Option<Location>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<ArchivedObject>, Error>> {
+        Box::pin(self.blocking(move |store| read::objects_after(store, after.as_ref(), limit)))
+    }
+
+    fn erase<'a>(
+        &'a self,
+        location: Location,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let head = format::encode_erasure(&location, reason).ok_or_else(|| {
+                Error::field("reason", format!("must be {REASON_BYTES_MAX} bytes at most"))
+            })?;
+            let (reply, answer) = oneshot::channel();
+            self.send(Job::Erase { location, head, reply }).await?;
+            answer.await.map_err(|_| gone())?
+        })
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, Error>> {
+        Box::pin(self.blocking(|store| {
+            let (segments, bytes) = store.totals();
+            let free = store.disk.free_bytes(&store.paths.root).ok();
+            let bytes_free = free.map(|free| free.saturating_sub(store.free_bytes_min));
+            Ok(Usage { segments, bytes, bytes_free })
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Reading: a range of one object, and the objects in the order they came.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::disk;
+use super::error::{not_found, refusal};
+use super::format::{self, FIRST_RECORD_AT, Kind};
+use super::store::Store;
+use super::walk::{Step, Walk};
+use crate::app::error::Error;
+use crate::app::imaging::ports::ArchivedObject;
+use crate::sharing::imaging::object::Location;
+
+/// Bytes read at once at most.
+pub(super) const READ_BYTES_MAX: usize = 256 << 20;
+/// Objects listed at once at most.
+pub(super) const OBJECTS_MAX: usize = 10_000;
+/// Bytes of file meta groups listed at once, about: the object that reaches it is the last.
+const META_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes `range` of the body at `location`, cut at its end.
+pub(super) fn bytes(
+    store: &Store,
+    location: &Location,
+    range: &Range<u64>,
+) -> Result<Bytes, Error> {
+    let start = range.start.min(location.length);
+    let length = range.end.min(location.length).saturating_sub(start);
+    if length > disk::bytes(READ_BYTES_MAX) {
+        return Err(Error::TooLarge { bytes_max: READ_BYTES_MAX });
+    }
+    let known = store.segment(location.segment).ok_or_else(not_found)?;
+    let end = location.body.checked_add(location.length).ok_or_else(not_found)?;
+    if end > known.end {
+        return Err(not_found());
+    }
+    let read = || {
+        let file = store.file(location.segment)?;
+        let at = location.body.saturating_add(start);
+        disk::read_exact_at(&file, disk::size(length), at)
+    };
+    let bytes = read().map_err(|error| refusal(&error))?;
+    // The header after the body: a mark that is not there now was not there before.
+    let header = store.header(location).map_err(|error| refusal(&error))?;
+    match header {
+        Some(header) if header.kind == Kind::Object && !header.erased() => Ok(bytes.into()),
+        Some(_) | None => Err(not_found()),
+    }
+}
+
+/// The objects after the record at `after`; none only at the end.
+pub(super) fn objects_after(
+    store: &Store,
+    after: Option<&Location>,
+    limit: usize,
+) -> Result<Vec<ArchivedObject>, Error> {
+    let limit = limit.min(OBJECTS_MAX);
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let (mut found, mut meta_bytes) = (Vec::new(), 0_usize);
+    let (mut number, mut at) = (0, FIRST_RECORD_AT);
+    if let Some(after) = after {
+        number = after.segment;
+        let known = store.header(after).map_err(|error| refusal(&error))?;
+        let next = known.and_then(|header| header.ends(after.offset)).map(|(_, next)| next);
+        // Where nothing fits it any more, the next valid record behind its beginning is searched.
+        let behind = || format::aligned(after.offset.saturating_add(1)).unwrap_or(u64::MAX);
+        at = next.unwrap_or_else(behind).max(FIRST_RECORD_AT);
+    }
+    while let Some((there, segment)) = store.segment_from(number) {
+        let resumes = after.is_some_and(|after| after.segment == there);
+        let from = if resumes { at } else { FIRST_RECORD_AT };
+        if from < segment.end {
+            let file = match store.file(there) {
+                Ok(file) => file,
+                // Its loss must not hide what came after it; the scrub reports it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    number = there.saturating_add(1);
+                    continue;
+                }
+                Err(error) => return Err(refusal(&error)),
+            };
+            let steps = Walk::new(&file, store.key, there, from, segment.end);
+            let objects = steps.filter_map(|step| match step {
+                Step::Record(record) => record.object(),
+                Step::Gap { .. } => None,
+            });
+            for object in objects {
+                meta_bytes = meta_bytes.saturating_add(object.head.meta.len());
+                found.push(object);
+                if found.len() >= limit || meta_bytes >= META_BYTES_MAX {
+                    return Ok(found);
+                }
+            }
+        }
+        number = there.saturating_add(1);
+    }
+    Ok(found)
+}

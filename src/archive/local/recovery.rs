@@ -1,0 +1,383 @@
+//! Opening: what is sealed is taken from the list, what is not is walked and its tail put right.
+//!
+//! In the last batch of a segment that was being written the pages may have reached the disk in any
+//! order, so there each body is compared with its digest as well. A record of it that fails was
+//! never acknowledged: at the end it is cut off, before another it is marked as erased. What is cut
+//! off and looks like a record is put aside under `torn/` first. Damage before the last batch is
+//! left as it is and counted; the scrub says where it lies.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::disk::{self, Disk, sync_dir};
+use super::error::{ArchiveError, Tried as _};
+use super::format::{FIRST_RECORD_AT, Flaw, Key, Kind, LABEL_BYTES, Label, RECORD_MAGIC};
+use super::list::{self, List};
+use super::store::{Paths, Record, Segment, Store};
+use super::walk::{self, Step, Walk};
+use super::writer::{Active, Limits, Writer, entry};
+use crate::sharing::imaging::object::Location;
+
+/// Bytes that are put aside of one torn tail at most.
+const TORN_BYTES_MAX: u64 = 64 << 20;
+/// Bytes compared and copied at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// What was found when the archive was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Segments.
+    pub segments: u64,
+    /// Records in them, erasures included.
+    pub records: u64,
+    /// Segments that were walked because the list did not tell where they end.
+    pub walked: u64,
+    /// Bytes of torn tails that were cut off.
+    pub bytes_cut: u64,
+    /// Files put aside under `torn/`.
+    pub put_aside: u64,
+    /// Records of a last batch whose bodies never reached the disk, now marked as erased.
+    pub voided: u64,
+    /// Stretches without a valid record before a valid one: damage.
+    pub gaps: u64,
+    /// Erasures that had been written down but not carried out.
+    pub erasures_completed: u64,
+    /// Left-over spool files removed.
+    pub spools_removed: u64,
+    /// Segments that the list names and that are not there.
+    pub missing: u64,
+}
+
+/// What walking a segment found.
+#[derive(Debug, Default)]
+struct Walked {
+    segment: Segment,
+    /// Records of the last batch.
+    last: Vec<Record>,
+    erasures: Vec<Location>,
+    gaps: u64,
+    /// Whether nothing but zeros follows its end.
+    clean: bool,
+}
+
+/// Opens what is in `root`.
+pub(super) fn recover(
+    root: &Path,
+    disk: Arc<dyn Disk>,
+    limits: Limits,
+    free_bytes_min: u64,
+) -> Result<(Writer, Recovery), ArchiveError> {
+    let paths = Paths::new(root);
+    for dir in [&paths.segments, &paths.spool, &paths.torn] {
+        fs::create_dir_all(dir).tried("create", dir)?;
+    }
+    sync_dir(root).tried("write", root)?;
+    let mut recovery = Recovery { spools_removed: clear(&paths.spool)?, ..Recovery::default() };
+    let numbers = numbers(&paths.segments)?;
+    let listed = list::read(&paths.list)?;
+    let key = match listed.key {
+        Some(key) => key,
+        None => find_key(&paths, &numbers)?,
+    };
+    let mut segments = BTreeMap::new();
+    let mut unlisted = Vec::new();
+    for number in &numbers {
+        match listed.entries.get(number) {
+            Some(entry) => {
+                let (end, records) = (entry.end, entry.records);
+                let (bytes_kept, batch) = (entry.bytes_kept, entry.batch);
+                segments.insert(*number, Segment { end, records, bytes_kept, batch, sealed: true });
+            }
+            None => unlisted.push(*number),
+        }
+    }
+    let gone = listed.entries.keys().filter(|number| !segments.contains_key(number)).count();
+    recovery.missing = disk::bytes(gone);
+    let list = if listed.untidy {
+        let entries = segments.iter().map(|(number, segment)| entry(*number, segment));
+        List::create(&paths.list, root, key, entries)?
+    } else {
+        List::open(&paths.list, key)?
+    };
+    let highest = numbers.iter().chain(listed.entries.keys()).max().copied().unwrap_or(0);
+    let store = Arc::new(Store::new(paths, key, disk, free_bytes_min, segments));
+    let mut writer = Writer {
+        store,
+        list,
+        limits,
+        active: None,
+        next_segment: highest.saturating_add(1),
+        next_batch: 1,
+        free: None,
+    };
+    let mut erasures = Vec::new();
+    for number in unlisted {
+        erasures.extend(writer.put_right(number, number == highest, &mut recovery)?);
+    }
+    for location in erasures {
+        complete(&writer.store, &location, &mut recovery);
+    }
+    let mut from = 0;
+    while let Some((number, segment)) = writer.store.segment_from(from) {
+        recovery.segments = recovery.segments.saturating_add(1);
+        recovery.records = recovery.records.saturating_add(segment.records);
+        writer.next_batch = writer.next_batch.max(segment.batch.saturating_add(1));
+        from = number.saturating_add(1);
+    }
+    Ok((writer, recovery))
+}
+
+/// Carries out an erasure; one that was marked may still have to give its room back.
+fn complete(store: &Store, location: &Location, recovery: &mut Recovery) {
+    let outcome = store.header(location).and_then(|header| {
+        let Some(header) = header.filter(|header| header.kind == Kind::Object) else {
+            return Ok(false);
+        };
+        store.complete_erasure(location)?;
+        Ok(!header.erased())
+    });
+    match outcome {
+        Ok(completed) => {
+            recovery.erasures_completed =
+                recovery.erasures_completed.saturating_add(u64::from(completed));
+        }
+        // The scrub tries again.
+        Err(error) => tracing::warn!(%error, "archive cannot carry out an erasure"),
+    }
+}
+
+/// Removes what is in the folder of spool files.
+fn clear(dir: &Path) -> Result<u64, ArchiveError> {
+    let mut removed = 0;
+    for found in fs::read_dir(dir).tried("list", dir)? {
+        let path = found.tried("list", dir)?.path();
+        fs::remove_file(&path).tried("remove", &path)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// The numbers of the segments in `dir`, in order. Files with other names are none of ours.
+fn numbers(dir: &Path) -> Result<Vec<u64>, ArchiveError> {
+    let mut numbers = Vec::new();
+    for found in fs::read_dir(dir).tried("list", dir)? {
+        let name = found.tried("list", dir)?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".seg"));
+        if let Some(digits) =
+            number.filter(|n| n.len() == 16 && n.bytes().all(|b| b.is_ascii_digit()))
+        {
+            numbers.extend(digits.parse::<u64>());
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The key of an archive whose list is lost, or a new one.
+fn find_key(paths: &Paths, numbers: &[u64]) -> Result<Key, ArchiveError> {
+    for number in numbers {
+        let path = paths.segment(*number);
+        let file = File::open(&path).tried("open", &path)?;
+        match label(&file) {
+            Ok(label) => return Ok(label.key),
+            Err(Flaw::Version(found)) => return Err(ArchiveError::Version { path, found }),
+            Err(_) => {}
+        }
+    }
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(ArchiveError::Random)?;
+    Ok(Key(random))
+}
+
+/// The label of a segment.
+pub(super) fn label(file: &File) -> Result<Label, Flaw> {
+    let mut bytes = [0; LABEL_BYTES];
+    disk::read_at(file, &mut bytes, 0).map_err(|_| Flaw::Unreadable)?;
+    Label::decode(&bytes)
+}
+
+impl Writer {
+    /// Walks a segment that the list does not know, cuts its tail, and seals it unless more can be
+    /// written to it. Answers what was erased according to it.
+    fn put_right(
+        &mut self,
+        number: u64,
+        last: bool,
+        recovery: &mut Recovery,
+    ) -> Result<Vec<Location>, ArchiveError> {
+        let path = self.store.paths.segment(number);
+        let file = File::options().read(true).write(true).open(&path).tried("open", &path)?;
+        let length = file.metadata().tried("look at", &path)?.len();
+        let labelled = match label(&file) {
+            Err(Flaw::Version(found)) => return Err(ArchiveError::Version { path, found }),
+            other => other.is_ok_and(|l| l.number == number && l.key == self.store.key),
+        };
+        let mut walked = walk_through(&file, self.store.key, number, length);
+        recovery.walked = recovery.walked.saturating_add(1);
+        while let Some(record) = walked.last.pop() {
+            if walk::check_body(&file, &record).is_ok() {
+                walked.last.push(record);
+                break;
+            }
+            walked.segment.end = record.place.offset;
+            walked.segment.records = walked.segment.records.saturating_sub(1);
+            walked.clean = false;
+        }
+        for record in walked.last.iter().rev().skip(1) {
+            if walk::check_body(&file, record).is_err() {
+                let mark_at = record.place.offset.saturating_add(super::format::MARK_AT);
+                self.store
+                    .disk
+                    .write(&file, mark_at, &[&super::format::MARK_ERASED])
+                    .tried("write", &path)?;
+                recovery.voided = recovery.voided.saturating_add(1);
+            }
+        }
+        let end = walked.segment.end;
+        let spotless =
+            walked.clean || self.put_aside(&file, &path, (number, end, length), recovery)?;
+        if walked.segment.records == 0 && !labelled {
+            // Came to be just before the end, or holds nothing that can be used.
+            fs::remove_file(&path).tried("remove", &path)?;
+            sync_dir(&self.store.paths.segments).tried("write", &self.store.paths.segments)?;
+            return Ok(Vec::new());
+        }
+        if !spotless {
+            self.store.disk.truncate(&file, end).tried("cut", &path)?;
+        }
+        self.store.disk.sync(&file).tried("write", &path)?;
+        recovery.gaps = recovery.gaps.saturating_add(walked.gaps);
+        walked.segment.bytes_kept = walked.segment.bytes_kept.min(end);
+        self.store.publish(number, walked.segment);
+        self.active = Some(Active {
+            number,
+            file: Arc::new(file),
+            reserved: self.limits.segment_bytes,
+            written: end,
+            segment: walked.segment,
+        });
+        let roomy = last && labelled && end < self.limits.segment_bytes;
+        if !roomy || !self.reserve_again(end) {
+            self.seal();
+        }
+        Ok(walked.erasures)
+    }
+
+    /// Reserves the rest of the active segment; false if there is no room.
+    fn reserve_again(&self, end: u64) -> bool {
+        let Some(active) = &self.active else { return false };
+        let wanted = active.reserved.saturating_sub(end);
+        let disk = &self.store.disk;
+        let free = disk.free_bytes(&self.store.paths.segments).unwrap_or(0);
+        free.saturating_sub(wanted) >= self.store.free_bytes_min
+            && disk
+                .allocate(&active.file, end, wanted)
+                .and_then(|()| disk.sync(&active.file))
+                .is_ok()
+    }
+
+    /// Counts the bytes from `end`, and keeps them if they look like records. True if there is
+    /// nothing but zeros.
+    fn put_aside(
+        &self,
+        file: &File,
+        path: &Path,
+        (number, end, length): (u64, u64, u64),
+        recovery: &mut Recovery,
+    ) -> Result<bool, ArchiveError> {
+        let (torn_end, looks) = tail(file, end, length).tried("read", path)?;
+        if torn_end == end {
+            return Ok(true);
+        }
+        let cut = torn_end.saturating_sub(end);
+        recovery.bytes_cut = recovery.bytes_cut.saturating_add(cut);
+        if looks {
+            let torn = self.store.paths.torn.join(format!("{number:016}-{end:012}.torn"));
+            copy(file, end, cut.min(TORN_BYTES_MAX), &torn).tried("write", &torn)?;
+            recovery.put_aside = recovery.put_aside.saturating_add(1);
+        }
+        Ok(false)
+    }
+}
+
+fn walk_through(file: &File, key: Key, number: u64, length: u64) -> Walked {
+    let end = FIRST_RECORD_AT;
+    let mut walked = Walked {
+        segment: Segment { end, bytes_kept: end, ..Segment::default() },
+        clean: true,
+        ..Walked::default()
+    };
+    let mut waiting_gap = false;
+    for step in Walk::new(file, key, number, FIRST_RECORD_AT, length) {
+        match step {
+            Step::Gap { .. } => waiting_gap = true,
+            Step::Record(record) => {
+                if std::mem::take(&mut waiting_gap) {
+                    walked.gaps = walked.gaps.saturating_add(1);
+                }
+                walked.add(*record);
+            }
+        }
+    }
+    walked.clean = !waiting_gap;
+    walked
+}
+
+impl Walked {
+    fn add(&mut self, record: Record) {
+        let segment = &mut self.segment;
+        let Some((_, end)) = record.header.ends(record.place.offset) else { return };
+        let whole = end.saturating_sub(record.place.offset);
+        let body = if record.header.erased() { record.header.body_bytes } else { 0 };
+        segment.end = end;
+        segment.records = segment.records.saturating_add(1);
+        segment.bytes_kept = segment.bytes_kept.saturating_add(whole.saturating_sub(body));
+        if record.header.batch != segment.batch {
+            self.last.clear();
+        }
+        segment.batch = segment.batch.max(record.header.batch);
+        if let Ok(Some(erasure)) = record.erasure() {
+            self.erasures.push(erasure.location);
+        }
+        self.last.push(record);
+    }
+}
+
+/// Where the last byte that is not zero ends, from `from`, and whether something there looks like
+/// a record.
+fn tail(file: &File, from: u64, length: u64) -> io::Result<(u64, bool)> {
+    let (mut at, mut end, mut looks) = (from, from, false);
+    let mut chunk = vec![0; CHUNK_BYTES];
+    while at < length {
+        if let Ok(found) = walk::data_from(file, at) {
+            let Some(data) = found else { break };
+            at = data;
+        }
+        let read = disk::read_at(file, &mut chunk, at)?;
+        let Some(part) = chunk.get(..read).filter(|part| !part.is_empty()) else { break };
+        if let Some(last) = part.iter().rposition(|byte| *byte != 0) {
+            end = at.saturating_add(disk::bytes(last)).saturating_add(1);
+        }
+        looks |= part.windows(RECORD_MAGIC.len()).any(|bytes| bytes == RECORD_MAGIC);
+        at = at.saturating_add(disk::bytes(read));
+    }
+    Ok((end.min(length), looks))
+}
+
+fn copy(file: &File, mut at: u64, mut left: u64, to: &Path) -> io::Result<()> {
+    let mut out = File::create(to)?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    while left > 0 {
+        let want = chunk.len().min(disk::size(left));
+        let Some(part) = chunk.get_mut(..want) else { break };
+        let read = disk::read_at(file, part, at)?;
+        let Some(part) = chunk.get(..read).filter(|part| !part.is_empty()) else { break };
+        io::Write::write_all(&mut out, part)?;
+        at = at.saturating_add(disk::bytes(read));
+        left = left.saturating_sub(disk::bytes(read));
+    }
+    out.sync_all()
+}
