@@ -4,6 +4,7 @@
 //! one transaction ([`writer`]), so that durability costs one fsync for all of them.
 
 mod journal;
+pub mod studies;
 mod writer;
 
 use std::borrow::Cow;
@@ -85,23 +86,11 @@ impl SqliteStore {
         writes_max: usize,
         tracker: &TaskTracker,
     ) -> Result<Self, OpenError> {
-        if let Some(folder) = path.parent() {
-            tokio::fs::create_dir_all(folder)
-                .await
-                .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
-        }
+        make_folder(path).await?;
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true)
-            .disable_statement_logging();
+        let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
         let mut connection = options.connect().await.map_err(open)?;
-        migrator()
+        migrator(&MIGRATIONS)
             .run(&mut connection)
             .await
             .map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
@@ -121,9 +110,28 @@ impl SqliteStore {
     }
 }
 
-fn migrator() -> Migrator {
+/// Makes the folder that the database at `path` lies in.
+async fn make_folder(path: &Path) -> Result<(), OpenError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    tokio::fs::create_dir_all(folder)
+        .await
+        .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })
+}
+
+/// How every database here is opened.
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
+
+fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
     Migrator::with_migrations(
-        MIGRATIONS
+        migrations
             .iter()
             .map(|&(version, name, sql)| {
                 Migration::new(
