@@ -20,6 +20,10 @@ pub enum Role {
     /// A process on the same box while the node listens on loopback only and no credentials are
     /// configured: everything, as if doctor and administrator in one.
     Local,
+    /// A DICOM application entity. What it may do stands in the table of application entities; no
+    /// bearer token can have this role.
+    #[serde(skip)]
+    DicomPeer,
 }
 
 /// What can be done.
@@ -39,6 +43,8 @@ pub enum Action {
     RecordOverride,
     /// Ask for a treatment plan, and read those that were given.
     RecommendPlan,
+    /// Be given images.
+    RetrieveImages,
     /// Look findings, conditions and medicines up.
     SearchKnowledge,
     /// List models.
@@ -67,8 +73,14 @@ pub struct Permit<'a> {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 5] =
-        [Self::VillageDoctor, Self::Pharmacist, Self::Auditor, Self::Administrator, Self::Local];
+    pub const ALL: [Self; 6] = [
+        Self::VillageDoctor,
+        Self::Pharmacist,
+        Self::Auditor,
+        Self::Administrator,
+        Self::Local,
+        Self::DicomPeer,
+    ];
 
     /// The name in configuration and audit.
     pub fn name(self) -> &'static str {
@@ -78,12 +90,14 @@ impl Role {
             Self::Auditor => "auditor",
             Self::Administrator => "administrator",
             Self::Local => "local",
+            Self::DicomPeer => "dicom_peer",
         }
     }
 
     /// Whether the role may do `action`.
     pub fn may(self, action: Action) -> bool {
         match (self, action) {
+            (Self::DicomPeer, action) => matches!(action, Action::RetrieveImages),
             (Self::Local, _) | (_, Action::SearchKnowledge | Action::ReadNodeInfo) => true,
             (Self::VillageDoctor, action) => !matches!(action, Action::ReloadModels),
             (Self::Pharmacist, action) => {
@@ -122,6 +136,7 @@ impl Action {
             Self::ReviewPrescriptions => "review_prescriptions",
             Self::RecordOverride => "record_override",
             Self::RecommendPlan => "recommend_plan",
+            Self::RetrieveImages => "retrieve_images",
             Self::SearchKnowledge => "search_knowledge",
             Self::ListModels => "list_models",
             Self::ReloadModels => "reload_models",

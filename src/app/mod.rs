@@ -11,6 +11,7 @@ pub mod error;
 pub mod evaluation;
 mod explain;
 mod fit;
+pub mod imaging;
 pub mod interview;
 pub mod knowledge;
 pub mod overrides;

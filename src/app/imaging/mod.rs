@@ -1,0 +1,128 @@
+//! Imaging use cases: keep what is sent, find it, give it back.
+//!
+//! An object arrives through [`Incoming`], which checks and hashes it while it streams in. Those
+//! that are complete at the same time share one write and one sync ([`keeping`]). Success is said
+//! when an object's bytes are on the disk and every question asked from then on finds it.
+//! Imaging use cases: keep what is sent, find it, give it back, show it.
+
+mod catching_up;
+mod incoming;
+#[cfg(test)]
+pub(crate) mod index_suite;
+mod keeping;
+pub mod peers;
+pub mod ports;
+mod reading;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+
+pub use self::catching_up::CaughtUp;
+pub use self::incoming::{Expected, Incoming, Refused};
+pub use self::keeping::{Keeper, Kept, Stored};
+use self::peers::{Service, Services};
+use self::ports::{Archive, StudyIndex};
+pub use self::reading::{ANSWERS_MAX, INSTANCES_PAGE_MAX};
+use crate::app::access::{Caller, Role};
+use crate::app::error::Error;
+use crate::app::ports::{Clock, Journal};
+
+/// Bytes of one object at most: what an explicit length can say.
+pub const OBJECT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of one object that are held in memory while it arrives; a longer one goes to a file.
+const MEMORY_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of all arriving objects that are held in memory at the same time.
+const MEMORY_BYTES_ALL_MAX: usize = 128 * 1024 * 1024;
+/// Memory is counted in pieces of so many bytes.
+const MEMORY_UNIT: usize = 64 * 1024;
+/// Complete objects that wait to be kept.
+const WAITING_MAX: usize = 1024;
+
+/// Who asks, and what of imaging they may.
+#[derive(Debug, Clone)]
+pub struct Requester {
+    /// The caller.
+    pub caller: Caller,
+    /// What they may.
+    pub services: Services,
+}
+
+/// The imaging use cases.
+#[derive(Debug)]
+pub struct Imaging {
+    archive: Arc<dyn Archive>,
+    index: Arc<dyn StudyIndex>,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    jobs: mpsc::Sender<keeping::Job>,
+    memory: Arc<Semaphore>,
+}
+
+/// What imaging works with.
+#[derive(Debug)]
+pub struct ImagingParts {
+    /// Bytes.
+    pub archive: Arc<dyn Archive>,
+    /// What they are.
+    pub index: Arc<dyn StudyIndex>,
+    /// Where reads are audited.
+    pub journal: Arc<dyn Journal>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Requester {
+    /// With the rights of a role: doctors find and retrieve, an administrator sees no images, the
+    /// local caller does everything.
+    pub fn of(caller: Caller) -> Self {
+        let services = match caller.role {
+            Role::Local => Services::all(),
+            Role::VillageDoctor => {
+                [Service::Echo, Service::Store, Service::Find, Service::Retrieve]
+                    .into_iter()
+                    .collect()
+            }
+            Role::Auditor => [Service::Echo, Service::Find].into_iter().collect(),
+            // A peer's rights come from the table of application entities, not from its role.
+            Role::Pharmacist | Role::Administrator | Role::DicomPeer => Services::NONE,
+        };
+        Self { caller, services }
+    }
+
+    /// Asks for leave.
+    pub fn permit(&self, service: Service) -> Result<(), Error> {
+        if self.services.has(service) {
+            return Ok(());
+        }
+        let action = match service {
+            Service::Echo => "echo",
+            Service::Store => "store_images",
+            Service::Find => "find_images",
+            Service::Retrieve => "retrieve_images",
+            Service::Worklist => "read_worklist",
+            Service::Mpps => "report_performed_steps",
+        };
+        Err(Error::Denied { action })
+    }
+}
+
+impl Imaging {
+    /// Brings the index up to what the archive holds, and returns the use cases with the task that
+    /// keeps what arrives; it ends when the use cases are dropped.
+    pub async fn start(parts: ImagingParts) -> Result<(Arc<Self>, Keeper, CaughtUp), Error> {
+        let ImagingParts { archive, index, journal, clock } = parts;
+        let caught = catching_up::catch_up(&*archive, &*index).await?;
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        let keeper = Keeper::new(Arc::clone(&archive), Arc::clone(&index), waiting);
+        let memory = Arc::new(Semaphore::new(MEMORY_BYTES_ALL_MAX / MEMORY_UNIT));
+        let imaging = Self { archive, index, journal, clock, jobs, memory };
+        Ok((Arc::new(imaging), keeper, caught))
+    }
+}
+pub mod progressive;
+pub mod render;

@@ -1,0 +1,184 @@
+//! An archive and an index in memory, that fail when told to.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::{Bytes, BytesMut};
+
+use super::ports::{
+    Archive, ArchivedObject, Body, Change, IndexCounts, IndexEntry, IndexedInstance, KnownObject,
+    NewObject, Selection, Spool, StudyIndex, Usage,
+};
+use crate::app::error::Error;
+use crate::app::ports::BoxFuture;
+use crate::sharing::imaging::object::{Digest, Location};
+use crate::sharing::imaging::query::{Match, Query};
+
+/// Objects in a list; the offset of a location is the place in it.
+#[derive(Debug, Default)]
+pub(super) struct MemoryArchive {
+    pub(super) objects: Mutex<Vec<(ArchivedObject, Bytes)>>,
+    pub(super) full: AtomicBool,
+    pub(super) appends: AtomicUsize,
+}
+
+/// Entries in a list.
+#[derive(Debug, Default)]
+pub(super) struct MemoryIndex {
+    pub(super) entries: Mutex<Vec<IndexEntry>>,
+    pub(super) broken: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct MemorySpool(BytesMut);
+
+fn lost(what: &'static str) -> Error {
+    Error::Unavailable { what, cause: None }
+}
+
+fn now<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Spool for MemorySpool {
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Error>> {
+        self.0.extend_from_slice(&chunk);
+        now(Ok(()))
+    }
+
+    fn length(&self) -> u64 {
+        u64::try_from(self.0.len()).unwrap()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
+        self
+    }
+}
+
+impl Archive for MemoryArchive {
+    fn append(&self, batch: Vec<NewObject>) -> BoxFuture<'_, Vec<Result<Location, Error>>> {
+        self.appends.fetch_add(1, Ordering::Relaxed);
+        if self.full.load(Ordering::Relaxed) {
+            return now(batch.iter().map(|_| Err(lost("archive"))).collect());
+        }
+        let mut objects = self.objects.lock().unwrap();
+        let locations = batch
+            .into_iter()
+            .map(|object| {
+                let bytes = match object.body {
+                    Body::Memory(parts) => Bytes::from(parts.concat()),
+                    Body::Spooled(spool) => {
+                        spool.into_any().downcast::<MemorySpool>().unwrap().0.freeze()
+                    }
+                };
+                let offset = u64::try_from(objects.len()).unwrap();
+                let length = u64::try_from(bytes.len()).unwrap();
+                let location = Location { segment: 1, offset, body: 0, length };
+                let (digest, head) = (object.digest, object.head);
+                objects.push((ArchivedObject { digest, head, location, erased: false }, bytes));
+                Ok(location)
+            })
+            .collect();
+        now(locations)
+    }
+
+    fn spool(&self) -> BoxFuture<'_, Result<Box<dyn Spool>, Error>> {
+        now(Ok(Box::<MemorySpool>::default()))
+    }
+
+    fn read(&self, location: Location, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, Error>> {
+        let objects = self.objects.lock().unwrap();
+        let bytes = &objects[usize::try_from(location.offset).unwrap()].1;
+        let end = usize::try_from(range.end).unwrap().min(bytes.len());
+        now(Ok(bytes.slice(usize::try_from(range.start).unwrap().min(end)..end)))
+    }
+
+    fn object(&self, location: Location) -> BoxFuture<'_, Result<Option<ArchivedObject>, Error>> {
+        let objects = self.objects.lock().unwrap();
+        now(Ok(objects.get(usize::try_from(location.offset).unwrap()).map(|o| o.0.clone())))
+    }
+
+    fn objects_after(
+        &self,
+        after: Option<Location>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<ArchivedObject>, Error>> {
+        let skip = after.map_or(0, |l| usize::try_from(l.offset).unwrap() + 1);
+        let objects = self.objects.lock().unwrap();
+        now(Ok(objects.iter().skip(skip).take(limit).map(|o| o.0.clone()).collect()))
+    }
+
+    fn erase<'a>(&'a self, _: Location, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        now(Err(lost("archive")))
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, Error>> {
+        now(Ok(Usage::default()))
+    }
+}
+
+impl StudyIndex for MemoryIndex {
+    fn known(&self, instances: Vec<String>) -> BoxFuture<'_, Result<Vec<Vec<KnownObject>>, Error>> {
+        let mut by_uid: HashMap<String, Vec<KnownObject>> = HashMap::new();
+        for entry in self.entries.lock().unwrap().iter() {
+            by_uid.entry(entry.head.uids.instance.clone()).or_default().push(KnownObject {
+                digest: entry.digest,
+                sop_class: entry.head.sop_class.clone(),
+                transfer_syntax: entry.head.transfer_syntax.clone(),
+                uids: entry.head.uids.clone(),
+                location: entry.location,
+                apart: entry.apart,
+            });
+        }
+        let known = |uid: &String| by_uid.get(uid).cloned().unwrap_or_default();
+        now(Ok(instances.iter().map(known).collect()))
+    }
+
+    fn add(&self, entries: Vec<IndexEntry>) -> BoxFuture<'_, Result<(), Error>> {
+        if self.broken.load(Ordering::Relaxed) {
+            return now(Err(lost("index")));
+        }
+        self.entries.lock().unwrap().extend(entries);
+        now(Ok(()))
+    }
+
+    fn reached(&self) -> BoxFuture<'_, Result<Option<Location>, Error>> {
+        now(Ok(self.entries.lock().unwrap().iter().map(|e| e.location).max()))
+    }
+
+    fn find(&self, _: Query) -> BoxFuture<'_, Result<Vec<Match>, Error>> {
+        now(Ok(Vec::new()))
+    }
+
+    fn instances(
+        &self,
+        _: Selection,
+        _: u64,
+        _: u64,
+    ) -> BoxFuture<'_, Result<Vec<IndexedInstance>, Error>> {
+        now(Ok(Vec::new()))
+    }
+
+    fn remove(&self, _: Digest, _: i64) -> BoxFuture<'_, Result<(), Error>> {
+        now(Ok(()))
+    }
+
+    fn apart(&self, _: u64, _: u64) -> BoxFuture<'_, Result<Vec<KnownObject>, Error>> {
+        now(Ok(Vec::new()))
+    }
+
+    fn changes(&self, _: u64, _: u64) -> BoxFuture<'_, Result<Vec<Change>, Error>> {
+        now(Ok(Vec::new()))
+    }
+
+    fn counts(&self) -> BoxFuture<'_, Result<IndexCounts, Error>> {
+        now(Ok(IndexCounts::default()))
+    }
+
+    fn clear(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.entries.lock().unwrap().clear();
+        now(Ok(()))
+    }
+}

@@ -1,0 +1,250 @@
+//! Objects arrive, are kept once, apart, or not at all.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
+
+use super::testing::{MemoryArchive, MemoryIndex};
+use super::*;
+use crate::app::access::Permit;
+use crate::app::ports::{
+    Appended, AuditEntry, BoxFuture, JournalInfo, KeptRecord, ListQuery, ListedRecord, NewRecord,
+    RecordKind,
+};
+use crate::sharing::imaging::element::{Element, ElementSet, Value};
+use crate::sharing::imaging::writing::write;
+
+const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+
+#[derive(Debug)]
+struct NoJournal;
+
+#[derive(Debug)]
+struct Noon;
+
+impl Clock for Noon {
+    fn now_ms(&self) -> i64 {
+        1_700_000_000_000
+    }
+}
+
+impl Journal for NoJournal {
+    fn append<'a>(
+        &'a self,
+        _: &'a Permit<'a>,
+        _: NewRecord,
+        _: AuditEntry,
+    ) -> BoxFuture<'a, Result<Appended, Error>> {
+        Box::pin(async { Ok(Appended::New) })
+    }
+    fn find_request<'a>(
+        &'a self,
+        _: &'a Permit<'a>,
+        _: RecordKind,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<KeptRecord>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+    fn read<'a>(
+        &'a self,
+        _: &'a Permit<'a>,
+        _: RecordKind,
+        _: &'a str,
+        _: AuditEntry,
+    ) -> BoxFuture<'a, Result<Option<KeptRecord>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+    fn list<'a>(
+        &'a self,
+        _: &'a Permit<'a>,
+        _: ListQuery,
+        _: AuditEntry,
+    ) -> BoxFuture<'a, Result<Vec<ListedRecord>, Error>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+    fn audit<'a>(&'a self, _: &'a Permit<'a>, _: AuditEntry) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn info(&self) -> BoxFuture<'_, Result<JournalInfo, Error>> {
+        Box::pin(async { Err(Error::Unavailable { what: "store", cause: None }) })
+    }
+}
+
+struct Rig {
+    archive: Arc<MemoryArchive>,
+    index: Arc<MemoryIndex>,
+    imaging: Arc<Imaging>,
+    keeper: tokio::task::JoinHandle<()>,
+    caught: CaughtUp,
+}
+
+async fn rig_over(archive: Arc<MemoryArchive>, index: Arc<MemoryIndex>) -> Rig {
+    let parts = ImagingParts {
+        archive: Arc::<MemoryArchive>::clone(&archive),
+        index: Arc::<MemoryIndex>::clone(&index),
+        journal: Arc::new(NoJournal),
+        clock: Arc::new(Noon),
+    };
+    let (imaging, keeper, caught) = Imaging::start(parts).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
+    let keeper = tokio::spawn(keeper.run());
+    Rig { archive, index, imaging, keeper, caught }
+}
+
+async fn rig() -> Rig {
+    rig_over(Arc::default(), Arc::default()).await
+}
+
+fn local() -> Requester {
+    Requester::of(Caller { name: "test".to_owned(), role: Role::Local })
+}
+
+/// A data set with this SOP instance UID, something in it, and pixels of `pixels` bytes.
+fn object(instance: &str, comment: &str, pixels: usize) -> Vec<u8> {
+    let mut set = ElementSet::default()
+        .with_text(tags::SOP_CLASS_UID, VR::UI, CT)
+        .with_text(tags::SOP_INSTANCE_UID, VR::UI, instance)
+        .with_text(tags::STUDY_DESCRIPTION, VR::LO, comment)
+        .with_text(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.3")
+        .with_text(tags::SERIES_INSTANCE_UID, VR::UI, "1.2.3.4");
+    let value = Value::Bytes(vec![7; pixels]);
+    set.insert(Element { tag: tags::PIXEL_DATA, vr: VR::OW, value });
+    write(&set, true)
+}
+
+async fn store(
+    imaging: &Imaging,
+    bytes: &[u8],
+    expected: Option<Expected>,
+) -> Result<Kept, Refused> {
+    let mut incoming = imaging.receive(&local(), EXPLICIT, expected, Vec::new())?;
+    for chunk in bytes.chunks(1000) {
+        incoming.push(Bytes::copy_from_slice(chunk)).await?;
+    }
+    incoming.finish().await.map(|stored| stored.kept)
+}
+
+#[tokio::test]
+async fn an_object_is_kept_once_and_another_under_its_uid_apart() {
+    let rig = rig().await;
+    let (first, other) = (object("1.9", "one", 10), object("1.9", "two", 10));
+    assert_eq!(store(&rig.imaging, &first, None).await.unwrap(), Kept::New);
+    assert_eq!(store(&rig.imaging, &first, None).await.unwrap(), Kept::Known);
+    assert_eq!(store(&rig.imaging, &other, None).await.unwrap(), Kept::Apart);
+    assert_eq!(store(&rig.imaging, &other, None).await.unwrap(), Kept::Known);
+    assert_eq!(store(&rig.imaging, &object("1.8", "one", 10), None).await.unwrap(), Kept::New);
+    let objects = rig.archive.objects.lock().unwrap();
+    let kept: Vec<&[u8]> = objects.iter().map(|(_, bytes)| &bytes[..]).collect();
+    assert_eq!(kept[..2], [&first[..], &other[..]], "byte for byte");
+    assert_eq!(kept.len(), 3);
+    let apart: Vec<bool> = rig.index.entries.lock().unwrap().iter().map(|e| e.apart).collect();
+    assert_eq!(apart, [false, true, false]);
+}
+
+#[tokio::test]
+async fn twins_that_arrive_together_are_kept_once() {
+    let rig = rig().await;
+    let bytes = object("1.9", "one", 10);
+    let one = store(&rig.imaging, &bytes, None);
+    let two = store(&rig.imaging, &bytes, None);
+    let other = object("1.9", "two", 10);
+    let three = store(&rig.imaging, &other, None);
+    let (one, two, three) = tokio::join!(one, two, three);
+    assert_eq!([one.unwrap(), two.unwrap(), three.unwrap()], [Kept::New, Kept::Known, Kept::Apart]);
+    assert_eq!(rig.archive.objects.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_long_object_goes_through_a_file_and_comes_out_whole() {
+    let rig = rig().await;
+    let bytes = object("1.9", "long", 9 * 1024 * 1024);
+    assert_eq!(store(&rig.imaging, &bytes, None).await.unwrap(), Kept::New);
+    assert!(rig.archive.objects.lock().unwrap()[0].1 == bytes);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_and_nothing_is_kept() {
+    let rig = rig().await;
+    let good = object("1.9", "one", 10);
+    let expected = |class: &str, instance: &str| {
+        Some(Expected { sop_class: class.to_owned(), sop_instance: instance.to_owned() })
+    };
+    let refused = store(&rig.imaging, &good, expected(CT, "1.8")).await.unwrap_err();
+    assert_eq!(refused.to_string(), "SOP instance UID of the data set is not the one announced");
+    let refused = store(&rig.imaging, &good, expected("1.2", "1.9")).await.unwrap_err();
+    assert!(matches!(refused, Refused::NotAsAnnounced { attribute: "SOP class UID" }));
+    let cut = &good[..good.len() - 1];
+    assert!(matches!(store(&rig.imaging, cut, None).await, Err(Refused::Structure(_))));
+    let nameless = object("", "one", 10);
+    assert!(matches!(store(&rig.imaging, &nameless, None).await, Err(Refused::Identity(_))));
+    let unknown = rig.imaging.receive(&local(), "no UID", None, Vec::new());
+    assert!(matches!(unknown, Err(Refused::TransferSyntax)));
+    let nobody = Requester {
+        caller: Caller { name: "nobody".to_owned(), role: Role::DicomPeer },
+        services: Services::NONE,
+    };
+    let denied = rig.imaging.receive(&nobody, EXPLICIT, None, Vec::new());
+    assert!(matches!(denied, Err(Refused::Node(Error::Denied { action: "store_images" }))));
+    assert!(rig.archive.objects.lock().unwrap().is_empty());
+    assert_eq!(store(&rig.imaging, &good, expected(CT, "1.9")).await.unwrap(), Kept::New);
+}
+
+#[tokio::test]
+async fn a_full_archive_is_said_and_nothing_is_indexed() {
+    let rig = rig().await;
+    rig.archive.full.store(true, Ordering::Relaxed);
+    let bytes = object("1.9", "one", 10);
+    let refused = store(&rig.imaging, &bytes, None).await.unwrap_err();
+    assert!(matches!(refused, Refused::Node(Error::Unavailable { what: "archive", .. })));
+    assert!(rig.index.entries.lock().unwrap().is_empty());
+    rig.archive.full.store(false, Ordering::Relaxed);
+    assert_eq!(store(&rig.imaging, &bytes, None).await.unwrap(), Kept::New);
+}
+
+#[tokio::test]
+async fn an_index_that_failed_is_brought_up_to_the_archive_before_more_is_added() {
+    let rig = rig().await;
+    rig.index.broken.store(true, Ordering::Relaxed);
+    let refused = store(&rig.imaging, &object("1.9", "one", 10), None).await.unwrap_err();
+    assert!(matches!(refused, Refused::Node(Error::Unavailable { what: "index", .. })));
+    rig.index.broken.store(false, Ordering::Relaxed);
+    assert_eq!(store(&rig.imaging, &object("1.8", "two", 10), None).await.unwrap(), Kept::New);
+    // What was answered with an error lies in the archive and is known when it is sent again.
+    let again = store(&rig.imaging, &object("1.9", "one", 10), None).await.unwrap();
+    assert_eq!(again, Kept::Known);
+    assert_eq!(rig.archive.objects.lock().unwrap().len(), 2);
+    assert_eq!(rig.index.entries.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_index_that_was_lost_is_made_anew_from_the_archive() {
+    let Rig { archive, imaging, keeper, .. } = rig().await;
+    for (uid, comment) in [("1.9", "one"), ("1.9", "two"), ("1.8", "three")] {
+        store(&imaging, &object(uid, comment, 10), None).await.unwrap();
+    }
+    drop(imaging);
+    keeper.await.unwrap();
+    let again = rig_over(archive, Arc::default()).await;
+    assert_eq!(again.caught, CaughtUp { added: 3, unreadable: 0 });
+    let entries = again.index.entries.lock().unwrap();
+    let seen: Vec<_> =
+        entries.iter().map(|e| (e.header.study.description.as_str(), e.apart)).collect();
+    assert_eq!(seen, [("one", false), ("two", true), ("three", false)]);
+    assert!(entries.iter().all(|e| e.header.study.uid == "1.2.3"));
+}
+
+#[tokio::test]
+async fn the_same_bytes_in_another_syntax_are_another_object() {
+    let rig = rig().await;
+    let bytes = object("1.9", "one", 10);
+    store(&rig.imaging, &bytes, None).await.unwrap();
+    // Explicit VR read as implicit is no data set; nothing is confused.
+    let mut incoming = rig.imaging.receive(&local(), IMPLICIT, None, Vec::new()).unwrap();
+    let pushed = incoming.push(Bytes::from(bytes)).await;
+    assert!(pushed.is_err() || incoming.finish().await.is_err());
+}
