@@ -4,6 +4,8 @@
 //! A TOML file gives the sections; `XIANGYI_<SECTION>_<KEY>` in the environment overrides one key,
 //! for example `XIANGYI_SERVER_LISTEN=127.0.0.1:50051`.
 
+mod imaging;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::imaging::{DicomSection, ImagingSection, PeerSection};
 use crate::app::access::Role;
 
 /// Environment variables that start like an override and are none.
@@ -31,6 +34,10 @@ pub struct Config {
     pub models: ModelsSection,
     /// What is kept.
     pub store: StoreSection,
+    /// What is kept of images.
+    pub imaging: ImagingSection,
+    /// The DICOM door.
+    pub dicom: DicomSection,
     /// The metrics door.
     pub metrics: MetricsSection,
     /// Logs.
@@ -345,6 +352,8 @@ impl Config {
         if server.streams_per_connection_max == 0 {
             return refuse("server.streams_per_connection_max must be at least 1");
         }
+        self.imaging.validate()?;
+        self.dicom.validate(&self.imaging)?;
         check_tokens(&self.auth.tokens)?;
         tracing_subscriber::EnvFilter::try_new(&self.log.level)
             .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;
@@ -427,7 +436,7 @@ fn check_tokens(tokens: &[TokenSection]) -> Result<(), ConfigError> {
         if parse_sha256(&token.sha256).is_none() {
             return refuse(&format!("auth.tokens[{i}].sha256 must be 64 hex digits"));
         }
-        if token.role == Role::Local {
+        if [Role::Local, Role::DicomPeer].contains(&token.role) {
             return refuse(&format!("auth.tokens[{i}].role must not be \"local\""));
         }
     }

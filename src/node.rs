@@ -1,6 +1,8 @@
 //! The composition root: configuration in, a running node out. The one file that names every
 //! layer.
 
+mod imaging;
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::app::knowledge::Knowledge;
-use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, KnowledgeSource};
+use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
 use crate::app::{App, Parts, error};
 use crate::config::{self, Config, EngineName};
 use crate::inference::port::{self, Differential, describe};
@@ -23,11 +25,11 @@ use crate::inference::{
 };
 use crate::lifecycle;
 use crate::medicine::diagnosis::prior;
-use crate::medicine::files::Files;
 use crate::rpc::auth::{Authenticator, Token};
 use crate::rpc::gate::CallLimits;
 use crate::rpc::server::{Door, DoorError, DoorOptions, TlsFiles};
 use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::tables::files::Files;
 use crate::telemetry::Metrics;
 use crate::{embedded, web};
 
@@ -74,6 +76,18 @@ pub enum NodeError {
         #[source]
         source: std::io::Error,
     },
+    /// The archive of images or their index cannot be used.
+    #[error("cannot open the archive of images")]
+    Imaging(#[source] error::Cause),
+    /// A certificate or key of the DICOM door cannot be used.
+    #[error("cannot use {}", path.display())]
+    Pem {
+        /// Path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: error::Cause,
+    },
     /// A model directory cannot be read.
     #[error("cannot read {}", path.display())]
     ModelDir {
@@ -90,6 +104,7 @@ pub enum NodeError {
 pub struct Node {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    dicom_address: Option<SocketAddr>,
     app: Arc<App>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -221,12 +236,16 @@ impl Node {
             source.load(),
             SqliteStore::open(&database, config.store.writes_max, &tasks)
         );
+        let journal: Arc<dyn Journal> = Arc::new(store?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let images =
+            imaging::open(&config, Arc::clone(&journal), Arc::clone(&clock), &tasks).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
             knowledge: knowledge.map_err(NodeError::Knowledge)?,
             source,
-            journal: Arc::new(store?),
-            clock: Arc::new(SystemClock),
+            journal,
+            clock,
             ids: Arc::new(UuidSource),
         }));
         let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
@@ -241,6 +260,7 @@ impl Node {
                 }
             });
         }
+        let dicom_address = imaging::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
         let serving = door.serve(listener, health, stop.clone());
         let failed = stop.clone();
         tasks.spawn(async move {
@@ -251,7 +271,7 @@ impl Node {
         });
         tracing::info!(%address, "serving");
         let drain_timeout = Duration::from_millis(config.server.drain_timeout_ms);
-        Ok(Self { address, metrics_address, app, stop, tasks, drain_timeout })
+        Ok(Self { address, metrics_address, dicom_address, app, stop, tasks, drain_timeout })
     }
 
     /// Where gRPC answers.
@@ -262,6 +282,11 @@ impl Node {
     /// Where metrics answer, if anywhere.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// Where DICOM peers are answered, if anywhere.
+    pub fn dicom_address(&self) -> Option<SocketAddr> {
+        self.dicom_address
     }
 
     /// The application behind the doors.

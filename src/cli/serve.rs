@@ -30,12 +30,15 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut termination = lifecycle::Termination::listen()?;
     let node = Node::start(config).await?;
-    let (address, metrics) = (node.address(), node.metrics_address());
+    let (address, metrics, dicom) = (node.address(), node.metrics_address(), node.dicom_address());
     if args.json {
-        let line = serde_json::json!({ "grpc": address, "metrics": metrics });
+        let line = serde_json::json!({ "grpc": address, "metrics": metrics, "dicom": dicom });
         say(&format!("{line}\n"))?;
     } else {
         say(&format!("xiangyi serves gRPC on {address}\n"))?;
+        if let Some(dicom) = dicom {
+            say(&format!("DICOM on {dicom}\n"))?;
+        }
         if let Some(metrics) = metrics {
             say(&format!("metrics on http://{metrics}/metrics\n"))?;
         }

@@ -1,0 +1,222 @@
+//! Sections of imaging: the archive and the DICOM door.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, refuse};
+use crate::app::imaging::peers::Service;
+use crate::sharing::imaging::charset::Encoding;
+
+/// Characters of an AE title at most (PS3.5, 6.2).
+const AE_TITLE_CHARS_MAX: usize = 16;
+
+/// What is kept of images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImagingSection {
+    /// Whether the node keeps images at all.
+    pub enabled: bool,
+    /// Directory of the archive and its index; none: `imaging` in `store.dir`.
+    pub dir: Option<PathBuf>,
+    /// Bytes of an archive segment.
+    pub segment_bytes: u64,
+    /// Bytes of the disk that are left free: below this no object is taken.
+    pub free_bytes_min: u64,
+}
+
+/// The DICOM door.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DicomSection {
+    /// Address and port; none: the door stays closed. 104 and 11112 are the usual ports, 2762 with
+    /// TLS.
+    pub listen: Option<SocketAddr>,
+    /// The node's AE title.
+    pub ae_title: String,
+    /// Other AE titles it answers to.
+    pub aliases: Vec<String>,
+    /// PEM certificate chain; turns TLS on, together with `tls_key`.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key.
+    pub tls_key: Option<PathBuf>,
+    /// PEM certificates of the authorities whose client certificates are required.
+    pub tls_client_ca: Option<PathBuf>,
+    /// PEM certificates of the authorities that peers dialled over TLS must be signed by.
+    pub tls_ca: Option<PathBuf>,
+    /// Longest P-DATA PDU taken, in bytes.
+    pub pdu_bytes_max: u32,
+    /// Associations at the same time; more are rejected as transient.
+    pub associations_max: usize,
+    /// How long an association may idle, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// How long a peer may take over one PDU, in milliseconds.
+    pub pdu_timeout_ms: u64,
+    /// What callers may do whose AE title is not among `peers`. None: everything if `listen` is a
+    /// loopback address and there are no peers, else nothing.
+    pub strangers: Option<BTreeSet<Service>>,
+    /// The application entities that may connect or be sent to.
+    pub peers: Vec<PeerSection>,
+}
+
+/// One application entity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerSection {
+    /// AE title.
+    pub ae_title: String,
+    /// `host:port` where it listens, for C-MOVE and reports of storage commitment.
+    pub address: Option<String>,
+    /// Addresses it may call from.
+    #[serde(default)]
+    pub hosts: Vec<IpAddr>,
+    /// Whether it is dialled, and must call, over TLS.
+    #[serde(default)]
+    pub tls: bool,
+    /// What it may ask: `echo`, `store`, `find`, `retrieve`, `worklist`, `mpps`.
+    pub services: BTreeSet<Service>,
+    /// Character set of answers to it: `ISO_IR 192` (UTF-8), `GB18030`, `GBK`, `ISO 2022 IR 58` or
+    /// `ISO_IR 100`.
+    #[serde(default = "utf8")]
+    pub character_set: Encoding,
+}
+
+fn utf8() -> Encoding {
+    Encoding::Utf8
+}
+
+impl Default for ImagingSection {
+    fn default() -> Self {
+        Self { enabled: true, dir: None, segment_bytes: 256 << 20, free_bytes_min: 512 << 20 }
+    }
+}
+
+impl Default for DicomSection {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            ae_title: "XIANGYI".to_owned(),
+            aliases: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            tls_ca: None,
+            pdu_bytes_max: 256 * 1024,
+            associations_max: 1200,
+            idle_timeout_ms: 600_000,
+            pdu_timeout_ms: 60_000,
+            strangers: None,
+            peers: Vec::new(),
+        }
+    }
+}
+
+impl ImagingSection {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if !((16 << 20)..=(16 << 30)).contains(&self.segment_bytes) {
+            return refuse("imaging.segment_bytes must be from 16777216 to 17179869184");
+        }
+        Ok(())
+    }
+}
+
+impl DicomSection {
+    /// What callers may do that are not in the table; none: they are refused.
+    pub fn others(&self) -> Option<BTreeSet<Service>> {
+        let loopback = self.listen.is_some_and(|a| a.ip().is_loopback());
+        match &self.strangers {
+            Some(services) if services.is_empty() => None,
+            Some(services) => Some(services.clone()),
+            None if loopback && self.peers.is_empty() => Some(
+                [
+                    Service::Echo,
+                    Service::Store,
+                    Service::Find,
+                    Service::Retrieve,
+                    Service::Worklist,
+                    Service::Mpps,
+                ]
+                .into(),
+            ),
+            None => None,
+        }
+    }
+
+    pub(super) fn validate(&self, imaging: &ImagingSection) -> Result<(), ConfigError> {
+        for title in [&self.ae_title].into_iter().chain(&self.aliases) {
+            check_title("dicom.ae_title and dicom.aliases", title)?;
+        }
+        for (key, value, min, max) in [
+            ("dicom.pdu_bytes_max", u64::from(self.pdu_bytes_max), 4096, 16 << 20),
+            (
+                "dicom.associations_max",
+                u64::try_from(self.associations_max).unwrap_or(u64::MAX),
+                1,
+                65_536,
+            ),
+            ("dicom.idle_timeout_ms", self.idle_timeout_ms, 1, 86_400_000),
+            ("dicom.pdu_timeout_ms", self.pdu_timeout_ms, 1, 3_600_000),
+        ] {
+            if !(min..=max).contains(&value) {
+                return refuse(&format!("{key} must be from {min} to {max}"));
+            }
+        }
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => return refuse("dicom.tls_key is missing: dicom.tls_cert is set"),
+            (None, Some(_)) => return refuse("dicom.tls_cert is missing: dicom.tls_key is set"),
+            (None, None) if self.tls_client_ca.is_some() => {
+                return refuse("dicom.tls_client_ca needs dicom.tls_cert and dicom.tls_key");
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        let mut titles = BTreeSet::new();
+        for peer in &self.peers {
+            check_title("dicom.peers.ae_title", &peer.ae_title)?;
+            if !titles.insert(&peer.ae_title) {
+                return refuse("dicom.peers names an ae_title twice");
+            }
+            if peer.services.is_empty() && peer.address.is_none() {
+                return refuse("dicom.peers: an entry needs services, or an address to send to");
+            }
+            if peer.tls && peer.address.is_some() && self.tls_ca.is_none() {
+                return refuse("dicom.peers: tls with an address needs dicom.tls_ca");
+            }
+        }
+        let Some(listen) = self.listen else { return Ok(()) };
+        if !imaging.enabled {
+            return refuse("dicom.listen needs imaging.enabled = true");
+        }
+        if listen.ip().is_loopback() {
+            return Ok(());
+        }
+        if self.strangers.as_ref().is_some_and(|s| !s.is_empty()) {
+            return refuse(
+                "dicom.strangers must be empty: dicom.listen is not a loopback address, and an AE \
+                 title alone is no proof of identity",
+            );
+        }
+        let proven = |p: &PeerSection| {
+            p.services.is_empty() || !p.hosts.is_empty() || (p.tls && self.tls_client_ca.is_some())
+        };
+        if !self.peers.iter().all(proven) {
+            return refuse(
+                "dicom.peers: dicom.listen is not a loopback address, so each peer with services \
+                 needs hosts, or tls together with dicom.tls_client_ca",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn check_title(key: &str, title: &str) -> Result<(), ConfigError> {
+    let fits = !title.is_empty()
+        && title.len() <= AE_TITLE_CHARS_MAX
+        && title == title.trim()
+        && title.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && c != '\\');
+    if fits {
+        return Ok(());
+    }
+    refuse(&format!("{key} must have 1 to 16 printable ASCII characters and no backslash"))
+}

@@ -1,0 +1,192 @@
+//! Opening what imaging needs, and its DICOM door.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{NodeError, bind};
+use crate::app::error::Cause;
+use crate::app::imaging::peers::{Peer, Peers};
+use crate::app::imaging::{Imaging, ImagingParts};
+use crate::app::ports::{Clock, Journal};
+use crate::archive::local::{LocalArchive, Options};
+use crate::config::{Config, DicomSection};
+use crate::dicom::{self, Dialler, DicomOptions};
+use crate::store::sqlite::studies::StudyIndexStore;
+
+/// Name of the index of studies in the imaging directory.
+const INDEX: &str = "imaging.db";
+
+/// Opens archive and index, and brings the one up to the other.
+pub(super) async fn open(
+    config: &Config,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    tasks: &TaskTracker,
+) -> Result<Option<Arc<Imaging>>, NodeError> {
+    let section = &config.imaging;
+    if !section.enabled {
+        return Ok(None);
+    }
+    let dir = section.dir.clone().unwrap_or_else(|| config.store.dir.join("imaging"));
+    let (archive, index) = stores(config, &dir, tasks).await?;
+    let parts = ImagingParts { archive: Arc::new(archive), index: Arc::new(index), journal, clock };
+    let failed = |source: crate::app::error::Error| NodeError::Imaging(source.into());
+    let (imaging, keeper, caught) = Imaging::start(parts).await.map_err(failed)?;
+    if caught.added > 0 || caught.unreadable > 0 {
+        tracing::info!(added = caught.added, unreadable = caught.unreadable, "index caught up");
+    }
+    tasks.spawn(keeper.run());
+    Ok(Some(imaging))
+}
+
+async fn stores(
+    config: &Config,
+    dir: &Path,
+    tasks: &TaskTracker,
+) -> Result<(LocalArchive, StudyIndexStore), NodeError> {
+    let options = Options {
+        segment_bytes: config.imaging.segment_bytes,
+        free_bytes_min: config.imaging.free_bytes_min,
+        ..Options::new(dir.join("archive"))
+    };
+    let opened = tokio::task::spawn_blocking(move || LocalArchive::open(options)).await;
+    let (archive, recovery) = opened
+        .map_err(|e| NodeError::Imaging(e.into()))?
+        .map_err(|e| NodeError::Imaging(e.into()))?;
+    tracing::debug!(?recovery, "archive opened");
+    let index = StudyIndexStore::open(&dir.join(INDEX), tasks).await?;
+    Ok((archive, index))
+}
+
+/// Opens the DICOM door, if the configuration has one. Returns where it is.
+pub(super) async fn open_door(
+    config: &Config,
+    imaging: Option<&Arc<Imaging>>,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> Result<Option<SocketAddr>, NodeError> {
+    let section = &config.dicom;
+    let (Some(listen), Some(imaging)) = (section.listen, imaging) else { return Ok(None) };
+    let acceptor = acceptor(section)?;
+    let dialler =
+        Dialler::new(section.ae_title.clone(), connector(section)?, section.pdu_bytes_max);
+    let listener: TcpListener = bind(listen).await?;
+    let address = listener.local_addr().unwrap_or(listen);
+    let options = DicomOptions {
+        pdu_bytes_max: section.pdu_bytes_max,
+        associations_max: section.associations_max,
+        idle_timeout: Duration::from_millis(section.idle_timeout_ms),
+        pdu_timeout: Duration::from_millis(section.pdu_timeout_ms),
+    };
+    let door = dicom::Door {
+        tls: acceptor,
+        imaging: Arc::clone(imaging),
+        peers: Arc::new(peers(section)),
+        dialler,
+        options,
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    };
+    tasks.spawn(door.serve(listener));
+    tracing::info!(%address, ae_title = section.ae_title, "DICOM door open");
+    Ok(Some(address))
+}
+
+/// The table of application entities that the configuration gives.
+fn peers(section: &DicomSection) -> Peers {
+    let titles = [&section.ae_title].into_iter().chain(&section.aliases).cloned().collect();
+    let table = section
+        .peers
+        .iter()
+        .map(|peer| Peer {
+            ae_title: peer.ae_title.clone(),
+            address: peer.address.clone(),
+            hosts: peer.hosts.iter().map(std::net::IpAddr::to_canonical).collect(),
+            tls: peer.tls,
+            services: peer.services.iter().copied().collect(),
+            character_set: peer.character_set,
+        })
+        .collect();
+    let others = section.others().map(|services| services.into_iter().collect());
+    Peers::new(titles, table, others)
+}
+
+fn acceptor(section: &DicomSection) -> Result<Option<TlsAcceptor>, NodeError> {
+    let (Some(cert), Some(key)) = (&section.tls_cert, &section.tls_key) else { return Ok(None) };
+    let chain = certificates(cert)?;
+    let private = PrivateKeyDer::from_pem_reader(open_pem(key)?).map_err(|e| pem(key, e.into()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| pem(cert, e.into()))?;
+    let builder = match &section.tls_client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider)
+                    .build()
+                    .map_err(|e| pem(path, e.into()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let config = builder.with_single_cert(chain, private).map_err(|e| pem(cert, e.into()))?;
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+/// For dialling peers over TLS, with our own certificate where there is one.
+fn connector(section: &DicomSection) -> Result<Option<TlsConnector>, NodeError> {
+    let Some(ca) = &section.tls_ca else { return Ok(None) };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| pem(ca, e.into()))?
+        .with_root_certificates(roots(ca)?);
+    let config = match (&section.tls_cert, &section.tls_key) {
+        (Some(cert), Some(key)) => {
+            let private =
+                PrivateKeyDer::from_pem_reader(open_pem(key)?).map_err(|e| pem(key, e.into()))?;
+            builder
+                .with_client_auth_cert(certificates(cert)?, private)
+                .map_err(|e| pem(cert, e.into()))?
+        }
+        (None | Some(_), None) | (None, Some(_)) => builder.with_no_client_auth(),
+    };
+    Ok(Some(TlsConnector::from(Arc::new(config))))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, NodeError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        store.add(certificate).map_err(|e| pem(path, e.into()))?;
+    }
+    Ok(store)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, NodeError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(open_pem(path)?).collect();
+    match read {
+        Ok(list) if list.is_empty() => Err(pem(path, "the file holds no certificate".into())),
+        Ok(list) => Ok(list),
+        Err(error) => Err(pem(path, error.into())),
+    }
+}
+
+fn open_pem(path: &Path) -> Result<BufReader<File>, NodeError> {
+    File::open(path).map(BufReader::new).map_err(|e| pem(path, e.into()))
+}
+
+fn pem(path: &Path, source: Cause) -> NodeError {
+    NodeError::Pem { path: PathBuf::from(path), source }
+}
