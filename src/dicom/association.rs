@@ -94,6 +94,9 @@ impl Association {
             Ok(()) | Err(WireError::Lost(_) | WireError::Aborted) => self.wire.close().await,
             Err(WireError::Protocol { abort, .. }) => self.wire.abort(Some(abort.clone())).await,
             Err(WireError::Idle(_) | WireError::Stalled(_)) => self.wire.abort(None).await,
+            Err(WireError::Stopping) => {
+                self.wire.abort(Some(AbortReason::ReasonNotSpecified)).await
+            }
         }
         (result, done)
     }
@@ -103,8 +106,13 @@ impl Association {
         let mut reading = Reading::Command(BytesMut::new(), None);
         let mut answers: FuturesUnordered<Answer> = FuturesUnordered::new();
         loop {
+            let between = matches!(&reading, Reading::Command(bytes, None) if bytes.is_empty());
+            let stop = self.shared.stop.clone();
             let frame = tokio::select! {
                 biased;
+                () = stop.cancelled(), if between && answers.is_empty() => {
+                    return Err(WireError::Stopping);
+                }
                 Some((context, command, stored)) = answers.next(), if !answers.is_empty() => {
                     self.answer_store(&context, &command, stored).await?;
                     continue;

@@ -134,14 +134,10 @@ async fn connection(
 ) {
     let place = Place(Arc::clone(&shared));
     let busy = shared.open.fetch_add(1, Ordering::Relaxed) >= shared.options.associations_max;
-    let stop = shared.stop.clone();
-    let served = tokio::select! {
-        served = answer(stream, from, tls, busy, shared) => served,
-        () = stop.cancelled() => Ok(()),
-    };
+    let served = answer(stream, from, tls, busy, shared).await;
     drop(place);
     match served {
-        Ok(()) => {}
+        Ok(()) | Err(WireError::Stopping) => {}
         Err(WireError::Aborted) => tracing::info!("aborted by the peer"),
         Err(error) => tracing::warn!(error = crate::app::chain(&error), "association ended"),
     }
@@ -167,7 +163,12 @@ async fn answer(
     let patience = Patience { idle: REQUEST_WITHIN, within: REQUEST_WITHIN };
     let pdu_bytes_max = shared.options.pdu_bytes_max;
     let mut wire = Wire::new(socket, pdu_bytes_max, patience);
-    let request = match wire.next().await {
+    let stop = shared.stop.clone();
+    let first = tokio::select! {
+        first = wire.next() => first,
+        () = stop.cancelled() => Err(WireError::Stopping),
+    };
+    let request = match first {
         Ok(Frame::Control(pdu)) => {
             let Pdu::AssociationRQ(request) = *pdu else {
                 return abort(wire, unexpected("an association request was expected")).await;

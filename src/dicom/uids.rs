@@ -28,6 +28,19 @@ const QUERY: [[&str; 3]; 3] = [
     ["1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"],
     ["1.2.840.10008.5.1.4.1.2.3.1", "1.2.840.10008.5.1.4.1.2.3.2", "1.2.840.10008.5.1.4.1.2.3.3"],
 ];
+/// Storage classes whose objects belong to no patient and no study (hanging protocols, colour
+/// palettes, implant templates, procedure protocols, inventories); the archive is one of studies.
+const WITHOUT_STUDY: [&str; 9] = [
+    "1.2.840.10008.5.1.4.38.1",
+    "1.2.840.10008.5.1.4.39.1",
+    "1.2.840.10008.5.1.4.43.1",
+    "1.2.840.10008.5.1.4.44.1",
+    "1.2.840.10008.5.1.4.45.1",
+    "1.2.840.10008.5.1.4.1.1.200.1",
+    "1.2.840.10008.5.1.4.1.1.200.3",
+    "1.2.840.10008.5.1.4.1.1.200.7",
+    "1.2.840.10008.5.1.4.1.1.201.1",
+];
 /// Root of what DICOM assigns.
 const DICOM_ROOT: &str = "1.2.840.10008.";
 /// Root of the storage SOP classes.
@@ -65,6 +78,9 @@ pub(super) fn is_storage(uid: &str) -> bool {
     if !uid.starts_with(DICOM_ROOT) {
         return !uid.is_empty() && uid.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     }
+    if WITHOUT_STUDY.contains(&uid) {
+        return false;
+    }
     if uid.starts_with(STORAGE_ROOT) {
         return true;
     }
@@ -95,6 +111,7 @@ mod tests {
             MODALITY_WORKLIST,
             MPPS,
             "1.2.840.10008.1.3.10",
+            "1.2.840.10008.5.1.4.39.1",
             "1.2.840.10008.5.1.4.1.2.2.1",
             "1.2.840.10008.99",
             "",

@@ -61,6 +61,9 @@ pub(super) enum WireError {
     /// The peer aborted.
     #[error("aborted by the peer")]
     Aborted,
+    /// The node stops. What had begun was finished.
+    #[error("the node stops")]
+    Stopping,
 }
 
 /// One presentation data value.
