@@ -1,7 +1,7 @@
 //! The composition root: configuration in, a running node out. The one file that names every
 //! layer.
 
-mod imaging;
+pub mod imaging;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

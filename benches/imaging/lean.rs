@@ -157,19 +157,22 @@ pub(crate) fn part10(study: u64, number: u64, pixels: usize) -> Vec<u8> {
     meta.extend_from_slice(&[2, 0, 1, 0, b'O', b'B', 0, 0, 2, 0, 0, 0, 0, 1]);
     for (element, value) in [(0x0002, CT), (0x0003, &*uid), (0x0010, EXPLICIT), (0x0012, "2.25.1")]
     {
-        put(&mut meta, (2, element), b"UI", &padded(value));
+        put(&mut meta, (2, element), *b"UI", &padded(value));
     }
     let mut file = vec![0; 128];
     file.extend_from_slice(b"DICM");
-    put(&mut file, (2, 0), b"UL", &u32::try_from(meta.len()).unwrap().to_le_bytes());
+    put(&mut file, (2, 0), *b"UL", &u32::try_from(meta.len()).unwrap().to_le_bytes());
     file.extend_from_slice(&meta);
     file.extend_from_slice(&data);
     file
 }
 
 fn read(stream: &mut TcpStream) -> Vec<u8> {
+    // Otherwise a server that answers in two writes waits 40 ms for our acknowledgement.
+    rustix::net::sockopt::set_tcp_quickack(&*stream, true).unwrap();
     let mut pdu = vec![0; 6];
     stream.read_exact(&mut pdu).unwrap();
+    rustix::net::sockopt::set_tcp_quickack(&*stream, true).unwrap();
     let length = u32::from_be_bytes(pdu[2..6].try_into().unwrap());
     pdu.resize(6 + usize::try_from(length).unwrap(), 0);
     stream.read_exact(&mut pdu[6..]).unwrap();
@@ -216,57 +219,57 @@ fn data_set(study: u64, pixels: usize) -> Vec<u8> {
     let series_uid = format!("1.2.826.0.1.3680043.10.1099.2.{study}");
     let id = format!("P{study:08}");
     let name = format!("Zhang^San{study}");
-    let text: [(u16, u16, &[u8; 2], &str); 34] = [
-        (0x0008, 0x0008, b"CS", "ORIGINAL\\PRIMARY\\AXIAL"),
-        (0x0008, 0x0016, b"UI", CT),
-        (0x0008, 0x0018, b"UI", &uid_of(0)),
-        (0x0008, 0x0020, b"DA", "20260315"),
-        (0x0008, 0x0021, b"DA", "20260315"),
-        (0x0008, 0x0022, b"DA", "20260315"),
-        (0x0008, 0x0023, b"DA", "20260315"),
-        (0x0008, 0x0030, b"TM", "101112"),
-        (0x0008, 0x0031, b"TM", "101200"),
-        (0x0008, 0x0032, b"TM", "101201"),
-        (0x0008, 0x0033, b"TM", "101202"),
-        (0x0008, 0x0050, b"SH", &id),
-        (0x0008, 0x0060, b"CS", "CT"),
-        (0x0008, 0x0070, b"LO", "ACME"),
-        (0x0008, 0x0080, b"LO", "County Hospital"),
-        (0x0008, 0x0090, b"PN", "Li^Si"),
-        (0x0008, 0x1010, b"SH", "CT01"),
-        (0x0008, 0x1030, b"LO", "CT HEAD PLAIN"),
-        (0x0008, 0x103E, b"LO", "HEAD 5MM"),
-        (0x0010, 0x0010, b"PN", &name),
-        (0x0010, 0x0020, b"LO", &id),
-        (0x0010, 0x0030, b"DA", "19600101"),
-        (0x0010, 0x0040, b"CS", "M"),
-        (0x0018, 0x0015, b"CS", "HEAD"),
-        (0x0018, 0x0050, b"DS", "5.0"),
-        (0x0018, 0x0060, b"DS", "120"),
-        (0x0018, 0x1030, b"LO", "HEAD ROUTINE"),
-        (0x0020, 0x000D, b"UI", &study_uid),
-        (0x0020, 0x000E, b"UI", &series_uid),
-        (0x0020, 0x0010, b"SH", "1"),
-        (0x0020, 0x0011, b"IS", "2"),
-        (0x0020, 0x0013, b"IS", "17"),
-        (0x0020, 0x0032, b"DS", "-120.0\\-120.0\\35.0"),
-        (0x0028, 0x0004, b"CS", "MONOCHROME2"),
+    let text: [(u16, u16, [u8; 2], &str); 34] = [
+        (0x0008, 0x0008, *b"CS", "ORIGINAL\\PRIMARY\\AXIAL"),
+        (0x0008, 0x0016, *b"UI", CT),
+        (0x0008, 0x0018, *b"UI", &uid_of(0)),
+        (0x0008, 0x0020, *b"DA", "20260315"),
+        (0x0008, 0x0021, *b"DA", "20260315"),
+        (0x0008, 0x0022, *b"DA", "20260315"),
+        (0x0008, 0x0023, *b"DA", "20260315"),
+        (0x0008, 0x0030, *b"TM", "101112"),
+        (0x0008, 0x0031, *b"TM", "101200"),
+        (0x0008, 0x0032, *b"TM", "101201"),
+        (0x0008, 0x0033, *b"TM", "101202"),
+        (0x0008, 0x0050, *b"SH", &id),
+        (0x0008, 0x0060, *b"CS", "CT"),
+        (0x0008, 0x0070, *b"LO", "ACME"),
+        (0x0008, 0x0080, *b"LO", "County Hospital"),
+        (0x0008, 0x0090, *b"PN", "Li^Si"),
+        (0x0008, 0x1010, *b"SH", "CT01"),
+        (0x0008, 0x1030, *b"LO", "CT HEAD PLAIN"),
+        (0x0008, 0x103E, *b"LO", "HEAD 5MM"),
+        (0x0010, 0x0010, *b"PN", &name),
+        (0x0010, 0x0020, *b"LO", &id),
+        (0x0010, 0x0030, *b"DA", "19600101"),
+        (0x0010, 0x0040, *b"CS", "M"),
+        (0x0018, 0x0015, *b"CS", "HEAD"),
+        (0x0018, 0x0050, *b"DS", "5.0"),
+        (0x0018, 0x0060, *b"DS", "120"),
+        (0x0018, 0x1030, *b"LO", "HEAD ROUTINE"),
+        (0x0020, 0x000D, *b"UI", &study_uid),
+        (0x0020, 0x000E, *b"UI", &series_uid),
+        (0x0020, 0x0010, *b"SH", "1"),
+        (0x0020, 0x0011, *b"IS", "2"),
+        (0x0020, 0x0013, *b"IS", "17"),
+        (0x0020, 0x0032, *b"DS", "-120.0\\-120.0\\35.0"),
+        (0x0028, 0x0004, *b"CS", "MONOCHROME2"),
     ];
     for (group, element, vr, value) in text {
         let mut value = value.as_bytes().to_vec();
         if value.len() % 2 == 1 {
-            value.push(if vr == b"UI" { 0 } else { b' ' });
+            value.push(if vr == *b"UI" { 0 } else { b' ' });
         }
         put(&mut out, (group, element), vr, &value);
     }
     // Sorted: (0028,0004) was the last of the text.
     let photometric = out.split_off(out.len() - 8 - 12);
-    put(&mut out, (0x0028, 0x0002), b"US", &1_u16.to_le_bytes());
+    put(&mut out, (0x0028, 0x0002), *b"US", &1_u16.to_le_bytes());
     out.extend_from_slice(&photometric);
     for (element, value) in
         [(0x0010, side), (0x0011, side), (0x0100, 16), (0x0101, 12), (0x0102, 11), (0x0103, 0)]
     {
-        put(&mut out, (0x0028, element), b"US", &value.to_le_bytes());
+        put(&mut out, (0x0028, element), *b"US", &value.to_le_bytes());
     }
     out.extend_from_slice(&[0xE0, 0x7F, 0x10, 0, b'O', b'W', 0, 0]);
     out.extend_from_slice(&u32::try_from(pixels).unwrap().to_le_bytes());
@@ -280,10 +283,10 @@ fn data_set(study: u64, pixels: usize) -> Vec<u8> {
     out
 }
 
-fn put(out: &mut Vec<u8>, (group, element): (u16, u16), vr: &[u8; 2], value: &[u8]) {
+fn put(out: &mut Vec<u8>, (group, element): (u16, u16), vr: [u8; 2], value: &[u8]) {
     out.extend_from_slice(&group.to_le_bytes());
     out.extend_from_slice(&element.to_le_bytes());
-    out.extend_from_slice(vr);
+    out.extend_from_slice(&vr);
     out.extend_from_slice(&u16::try_from(value.len()).unwrap().to_le_bytes());
     out.extend_from_slice(value);
 }

@@ -10,7 +10,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::wildcard_enum_match_arm,
     reason = "a benchmark: what goes wrong ends it, and it prints what it measures"

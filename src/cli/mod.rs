@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Answers go to standard output, logs to standard
 //! error.
 
+mod archive;
 mod calculate;
 mod check;
 mod client;
@@ -57,6 +58,8 @@ enum Command {
     Calculate(calculate::CalculateArgs),
     /// Measure decisions on files of cases
     Eval(eval::EvalArgs),
+    /// Look after the archive of images of a node that does not run
+    Archive(archive::ArchiveArgs),
     /// List the models being served
     Models(models::ModelsArgs),
     /// Make a bearer token and the configuration that admits it
@@ -101,6 +104,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Plan(args) => plan::run(*args).await,
         Command::Calculate(args) => calculate::run(args).await,
         Command::Eval(args) => eval::run(args).await,
+        Command::Archive(args) => archive::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::Config(args) => config::run(&args),

@@ -95,7 +95,7 @@ impl Association {
             Err(WireError::Protocol { abort, .. }) => self.wire.abort(Some(abort.clone())).await,
             Err(WireError::Idle(_) | WireError::Stalled(_)) => self.wire.abort(None).await,
             Err(WireError::Stopping) => {
-                self.wire.abort(Some(AbortReason::ReasonNotSpecified)).await
+                self.wire.abort(Some(AbortReason::ReasonNotSpecified)).await;
             }
         }
         (result, done)

@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{NodeError, bind};
-use crate::app::error::Cause;
+use crate::app::error::{self, Cause};
 use crate::app::imaging::peers::{Peer, Peers};
-use crate::app::imaging::{Imaging, ImagingParts};
+use crate::app::imaging::ports::{Archive as _, IndexCounts, StudyIndex as _, Usage};
+use crate::app::imaging::{CaughtUp, Imaging, ImagingParts, catch_up};
 use crate::app::ports::{Clock, Journal};
-use crate::archive::local::{LocalArchive, Options};
+use crate::archive::local::{LocalArchive, Options, Recovery, ScrubProgress, ScrubReport};
 use crate::config::{Config, DicomSection};
 use crate::dicom::{self, Dialler, DicomOptions};
 use crate::store::sqlite::studies::StudyIndexStore;
@@ -40,10 +41,10 @@ pub(super) async fn open(
     if !section.enabled {
         return Ok(None);
     }
-    let dir = section.dir.clone().unwrap_or_else(|| config.store.dir.join("imaging"));
-    let (archive, index) = stores(config, &dir, tasks).await?;
+    let (archive, _) = open_archive(config).await?;
+    let index = open_index(config, tasks).await?;
     let parts = ImagingParts { archive: Arc::new(archive), index: Arc::new(index), journal, clock };
-    let failed = |source: crate::app::error::Error| NodeError::Imaging(source.into());
+    let failed = |e: error::Error| NodeError::Imaging(e.into());
     let (imaging, keeper, caught) = Imaging::start(parts).await.map_err(failed)?;
     if caught.added > 0 || caught.unreadable > 0 {
         tracing::info!(added = caught.added, unreadable = caught.unreadable, "index caught up");
@@ -52,23 +53,84 @@ pub(super) async fn open(
     Ok(Some(imaging))
 }
 
-async fn stores(
-    config: &Config,
-    dir: &Path,
-    tasks: &TaskTracker,
-) -> Result<(LocalArchive, StudyIndexStore), NodeError> {
-    let options = Options {
+/// What archive and index hold.
+#[derive(Debug)]
+pub struct Held {
+    /// Of the archive.
+    pub usage: Usage,
+    /// Of the index.
+    pub counts: IndexCounts,
+    /// What opening the archive had to mend.
+    pub recovery: Recovery,
+}
+
+/// Where archive and index are.
+fn dir(config: &Config) -> PathBuf {
+    config.imaging.dir.clone().unwrap_or_else(|| config.store.dir.join("imaging"))
+}
+
+fn options(config: &Config) -> Options {
+    Options {
         segment_bytes: config.imaging.segment_bytes,
         free_bytes_min: config.imaging.free_bytes_min,
-        ..Options::new(dir.join("archive"))
-    };
+        ..Options::new(dir(config).join("archive"))
+    }
+}
+
+async fn open_archive(config: &Config) -> Result<(LocalArchive, Recovery), NodeError> {
+    let options = options(config);
     let opened = tokio::task::spawn_blocking(move || LocalArchive::open(options)).await;
     let (archive, recovery) = opened
         .map_err(|e| NodeError::Imaging(e.into()))?
         .map_err(|e| NodeError::Imaging(e.into()))?;
-    tracing::debug!(?recovery, "archive opened");
-    let index = StudyIndexStore::open(&dir.join(INDEX), tasks).await?;
-    Ok((archive, index))
+    if recovery.bytes_cut > 0 || recovery.gaps > 0 || recovery.missing > 0 {
+        tracing::warn!(?recovery, "archive was mended");
+    }
+    Ok((archive, recovery))
+}
+
+async fn open_index(config: &Config, tasks: &TaskTracker) -> Result<StudyIndexStore, NodeError> {
+    Ok(StudyIndexStore::open(&dir(config).join(INDEX), tasks).await?)
+}
+
+/// What a node that does not run holds. Fails if it runs.
+pub async fn held(config: &Config) -> Result<Held, NodeError> {
+    let failed = |e: error::Error| NodeError::Imaging(e.into());
+    let (archive, recovery) = open_archive(config).await?;
+    let index = open_index(config, &TaskTracker::new()).await?;
+    let usage = archive.usage().await.map_err(failed)?;
+    Ok(Held { usage, counts: index.counts().await.map_err(failed)?, recovery })
+}
+
+/// Reads every object of a node that does not run. Blocks.
+pub fn scrub(
+    config: &Config,
+    progress: &mut dyn FnMut(&ScrubProgress),
+) -> Result<ScrubReport, NodeError> {
+    let (archive, _) =
+        LocalArchive::open(options(config)).map_err(|e| NodeError::Imaging(e.into()))?;
+    Ok(archive.scrub(&|| false, progress))
+}
+
+/// Makes the index of a node that does not run anew.
+pub async fn reindex(
+    config: &Config,
+    progress: &mut (dyn FnMut(&CaughtUp) + Send),
+) -> Result<CaughtUp, NodeError> {
+    let failed = |e: error::Error| NodeError::Imaging(e.into());
+    let (archive, _) = open_archive(config).await?;
+    // The files go, so that one that is damaged beyond opening is made anew as well.
+    for suffix in ["", "-wal", "-shm"] {
+        let path = dir(config).join(format!("{INDEX}{suffix}"));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(NodeError::Imaging(error.into()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let index = open_index(config, &TaskTracker::new()).await?;
+    catch_up(&archive, &index, progress).await.map_err(failed)
 }
 
 /// Opens the DICOM door, if the configuration has one. Returns where it is.

@@ -21,9 +21,10 @@ pub struct CaughtUp {
 }
 
 /// Adds to `index` all that `archive` holds beyond what the index has reached.
-pub(super) async fn catch_up(
+pub async fn catch_up(
     archive: &dyn Archive,
     index: &dyn StudyIndex,
+    progress: &mut (dyn FnMut(&CaughtUp) + Send),
 ) -> Result<CaughtUp, Error> {
     let mut done = CaughtUp::default();
     let mut reached = index.reached().await?;
@@ -51,6 +52,7 @@ pub(super) async fn catch_up(
         if !entries.is_empty() {
             index.add(entries).await?;
         }
+        progress(&done);
     }
 }
 

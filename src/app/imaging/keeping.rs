@@ -97,7 +97,7 @@ impl Keeper {
 
     async fn keep(&mut self, batch: Vec<Job>) {
         if self.behind {
-            match catch_up(&*self.archive, &*self.index).await {
+            match catch_up(&*self.archive, &*self.index, &mut |_| ()).await {
                 Ok(_) => self.behind = false,
                 Err(error) => return answer_all(batch, &error),
             }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-pub use self::catching_up::CaughtUp;
+pub use self::catching_up::{CaughtUp, catch_up};
 pub use self::incoming::{Expected, Incoming, Refused};
 pub use self::keeping::{Keeper, Kept, Stored};
 use self::peers::{Service, Services};
@@ -116,7 +116,7 @@ impl Imaging {
     /// keeps what arrives; it ends when the use cases are dropped.
     pub async fn start(parts: ImagingParts) -> Result<(Arc<Self>, Keeper, CaughtUp), Error> {
         let ImagingParts { archive, index, journal, clock } = parts;
-        let caught = catching_up::catch_up(&*archive, &*index).await?;
+        let caught = catch_up(&*archive, &*index, &mut |_| ()).await?;
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let keeper = Keeper::new(Arc::clone(&archive), Arc::clone(&index), waiting);
         let memory = Arc::new(Semaphore::new(MEMORY_BYTES_ALL_MAX / MEMORY_UNIT));
