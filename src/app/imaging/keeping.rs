@@ -1,8 +1,14 @@
-//! Keeping complete objects, those that wait together: one look at what is known, one write and
-//! sync of the archive, one addition to the index.
+//! Keeping complete objects, those that wait together: one write and sync of the archive, one
+//! addition to the index.
+//!
+//! Two steps run beside each other, so that the index takes one batch while the disk takes the next
+//! ([`Keeper::run`]). An object is written while the index is asked whether it is known: nearly all
+//! are new. One that was known is erased again, and from then on, for a while, the index is asked
+//! first: whoever sends a study twice sends all of it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -10,12 +16,16 @@ use super::catching_up::catch_up;
 use super::ports::{Archive, IndexEntry, KnownObject, NewObject, StudyIndex};
 use crate::app::error::Error;
 use crate::sharing::imaging::header::Header;
-use crate::sharing::imaging::object::{Digest, InstanceUids};
+use crate::sharing::imaging::object::{Digest, InstanceUids, Location};
 
 /// Objects kept together at most.
 const BATCH_MAX: usize = 256;
 /// Bytes kept together at most, beyond the first object.
 const BATCH_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Objects for which the index is asked first after one that was known.
+const ASK_FIRST: usize = 1000;
+/// Why bytes that were kept twice are erased.
+const KEPT_TWICE: &str = "these bytes were kept before";
 
 /// What became of an object that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +68,239 @@ pub struct Keeper {
     archive: Arc<dyn Archive>,
     index: Arc<dyn StudyIndex>,
     waiting: mpsc::Receiver<Job>,
-    /// The index lacks something that the archive holds.
-    behind: bool,
+    on_the_way: Arc<OnTheWay>,
+    ask_first: usize,
 }
 
-/// What is to become of the jobs of a batch.
+/// Objects that are on the disk and not in the index yet: the digests under a SOP instance UID.
+#[derive(Debug, Default)]
+struct OnTheWay {
+    objects: Mutex<HashMap<String, Vec<Digest>>>,
+    /// The index lacks something that the archive holds.
+    behind: AtomicBool,
+}
+
+/// One who waits, and what there is to tell.
+struct Waiter {
+    answer: oneshot::Sender<Result<Stored, Error>>,
+    stored: Stored,
+    told: Told,
+}
+
+/// What a waiter is to be told.
+enum Told {
+    /// That its object is kept, once the index has the batch.
+    Kept(Kept),
+    /// That it failed.
+    Failed(Error),
+    /// What the waiter with this number is told, as known.
+    As(usize),
+}
+
+/// A batch on its way into the index.
+struct Batch {
+    entries: Vec<IndexEntry>,
+    waiters: Vec<Waiter>,
+    /// Gives the batch's memory back when it is done with.
+    memory: Vec<OwnedSemaphorePermit>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        archive: Arc<dyn Archive>,
+        index: Arc<dyn StudyIndex>,
+        waiting: mpsc::Receiver<Job>,
+    ) -> Self {
+        Self { archive, index, waiting, on_the_way: Arc::default(), ask_first: 0 }
+    }
+
+    /// Keeps what arrives until nobody can send any more.
+    pub async fn run(mut self) {
+        // A batch may be written while the one before goes into the index, no further ahead.
+        let (to_index, written) = mpsc::channel(1);
+        let index = Arc::clone(&self.index);
+        let on_the_way = Arc::clone(&self.on_the_way);
+        tokio::join!(self.write(to_index), add(written, &*index, &on_the_way));
+    }
+
+    async fn write(&mut self, to_index: mpsc::Sender<Batch>) {
+        while let Some(first) = self.waiting.recv().await {
+            let mut bytes = first.bytes;
+            let mut jobs = vec![first];
+            while jobs.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+                let Ok(next) = self.waiting.try_recv() else { break };
+                bytes += next.bytes;
+                jobs.push(next);
+            }
+            if self.on_the_way.behind.load(Ordering::Acquire)
+                && let Err(error) = self.bring_up().await
+            {
+                answer_all(jobs, &error);
+                continue;
+            }
+            if let Some(batch) = self.keep(jobs).await
+                && to_index.send(batch).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Brings an index up that failed before. Nothing is on its way into it then but what failed.
+    async fn bring_up(&self) -> Result<(), Error> {
+        catch_up(&*self.archive, &*self.index, &mut |_| ()).await?;
+        self.on_the_way.behind.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes a batch. None: all of it has been answered.
+    async fn keep(&mut self, jobs: Vec<Job>) -> Option<Batch> {
+        let uids: Vec<String> =
+            jobs.iter().map(|job| job.object.head.uids.instance.clone()).collect();
+        if self.ask_first > 0 {
+            self.ask_first = self.ask_first.saturating_sub(jobs.len());
+            let known = match self.index.known(uids).await {
+                Ok(known) => known,
+                Err(error) => {
+                    answer_all(jobs, &error);
+                    return None;
+                }
+            };
+            let plan = plan(&jobs, &known, &self.on_the_way);
+            let (rests, objects) = take_objects(jobs, &plan);
+            let located = self.append(objects).await;
+            return Some(self.settle(rests, &plan, &known, located).await);
+        }
+        let plan = plan(&jobs, &[], &self.on_the_way);
+        let (rests, objects) = take_objects(jobs, &plan);
+        let (known, located) = tokio::join!(self.index.known(uids), self.append(objects));
+        match known {
+            Ok(known) => Some(self.settle(rests, &plan, &known, located).await),
+            Err(error) => {
+                // What was written will be in the index when that answers again.
+                self.on_the_way.behind.store(true, Ordering::Release);
+                for (rest, _) in rests {
+                    let _ = rest.answer.send(Err(again(&error)));
+                }
+                None
+            }
+        }
+    }
+
+    async fn append(&self, objects: Vec<NewObject>) -> Vec<Result<Location, Error>> {
+        if objects.is_empty() { Vec::new() } else { self.archive.append(objects).await }
+    }
+
+    /// Decides what becomes of each object, now that it is written and what was known is known.
+    async fn settle(
+        &mut self,
+        jobs: Vec<(Rest, Option<usize>)>,
+        plan: &[Plan],
+        known: &[Vec<KnownObject>],
+        located: Vec<Result<Location, Error>>,
+    ) -> Batch {
+        let mut batch = Batch { entries: Vec::new(), waiters: Vec::new(), memory: Vec::new() };
+        for (((rest, write), plan), known) in jobs.into_iter().zip(plan).zip(known) {
+            let Rest { digest, head, header, answer, memory } = rest;
+            batch.memory.extend(memory);
+            let stored = Stored {
+                kept: Kept::Known,
+                digest,
+                uids: head.uids.clone(),
+                sop_class: head.sop_class.clone(),
+            };
+            let location = write.map(|at| located.get(at));
+            let same = known.iter().any(|k| k.digest == digest);
+            let told = match (plan, location) {
+                (Plan::SameAs(first), _) => Told::As(*first),
+                (Plan::Known, _) | (Plan::Write { .. }, None) => Told::Kept(Kept::Known),
+                (Plan::Write { .. }, Some(Some(Err(error)))) => Told::Failed(again(error)),
+                (Plan::Write { .. }, Some(None)) => {
+                    Told::Failed(Error::Unavailable { what: "archive", cause: None })
+                }
+                (Plan::Write { .. }, Some(Some(Ok(location)))) if same => {
+                    self.ask_first = ASK_FIRST;
+                    // It takes room and nothing else if this fails; nothing points to it.
+                    let _ = self.archive.erase(*location, KEPT_TWICE).await;
+                    Told::Kept(Kept::Known)
+                }
+                (Plan::Write { apart }, Some(Some(Ok(location)))) => {
+                    let apart = *apart || !known.is_empty();
+                    self.on_the_way.add(&head.uids.instance, digest);
+                    let location = *location;
+                    batch.entries.push(IndexEntry { digest, head, location, header, apart });
+                    Told::Kept(if apart { Kept::Apart } else { Kept::New })
+                }
+            };
+            batch.waiters.push(Waiter { answer, stored, told });
+        }
+        batch
+    }
+}
+
+/// Adds what was written to the index and tells those who wait.
+async fn add(mut written: mpsc::Receiver<Batch>, index: &dyn StudyIndex, on_the_way: &OnTheWay) {
+    while let Some(batch) = written.recv().await {
+        let Batch { entries, waiters, memory } = batch;
+        let names: Vec<(String, Digest)> =
+            entries.iter().map(|e| (e.head.uids.instance.clone(), e.digest)).collect();
+        let added = if entries.is_empty() { Ok(()) } else { index.add(entries).await };
+        on_the_way.remove(&names);
+        if added.is_err() {
+            on_the_way.behind.store(true, Ordering::Release);
+        }
+        drop(memory);
+        let written = !names.is_empty();
+        let mut failed: Vec<bool> = Vec::with_capacity(waiters.len());
+        for Waiter { answer, stored, told } in waiters {
+            let outcome = match (told, &added) {
+                (Told::Failed(error), _) => Err(error),
+                (Told::As(first), _) if failed.get(first) == Some(&true) => {
+                    Err(Error::Unavailable { what: "imaging", cause: None })
+                }
+                (Told::Kept(Kept::New | Kept::Apart) | Told::As(_), Err(error)) if written => {
+                    Err(again(error))
+                }
+                // It was on its way in a batch that did not arrive.
+                (Told::Kept(Kept::Known), _) if on_the_way.behind.load(Ordering::Acquire) => {
+                    Err(Error::Unavailable { what: "imaging", cause: None })
+                }
+                (Told::Kept(kept), _) => Ok(kept),
+                (Told::As(_), _) => Ok(Kept::Known),
+            };
+            failed.push(outcome.is_err());
+            // A sender that has gone will send again and be told then.
+            let _ = answer.send(outcome.map(|kept| Stored { kept, ..stored }));
+        }
+    }
+}
+
+impl OnTheWay {
+    fn add(&self, instance: &str, digest: Digest) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.entry(instance.to_owned()).or_default().push(digest);
+    }
+
+    fn remove(&self, names: &[(String, Digest)]) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        for (instance, digest) in names {
+            if let Some(digests) = objects.get_mut(instance) {
+                digests.retain(|d| d != digest);
+                if digests.is_empty() {
+                    objects.remove(instance);
+                }
+            }
+        }
+    }
+
+    fn digests(&self, instance: &str) -> Vec<Digest> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.get(instance).cloned().unwrap_or_default()
+    }
+}
+
+/// What is to become of a job of a batch.
+#[derive(Debug, Clone, Copy)]
 enum Plan {
     /// It is to be written, and perhaps kept apart.
     Write { apart: bool },
@@ -72,127 +310,26 @@ enum Plan {
     SameAs(usize),
 }
 
-impl Keeper {
-    pub(super) fn new(
-        archive: Arc<dyn Archive>,
-        index: Arc<dyn StudyIndex>,
-        waiting: mpsc::Receiver<Job>,
-    ) -> Self {
-        Self { archive, index, waiting, behind: false }
-    }
-
-    /// Keeps what arrives until nobody can send any more.
-    pub async fn run(mut self) {
-        while let Some(first) = self.waiting.recv().await {
-            let mut bytes = first.bytes;
-            let mut batch = vec![first];
-            while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
-                let Ok(next) = self.waiting.try_recv() else { break };
-                bytes += next.bytes;
-                batch.push(next);
-            }
-            self.keep(batch).await;
-        }
-    }
-
-    async fn keep(&mut self, batch: Vec<Job>) {
-        if self.behind {
-            match catch_up(&*self.archive, &*self.index, &mut |_| ()).await {
-                Ok(_) => self.behind = false,
-                Err(error) => return answer_all(batch, &error),
-            }
-        }
-        let uids = batch.iter().map(|job| job.object.head.uids.instance.clone()).collect();
-        match self.index.known(uids).await {
-            Ok(known) => {
-                let plans = plan(&batch, &known);
-                self.carry_out(batch, &plans).await;
-            }
-            Err(error) => answer_all(batch, &error),
-        }
-    }
-
-    async fn carry_out(&mut self, batch: Vec<Job>, plans: &[Plan]) {
-        let mut told = Vec::with_capacity(batch.len());
-        let mut writes = Vec::new();
-        let mut about = Vec::new();
-        // Memory is given back when all of the batch is done with.
-        let mut permits = Vec::new();
-        for (job, plan) in batch.into_iter().zip(plans) {
-            let Job { object, header, answer, memory, .. } = job;
-            permits.push(memory);
-            let stored = Stored {
-                kept: Kept::Known,
-                digest: object.digest,
-                uids: object.head.uids.clone(),
-                sop_class: object.head.sop_class.clone(),
-            };
-            let write = match plan {
-                Plan::Write { apart } => {
-                    about.push((object.digest, object.head.clone(), header, *apart));
-                    writes.push(object);
-                    Some(writes.len() - 1)
-                }
-                Plan::Known => None,
-                Plan::SameAs(first) => told.get(*first).and_then(|(_, _, write)| *write),
-            };
-            told.push((answer, stored, write));
-        }
-        let written =
-            if writes.is_empty() { Vec::new() } else { self.archive.append(writes).await };
-        let mut entries = Vec::new();
-        for (location, (digest, head, header, apart)) in written.iter().zip(about.iter()) {
-            if let Ok(location) = location {
-                entries.push(IndexEntry {
-                    digest: *digest,
-                    head: head.clone(),
-                    location: *location,
-                    header: header.clone(),
-                    apart: *apart,
-                });
-            }
-        }
-        let indexed = if entries.is_empty() { Ok(()) } else { self.index.add(entries).await };
-        self.behind = indexed.is_err();
-        let outcome = |write: Option<usize>, plan: &Plan| -> Result<Kept, Error> {
-            let Some(write) = write else { return Ok(Kept::Known) };
-            match written.get(write) {
-                Some(Ok(_)) => indexed.as_ref().map_err(again).copied()?,
-                Some(Err(error)) => return Err(again(error)),
-                None => return Err(Error::Unavailable { what: "archive", cause: None }),
-            }
-            Ok(match plan {
-                Plan::Write { apart: true } => Kept::Apart,
-                Plan::Write { apart: false } => Kept::New,
-                Plan::Known | Plan::SameAs(_) => Kept::Known,
-            })
-        };
-        for ((answer, stored, write), plan) in told.into_iter().zip(plans) {
-            // A sender that has gone will send again and be told then.
-            let _ = answer.send(outcome(write, plan).map(|kept| Stored { kept, ..stored }));
-        }
-    }
-}
-
-/// Decides each job by what is kept and by the jobs before it.
-fn plan(batch: &[Job], known: &[Vec<KnownObject>]) -> Vec<Plan> {
+/// Decides each job by what is kept, what is on its way, and the jobs before it. One SOP instance in
+/// the same bytes is one object, whatever syntax they are said to be in.
+fn plan(jobs: &[Job], known: &[Vec<KnownObject>], on_the_way: &OnTheWay) -> Vec<Plan> {
     let mut seen: HashMap<&str, Vec<usize>> = HashMap::new();
-    let mut plans = Vec::with_capacity(batch.len());
-    for (number, (job, known)) in batch.iter().zip(known).enumerate() {
+    let mut plans = Vec::with_capacity(jobs.len());
+    for (number, job) in jobs.iter().enumerate() {
         let (digest, head) = (job.object.digest, &job.object.head);
-        // One SOP instance in the same bytes is one object, whatever syntax they are said to be in.
-        let same = |k: &KnownObject| k.digest == digest;
         let earlier = seen.entry(head.uids.instance.as_str()).or_default();
         let twin = earlier
             .iter()
             .copied()
-            .find(|at| batch.get(*at).is_some_and(|job| job.object.digest == digest));
-        let plan = if known.iter().any(same) {
+            .find(|at| jobs.get(*at).is_some_and(|job| job.object.digest == digest));
+        let kept = known.get(number).map(Vec::as_slice).unwrap_or_default();
+        let moving = on_the_way.digests(&head.uids.instance);
+        let plan = if kept.iter().any(|k| k.digest == digest) || moving.contains(&digest) {
             Plan::Known
         } else if let Some(first) = twin {
             Plan::SameAs(first)
         } else {
-            Plan::Write { apart: !known.is_empty() || !earlier.is_empty() }
+            Plan::Write { apart: !kept.is_empty() || !moving.is_empty() || !earlier.is_empty() }
         };
         earlier.push(number);
         plans.push(plan);
@@ -200,8 +337,35 @@ fn plan(batch: &[Job], known: &[Vec<KnownObject>]) -> Vec<Plan> {
     plans
 }
 
-fn answer_all(batch: Vec<Job>, error: &Error) {
-    for job in batch {
+/// A job without the object's bytes.
+struct Rest {
+    digest: Digest,
+    head: crate::sharing::imaging::object::ObjectHead,
+    header: Header,
+    answer: oneshot::Sender<Result<Stored, Error>>,
+    memory: Vec<OwnedSemaphorePermit>,
+}
+
+/// Takes out what is to be written; the others' bytes are let go. The number is the place among
+/// the objects.
+fn take_objects(jobs: Vec<Job>, plans: &[Plan]) -> (Vec<(Rest, Option<usize>)>, Vec<NewObject>) {
+    let mut objects = Vec::new();
+    let mut rests = Vec::with_capacity(jobs.len());
+    for (job, plan) in jobs.into_iter().zip(plans) {
+        let Job { object, header, answer, memory, .. } = job;
+        let (digest, head) = (object.digest, object.head.clone());
+        let rest = Rest { digest, head, header, answer, memory };
+        let place = matches!(plan, Plan::Write { .. }).then_some(objects.len());
+        if place.is_some() {
+            objects.push(object);
+        }
+        rests.push((rest, place));
+    }
+    (rests, objects)
+}
+
+fn answer_all(jobs: Vec<Job>, error: &Error) {
+    for job in jobs {
         let _ = job.answer.send(Err(again(error)));
     }
 }

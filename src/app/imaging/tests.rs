@@ -139,9 +139,12 @@ async fn an_object_is_kept_once_and_another_under_its_uid_apart() {
     assert_eq!(store(&rig.imaging, &other, None).await.unwrap(), Kept::Known);
     assert_eq!(store(&rig.imaging, &object("1.8", "one", 10), None).await.unwrap(), Kept::New);
     let objects = rig.archive.objects.lock().unwrap();
-    let kept: Vec<&[u8]> = objects.iter().map(|(_, bytes)| &bytes[..]).collect();
+    let kept: Vec<&[u8]> =
+        objects.iter().filter(|(o, _)| !o.erased).map(|(_, bytes)| &bytes[..]).collect();
     assert_eq!(kept[..2], [&first[..], &other[..]], "byte for byte");
     assert_eq!(kept.len(), 3);
+    // The first repetition was written before it was known; after it the index is asked first.
+    assert_eq!(objects.iter().filter(|(o, _)| o.erased).count(), 1);
     let apart: Vec<bool> = rig.index.entries.lock().unwrap().iter().map(|e| e.apart).collect();
     assert_eq!(apart, [false, true, false]);
 }
@@ -217,8 +220,41 @@ async fn an_index_that_failed_is_brought_up_to_the_archive_before_more_is_added(
     // What was answered with an error lies in the archive and is known when it is sent again.
     let again = store(&rig.imaging, &object("1.9", "one", 10), None).await.unwrap();
     assert_eq!(again, Kept::Known);
-    assert_eq!(rig.archive.objects.lock().unwrap().len(), 2);
+    let objects = rig.archive.objects.lock().unwrap();
+    assert_eq!(objects.iter().filter(|(o, _)| !o.erased).count(), 2);
     assert_eq!(rig.index.entries.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_copy_that_was_not_erased_in_time_is_one_object_with_the_first() {
+    let Rig { archive, index, imaging, keeper, .. } = rig().await;
+    let bytes = object("1.9", "one", 10);
+    store(&imaging, &bytes, None).await.unwrap();
+    store(&imaging, &bytes, None).await.unwrap();
+    drop(imaging);
+    keeper.await.unwrap();
+    archive.objects.lock().unwrap()[1].0.erased = false;
+    archive.objects.lock().unwrap()[1].1 = Bytes::from(bytes);
+    index.entries.lock().unwrap().clear();
+    let again = rig_over(archive, index).await;
+    assert_eq!(again.caught.added, 1);
+    let entries = again.index.entries.lock().unwrap();
+    assert_eq!(entries.iter().map(|e| e.apart).collect::<Vec<_>>(), [false]);
+}
+
+#[tokio::test]
+async fn many_at_once_are_each_kept_once() {
+    let rig = rig().await;
+    let objects: Vec<Vec<u8>> =
+        (0..40).map(|n| object(&format!("1.{}", n % 20), &format!("{}", n % 10), 100)).collect();
+    let stores = objects.iter().map(|bytes| store(&rig.imaging, bytes, None));
+    let kept: Vec<Kept> =
+        futures_util::future::join_all(stores).await.into_iter().map(Result::unwrap).collect();
+    assert!(kept[..20].iter().all(|k| *k == Kept::New), "{kept:?}");
+    assert!(kept[20..].iter().all(|k| *k == Kept::Known), "{kept:?}");
+    let archived = rig.archive.objects.lock().unwrap();
+    assert_eq!(archived.iter().filter(|(o, _)| !o.erased).count(), 20);
+    assert_eq!(rig.index.entries.lock().unwrap().len(), 20);
 }
 
 #[tokio::test]
