@@ -5,6 +5,7 @@
 //! for example `XIANGYI_SERVER_LISTEN=127.0.0.1:50051`.
 
 mod imaging;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::imaging::{DicomSection, ImagingSection, PeerSection};
+pub use self::web::WebSection;
 use crate::app::access::Role;
 
 /// Environment variables that start like an override and are none.
@@ -38,6 +40,8 @@ pub struct Config {
     pub imaging: ImagingSection,
     /// The DICOM door.
     pub dicom: DicomSection,
+    /// The DICOMweb door.
+    pub web: WebSection,
     /// The metrics door.
     pub metrics: MetricsSection,
     /// Logs.
@@ -354,6 +358,7 @@ impl Config {
         }
         self.imaging.validate()?;
         self.dicom.validate(&self.imaging)?;
+        self.web.validate(&self.imaging, &self.auth)?;
         check_tokens(&self.auth.tokens)?;
         tracing_subscriber::EnvFilter::try_new(&self.log.level)
             .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;

@@ -2,6 +2,7 @@
 //! layer.
 
 pub mod imaging;
+mod web;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -15,23 +16,23 @@ use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::app::credentials::{Authenticator, Token};
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
 use crate::app::{App, Parts, error};
 use crate::config::{self, Config, EngineName};
+use crate::embedded;
 use crate::inference::port::{self, Differential, describe};
 use crate::inference::{
     Dropped, EngineChoice, LibrarySearch, ModelKind, Models, Observer, Options, RunReport,
 };
 use crate::lifecycle;
 use crate::medicine::diagnosis::prior;
-use crate::rpc::auth::{Authenticator, Token};
 use crate::rpc::gate::CallLimits;
 use crate::rpc::server::{Door, DoorError, DoorOptions, TlsFiles};
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::tables::files::Files;
 use crate::telemetry::Metrics;
-use crate::{embedded, web};
 
 /// How often health is looked at.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
@@ -105,6 +106,7 @@ pub struct Node {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
     dicom_address: Option<SocketAddr>,
+    web_address: Option<SocketAddr>,
     app: Arc<App>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -253,7 +255,7 @@ impl Node {
         report(&reporter, &app).await;
         tasks.spawn(watch_health(reporter, Arc::clone(&app), stop.clone()));
         if let Some(listener) = metrics_listener {
-            let serving = web::serve(listener, Arc::clone(&app), metrics, stop.clone());
+            let serving = crate::web::serve(listener, Arc::clone(&app), metrics, stop.clone());
             tasks.spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(error = %error, "metrics door");
@@ -261,6 +263,7 @@ impl Node {
             });
         }
         let dicom_address = imaging::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
+        let web_address = web::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
         let serving = door.serve(listener, health, stop.clone());
         let failed = stop.clone();
         tasks.spawn(async move {
@@ -271,7 +274,16 @@ impl Node {
         });
         tracing::info!(%address, "serving");
         let drain_timeout = Duration::from_millis(config.server.drain_timeout_ms);
-        Ok(Self { address, metrics_address, dicom_address, app, stop, tasks, drain_timeout })
+        Ok(Self {
+            address,
+            metrics_address,
+            dicom_address,
+            web_address,
+            app,
+            stop,
+            tasks,
+            drain_timeout,
+        })
     }
 
     /// Where gRPC answers.
@@ -287,6 +299,11 @@ impl Node {
     /// Where DICOM peers are answered, if anywhere.
     pub fn dicom_address(&self) -> Option<SocketAddr> {
         self.dicom_address
+    }
+
+    /// Where DICOMweb answers, if anywhere.
+    pub fn web_address(&self) -> Option<SocketAddr> {
+        self.web_address
     }
 
     /// The application behind the doors.
@@ -335,12 +352,16 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
     TcpListener::bind(address).await.map_err(|source| NodeError::Bind { address, source })
 }
 
-fn door_options(config: &Config) -> DoorOptions {
-    let server = &config.server;
+fn authenticator(config: &Config) -> Authenticator {
     let tokens = config.auth.tokens.iter().filter_map(|t| {
         let sha256 = config::parse_sha256(&t.sha256)?;
         Some(Token { name: t.name.clone(), sha256, role: t.role })
     });
+    Authenticator::new(tokens.collect())
+}
+
+fn door_options(config: &Config) -> DoorOptions {
+    let server = &config.server;
     let tls = match (&server.tls_cert, &server.tls_key) {
         (Some(cert), Some(key)) => Some(TlsFiles {
             cert: cert.clone(),
@@ -350,7 +371,7 @@ fn door_options(config: &Config) -> DoorOptions {
         (None | Some(_), None) | (None, Some(_)) => None,
     };
     DoorOptions {
-        auth: Authenticator::new(tokens.collect()),
+        auth: authenticator(config),
         limits: CallLimits {
             concurrency_max: server.concurrency_max,
             queue_max: server.queue_max,

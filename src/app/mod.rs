@@ -6,6 +6,7 @@ pub mod access;
 pub mod calculators;
 mod checks;
 pub mod consultation;
+pub mod credentials;
 mod diagnoses;
 pub mod error;
 pub mod evaluation;

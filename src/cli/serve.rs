@@ -30,14 +30,20 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut termination = lifecycle::Termination::listen()?;
     let node = Node::start(config).await?;
-    let (address, metrics, dicom) = (node.address(), node.metrics_address(), node.dicom_address());
+    let (address, metrics) = (node.address(), node.metrics_address());
+    let (dicom, web) = (node.dicom_address(), node.web_address());
     if args.json {
-        let line = serde_json::json!({ "grpc": address, "metrics": metrics, "dicom": dicom });
+        let line = serde_json::json!({
+            "grpc": address, "metrics": metrics, "dicom": dicom, "web": web,
+        });
         say(&format!("{line}\n"))?;
     } else {
         say(&format!("xiangyi serves gRPC on {address}\n"))?;
         if let Some(dicom) = dicom {
             say(&format!("DICOM on {dicom}\n"))?;
+        }
+        if let Some(web) = web {
+            say(&format!("DICOMweb on {web}/dicom-web\n"))?;
         }
         if let Some(metrics) = metrics {
             say(&format!("metrics on http://{metrics}/metrics\n"))?;

@@ -141,7 +141,12 @@ pub(super) async fn open_door(
 ) -> Result<Option<SocketAddr>, NodeError> {
     let section = &config.dicom;
     let (Some(listen), Some(imaging)) = (section.listen, imaging) else { return Ok(None) };
-    let acceptor = acceptor(section)?;
+    let files = Pem {
+        cert: section.tls_cert.as_deref(),
+        key: section.tls_key.as_deref(),
+        client_ca: section.tls_client_ca.as_deref(),
+    };
+    let acceptor = acceptor(&files, &[])?;
     let dialler =
         Dialler::new(section.ae_title.clone(), connector(section)?, section.pdu_bytes_max);
     let listener: TcpListener = bind(listen).await?;
@@ -185,15 +190,30 @@ fn peers(section: &DicomSection) -> Peers {
     Peers::new(titles, table, others)
 }
 
-fn acceptor(section: &DicomSection) -> Result<Option<TlsAcceptor>, NodeError> {
-    let (Some(cert), Some(key)) = (&section.tls_cert, &section.tls_key) else { return Ok(None) };
+/// PEM files of a door.
+pub(super) struct Pem<'a> {
+    /// Certificate chain.
+    pub(super) cert: Option<&'a Path>,
+    /// Private key.
+    pub(super) key: Option<&'a Path>,
+    /// Authorities of required client certificates.
+    pub(super) client_ca: Option<&'a Path>,
+}
+
+/// TLS of a door that speaks `protocols` (ALPN; none where it has no names); none without a
+/// certificate.
+pub(super) fn acceptor(
+    files: &Pem<'_>,
+    protocols: &[&[u8]],
+) -> Result<Option<TlsAcceptor>, NodeError> {
+    let (Some(cert), Some(key)) = (files.cert, files.key) else { return Ok(None) };
     let chain = certificates(cert)?;
     let private = PrivateKeyDer::from_pem_reader(open_pem(key)?).map_err(|e| pem(key, e.into()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| pem(cert, e.into()))?;
-    let builder = match &section.tls_client_ca {
+    let builder = match files.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let verifier =
@@ -203,7 +223,8 @@ fn acceptor(section: &DicomSection) -> Result<Option<TlsAcceptor>, NodeError> {
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let config = builder.with_single_cert(chain, private).map_err(|e| pem(cert, e.into()))?;
+    let mut config = builder.with_single_cert(chain, private).map_err(|e| pem(cert, e.into()))?;
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::auth::Authenticator;
-use super::status;
+use super::{auth, status};
+use crate::app::credentials::Authenticator;
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
 use crate::telemetry::{Counted, Metrics};
@@ -119,7 +119,7 @@ where
             let start = Instant::now();
             let path = request.uri().path();
             let method = if shared.methods.contains(path) { path } else { "other" }.to_owned();
-            let outcome = match shared.auth.caller(request.headers()) {
+            let outcome = match auth::caller(&shared.auth, request.headers()) {
                 Err(error) => Err(error),
                 Ok(caller) => {
                     let limit = time_limit(request.headers(), shared.limits.call_timeout);

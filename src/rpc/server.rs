@@ -15,7 +15,6 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use super::auth::Authenticator;
 use super::gate::{CallLimits, GateLayer};
 use super::proto::xiangyi::diagnosis::v1::diagnosis_service_server::DiagnosisServiceServer;
 use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
@@ -24,6 +23,7 @@ use super::proto::xiangyi::prescription::v1::prescription_service_server::Prescr
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
 use super::{DESCRIPTORS, diagnosis, model, node, prescription, treatment};
 use crate::app::App;
+use crate::app::credentials::Authenticator;
 use crate::telemetry::Metrics;
 
 /// How often a silent connection is asked whether it still lives.

@@ -1,6 +1,8 @@
 //! The HTTP door beside gRPC: `GET /metrics` (Prometheus) and `GET /healthz`. Loopback only.
 //!
-//! `DICOMweb`, FHIR and a console join later.
+//! `DICOMweb` has a door of its own ([`dicomweb`]); FHIR and a console join later.
+
+pub mod dicomweb;
 
 use std::sync::Arc;
 

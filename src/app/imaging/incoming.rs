@@ -59,6 +59,7 @@ pub struct Incoming<'a> {
     transfer_syntax: String,
     meta: Vec<u8>,
     expected: Option<Expected>,
+    study: Option<String>,
     guard: Guard,
     hash: Sha256,
     length: u64,
@@ -86,6 +87,7 @@ impl Imaging {
             transfer_syntax: transfer_syntax.to_owned(),
             meta,
             expected,
+            study: None,
             guard: Guard::new(syntax, Wanted::List(WANTED), Limits::default()),
             hash: Sha256::new(),
             length: 0,
@@ -98,6 +100,13 @@ impl Imaging {
 }
 
 impl Incoming<'_> {
+    /// Takes the object only if it is of the study with that UID.
+    #[must_use]
+    pub fn of_study(mut self, study: Option<String>) -> Self {
+        self.study = study;
+        self
+    }
+
     /// Takes the next bytes.
     pub async fn push(&mut self, bytes: Bytes) -> Result<(), Refused> {
         if bytes.is_empty() {
@@ -165,6 +174,9 @@ impl Incoming<'_> {
                     return Err(Refused::NotAsAnnounced { attribute });
                 }
             }
+        }
+        if self.study.as_ref().is_some_and(|study| *study != uids.study) {
+            return Err(Refused::NotAsAnnounced { attribute: "study instance UID" });
         }
         let header = Header::from_elements(&facts.captured);
         let head = ObjectHead {

@@ -14,6 +14,7 @@ pub mod identifier;
 pub mod identity;
 pub mod implementation;
 pub mod matching;
+pub mod metadata;
 pub mod moment;
 pub mod name;
 pub mod object;

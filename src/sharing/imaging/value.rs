@@ -248,7 +248,7 @@ fn collect<'a>(elements: &'a ElementSet, depth: usize, sample: &mut Vec<&'a [u8]
 
 /// Without padding (PS3.5, 6.2: leading blanks count in UC, UT, ST and LT only) and control
 /// characters.
-fn trimmed(text: &str, vr: VR) -> String {
+pub(super) fn trimmed(text: &str, vr: VR) -> String {
     let laid_out = matches!(vr, VR::LT | VR::ST | VR::UT);
     let clean: String = text
         .chars()

@@ -7,40 +7,40 @@ use dicom_dictionary_std::StandardDataDictionary;
 use super::syntax::Coding;
 
 /// Bytes of the shortest header.
-pub(super) const SHORT_BYTES: usize = 8;
+pub(in crate::sharing::imaging) const SHORT_BYTES: usize = 8;
 /// Bytes of the longest header: explicit VR with a length of 32 bits.
-pub(super) const LONG_BYTES: usize = 12;
+pub(in crate::sharing::imaging) const LONG_BYTES: usize = 12;
 
 /// Group of items and delimiters.
 pub(super) const ITEM_GROUP: u16 = 0xFFFE;
-pub(super) const ITEM: Tag = Tag(ITEM_GROUP, 0xE000);
-pub(super) const ITEM_END: Tag = Tag(ITEM_GROUP, 0xE00D);
-pub(super) const SEQUENCE_END: Tag = Tag(ITEM_GROUP, 0xE0DD);
+pub(in crate::sharing::imaging) const ITEM: Tag = Tag(ITEM_GROUP, 0xE000);
+pub(in crate::sharing::imaging) const ITEM_END: Tag = Tag(ITEM_GROUP, 0xE00D);
+pub(in crate::sharing::imaging) const SEQUENCE_END: Tag = Tag(ITEM_GROUP, 0xE0DD);
 
 /// The length that means: until a delimiter.
 const UNDEFINED: u32 = 0xFFFF_FFFF;
 
 /// A header as it comes, byte by byte.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HeaderBytes {
+pub(in crate::sharing::imaging) struct HeaderBytes {
     bytes: [u8; LONG_BYTES],
     length: usize,
 }
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) tag: Tag,
-    pub(super) vr: VR,
+pub(in crate::sharing::imaging) struct Header {
+    pub(in crate::sharing::imaging) tag: Tag,
+    pub(in crate::sharing::imaging) vr: VR,
     /// None if undefined.
-    pub(super) length: Option<u32>,
+    pub(in crate::sharing::imaging) length: Option<u32>,
     /// Whether its value representation is not in the standard.
     pub(super) unknown_vr: bool,
 }
 
 /// What can be said about the bytes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decoded {
+pub(in crate::sharing::imaging) enum Decoded {
     /// So many are needed in all.
     Needs(usize),
     /// It is complete.
@@ -51,7 +51,7 @@ pub(super) enum Decoded {
 
 impl HeaderBytes {
     /// Takes from `bytes` what is missing of `needed`; the rest is returned.
-    pub(super) fn take<'a>(&mut self, needed: usize, bytes: &'a [u8]) -> &'a [u8] {
+    pub(in crate::sharing::imaging) fn take<'a>(&mut self, needed: usize, bytes: &'a [u8]) -> &'a [u8] {
         let free = self.bytes.get_mut(self.length..needed).unwrap_or_default();
         let (now, rest) = bytes.split_at(free.len().min(bytes.len()));
         for (to, from) in free.iter_mut().zip(now) {
@@ -61,7 +61,7 @@ impl HeaderBytes {
         rest
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::sharing::imaging) fn clear(&mut self) {
         self.length = 0;
     }
 
@@ -91,7 +91,7 @@ impl HeaderBytes {
 
     /// Reads the header. Where only items and delimiters may stand it is read as theirs, which have
     /// no value representation (PS3.5, 7.5).
-    pub(super) fn decode(&self, coding: Coding, only_items: bool) -> Decoded {
+    pub(in crate::sharing::imaging) fn decode(&self, coding: Coding, only_items: bool) -> Decoded {
         let (Some(tag), Some(vr_bytes), Some(short_bytes), Some(length_bytes)) =
             (self.tag(coding), self.array(4), self.array(6), self.array(4))
         else {
@@ -195,7 +195,7 @@ pub(in crate::sharing::imaging) fn has_long_length(vr: VR) -> bool {
 }
 
 /// The value representation of `tag` where none is written (PS3.5, 6.2.2 and 7.8).
-pub(super) fn dictionary_vr(tag: Tag) -> VR {
+pub(in crate::sharing::imaging) fn dictionary_vr(tag: Tag) -> VR {
     let Tag(group, element) = tag;
     if element == 0 {
         return VR::UL;
@@ -207,7 +207,7 @@ pub(super) fn dictionary_vr(tag: Tag) -> VR {
 }
 
 /// Bytes of one number of `vr`, where its bytes stand in the order of the data set (PS3.5, 7.3).
-pub(super) fn number_bytes(vr: VR) -> usize {
+pub(in crate::sharing::imaging) fn number_bytes(vr: VR) -> usize {
     match vr {
         VR::AT | VR::OW | VR::SS | VR::US => 2,
         VR::FL | VR::OF | VR::OL | VR::SL | VR::UL => 4,

@@ -37,7 +37,10 @@ pub use facts::{Facts, PixelData, PixelForm, Warnings};
 pub use syntax::{Coding, Pixels, Syntax};
 pub use wanted::{Want, Wanted};
 
-pub(super) use header::has_long_length;
+pub(super) use header::{
+    Decoded, Header, HeaderBytes, ITEM, ITEM_END, SEQUENCE_END, dictionary_vr, has_long_length,
+    number_bytes,
+};
 use inflate::Inflater;
 use walk::Walk;
 

@@ -1,0 +1,1 @@
+//! Metadata of made and of real objects.

@@ -1,0 +1,241 @@
+//! Which of the media types that a resource has the caller wants (RFC 9110, 12.5.1; PS3.18, 8.3.3,
+//! 8.7.4 and 8.7.5): media ranges with their weights, parts of `multipart/related`, and transfer
+//! syntaxes.
+
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+
+use super::problem::Problem;
+
+/// Media ranges of a request at most.
+const RANGES_MAX: usize = 64;
+/// Weight of what is wanted most; weights are thousandths.
+const FULL: u16 = 1000;
+
+/// A media type or range with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Media {
+    /// Type, lower case; `*` for any.
+    pub(super) kind: String,
+    /// Subtype, lower case; `*` for any.
+    pub(super) sub: String,
+    /// Parameters, names in lower case.
+    pub(super) parameters: Vec<(String, String)>,
+}
+
+/// What the caller would take.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Accept(Vec<Wish>);
+
+#[derive(Debug, Clone)]
+struct Wish {
+    media: Media,
+    weight: u16,
+}
+
+/// A form that a resource has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// Whether it comes in parts of `multipart/related`.
+    pub(super) multipart: bool,
+    /// Media type, of the parts if there are.
+    pub(super) media: &'static str,
+    /// Transfer syntax of the bytes, where there is a choice.
+    pub(super) syntax: Option<String>,
+}
+
+impl Media {
+    /// Reads one media type.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut pieces = split(text, ';').into_iter();
+        let (kind, sub) = pieces.next()?.trim().split_once('/')?;
+        let token = |text: &str| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&b))
+        };
+        if !token(kind) || !token(sub) {
+            return None;
+        }
+        let mut parameters = Vec::new();
+        for piece in pieces {
+            if piece.trim().is_empty() {
+                continue;
+            }
+            let (name, value) = piece.split_once('=')?;
+            parameters.push((name.trim().to_ascii_lowercase(), unquoted(value.trim())));
+        }
+        Some(Self { kind: kind.to_ascii_lowercase(), sub: sub.to_ascii_lowercase(), parameters })
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// How closely it names `media`: 1 for any, 2 for any of the type, 3 for itself.
+    fn closeness(&self, media: &str) -> Option<u8> {
+        let (kind, sub) = media.split_once('/')?;
+        match (self.kind.as_str(), self.sub.as_str()) {
+            ("*", "*") => Some(1),
+            (own, "*") if own == kind => Some(2),
+            (own, of) if own == kind && of == sub => Some(3),
+            _ => None,
+        }
+    }
+}
+
+impl Offer {
+    pub(super) fn single(media: &'static str) -> Self {
+        Self { multipart: false, media, syntax: None }
+    }
+
+    pub(super) fn parts(media: &'static str) -> Self {
+        Self { multipart: true, media, syntax: None }
+    }
+
+    pub(super) fn in_syntax(self, syntax: &str) -> Self {
+        Self { syntax: Some(syntax.to_owned()), ..self }
+    }
+
+    /// As `content-type` and in errors, without a boundary.
+    pub(super) fn name(&self) -> String {
+        match (self.multipart, &self.syntax) {
+            (true, Some(syntax)) => {
+                format!("multipart/related; type=\"{}\"; transfer-syntax={syntax}", self.media)
+            }
+            (true, None) => format!("multipart/related; type=\"{}\"", self.media),
+            (false, Some(syntax)) => format!("{}; transfer-syntax={syntax}", self.media),
+            (false, None) => self.media.to_owned(),
+        }
+    }
+
+    fn closeness(&self, media: &Media) -> Option<u8> {
+        let closeness = if self.multipart {
+            let outer = media.closeness("multipart/related")?;
+            match media.parameter("type") {
+                Some(part) => Media::parse(part)?.closeness(self.media)?.saturating_add(outer),
+                None => outer,
+            }
+        } else {
+            media.closeness(self.media)?
+        };
+        match (media.parameter("transfer-syntax"), &self.syntax) {
+            (None | Some("*"), _) | (Some(_), None) => Some(closeness),
+            (Some(asked), Some(syntax)) => (asked == syntax).then_some(closeness),
+        }
+    }
+}
+
+impl Accept {
+    /// What the request says: parameter `accept` before the header (PS3.18, 8.3.3.1). Nothing said
+    /// takes anything.
+    pub(super) fn of(
+        headers: &HeaderMap,
+        parameters: &[(String, String)],
+    ) -> Result<Self, Problem> {
+        let asked: Vec<&str> = parameters
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("accept"))
+            .map(|(_, value)| value.as_str())
+            .collect();
+        let lines = if asked.is_empty() {
+            headers.get_all(ACCEPT).iter().map(|v| v.to_str().unwrap_or("?")).collect()
+        } else {
+            asked
+        };
+        let mut wishes = Vec::new();
+        for text in lines.iter().flat_map(|line| split(line, ',')) {
+            if text.trim().is_empty() {
+                continue;
+            }
+            let wish = Wish::parse(text)
+                .filter(|_| wishes.len() < RANGES_MAX)
+                .ok_or_else(|| Problem::field("accept", "must be a list of media types"))?;
+            wishes.push(wish);
+        }
+        Ok(Self(wishes))
+    }
+
+    /// The offer that is wanted most; among equals, the first. 406 if none is.
+    pub(super) fn choose<'a>(&self, offers: &'a [Offer]) -> Result<&'a Offer, Problem> {
+        if self.0.is_empty()
+            && let Some(first) = offers.first()
+        {
+            return Ok(first);
+        }
+        let mut best: Option<((u16, u8), &Offer)> = None;
+        for offer in offers {
+            // Of the ranges that fit, the closest says the weight (RFC 9110, 12.5.1).
+            let fits = self.0.iter().filter_map(|wish| {
+                offer.closeness(&wish.media).map(|closeness| (closeness, wish.weight))
+            });
+            let Some((closeness, weight)) = fits.max() else { continue };
+            if weight > 0 && best.is_none_or(|(worth, _)| (weight, closeness) > worth) {
+                best = Some(((weight, closeness), offer));
+            }
+        }
+        best.map(|(_, offer)| offer).ok_or_else(|| {
+            Problem::not_acceptable(&offers.iter().map(Offer::name).collect::<Vec<_>>())
+        })
+    }
+}
+
+impl Wish {
+    fn parse(text: &str) -> Option<Self> {
+        let media = Media::parse(text)?;
+        let weight = match media.parameter("q") {
+            None => FULL,
+            Some(q) => {
+                let (whole, part) = q.split_once('.').unwrap_or((q, ""));
+                let part = part.get(..3.min(part.len()))?;
+                let digits = part.bytes().all(|b| b.is_ascii_digit());
+                let whole: u16 = whole.parse().ok()?;
+                let thousandths: u16 = format!("{part:0<3}").parse().ok()?;
+                Some(whole.checked_mul(FULL)?.checked_add(thousandths)?)
+                    .filter(|weight| digits && *weight <= FULL)?
+            }
+        };
+        Some(Self { media, weight })
+    }
+}
+
+/// Splits at `separator`, except within quotes.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    text.split(move |c| {
+        if escaped {
+            escaped = false;
+            return false;
+        }
+        match c {
+            '"' => quoted = !quoted,
+            '\\' if quoted => escaped = true,
+            _ => return c == separator && !quoted,
+        }
+        false
+    })
+    .collect()
+}
+
+/// A parameter's value without quotes and escapes.
+fn unquoted(value: &str) -> String {
+    let Some(inner) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) else {
+        return value.to_owned();
+    };
+    let mut out = String::new();
+    let mut escaped = false;
+    for c in inner.chars() {
+        if c == '\\' && !escaped {
+            escaped = true;
+        } else {
+            escaped = false;
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

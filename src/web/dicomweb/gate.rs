@@ -1,0 +1,108 @@
+//! What every request passes before its handler: who calls, is there room, how long may it take.
+//!
+//! Preflight requests of browsers are answered before all that. A place is held until the answer
+//! has gone out whole, so that slow readers count.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    IF_RANGE, LOCATION, RANGE, RETRY_AFTER, WARNING,
+};
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use super::Shared;
+use super::problem::Problem;
+use crate::app::error::Error;
+use crate::app::imaging::Requester;
+
+/// `router` behind the gate.
+pub(super) fn guarded(router: Router, shared: &Arc<Shared>) -> Router {
+    let gated = router.layer(from_fn_with_state(Arc::clone(shared), gate));
+    let origins = &shared.options.cors_origins;
+    if origins.is_empty() { gated } else { gated.layer(cors(origins)) }
+}
+
+async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let options = &shared.options;
+    let said = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let caller = match shared.auth.caller(said) {
+        Ok(caller) => caller,
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let asked = Arc::clone(&shared.places).acquire_owned();
+    let Ok(Ok(place)) = tokio::time::timeout(options.wait_timeout, asked).await else {
+        let retry_after = options.wait_timeout;
+        return Problem::from(Error::Overloaded { what: "DICOMweb door", retry_after })
+            .into_response();
+    };
+    request.extensions_mut().insert(Requester::of(caller));
+    let storing = request.method() == Method::POST;
+    let answer = next.run(request);
+    // A store takes as long as its body; it is given up when the body stands still.
+    let response = if storing {
+        answer.await
+    } else {
+        tokio::time::timeout(options.request_timeout, answer)
+            .await
+            .unwrap_or_else(|_| Problem::from(Error::DeadlineExceeded).into_response())
+    };
+    response.map(|body| Body::new(Held { body, _place: place }))
+}
+
+/// A body that holds its request's place.
+struct Held {
+    body: Body,
+    _place: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE])
+        .expose_headers([
+            CONTENT_LENGTH,
+            CONTENT_RANGE,
+            CONTENT_TYPE,
+            ETAG,
+            LOCATION,
+            RETRY_AFTER,
+            WARNING,
+        ]);
+    if origins.iter().any(|origin| origin == "*") {
+        return layer.allow_origin(Any);
+    }
+    let list = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    layer.allow_origin(AllowOrigin::list(list))
+}

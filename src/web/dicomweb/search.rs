@@ -1,0 +1,127 @@
+//! QIDO-RS (PS3.18, 10.6): searches for studies, series and instances, answered as DICOM JSON.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, VARY, WARNING};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::accept::Offer;
+use super::ask::Ask;
+use super::problem::Problem;
+use crate::sharing::imaging::attribute::About;
+use crate::sharing::imaging::qido::{attributes_json, parse_qido};
+use crate::sharing::imaging::query::{Condition, Level, Match, Matching};
+
+/// The media type of DICOM JSON (PS3.18, F).
+pub(super) const DICOM_JSON: &str = "application/dicom+json";
+/// What some callers call it.
+pub(super) const JSON: &str = "application/json";
+/// Keys that a warning names at most.
+const WARNED_MAX: usize = 16;
+
+pub(super) async fn studies(
+    State(door): State<Arc<Shared>>,
+    ask: Ask,
+) -> Result<Response, Problem> {
+    search(&door, &ask, Level::Study).await
+}
+
+pub(super) async fn series(State(door): State<Arc<Shared>>, ask: Ask) -> Result<Response, Problem> {
+    search(&door, &ask, Level::Series).await
+}
+
+pub(super) async fn instances(
+    State(door): State<Arc<Shared>>,
+    ask: Ask,
+) -> Result<Response, Problem> {
+    search(&door, &ask, Level::Image).await
+}
+
+async fn search(door: &Shared, ask: &Ask, level: Level) -> Result<Response, Problem> {
+    let offers = [Offer::single(DICOM_JSON), Offer::single(JSON)];
+    let media = ask.accept()?.choose(&offers)?.media;
+    let mut search =
+        parse_qido(level, &ask.parameters).map_err(|e| Problem::field("query", e.to_string()))?;
+    let mut outer = Level::Study;
+    for (tag, uid, below) in [
+        (tags::STUDY_INSTANCE_UID, &ask.target.study, Level::Series),
+        (tags::SERIES_INSTANCE_UID, &ask.target.series, Level::Image),
+    ] {
+        if let Some(uid) = uid {
+            outer = below;
+            let matching = Matching::Single(uid.clone());
+            search.query.conditions.push(Condition { tag, matching });
+        }
+    }
+    // One more than asked for shows whether there are more.
+    let limit = search.query.limit;
+    search.query.limit = limit.saturating_add(1);
+    let mut found = door.imaging.find(&ask.requester, search.query).await?;
+    let kept = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > kept;
+    found.truncate(kept);
+    let about = About { level, retrieve_ae: "" };
+    let answers: Vec<Value> = found
+        .iter()
+        .map(|found| {
+            let mut answer = attributes_json(found, outer, &search.include, &about);
+            if let Some(object) = answer.as_object_mut() {
+                let url = address(&ask.base, level, found);
+                object.insert("00081190".to_owned(), json!({ "vr": "UR", "Value": [url] }));
+            }
+            answer
+        })
+        .collect();
+    let mut response = if answers.is_empty() {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        let body = Value::Array(answers).to_string();
+        ([(CONTENT_TYPE, HeaderValue::from_static(media))], body).into_response()
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    warn(&mut response, more, &search.ignored);
+    Ok(response)
+}
+
+/// Where what was found can be retrieved (0008,1190).
+fn address(base: &str, level: Level, found: &Match) -> String {
+    let header = &found.header;
+    let (study, series, instance) = (&header.study.uid, &header.series.uid, &header.instance.uid);
+    match level {
+        Level::Patient | Level::Study => format!("{base}/studies/{study}"),
+        Level::Series => format!("{base}/studies/{study}/series/{series}"),
+        Level::Image => format!("{base}/studies/{study}/series/{series}/instances/{instance}"),
+    }
+}
+
+/// PS3.18, 8.3.4.4 and 10.6.3.
+fn warn(response: &mut Response, more: bool, ignored: &[Tag]) {
+    let mut warnings = Vec::new();
+    if more {
+        warnings.push(
+            "299 xiangyi \"There are more results; ask for them with offset and limit\"".to_owned(),
+        );
+    }
+    if !ignored.is_empty() {
+        let names: Vec<String> = ignored
+            .iter()
+            .take(WARNED_MAX)
+            .map(|Tag(group, element)| format!("{group:04X}{element:04X}"))
+            .collect();
+        warnings.push(format!(
+            "299 xiangyi \"These attributes are not searched by or returned: {}\"",
+            names.join(" ")
+        ));
+    }
+    for warning in warnings {
+        if let Ok(value) = HeaderValue::from_str(&warning) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+}
