@@ -292,7 +292,8 @@ impl Walk {
             let known = dictionary_vr(tag);
             vr = if known == VR::SQ { VR::UN } else { known };
         }
-        let whole_numbers = number_bytes(vr) > 1 && !matches!(vr, VR::OW | VR::OF | VR::OL | VR::OD | VR::OV);
+        let whole_numbers =
+            number_bytes(vr) > 1 && !matches!(vr, VR::OW | VR::OF | VR::OL | VR::OD | VR::OV);
         let max = if is_text(vr) || whole_numbers { VALUE_BYTES_MAX } else { INLINE_BYTES_MAX };
         if tag.1 == 0 {
             // Group lengths are of the transfer syntax (PS3.18, F.2.2).

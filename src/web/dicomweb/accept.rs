@@ -42,6 +42,8 @@ pub(super) struct Offer {
     pub(super) media: &'static str,
     /// Transfer syntax of the bytes, where there is a choice.
     pub(super) syntax: Option<String>,
+    /// Whether it is given only to who says that syntax, or that any will do.
+    pub(super) on_demand: bool,
 }
 
 impl Media {
@@ -87,15 +89,19 @@ impl Media {
 
 impl Offer {
     pub(super) fn single(media: &'static str) -> Self {
-        Self { multipart: false, media, syntax: None }
+        Self { multipart: false, media, syntax: None, on_demand: false }
     }
 
     pub(super) fn parts(media: &'static str) -> Self {
-        Self { multipart: true, media, syntax: None }
+        Self { multipart: true, media, syntax: None, on_demand: false }
     }
 
     pub(super) fn in_syntax(self, syntax: &str) -> Self {
         Self { syntax: Some(syntax.to_owned()), ..self }
+    }
+
+    pub(super) fn on_demand(self) -> Self {
+        Self { on_demand: true, ..self }
     }
 
     /// As `content-type` and in errors, without a boundary.
@@ -121,6 +127,7 @@ impl Offer {
             media.closeness(self.media)?
         };
         match (media.parameter("transfer-syntax"), &self.syntax) {
+            (None, _) if self.on_demand => None,
             (None | Some("*"), _) | (Some(_), None) => Some(closeness),
             (Some(asked), Some(syntax)) => (asked == syntax).then_some(closeness),
         }

@@ -12,13 +12,17 @@ mod ask;
 mod audit;
 mod conditional;
 mod deliver;
+mod frames;
 mod gate;
+mod metadata;
 mod multipart;
 mod problem;
+mod rendered;
 mod retrieve;
 mod search;
 mod server;
 mod store;
+mod uri;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +37,11 @@ use self::problem::Problem;
 use crate::app::credentials::Authenticator;
 use crate::app::imaging::Imaging;
 use crate::app::imaging::render::Renderer;
+
+/// Memory for whole objects that frames are taken from is counted in pieces of so many bytes.
+const MEMORY_UNIT_BYTES: u64 = 1 << 20;
+/// Bytes of whole objects that are in memory at the same time.
+const MEMORY_BYTES_MAX: u64 = 512 << 20;
 
 /// How the door is set up.
 pub struct DoorOptions {
@@ -68,6 +77,7 @@ struct Shared {
     options: DoorOptions,
     places: Arc<Semaphore>,
     seen: audit::Seen,
+    memory: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -92,22 +102,44 @@ impl Door {
     ) -> Self {
         let places = Arc::new(Semaphore::new(options.concurrency_max.max(1)));
         let seen = audit::Seen::default();
-        Self(Arc::new(Shared { imaging, renderer, auth, options, places, seen }))
+        let units = usize::try_from(MEMORY_BYTES_MAX / MEMORY_UNIT_BYTES).unwrap_or(usize::MAX);
+        let memory = Arc::new(Semaphore::new(units));
+        Self(Arc::new(Shared { imaging, renderer, auth, options, places, seen, memory }))
     }
 
     fn router(&self) -> Router {
+        // Series and instances stand below their study only.
+        let instance = Router::new()
+            .route("/", get(retrieve::objects))
+            .route("/metadata", get(metadata::metadata))
+            .route("/rendered", get(rendered::rendered))
+            .route("/thumbnail", get(rendered::thumbnail))
+            .route("/bulkdata/{*bulk}", get(metadata::bulk))
+            .route("/frames/{frames}", get(frames::frames))
+            .route("/frames/{frames}/rendered", get(rendered::rendered))
+            .route("/frames/{frames}/thumbnail", get(rendered::thumbnail));
+        let series = Router::new()
+            .route("/", get(retrieve::objects))
+            .route("/metadata", get(metadata::metadata))
+            .route("/thumbnail", get(rendered::thumbnail))
+            .route("/instances", get(search::instances))
+            .nest("/instances/{instance}", instance);
+        let study = Router::new()
+            .route("/", get(retrieve::objects).post(store::store))
+            .route("/metadata", get(metadata::metadata))
+            .route("/thumbnail", get(rendered::thumbnail))
+            .route("/series", get(search::series))
+            .route("/instances", get(search::instances))
+            .nest("/series/{series}", series);
         let resources = Router::new()
             .route("/studies", get(search::studies).post(store::store))
             .route("/series", get(search::series))
             .route("/instances", get(search::instances))
-            .route("/studies/{study}", get(retrieve::objects).post(store::store))
-            .route("/studies/{study}/series", get(search::series))
-            .route("/studies/{study}/instances", get(search::instances))
-            .route("/studies/{study}/series/{series}", get(retrieve::objects))
-            .route("/studies/{study}/series/{series}/instances", get(search::instances))
-            .route("/studies/{study}/series/{series}/instances/{instance}", get(retrieve::objects));
+            .route("/wado", get(uri::wado))
+            .nest("/studies/{study}", study);
         let router = Router::new()
             .nest("/dicom-web", resources)
+            .route("/wado", get(uri::wado))
             .fallback(nowhere)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .with_state(Arc::clone(&self.0));

@@ -65,14 +65,6 @@ impl Problem {
         problem.headers.extend(value.ok().map(|value| (CONTENT_RANGE, value)));
         problem
     }
-
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    pub(super) fn detail(&self) -> &str {
-        &self.detail
-    }
 }
 
 /// 405; what is allowed stands in `allow`, which the router adds.

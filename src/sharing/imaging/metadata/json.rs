@@ -175,7 +175,8 @@ impl Writer<'_> {
             self.text(vr, bytes);
         } else if bytes.is_empty() {
             // Only the VR.
-        } else if number_bytes(vr) > 1 && !matches!(vr, VR::OW | VR::OF | VR::OL | VR::OD | VR::OV) {
+        } else if number_bytes(vr) > 1 && !matches!(vr, VR::OW | VR::OF | VR::OL | VR::OD | VR::OV)
+        {
             self.out.extend_from_slice(b",\"Value\":[");
             write_numbers(self.out, vr, coding, bytes);
             self.out.push(b']');

@@ -66,8 +66,7 @@ pub(super) fn write_numbers(out: &mut Vec<u8>, vr: VR, coding: Coding, bytes: &[
             put(format_args!("{quote}{number}{quote}"));
         }
     } else if vr == VR::FL {
-        numbers::<4>(bytes, coding)
-            .for_each(|n| put_float(&mut put, f32::from_le_bytes(n).into()));
+        numbers::<4>(bytes, coding).for_each(|n| put_float(&mut put, f32::from_le_bytes(n).into()));
     } else if vr == VR::FD {
         numbers::<8>(bytes, coding).for_each(|n| put_float(&mut put, f64::from_le_bytes(n)));
     } else if vr == VR::AT {

@@ -51,7 +51,11 @@ pub(in crate::sharing::imaging) enum Decoded {
 
 impl HeaderBytes {
     /// Takes from `bytes` what is missing of `needed`; the rest is returned.
-    pub(in crate::sharing::imaging) fn take<'a>(&mut self, needed: usize, bytes: &'a [u8]) -> &'a [u8] {
+    pub(in crate::sharing::imaging) fn take<'a>(
+        &mut self,
+        needed: usize,
+        bytes: &'a [u8],
+    ) -> &'a [u8] {
         let free = self.bytes.get_mut(self.length..needed).unwrap_or_default();
         let (now, rest) = bytes.split_at(free.len().min(bytes.len()));
         for (to, from) in free.iter_mut().zip(now) {

@@ -90,6 +90,24 @@ fn quotes_and_escapes_are_read() {
     assert!(Media::parse("multipart/related; boundary").is_none());
 }
 
+#[test]
+fn a_form_on_demand_is_given_only_to_who_asks_for_its_syntax_or_any() {
+    let offers = [
+        Offer::parts("image/jpeg").in_syntax(SYNTAX),
+        Offer::parts("application/octet-stream").in_syntax(SYNTAX).on_demand(),
+    ];
+    let chosen = |text: &str| accept(text).unwrap().choose(&offers).ok().map(|o| o.media);
+    let octets = "multipart/related; type=application/octet-stream";
+    assert_eq!(chosen("*/*"), Some("image/jpeg"));
+    assert_eq!(chosen(octets), None);
+    assert_eq!(chosen(&format!("{octets}; transfer-syntax=*")), Some("application/octet-stream"));
+    assert_eq!(
+        chosen(&format!("{octets}; transfer-syntax={SYNTAX}")),
+        Some("application/octet-stream")
+    );
+    assert_eq!(chosen(&format!("{octets}; transfer-syntax=1.2.840.10008.1.2.1")), None);
+}
+
 proptest::proptest! {
     #[test]
     fn no_header_breaks_the_choice(text in "[ -~]{0,80}") {
