@@ -18,6 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("xiangyi_descriptor.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .codec_path("crate::rpc::codec::StrictCodec")
+        // Objects and images pass through without being copied.
+        .bytes(".xiangyi.imaging.v1")
         .include_file("xiangyi.rs")
         .compile_fds(descriptors)?;
     Ok(())

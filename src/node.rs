@@ -39,10 +39,12 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
 /// Services whose health is told apart from the whole node's (the empty name).
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 7] = [
     "",
     "xiangyi.diagnosis.v1.DiagnosisService",
     "xiangyi.prescription.v1.PrescriptionService",
+    "xiangyi.imaging.v1.ImagingService",
+    "xiangyi.recognition.v1.RecognitionService",
     "xiangyi.model.v1.ModelService",
     "xiangyi.node.v1.NodeService",
 ];
@@ -249,6 +251,7 @@ impl Node {
             journal,
             clock,
             ids: Arc::new(UuidSource),
+            images: imaging::for_people(images.as_ref())?,
         }));
         let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
         let (reporter, health) = tonic_health::server::health_reporter();

@@ -43,8 +43,18 @@ pub enum Action {
     RecordOverride,
     /// Ask for a treatment plan, and read those that were given.
     RecommendPlan,
+    /// Look studies up.
+    FindImages,
     /// Be given images.
     RetrieveImages,
+    /// Give images to the node.
+    StoreImages,
+    /// Ask whether a study stands in the place of a planned examination.
+    AssessRecognition,
+    /// Record what was decided about it.
+    RecordRecognition,
+    /// Read what was decided, and counts of it.
+    ReadRecognition,
     /// Look findings, conditions and medicines up.
     SearchKnowledge,
     /// List models.
@@ -115,6 +125,8 @@ impl Role {
                     Action::ReadConsultations
                         | Action::ReadChecks
                         | Action::ReviewPrescriptions
+                        | Action::FindImages
+                        | Action::ReadRecognition
                         | Action::ListModels
                 )
             }
@@ -136,7 +148,12 @@ impl Action {
             Self::ReviewPrescriptions => "review_prescriptions",
             Self::RecordOverride => "record_override",
             Self::RecommendPlan => "recommend_plan",
+            Self::FindImages => "find_images",
             Self::RetrieveImages => "retrieve_images",
+            Self::StoreImages => "store_images",
+            Self::AssessRecognition => "assess_recognition",
+            Self::RecordRecognition => "record_recognition",
+            Self::ReadRecognition => "read_recognition",
             Self::SearchKnowledge => "search_knowledge",
             Self::ListModels => "list_models",
             Self::ReloadModels => "reload_models",

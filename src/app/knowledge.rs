@@ -11,6 +11,8 @@ use crate::medicine::names::{NameIndex, NameKind};
 use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
 use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
+use crate::sharing::imaging::examination::Examinations;
+use crate::sharing::recognition::Policies;
 use crate::tables::files::{Files, LoadError};
 
 /// Tables, indexes and models that belong together.
@@ -22,6 +24,10 @@ pub struct Knowledge {
     pub prescription: PrescriptionKnowledge,
     /// Treatment plans.
     pub treatment: TreatmentKnowledge,
+    /// What a study examined.
+    pub examinations: Examinations,
+    /// Rules of mutual recognition.
+    pub recognition: Policies,
     /// The differential model.
     pub differential: Arc<dyn Predictor>,
     /// The indication-fit model, where it is switched on.
@@ -40,8 +46,9 @@ pub struct Knowledge {
     pub medicine_names: NameIndex,
     /// Version of the diagnosis tables.
     pub diagnosis_version: String,
-    /// Rows that await review and rows reviewed: diagnosis, prescription, treatment.
-    pub rows: [(u64, u64); 3],
+    /// Rows that await review and rows reviewed: diagnosis, prescription, treatment,
+    /// imaging with recognition.
+    pub rows: [(u64, u64); 4],
     /// The tables of prescriptions, so that a rule can be shown as it is written.
     pub tables: Files,
 }
@@ -57,6 +64,8 @@ impl Knowledge {
         let diagnosis = DiagnosisKnowledge::load(files)?;
         let prescription = PrescriptionKnowledge::load(files)?;
         let treatment = TreatmentKnowledge::load(files, prescription.formulary())?;
+        let examinations = Examinations::load(files)?;
+        let recognition = Policies::load(files, &examinations)?;
         let description = differential.description();
         let refused = |why: String| {
             LoadError::file("manifest.toml", format!("model `{}`: {why}", description.id))
@@ -70,6 +79,7 @@ impl Knowledge {
             count_rows(files, "diagnosis/")?,
             count_rows(files, "prescription/")?,
             count_rows(files, "treatment/")?,
+            count_rows(files, "imaging/")?,
         ];
         Ok(Self {
             finding_names: finding_names(&diagnosis),
@@ -79,6 +89,8 @@ impl Knowledge {
             diagnosis,
             prescription,
             treatment,
+            examinations,
+            recognition,
             features,
             labels,
             differential,

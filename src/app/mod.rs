@@ -18,6 +18,7 @@ pub mod knowledge;
 pub mod overrides;
 pub mod ports;
 pub mod prescription_check;
+//RECOG pub mod recognition;
 pub mod request;
 pub mod review;
 pub mod search;
@@ -29,6 +30,7 @@ use arc_swap::ArcSwap;
 
 use self::access::{Action, Caller, Permit, authorise};
 use self::error::Error;
+use self::imaging::images::Images;
 use self::knowledge::Knowledge;
 use self::ports::{
     Appended, AuditEntry, Clock, IdSource, Journal, JournalInfo, KeptRecord, KnowledgeSource,
@@ -46,6 +48,7 @@ pub struct App {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    images: Option<Images>,
     reloading: tokio::sync::Mutex<()>,
 }
 
@@ -64,6 +67,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn IdSource>,
+    /// Images, where the node keeps any.
+    pub images: Option<Images>,
 }
 
 /// What a node is.
@@ -88,7 +93,7 @@ pub struct NodeInfo {
 /// A table set.
 #[derive(Debug, Clone)]
 pub struct KnowledgeInfo {
-    /// `diagnosis`, `prescription` or `treatment`.
+    /// `diagnosis`, `prescription`, `treatment` or `imaging`.
     pub area: &'static str,
     /// Digest of the tables.
     pub version: String,
@@ -109,6 +114,7 @@ impl App {
             journal: parts.journal,
             clock: parts.clock,
             ids: parts.ids,
+            images: parts.images,
             reloading: tokio::sync::Mutex::new(()),
         }
     }
@@ -117,7 +123,7 @@ impl App {
     pub async fn node_info(&self, caller: &Caller) -> Result<NodeInfo, Error> {
         authorise(caller, Action::ReadNodeInfo)?;
         let knowledge = self.knowledge.load_full();
-        let [diagnosis, prescription, treatment] = knowledge.rows;
+        let [diagnosis, prescription, treatment, imaging] = knowledge.rows;
         Ok(NodeInfo {
             name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -141,6 +147,12 @@ impl App {
                     version: knowledge.treatment.version().to_owned(),
                     draft_rows: treatment.0,
                     reviewed_rows: treatment.1,
+                },
+                KnowledgeInfo {
+                    area: "imaging",
+                    version: knowledge.examinations.version().to_owned(),
+                    draft_rows: imaging.0,
+                    reviewed_rows: imaging.1,
                 },
             ],
             engine: knowledge.differential.description().engine.clone(),

@@ -99,6 +99,8 @@ pub enum RecordKind {
     Override,
     /// A recommended treatment plan.
     Plan,
+    /// A decision on recognising an examination.
+    Recognition,
 }
 
 /// An answer to keep.

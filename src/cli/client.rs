@@ -78,6 +78,7 @@ impl Client {
             journal: Arc::new(Discard),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidSource),
+            images: None,
         });
         let caller = Caller { name: "command-line".to_owned(), role: Role::Local };
         Ok(Self::Here { app: Arc::new(app), caller })

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{NodeError, bind};
 use crate::app::error::{self, Cause};
+use crate::app::imaging::images::Images;
 use crate::app::imaging::peers::{Peer, Peers};
 use crate::app::imaging::ports::{Archive as _, IndexCounts, StudyIndex as _, Usage};
 use crate::app::imaging::{CaughtUp, Imaging, ImagingParts, catch_up};
@@ -25,6 +26,7 @@ use crate::app::ports::{Clock, Journal};
 use crate::archive::local::{LocalArchive, Options, Recovery, ScrubProgress, ScrubReport};
 use crate::config::{Config, DicomSection};
 use crate::dicom::{self, Dialler, DicomOptions};
+use crate::render;
 use crate::store::sqlite::studies::StudyIndexStore;
 
 /// Name of the index of studies in the imaging directory.
@@ -51,6 +53,14 @@ pub(super) async fn open(
     }
     tasks.spawn(keeper.run());
     Ok(Some(imaging))
+}
+
+/// Images with the threads that draw them.
+pub(super) fn for_people(imaging: Option<&Arc<Imaging>>) -> Result<Option<Images>, NodeError> {
+    let Some(imaging) = imaging else { return Ok(None) };
+    let workers = render::Workers::start(render::Options::default());
+    let workers = workers.map_err(|e| NodeError::Imaging(e.into()))?;
+    Ok(Some(Images::new(Arc::clone(imaging), Arc::new(workers))))
 }
 
 /// What archive and index hold.

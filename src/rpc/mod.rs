@@ -5,6 +5,7 @@ pub mod codec;
 mod common;
 mod diagnosis;
 pub mod gate;
+mod imaging;
 mod interview;
 mod model;
 mod node;

@@ -17,17 +17,20 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::gate::{CallLimits, GateLayer};
 use super::proto::xiangyi::diagnosis::v1::diagnosis_service_server::DiagnosisServiceServer;
+use super::proto::xiangyi::imaging::v1::imaging_service_server::ImagingServiceServer;
 use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
 use super::proto::xiangyi::node::v1::node_service_server::NodeServiceServer;
 use super::proto::xiangyi::prescription::v1::prescription_service_server::PrescriptionServiceServer;
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
-use super::{DESCRIPTORS, diagnosis, model, node, prescription, treatment};
+use super::{DESCRIPTORS, diagnosis, imaging, model, node, prescription, treatment};
 use crate::app::App;
 use crate::app::credentials::Authenticator;
 use crate::telemetry::Metrics;
 
 /// How often a silent connection is asked whether it still lives.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Largest message that objects are stored with, in bytes: a chunk and what surrounds it.
+const STORE_MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024 + 4 * 1024;
 /// Largest header list, in bytes.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
@@ -164,6 +167,13 @@ impl Door {
             .add_service(
                 TreatmentServiceServer::new(treatment::Treatments(Arc::clone(&app)))
                     .max_decoding_message_size(max),
+            )
+            .add_service(
+                ImagingServiceServer::new(imaging::ImagingDoor::new(
+                    Arc::clone(&app),
+                    stop.clone(),
+                ))
+                .max_decoding_message_size(max.max(STORE_MESSAGE_BYTES_MAX)),
             )
             .add_service(
                 ModelServiceServer::new(model::Models(Arc::clone(&app)))

@@ -76,6 +76,7 @@ async fn append(journal: &dyn Journal, who: &Caller, record: NewRecord) -> Appen
         RecordKind::Check => Action::CheckPrescription,
         RecordKind::Override => Action::RecordOverride,
         RecordKind::Plan => Action::RecommendPlan,
+        RecordKind::Recognition => Action::RecordRecognition,
     };
     let permit = authorise(who, action).unwrap();
     let entry = audit(&record.id);

@@ -144,7 +144,8 @@ def test_models_and_node_tell_what_they_are(channel, request):
     assert model.model_id == "gp-differential" and model.engine.startswith(engine)
     info = node_pb2_grpc.NodeServiceStub(channel).GetNodeInfo(
         node_pb2.GetNodeInfoRequest(), timeout=10)
-    assert {k.area for k in info.knowledge} == {"diagnosis", "prescription", "treatment"}
+    assert {k.area for k in info.knowledge} == {"diagnosis", "prescription", "treatment",
+                                               "imaging"}
     assert info.store.startswith("sqlite")
 
 

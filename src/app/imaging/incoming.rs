@@ -134,6 +134,11 @@ impl Incoming<'_> {
         Ok(())
     }
 
+    /// SHA-256 of the bytes that have come.
+    pub fn digest(&self) -> Digest {
+        Digest(self.hash.clone().finalize().into())
+    }
+
     /// Counts `more` bytes of memory. Whether there was room: whoever waited for it while holding
     /// some could wait for ever.
     fn count(&mut self, more: usize) -> bool {

@@ -6,13 +6,21 @@
 //! Imaging use cases: keep what is sent, find it, give it back, show it.
 
 mod catching_up;
+pub mod feed;
+pub mod images;
 mod incoming;
 #[cfg(test)]
 pub(crate) mod index_suite;
 mod keeping;
+pub mod metadata;
+pub mod objects;
 pub mod peers;
+pub mod pictures;
 pub mod ports;
 mod reading;
+pub mod receiving;
+pub mod search;
+pub mod study;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::peers::Service;
-use super::ports::{Change, IndexCounts, IndexedInstance, KnownObject, Selection};
+use super::ports::{
+    ArchivedObject, Change, IndexCounts, IndexedInstance, KnownObject, Selection, Usage,
+};
 use super::{Imaging, Requester};
 use crate::app::access::{Action, authorise};
 use crate::app::error::Error;
@@ -49,6 +51,16 @@ impl Imaging {
         self.archive.read(location, range).await
     }
 
+    /// What is kept beside the data set at `location`.
+    pub async fn object(
+        &self,
+        requester: &Requester,
+        location: Location,
+    ) -> Result<Option<ArchivedObject>, Error> {
+        requester.permit(Service::Retrieve)?;
+        self.archive.object(location).await
+    }
+
     /// What is kept under each of these SOP instance UIDs.
     pub async fn known(
         &self,
@@ -84,6 +96,11 @@ impl Imaging {
     /// How much is kept.
     pub async fn counts(&self) -> Result<IndexCounts, Error> {
         self.index.counts().await
+    }
+
+    /// How much room it takes.
+    pub async fn usage(&self) -> Result<Usage, Error> {
+        self.archive.usage().await
     }
 
     /// Writes into the audit trail that `requester` was given a patient's images, before they are.

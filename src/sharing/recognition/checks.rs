@@ -6,6 +6,21 @@ use super::quality::SeriesFacts;
 use super::reasons::{Outcome, Reason, ReasonCode};
 use super::study::Existing;
 
+/// The name of a check in `requirements.csv`.
+pub(super) fn known_as(check: Check) -> &'static str {
+    match check {
+        Check::SignedReport => "signed_report",
+        Check::Confidence => "confidence",
+        Check::Images => "images",
+        Check::MissingNumbers => "missing_numbers",
+        Check::MissingSlices => "missing_slices",
+        Check::ThicknessMm => "thickness_mm",
+        Check::CoverageMm => "coverage_mm",
+        Check::NoBurnedIn => "no_burned_in",
+        Check::SideMarked => "side_marked",
+    }
+}
+
 /// How a reason counts when its requirement is only to be minded: it no longer decides, and what
 /// is not known is still said.
 pub(super) fn weighed(code: ReasonCode, weight: Weight) -> Outcome {

@@ -2,13 +2,15 @@
 //! day.
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::assess::assess;
 use super::policy::{Ground, Policies};
 use super::study::{Assessment, Conclusion, Existing, Planned};
 
 /// What the doctor decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// A study stands in the place of the planned examination; written into the chart.
     Recognised {
@@ -24,10 +26,12 @@ pub enum Decision {
     Examined,
 }
 
-/// A decision as it is kept.
-#[derive(Debug, Clone, PartialEq)]
+/// A decision as it is kept. Fields may be added with a default, never renamed or given another
+/// meaning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecisionRecord {
     /// Day of the decision: its rules count.
+    #[serde(with = "super::rows::written_day")]
     pub date: Date,
     /// Version of the tables that were in use.
     pub policy_version: String,

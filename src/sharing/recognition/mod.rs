@@ -9,6 +9,7 @@
 mod assess;
 mod checks;
 mod decision;
+mod listing;
 mod policy;
 mod quality;
 mod reasons;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use assess::assess;
 pub use decision::{Decision, DecisionRecord, Explanation, explain};
+pub use listing::{Item, Required};
 pub use policy::{Ground, GroundText, Level, Mark, Policies, Policy, Situation};
 pub use quality::{SeriesFacts, series_quality};
 pub use reasons::{Outcome, Reason, ReasonCode};

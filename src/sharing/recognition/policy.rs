@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::reasons::{ReasonCode, Words, bad_placeholder};
 use super::rows::{Dated, Period, Row, closeness, day, open_day, read};
@@ -27,7 +27,7 @@ const EXAMPLE: &str = ".example.csv";
 const DAYS_MAX: u32 = 3660;
 
 /// Up to where a mark of recognition reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// One county or district (`XX县HR`).
@@ -58,20 +58,22 @@ impl Level {
 }
 
 /// A mark of recognition on a study.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// Up to where.
     pub level: Level,
     /// Code of the county, city or province; empty for the country.
     pub scope: String,
     /// First day on which it may be put on a report.
+    #[serde(with = "super::rows::written_day")]
     pub valid_from: Date,
     /// Last such day, if there is one.
+    #[serde(with = "super::rows::written_open_day")]
     pub valid_to: Option<Date>,
 }
 
 /// How the patient is, for the time that a result stays valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Situation {
     /// Not said: the rule for any situation.
@@ -85,7 +87,7 @@ pub enum Situation {
 }
 
 /// The six grounds on which an examination may be repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ground {
     /// The condition has changed, and the result does not fit it.
@@ -353,6 +355,12 @@ impl Policies {
     pub fn version(&self) -> &str {
         &self.0.version
     }
+
+    /// Id, name and county of every institution of the tables; one may stand there several times.
+    pub(super) fn institutions(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let rows = self.0.institutions.iter().map(|d| &d.row);
+        rows.map(|r| (r.id.as_str(), r.name.as_str(), r.region.as_str()))
+    }
 }
 
 fn known<T>(
@@ -540,6 +548,19 @@ impl Policy {
     /// Chinese name of an examination; its id if it has none.
     pub(super) fn name<'a>(&'a self, examination: &'a str) -> &'a str {
         self.tables.names.get(examination).map_or(examination, String::as_str)
+    }
+
+    /// Levels on whose list an examination was, with the code of the place.
+    pub(super) fn levels(&self, examination: &str) -> Vec<(Level, String)> {
+        let rows = self.in_force(&self.tables.items);
+        rows.filter(|r| closeness(&r.examination, examination).is_some())
+            .map(|r| (r.level, r.scope.clone()))
+            .collect()
+    }
+
+    /// Ids and Chinese names of all examinations, by id.
+    pub(super) fn examinations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tables.names.iter().map(|(id, zh)| (id.as_str(), zh.as_str()))
     }
 
     pub(super) fn cite(&self, cited: &str) -> String {

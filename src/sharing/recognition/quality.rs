@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::sharing::imaging::header::Header;
 
 /// Positions nearer than this are one (several phases of one slice), in millimetres.
@@ -16,7 +18,7 @@ const GAP_STEPS: f64 = 1.5;
 const MISSING_MAX: f64 = 1_000_000.0;
 
 /// Facts about a series. `None` is unknown.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeriesFacts {
     /// Images: instances, or frames where they have several.
     pub images: Option<u32>,

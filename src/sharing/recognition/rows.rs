@@ -76,6 +76,37 @@ pub(super) fn read<T: Row>(
     Ok(out)
 }
 
+/// A day in what is kept.
+pub(super) mod written_day {
+    use jiff::civil::Date;
+    use serde::Serializer;
+
+    pub(in super::super) use super::day as deserialize;
+
+    pub(in super::super) fn serialize<S: Serializer>(day: &Date, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(day)
+    }
+}
+
+/// A day in what is kept that may be missing.
+pub(super) mod written_open_day {
+    use jiff::civil::Date;
+    use serde::Serializer;
+
+    pub(in super::super) use super::open_day as deserialize;
+
+    #[expect(clippy::ref_option, reason = "serde asks for it")]
+    pub(in super::super) fn serialize<S: Serializer>(
+        day: &Option<Date>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match day {
+            Some(day) => to.collect_str(day),
+            None => to.serialize_str(""),
+        }
+    }
+}
+
 /// `2022-03-01`.
 pub(super) fn day<'de, D: Deserializer<'de>>(from: D) -> Result<Date, D::Error> {
     let text = String::deserialize(from)?;

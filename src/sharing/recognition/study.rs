@@ -1,6 +1,7 @@
 //! What is asked and what is answered.
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::policy::{Ground, Mark, Situation};
 use super::quality::SeriesFacts;
@@ -8,7 +9,7 @@ use super::reasons::Reason;
 use crate::sharing::imaging::examination::Laterality;
 
 /// An institution and where it lies.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Institution {
     /// Its id, as in `institutions.csv`.
     pub id: String,
@@ -17,7 +18,7 @@ pub struct Institution {
 }
 
 /// A doctor's claim that one of the six grounds for examining again is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroundClaim {
     /// The ground.
     pub ground: Ground,
@@ -26,7 +27,7 @@ pub struct GroundClaim {
 }
 
 /// An examination that somebody is about to order, on the day of the policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
     /// Id in `examinations.csv`; `None` if what was written could not be told. A request for
     /// several is assessed once for each (see `Examinations::derive_request`).
@@ -42,7 +43,8 @@ pub struct Planned {
 }
 
 /// State of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Report {
     /// There is none.
     Absent,
@@ -53,7 +55,7 @@ pub enum Report {
 }
 
 /// An examination that the patient has had. `None` is unknown throughout.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Existing {
     /// Its study instance UID or another reference.
     pub study: String,
@@ -62,6 +64,7 @@ pub struct Existing {
     /// How sure these are, 0 to 1 (`Derived::confidence`); 1 where a person coded them.
     pub confidence: Option<f64>,
     /// Day on which it was made.
+    #[serde(with = "super::rows::written_open_day")]
     pub date: Option<Date>,
     /// Who made it.
     pub institution: Institution,
@@ -115,7 +118,8 @@ pub struct GroundReason {
 }
 
 /// What follows for the planned examination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Conclusion {
     /// An existing study stands in its place.
     NotNeeded,

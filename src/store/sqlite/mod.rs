@@ -21,13 +21,14 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
         "overrides and plans",
         include_str!("../../../migrations/sqlite/0002_overrides_and_plans.sql"),
     ),
+    (3, "recognition", include_str!("../../../migrations/sqlite/0003_recognition.sql")),
 ];
 
 /// How long a reader waits for a lock.

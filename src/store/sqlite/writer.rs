@@ -70,6 +70,7 @@ pub(super) fn kind_name(kind: RecordKind) -> &'static str {
         RecordKind::Check => "check",
         RecordKind::Override => "override",
         RecordKind::Plan => "plan",
+        RecordKind::Recognition => "recognition",
     }
 }
 

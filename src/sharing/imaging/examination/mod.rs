@@ -18,7 +18,7 @@ mod measure_tests;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 pub(crate) use corpus_tests::header as read_for_tests;
@@ -119,7 +119,8 @@ pub enum Field {
 }
 
 /// Which side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Laterality {
     /// Left.
     Left,
