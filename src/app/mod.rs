@@ -18,7 +18,7 @@ pub mod knowledge;
 pub mod overrides;
 pub mod ports;
 pub mod prescription_check;
-//RECOG pub mod recognition;
+pub mod recognition;
 pub mod request;
 pub mod review;
 pub mod search;

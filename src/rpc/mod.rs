@@ -10,6 +10,7 @@ mod interview;
 mod model;
 mod node;
 mod prescription;
+mod recognition;
 mod review;
 pub mod server;
 pub mod status;

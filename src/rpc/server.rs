@@ -21,8 +21,9 @@ use super::proto::xiangyi::imaging::v1::imaging_service_server::ImagingServiceSe
 use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
 use super::proto::xiangyi::node::v1::node_service_server::NodeServiceServer;
 use super::proto::xiangyi::prescription::v1::prescription_service_server::PrescriptionServiceServer;
+use super::proto::xiangyi::recognition::v1::recognition_service_server::RecognitionServiceServer;
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
-use super::{DESCRIPTORS, diagnosis, imaging, model, node, prescription, treatment};
+use super::{DESCRIPTORS, diagnosis, imaging, model, node, prescription, recognition, treatment};
 use crate::app::App;
 use crate::app::credentials::Authenticator;
 use crate::telemetry::Metrics;
@@ -174,6 +175,10 @@ impl Door {
                     stop.clone(),
                 ))
                 .max_decoding_message_size(max.max(STORE_MESSAGE_BYTES_MAX)),
+            )
+            .add_service(
+                RecognitionServiceServer::new(recognition::RecognitionDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
             )
             .add_service(
                 ModelServiceServer::new(model::Models(Arc::clone(&app)))

@@ -34,6 +34,13 @@ impl Images {
     }
 }
 
+impl Images {
+    /// The use cases of what is kept.
+    pub(in crate::app) fn imaging(&self) -> &Imaging {
+        &self.imaging
+    }
+}
+
 impl App {
     /// The images, or [`Error::Refused`] where the node keeps none.
     pub(in crate::app) fn images(&self) -> Result<&Images, Error> {

@@ -188,6 +188,12 @@ impl Examinations {
         })
     }
 
+    /// The group of modalities that a DICOM code names; [`Modality::Other`] if it is none.
+    pub fn modality_named(&self, code: &str) -> Modality {
+        let code = code.trim().to_uppercase();
+        self.modalities.get(&code).copied().unwrap_or(Modality::Other)
+    }
+
     /// Twelve hex digits over the tables below `imaging/`.
     pub fn version(&self) -> &str {
         &self.version
