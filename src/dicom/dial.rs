@@ -140,6 +140,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) sop_instance: &'a str,
     /// AE title and message id of a C-MOVE that this belongs to.
     pub(super) originator: Option<(&'a str, u16)>,
+    /// Transfer syntax of the context, if it is kept in another.
+    pub(super) converted_to: Option<&'a str>,
 }
 
 impl std::fmt::Debug for Dialler {

@@ -1,8 +1,10 @@
-//! C-MOVE and C-GET (PS3.4, C.4.2 and C.4.3): objects go out as they are kept, one C-STORE each.
+//! C-MOVE and C-GET (PS3.4, C.4.2 and C.4.3): one C-STORE for each object. It goes out as it is kept
+//! where the receiver takes that, else converted where that can be done.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::association::{Association, Request, is_cancel, unexpected};
@@ -16,6 +18,7 @@ use crate::app::error::Error;
 use crate::app::imaging::Imaging;
 use crate::app::imaging::Requester;
 use crate::app::imaging::ports::{IndexedInstance, Selection};
+use crate::app::imaging::transcode::{EXPLICIT_LITTLE, IMPLICIT_LITTLE, TARGETS};
 
 /// Instances asked of the index at once.
 const PAGE: u64 = 1000;
@@ -127,7 +130,8 @@ impl Association {
             if cancelled {
                 break;
             }
-            let proposals = proposals(&group);
+            let imaging = &self.shared.imaging;
+            let proposals = proposals(&group, |from, to| imaging.converts(from, to));
             let mut dialled = match self.shared.dialler.dial(&destination, proposals).await {
                 Ok(dialled) => dialled,
                 Err(error) => {
@@ -170,20 +174,23 @@ impl Association {
             if self.cancelled(message_id)? {
                 return Ok(true);
             }
-            let sent = match (&broken, agreed(&dialled.contexts, instance)) {
+            let imaging = &*self.shared.imaging;
+            let way = way(&dialled.contexts, instance, |from, to| imaging.converts(from, to));
+            let sent = match (&broken, way) {
                 (Some(why), _) => Err(why.clone()),
                 (None, None) => Err("the receiver does not take its class or syntax".to_owned()),
-                (None, Some(context)) => {
+                (None, Some(Way { context, converted_to })) => {
                     let object = Outgoing {
                         context,
                         sop_class: &instance.sop_class,
                         sop_instance: &instance.uids.instance,
                         originator: Some((&originator, message_id)),
+                        converted_to: converted_to.as_deref(),
                     };
-                    let from = (&*self.shared.imaging, &self.requester);
+                    let from = (imaging, &self.requester);
                     match dialled.store(&object, from, instance).await {
                         Ok(sent) => Ok(sent),
-                        Err(SendError::Object(error)) => Err(error.to_string()),
+                        Err(SendError::Object(error)) => Err(why_not(instance, &error)),
                         Err(SendError::Wire(error)) => {
                             let why = crate::app::chain(&error);
                             broken = Some(why.clone());
@@ -228,11 +235,12 @@ impl Association {
             if cancelled {
                 break;
             }
-            let sent = match agreed(&contexts, instance) {
+            let imaging = &self.shared.imaging;
+            let sent = match way(&contexts, instance, |from, to| imaging.converts(from, to)) {
                 None => Err("no presentation context takes its class and syntax".to_owned()),
-                Some(context) => {
-                    if let Err(error) = self.sub_store(context, instance).await? {
-                        Err(error.to_string())
+                Some(way) => {
+                    if let Err(error) = self.sub_store(&way, instance).await? {
+                        Err(why_not(instance, &error))
                     } else {
                         let (sent, stop) = self.sub_answer(message_id).await?;
                         cancelled = stop;
@@ -251,20 +259,21 @@ impl Association {
 
     async fn sub_store(
         &mut self,
-        context: u8,
+        way: &Way,
         instance: &IndexedInstance,
     ) -> Result<Result<(), Error>, WireError> {
         let id = self.message_id();
         let object = Outgoing {
-            context,
+            context: way.context,
             sop_class: &instance.sop_class,
             sop_instance: &instance.uids.instance,
             originator: None,
+            converted_to: way.converted_to.as_deref(),
         };
         let set = store_request(&object, id);
         let from = (&*self.shared.imaging, &self.requester);
         let limit = self.send_bytes_max;
-        match send_object(&mut self.wire, (context, limit), set, from, instance).await {
+        match send_object((&mut self.wire, limit), &object, set, from, instance).await {
             Ok(()) => Ok(Ok(())),
             Err(SendError::Object(error)) => Ok(Err(error)),
             Err(SendError::Wire(error)) => Err(error),
@@ -358,19 +367,32 @@ impl From<WireError> for SendError {
 
 /// Sends an object, in pieces if it is long, the first together with its command set.
 pub(super) async fn send_object(
-    wire: &mut Wire,
-    (context, limit): (u8, u32),
+    (wire, limit): (&mut Wire, u32),
+    object: &Outgoing<'_>,
     set: CommandSet,
     (imaging, requester): (&Imaging, &Requester),
     instance: &IndexedInstance,
 ) -> Result<(), SendError> {
-    let length = instance.location.length;
+    let converted = match object.converted_to {
+        None => None,
+        Some(to) => {
+            let converted = imaging.converted(requester, instance, to).await;
+            Some(converted.map_err(SendError::Object)?)
+        }
+    };
+    let length = converted.as_ref().map_or(instance.location.length, |converted| {
+        u64::try_from(converted.bytes().len()).unwrap_or(u64::MAX)
+    });
+    let context = object.context;
     let mut at = 0;
     let mut out = Vec::new();
     put_fragments(&mut out, (context, true), &set.encode(), true, limit);
     loop {
         let end = (at + CHUNK_BYTES).min(length);
-        let read = imaging.bytes(requester, instance.location, at..end).await;
+        let read = match &converted {
+            Some(converted) => Ok(part(converted.bytes(), at, end)),
+            None => imaging.bytes(requester, instance.location, at..end).await,
+        };
         let bytes = match read {
             Ok(bytes) if u64::try_from(bytes.len()) == Ok(end - at) => bytes,
             // An object that breaks off in the middle cannot be taken back; the association ends.
@@ -392,6 +414,14 @@ pub(super) async fn send_object(
     }
 }
 
+/// Bytes `at` to `end`; empty if there are fewer.
+fn part(bytes: &Bytes, at: u64, end: u64) -> Bytes {
+    let (Ok(at), Ok(end)) = (usize::try_from(at), usize::try_from(end)) else {
+        return Bytes::new();
+    };
+    if end <= bytes.len() { bytes.slice(at.min(end)..end) } else { Bytes::new() }
+}
+
 impl Dialled {
     /// Sends a kept object and waits for the answer.
     pub(super) async fn store(
@@ -403,55 +433,90 @@ impl Dialled {
         let id = self.message_id();
         let set = store_request(object, id);
         let limit = self.send_bytes_max;
-        send_object(&mut self.wire, (object.context, limit), set, from, instance).await?;
+        send_object((&mut self.wire, limit), object, set, from, instance).await?;
         let answered = timeout(super::dial::ANSWER_WITHIN, self.answer()).await;
         let (answer, _) = answered.map_err(|_| WireError::Idle(super::dial::ANSWER_WITHIN))??;
         Ok(sent(&answer))
     }
 }
 
-/// The context on which `instance` can go out as it is kept.
-fn agreed(contexts: &[Agreed], instance: &IndexedInstance) -> Option<u8> {
-    contexts
-        .iter()
-        .find(|c| {
-            c.abstract_syntax == instance.sop_class && c.transfer_syntax == instance.transfer_syntax
-        })
-        .map(|c| c.id)
+/// How an object goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Way {
+    /// Presentation context.
+    context: u8,
+    /// Its transfer syntax, if the object is kept in another.
+    converted_to: Option<String>,
 }
 
-/// Instances in groups whose classes and syntaxes fit into one association request.
+/// The way for `instance`: on a context that takes it as it is kept, else on the best that it
+/// `converts` to.
+fn way(
+    contexts: &[Agreed],
+    instance: &IndexedInstance,
+    converts: impl Fn(&str, &str) -> bool,
+) -> Option<Way> {
+    let of_class = || contexts.iter().filter(|c| c.abstract_syntax == instance.sop_class);
+    if let Some(same) = of_class().find(|c| c.transfer_syntax == instance.transfer_syntax) {
+        return Some(Way { context: same.id, converted_to: None });
+    }
+    TARGETS
+        .iter()
+        .filter(|to| converts(&instance.transfer_syntax, to))
+        .find_map(|to| of_class().find(|c| c.transfer_syntax == *to))
+        .map(|c| Way { context: c.id, converted_to: Some(c.transfer_syntax.clone()) })
+}
+
+/// What the requester is told of an object that did not go out; the log has the instance.
+fn why_not(instance: &IndexedInstance, error: &Error) -> String {
+    let reason = crate::app::chain(error);
+    tracing::warn!(instance = instance.uids.instance, reason, "object not sent");
+    reason
+}
+
+/// Instances in groups whose classes and syntaxes fit into one association request: each may take
+/// two contexts.
 fn groups(instances: &[IndexedInstance]) -> Vec<Vec<IndexedInstance>> {
+    const KINDS_MAX: usize = CONTEXTS_MAX / 2;
     let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for instance in instances {
         let next = kinds.len();
         kinds.entry((&instance.sop_class, &instance.transfer_syntax)).or_insert(next);
     }
-    let mut groups = vec![Vec::new(); kinds.len().div_ceil(CONTEXTS_MAX)];
+    let mut groups = vec![Vec::new(); kinds.len().div_ceil(KINDS_MAX)];
     for instance in instances {
         let kind = kinds.get(&(&*instance.sop_class, &*instance.transfer_syntax)).copied();
-        if let Some(group) = kind.and_then(|k| groups.get_mut(k / CONTEXTS_MAX)) {
+        if let Some(group) = kind.and_then(|k| groups.get_mut(k / KINDS_MAX)) {
             group.push(instance.clone());
         }
     }
     groups
 }
 
-/// One context for each class and syntax.
-fn proposals(instances: &[IndexedInstance]) -> Vec<Proposal> {
+/// One context for each class and syntax that is kept, and one for each class with what it can be
+/// converted to.
+fn proposals(
+    instances: &[IndexedInstance],
+    converts: impl Fn(&str, &str) -> bool,
+) -> Vec<Proposal> {
     let mut proposals: Vec<Proposal> = Vec::new();
+    let mut propose = |class: &str, transfer_syntaxes: Vec<String>| {
+        let proposal =
+            Proposal { abstract_syntax: class.to_owned(), transfer_syntaxes, as_provider: false };
+        if !proposals.contains(&proposal) {
+            proposals.push(proposal);
+        }
+    };
     for instance in instances {
-        let known = proposals.iter().any(|p| {
-            p.abstract_syntax == instance.sop_class
-                && p.transfer_syntaxes.first() == Some(&instance.transfer_syntax)
-        });
-        if !known {
-            proposals.push(Proposal {
-                abstract_syntax: instance.sop_class.clone(),
-                transfer_syntaxes: vec![instance.transfer_syntax.clone()],
-                as_provider: false,
-            });
+        let stored = &instance.transfer_syntax;
+        propose(&instance.sop_class, vec![stored.clone()]);
+        let common = [EXPLICIT_LITTLE, IMPLICIT_LITTLE];
+        if common.iter().all(|to| converts(stored, to)) {
+            propose(&instance.sop_class, common.map(str::to_owned).to_vec());
         }
     }
     proposals
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ use crate::app::ports::{Clock, Journal};
 use crate::archive::local::{LocalArchive, Options, Recovery, ScrubProgress, ScrubReport};
 use crate::config::{Config, DicomSection};
 use crate::dicom::{self, Dialler, DicomOptions};
-use crate::render;
+use crate::render::{self, Workers};
 use crate::store::sqlite::studies::StudyIndexStore;
 
 /// Name of the index of studies in the imaging directory.
@@ -45,7 +45,15 @@ pub(super) async fn open(
     }
     let (archive, _) = open_archive(config).await?;
     let index = open_index(config, tasks).await?;
-    let parts = ImagingParts { archive: Arc::new(archive), index: Arc::new(index), journal, clock };
+    let workers =
+        Workers::start(render::Options::default()).map_err(|e| NodeError::Imaging(e.into()))?;
+    let parts = ImagingParts {
+        archive: Arc::new(archive),
+        index: Arc::new(index),
+        journal,
+        clock,
+        transcoder: Arc::new(workers),
+    };
     let failed = |e: error::Error| NodeError::Imaging(e.into());
     let (imaging, keeper, caught) = Imaging::start(parts).await.map_err(failed)?;
     if caught.added > 0 || caught.unreadable > 0 {

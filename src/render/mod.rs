@@ -27,6 +27,7 @@ mod scale;
 mod sheet;
 mod syntax;
 pub mod tensor;
+pub mod transcode;
 mod voi;
 pub mod workers;
 

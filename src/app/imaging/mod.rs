@@ -36,6 +36,7 @@ pub use self::keeping::{Keeper, Kept, Stored};
 use self::peers::{Service, Services};
 use self::ports::{Archive, StudyIndex};
 pub use self::reading::{ANSWERS_MAX, INSTANCES_PAGE_MAX};
+use self::transcode::Transcoder;
 use crate::app::access::{Caller, Role};
 use crate::app::error::Error;
 use crate::app::ports::{Clock, Journal};
@@ -69,6 +70,8 @@ pub struct Imaging {
     clock: Arc<dyn Clock>,
     jobs: mpsc::Sender<keeping::Job>,
     memory: Arc<Semaphore>,
+    transcoder: Arc<dyn Transcoder>,
+    converting: Arc<Semaphore>,
 }
 
 /// What imaging works with.
@@ -82,6 +85,8 @@ pub struct ImagingParts {
     pub journal: Arc<dyn Journal>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Converts what receivers do not take as it is kept.
+    pub transcoder: Arc<dyn Transcoder>,
 }
 
 impl Requester {
@@ -123,14 +128,16 @@ impl Imaging {
     /// Brings the index up to what the archive holds, and returns the use cases with the task that
     /// keeps what arrives; it ends when the use cases are dropped.
     pub async fn start(parts: ImagingParts) -> Result<(Arc<Self>, Keeper, CaughtUp), Error> {
-        let ImagingParts { archive, index, journal, clock } = parts;
+        let ImagingParts { archive, index, journal, clock, transcoder } = parts;
         let caught = catch_up(&*archive, &*index, &mut |_| ()).await?;
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let keeper = Keeper::new(Arc::clone(&archive), Arc::clone(&index), waiting);
         let memory = Arc::new(Semaphore::new(MEMORY_BYTES_ALL_MAX / MEMORY_UNIT));
-        let imaging = Self { archive, index, journal, clock, jobs, memory };
+        let converting = Arc::new(Semaphore::new(transcode::CONVERTING_BYTES_MAX / MEMORY_UNIT));
+        let imaging = Self { archive, index, journal, clock, jobs, memory, transcoder, converting };
         Ok((Arc::new(imaging), keeper, caught))
     }
 }
 pub mod progressive;
 pub mod render;
+pub mod transcode;

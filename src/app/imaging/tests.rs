@@ -8,6 +8,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::tags;
 
 use super::testing::{MemoryArchive, MemoryIndex};
+use super::transcode::TranscodeError;
 use super::*;
 use crate::app::access::Permit;
 use crate::app::ports::{
@@ -75,6 +76,24 @@ impl Journal for NoJournal {
     }
 }
 
+#[derive(Debug)]
+struct NoTranscoder;
+
+impl Transcoder for NoTranscoder {
+    fn can(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn transcode<'a>(
+        &'a self,
+        _: &'a str,
+        _: Bytes,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Bytes, TranscodeError>> {
+        Box::pin(async { Err(TranscodeError::NotOffered) })
+    }
+}
+
 struct Rig {
     archive: Arc<MemoryArchive>,
     index: Arc<MemoryIndex>,
@@ -89,6 +108,7 @@ async fn rig_over(archive: Arc<MemoryArchive>, index: Arc<MemoryIndex>) -> Rig {
         index: Arc::<MemoryIndex>::clone(&index),
         journal: Arc::new(NoJournal),
         clock: Arc::new(Noon),
+        transcoder: Arc::new(NoTranscoder),
     };
     let (imaging, keeper, caught) = Imaging::start(parts).await.unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]

@@ -179,7 +179,7 @@ fn known_vr(letters: [u8; 2]) -> Option<VR> {
 }
 
 /// Whether the length of an explicit `vr` has 32 bits (PS3.5, table 7.1-1).
-pub(in crate::sharing::imaging) fn has_long_length(vr: VR) -> bool {
+pub fn has_long_length(vr: VR) -> bool {
     matches!(
         vr,
         VR::OB
@@ -211,7 +211,7 @@ pub(in crate::sharing::imaging) fn dictionary_vr(tag: Tag) -> VR {
 }
 
 /// Bytes of one number of `vr`, where its bytes stand in the order of the data set (PS3.5, 7.3).
-pub(in crate::sharing::imaging) fn number_bytes(vr: VR) -> usize {
+pub fn number_bytes(vr: VR) -> usize {
     match vr {
         VR::AT | VR::OW | VR::SS | VR::US => 2,
         VR::FL | VR::OF | VR::OL | VR::SL | VR::UL => 4,

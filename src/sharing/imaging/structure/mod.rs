@@ -17,6 +17,7 @@ mod error;
 mod facts;
 mod header;
 mod inflate;
+mod parts;
 mod syntax;
 mod walk;
 mod wanted;
@@ -34,12 +35,13 @@ mod tests;
 
 pub use error::StructureError;
 pub use facts::{Facts, PixelData, PixelForm, Warnings};
+pub use parts::{Part, Parts};
 pub use syntax::{Coding, Pixels, Syntax};
 pub use wanted::{Want, Wanted};
 
+pub use header::{has_long_length, number_bytes};
 pub(super) use header::{
-    Decoded, Header, HeaderBytes, ITEM, ITEM_END, SEQUENCE_END, dictionary_vr, has_long_length,
-    number_bytes,
+    Decoded, Header, HeaderBytes, ITEM, ITEM_END, SEQUENCE_END, dictionary_vr,
 };
 use inflate::Inflater;
 use walk::Walk;
