@@ -251,7 +251,7 @@ impl Node {
             journal,
             clock,
             ids: Arc::new(UuidSource),
-            images: imaging::for_people(images.as_ref())?,
+            images: imaging::for_people(images.as_ref()),
         }));
         let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
         let (reporter, health) = tonic_health::server::health_reporter();

@@ -32,13 +32,20 @@ use crate::store::sqlite::studies::StudyIndexStore;
 /// Name of the index of studies in the imaging directory.
 const INDEX: &str = "imaging.db";
 
+/// What the doors open to.
+pub(super) struct Opened {
+    pub(super) imaging: Arc<Imaging>,
+    /// The threads that draw and convert, one pool for all.
+    pub(super) workers: Arc<Workers>,
+}
+
 /// Opens archive and index, and brings the one up to the other.
 pub(super) async fn open(
     config: &Config,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     tasks: &TaskTracker,
-) -> Result<Option<Arc<Imaging>>, NodeError> {
+) -> Result<Option<Opened>, NodeError> {
     let section = &config.imaging;
     if !section.enabled {
         return Ok(None);
@@ -47,12 +54,13 @@ pub(super) async fn open(
     let index = open_index(config, tasks).await?;
     let workers =
         Workers::start(render::Options::default()).map_err(|e| NodeError::Imaging(e.into()))?;
+    let workers = Arc::new(workers);
     let parts = ImagingParts {
         archive: Arc::new(archive),
         index: Arc::new(index),
         journal,
         clock,
-        transcoder: Arc::new(workers),
+        transcoder: Arc::<Workers>::clone(&workers),
     };
     let failed = |e: error::Error| NodeError::Imaging(e.into());
     let (imaging, keeper, caught) = Imaging::start(parts).await.map_err(failed)?;
@@ -60,15 +68,13 @@ pub(super) async fn open(
         tracing::info!(added = caught.added, unreadable = caught.unreadable, "index caught up");
     }
     tasks.spawn(keeper.run());
-    Ok(Some(imaging))
+    Ok(Some(Opened { imaging, workers }))
 }
 
 /// Images with the threads that draw them.
-pub(super) fn for_people(imaging: Option<&Arc<Imaging>>) -> Result<Option<Images>, NodeError> {
-    let Some(imaging) = imaging else { return Ok(None) };
-    let workers = render::Workers::start(render::Options::default());
-    let workers = workers.map_err(|e| NodeError::Imaging(e.into()))?;
-    Ok(Some(Images::new(Arc::clone(imaging), Arc::new(workers))))
+pub(super) fn for_people(opened: Option<&Opened>) -> Option<Images> {
+    let Opened { imaging, workers } = opened?;
+    Some(Images::new(Arc::clone(imaging), Arc::<Workers>::clone(workers)))
 }
 
 /// What archive and index hold.
@@ -154,11 +160,11 @@ pub async fn reindex(
 /// Opens the DICOM door, if the configuration has one. Returns where it is.
 pub(super) async fn open_door(
     config: &Config,
-    imaging: Option<&Arc<Imaging>>,
+    opened: Option<&Opened>,
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Option<SocketAddr>, NodeError> {
     let section = &config.dicom;
-    let (Some(listen), Some(imaging)) = (section.listen, imaging) else { return Ok(None) };
+    let (Some(listen), Some(opened)) = (section.listen, opened) else { return Ok(None) };
     let files = Pem {
         cert: section.tls_cert.as_deref(),
         key: section.tls_key.as_deref(),
@@ -177,7 +183,7 @@ pub(super) async fn open_door(
     };
     let door = dicom::Door {
         tls: acceptor,
-        imaging: Arc::clone(imaging),
+        imaging: Arc::clone(&opened.imaging),
         peers: Arc::new(peers(section)),
         dialler,
         options,

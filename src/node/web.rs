@@ -7,32 +7,29 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::imaging::{Pem, acceptor};
+use super::imaging::{Opened, Pem, acceptor};
 use super::{NodeError, authenticator, bind};
-use crate::app::imaging::Imaging;
 use crate::config::Config;
-use crate::render::{Options, Workers};
+use crate::render::Workers;
 use crate::web::dicomweb::{Door, DoorOptions};
 
 /// Opens the DICOMweb door, if the configuration has one. Returns where it is.
 pub(super) async fn open_door(
     config: &Config,
-    imaging: Option<&Arc<Imaging>>,
+    opened: Option<&Opened>,
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Option<SocketAddr>, NodeError> {
     let section = &config.web;
-    let (Some(listen), Some(imaging)) = (section.listen, imaging) else { return Ok(None) };
+    let (Some(listen), Some(opened)) = (section.listen, opened) else { return Ok(None) };
     let files = Pem {
         cert: section.tls_cert.as_deref(),
         key: section.tls_key.as_deref(),
         client_ca: section.tls_client_ca.as_deref(),
     };
     let tls = acceptor(&files, &[b"h2", b"http/1.1"])?;
-    let renderer =
-        Workers::start(Options::default()).map_err(|error| NodeError::Imaging(error.into()))?;
     let door = Door::new(
-        Arc::clone(imaging),
-        Arc::new(renderer),
+        Arc::clone(&opened.imaging),
+        Arc::<Workers>::clone(&opened.workers),
         authenticator(config),
         DoorOptions {
             base_url: section.base_url.clone(),
