@@ -1,6 +1,7 @@
 """Storage commitment: what is safe, and what is not."""
 
 import queue
+import time
 
 import pydicom
 import pytest
@@ -10,6 +11,8 @@ from pynetdicom.sop_class import CTImageStorage, StorageCommitmentPushModel
 
 CT = FILES / "pynetdicom-tests/pynetdicom/tests/dicom_files/CTImageStorage.dcm"
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
+# See test_pynetdicom.py.
+BETWEEN = 0.003
 
 
 def action(image, extra):
@@ -52,6 +55,7 @@ services = ["store"]
         association = ae.associate(node.host, node.port, ae_title=TITLE,
                                    evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)])
         assert association.send_c_store(image).Status == 0x0000
+        time.sleep(BETWEEN)
         missing, wrong = "1.2.3.4.5", "1.2.840.10008.5.1.4.1.1.4"
         request = action(image, [(CTImageStorage, missing), (wrong, image.SOPInstanceUID)])
         status, _ = association.send_n_action(request, 1, StorageCommitmentPushModel, WELL_KNOWN)
@@ -64,15 +68,18 @@ services = ["store"]
         assert [(i.ReferencedSOPInstanceUID, i.FailureReason)
                 for i in information.FailedSOPSequence] == [
             (missing, 0x0112), (image.SOPInstanceUID, 0x0119)]
+        time.sleep(BETWEEN)
         request = action(image, [])
         status, _ = association.send_n_action(request, 1, StorageCommitmentPushModel, WELL_KNOWN)
         assert status.Status == 0x0000
         assert reports.get(timeout=20)[0] == 1
+        time.sleep(BETWEEN)
         nothing = pydicom.Dataset()
         nothing.TransactionUID = pydicom.uid.generate_uid()
         for bad, kind in [(nothing, 1), (request, 9)]:
             status, _ = association.send_n_action(bad, kind, StorageCommitmentPushModel,
                                                   WELL_KNOWN)
+            time.sleep(BETWEEN)
             assert status.Status in (0x0115, 0x0123)
         association.release()
     finally:

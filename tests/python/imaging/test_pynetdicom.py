@@ -19,6 +19,9 @@ from pynetdicom.sop_class import (
 
 
 
+# pynetdicom's reactor, when a second message is sent before it has seen that the first is done,
+# takes the answer away from the sender. The node answers faster than it looks.
+BETWEEN = 0.003
 # A DICOMDIR is no object that is sent; a colour palette belongs to no study.
 NO_OBJECTS_OF_STUDIES = ("1.2.840.10008.1.3.10", "1.2.840.10008.5.1.4.39.1")
 
@@ -59,6 +62,8 @@ def storable():
         meta, data = parts
         if not meta.get("MediaStorageSOPClassUID") or not meta.get("TransferSyntaxUID"):
             continue
+        if meta.MediaStorageSOPClassUID in NO_OBJECTS_OF_STUDIES:
+            continue
         instance = str(meta.get("MediaStorageSOPInstanceUID", ""))
         if instance:
             seen.setdefault(instance, []).append((path, meta, data))
@@ -98,6 +103,7 @@ def store_bytes(association, meta, data):
                    if c.abstract_syntax == request.AffectedSOPClassUID
                    and c.transfer_syntax[0] == meta.TransferSyntaxUID)
     # As its own senders do: its reactor must not take the answer.
+    time.sleep(BETWEEN)
     association._reactor_checkpoint.clear()
     while not association._is_paused:
         time.sleep(0.001)
@@ -114,8 +120,6 @@ def test_every_file_comes_back_byte_for_byte(node):
     assert len(candidates) >= 120
     for instance, versions in candidates.items():
         path, meta, data = versions[0]
-        if meta.MediaStorageSOPClassUID in NO_OBJECTS_OF_STUDIES:
-            continue
         with Association(node, [(meta.MediaStorageSOPClassUID, [meta.TransferSyntaxUID])]) as a:
             status, comment = store_bytes(a, meta, data)
         if status == 0x0000:
@@ -181,6 +185,7 @@ def test_chinese_names_are_found_by_character_and_pinyin(node, declared):
         identifier.QueryRetrieveLevel = "STUDY"
         identifier.PatientName = asked
         identifier.StudyInstanceUID = ""
+        time.sleep(BETWEEN)
         answers = list(association.send_c_find(
             identifier, StudyRootQueryRetrieveInformationModelFind))
         found = [a.StudyInstanceUID for status, a in answers if status.Status in (0xFF00, 0xFF01)]
@@ -196,12 +201,14 @@ def test_a_cancelled_find_stops(node):
     ae.add_requested_context(CTImageStorage, image.file_meta.TransferSyntaxUID)
     ae.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
     association = ae.associate(node.host, node.port, ae_title=TITLE)
-    for _ in range(1200):
+    for _ in range(600):
         image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = \
             pydicom.uid.generate_uid()
         image.StudyInstanceUID = pydicom.uid.generate_uid()
         image.SeriesInstanceUID = pydicom.uid.generate_uid()
+        time.sleep(BETWEEN)
         assert association.send_c_store(image).Status == 0x0000
+    time.sleep(BETWEEN)
     identifier = pydicom.Dataset()
     identifier.QueryRetrieveLevel = "STUDY"
     identifier.StudyInstanceUID = ""
