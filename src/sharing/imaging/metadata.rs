@@ -15,6 +15,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -197,7 +198,12 @@ impl Walk {
     pub fn pixels(&self) -> Option<&Bulk> {
         self.parts.iter().rev().find_map(|part| match part {
             Part::Bulk(bulk) if PIXEL_TAGS.contains(&bulk.tag) => Some(bulk),
-            _ => None,
+            Part::Value { .. }
+            | Part::Bulk(_)
+            | Part::Sequence(_)
+            | Part::Item
+            | Part::ItemEnd
+            | Part::SequenceEnd => None,
         })
     }
 
@@ -402,9 +408,9 @@ impl Path {
     fn to(&self, tag: Tag) -> String {
         let mut text = String::new();
         for (Tag(group, element), item) in &self.0 {
-            text.push_str(&format!("{group:04X}{element:04X}/{}/", item.unwrap_or(0)));
+            let _ = write!(text, "{group:04X}{element:04X}/{}/", item.unwrap_or(0));
         }
-        text.push_str(&format!("{:04X}{:04X}", tag.0, tag.1));
+        let _ = write!(text, "{:04X}{:04X}", tag.0, tag.1);
         text
     }
 }

@@ -18,7 +18,7 @@ use crate::app::imaging::ports::IndexedInstance;
 use crate::sharing::imaging::query::{Condition, Level, Matching, Query};
 
 /// How long looking on is not written down again.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 /// Callers with studies that are remembered at most.
 const REMEMBERED_MAX: usize = 4_096;
 

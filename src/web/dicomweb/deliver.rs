@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::Shared;
 use crate::app::imaging::Requester;
 use crate::app::imaging::ports::IndexedInstance;
-use crate::sharing::imaging::object::Location;
+use crate::sharing::imaging::object::{Digest, Location};
 
 /// Bytes of an object that are read at once.
 const CHUNK_BYTES: u64 = 512 * 1024;
@@ -123,9 +123,7 @@ pub(super) fn etag(instances: &[IndexedInstance], form: &str) -> String {
         // The same bytes read by another syntax are another object.
         hash.update(instance.transfer_syntax.as_bytes());
     }
-    let digest = hash.finalize();
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{}\"", Digest(hash.finalize().into()))
 }
 
 #[cfg(test)]

@@ -159,6 +159,7 @@ fn unfit(why: &str) -> Problem {
 fn undrawn(error: Error) -> Problem {
     match error {
         Error::Refused { reason } => unfit(&reason),
+        Error::NotFound { kind: "pixel data" } => unfit("object has no pixels"),
         other @ (Error::Invalid(_)
         | Error::Unauthenticated
         | Error::Denied { .. }

@@ -313,7 +313,11 @@ impl Failure {
         };
         let comment = match refused {
             Refused::Node(error) => error.public(),
-            other => other.to_string(),
+            Refused::TransferSyntax
+            | Refused::Structure(_)
+            | Refused::Identity(_)
+            | Refused::NotAsAnnounced { .. }
+            | Refused::TooLong => refused.to_string(),
         };
         Self { said, reason, comment, retryable }
     }

@@ -224,14 +224,14 @@ impl Writer<'_> {
                 empty += 1;
                 continue;
             }
-            if !begun {
+            if begun {
+                self.out.push(b',');
+            } else {
                 begun = true;
                 self.out.extend_from_slice(b",\"Value\":[");
                 for _ in 0..empty {
                     self.out.extend_from_slice(b"null,");
                 }
-            } else {
-                self.out.push(b',');
             }
             if value.is_empty() {
                 self.out.extend_from_slice(b"null");
