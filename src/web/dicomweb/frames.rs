@@ -21,6 +21,7 @@ use crate::app::error::Error;
 use crate::app::imaging::Requester;
 use crate::app::imaging::ports::IndexedInstance;
 use crate::app::imaging::render::PixelSource;
+use crate::app::imaging::transcode::EXPLICIT_LITTLE;
 use crate::sharing::imaging::structure::{Coding, Pixels, Syntax};
 
 /// Frames of one request at most.
@@ -29,8 +30,6 @@ const FRAMES_MAX: usize = 4_096;
 const SMALL_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of an object that is read whole at most.
 const WHOLE_BYTES_MAX: u64 = 256 << 20;
-/// Little-endian native frames are said to be in this (Explicit VR Little Endian).
-const NATIVE: &str = "1.2.840.10008.1.2.1";
 
 /// A frame or several.
 pub(super) async fn frames(State(door): State<Arc<Shared>>, ask: Ask) -> Result<Response, Problem> {
@@ -65,20 +64,25 @@ pub(super) async fn answer(
     numbers: Vec<u32>,
 ) -> Result<Response, Problem> {
     let accept = ask.accept()?;
-    let (media, pieces) = door.stored_frames(&ask.requester, instance, &numbers).await?;
+    let (media, mut pieces) = door.stored_frames(&ask.requester, instance, &numbers).await?;
+    let converts = door.imaging.converts(&instance.transfer_syntax, EXPLICIT_LITTLE);
     let single = numbers.len() == 1;
-    let offers = offers(media, &instance.transfer_syntax, single);
+    let offers = offers(media, &instance.transfer_syntax, single, converts);
     let offer = accept.choose(&offers)?;
+    let decoded = media != OCTETS && offer.syntax.as_deref() == Some(EXPLICIT_LITTLE);
     let list: Vec<String> = numbers.iter().map(u32::to_string).collect();
     let one = std::slice::from_ref(instance);
     let etag = deliver::etag(one, &format!("frames {} {}", list.join(","), offer.name()));
     if conditional::not_modified(&ask.headers, &etag) {
         return Ok(unchanged(&etag));
     }
+    if decoded {
+        pieces = door.decoded_frames(&ask.requester, instance, &numbers).await?;
+    }
     if !offer.multipart
         && let Some(piece) = pieces.first()
     {
-        let range = conditional::range(&ask.headers, &etag, piece.length())?;
+        let range = conditional::range(&ask.headers, &etag, piece.length().unwrap_or(0))?;
         door.audit_view(&ask.requester, one).await?;
         return Ok(ranged(door, ask, pieces, (&offer.name(), &etag), range));
     }
@@ -99,16 +103,19 @@ pub(super) async fn answer(
 }
 
 /// The forms of frames that lie as `media`. Who wants compressed ones as mere bytes has to name the
-/// syntax or take any: without it, bytes are native pixels (PS3.18, 8.7.3.3.2). With a transcoder,
-/// native pixels of compressed frames join here.
-fn offers(media: &'static str, syntax: &str, single: bool) -> Vec<Offer> {
+/// syntax or take any: without it, bytes are native pixels (PS3.18, 8.7.3.3.2), for which
+/// compressed ones are decoded.
+fn offers(media: &'static str, syntax: &str, single: bool, converts: bool) -> Vec<Offer> {
     let mut offers = Vec::new();
     let mut add = |offer: fn(&'static str) -> Offer| {
         if media == OCTETS {
-            offers.push(offer(OCTETS).in_syntax(NATIVE));
+            offers.push(offer(OCTETS).in_syntax(EXPLICIT_LITTLE));
         } else {
             offers.push(offer(media).in_syntax(syntax));
             offers.push(offer(OCTETS).in_syntax(syntax).on_demand());
+            if converts {
+                offers.push(offer(OCTETS).in_syntax(EXPLICIT_LITTLE));
+            }
         }
     };
     add(Offer::parts);
@@ -141,6 +148,23 @@ impl Shared {
             pieces.push(Piece::Text(frame.bytes));
         }
         Ok((media, pieces))
+    }
+
+    /// The native pixels of compressed frames.
+    async fn decoded_frames(
+        &self,
+        requester: &Requester,
+        instance: &IndexedInstance,
+        numbers: &[u32],
+    ) -> Result<Vec<Piece>, Problem> {
+        let data_set = self.converted(requester, instance, EXPLICIT_LITTLE).await?;
+        let source = PixelSource { transfer_syntax: EXPLICIT_LITTLE.to_owned(), data_set };
+        let mut pieces = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let frame = self.renderer.stored_frame(source.clone(), *number).await?;
+            pieces.push(Piece::Text(frame.bytes));
+        }
+        Ok(pieces)
     }
 
     /// Where native frames lie in a long object, if that is mere arithmetic.

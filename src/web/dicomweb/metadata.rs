@@ -205,7 +205,7 @@ pub(super) async fn bulk(State(door): State<Arc<Shared>>, ask: Ask) -> Result<Re
         let pieces = vec![parts.begin(OCTETS, None, &location), piece, parts.end()];
         return Ok(whole(&door, &ask, pieces, &parts.content_type(), &etag));
     }
-    let range = conditional::range(&ask.headers, &etag, piece.length())?;
+    let range = conditional::range(&ask.headers, &etag, piece.length().unwrap_or(0))?;
     door.audit_view(&ask.requester, &instances).await?;
     Ok(ranged(&door, &ask, vec![piece], (OCTETS, &etag), range))
 }

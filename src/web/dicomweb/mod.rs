@@ -15,7 +15,7 @@ mod deliver;
 mod frames;
 mod gate;
 mod metadata;
-mod multipart;
+pub mod multipart;
 mod problem;
 mod rendered;
 mod retrieve;

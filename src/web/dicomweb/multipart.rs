@@ -18,7 +18,7 @@ const PADDING_BYTES_MAX: usize = 256;
 
 /// Why a body is not `multipart/related`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum MultipartError {
+pub enum MultipartError {
     /// The boundary cannot be one.
     #[error("boundary must have 1 to {BOUNDARY_BYTES_MAX} characters")]
     Boundary,
@@ -35,7 +35,7 @@ pub(super) enum MultipartError {
 
 /// What comes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Event {
+pub enum Event {
     /// More bytes are needed.
     More,
     /// A part begins; its headers as they stand, lines ended by CRLF.
@@ -50,7 +50,7 @@ pub(super) enum Event {
 
 /// The reader.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub struct Reader {
     finder: Finder<'static>,
     delimiter_bytes: usize,
     buffer: BytesMut,
@@ -81,7 +81,11 @@ enum After {
 }
 
 impl Reader {
-    pub(super) fn new(boundary: &str) -> Result<Self, MultipartError> {
+    /// For parts that `boundary` separates.
+    ///
+    /// # Errors
+    /// [`MultipartError::Boundary`].
+    pub fn new(boundary: &str) -> Result<Self, MultipartError> {
         if boundary.is_empty() || boundary.len() > BOUNDARY_BYTES_MAX {
             return Err(MultipartError::Boundary);
         }
@@ -98,12 +102,19 @@ impl Reader {
     }
 
     /// Takes the next bytes. To be called when [`Event::More`] came.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The next event.
-    pub(super) fn next(&mut self) -> Result<Event, MultipartError> {
+    ///
+    /// # Errors
+    /// [`MultipartError`], where the body is no `multipart/related`.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it can fail, and is asked again after a push"
+    )]
+    pub fn next(&mut self) -> Result<Event, MultipartError> {
         match self.state {
             State::Preamble => self.preamble(),
             State::Headers => self.headers(),
@@ -117,7 +128,10 @@ impl Reader {
     }
 
     /// No more bytes come.
-    pub(super) fn finish(&self) -> Result<(), MultipartError> {
+    ///
+    /// # Errors
+    /// [`MultipartError::Truncated`].
+    pub fn finish(&self) -> Result<(), MultipartError> {
         if self.state == State::End { Ok(()) } else { Err(MultipartError::Truncated) }
     }
 
@@ -210,7 +224,7 @@ impl Reader {
 }
 
 /// The value of a header in the headers of a part.
-pub(super) fn header<'a>(headers: &'a [u8], name: &str) -> Option<&'a str> {
+pub fn header<'a>(headers: &'a [u8], name: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(headers).ok()?;
     text.split("\r\n").find_map(|line| {
         let (key, value) = line.split_once(':')?;

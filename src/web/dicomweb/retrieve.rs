@@ -23,6 +23,7 @@ use super::deliver::{self, Piece};
 use super::problem::Problem;
 use crate::app::error::Error;
 use crate::app::imaging::ports::IndexedInstance;
+use crate::app::imaging::transcode::TARGETS;
 use crate::sharing::imaging::part10::{Meta, write_meta};
 
 /// The media type of a DICOM file.
@@ -35,8 +36,9 @@ pub(super) async fn objects(
 ) -> Result<Response, Problem> {
     let accept = ask.accept()?;
     let instances = door.instances(&ask.requester, &ask.target).await?;
-    let offers = forms(&instances, ask.target.instance.is_some());
+    let offers = door.forms(&instances, ask.target.instance.is_some());
     let offer = accept.choose(&offers)?;
+    let syntax = offer.target();
     let etag = deliver::etag(&instances, &offer.name());
     if conditional::not_modified(&ask.headers, &etag) {
         return Ok(unchanged(&etag));
@@ -50,45 +52,88 @@ pub(super) async fn objects(
                 "{}/studies/{}/series/{}/instances/{}",
                 ask.base, instance.uids.study, instance.uids.series, instance.uids.instance
             );
-            let syntax = Some(instance.transfer_syntax.as_str());
-            pieces.push(parts.begin(DICOM, syntax, &location));
-            pieces.extend(file(instance)?);
+            let said = syntax.unwrap_or(&instance.transfer_syntax);
+            pieces.push(parts.begin(DICOM, Some(said), &location));
+            pieces.extend(file(instance, syntax)?);
         }
         pieces.push(parts.end());
         return Ok(whole(&door, &ask, pieces, &parts.content_type(), &etag));
     }
     let Some(instance) = instances.first() else { return Err(Problem::not_found("instance")) };
-    let content = format!("{DICOM}; transfer-syntax={}", instance.transfer_syntax);
-    let pieces = file(instance)?.to_vec();
-    let range = conditional::range(&ask.headers, &etag, deliver::length(&pieces))?;
-    door.audit(&ask.requester, &instances).await?;
-    Ok(ranged(&door, &ask, pieces, (&content, &etag), range))
+    single(&door, &ask, instance, syntax, &etag).await
 }
 
-/// The forms in which `instances` can be given: in the transfer syntax each is stored in. With a
-/// transcoder, others join here, and [`file()`] is where they are made.
-fn forms(instances: &[IndexedInstance], single: bool) -> Vec<Offer> {
-    let first = instances.first().map(|instance| instance.transfer_syntax.as_str());
-    let same = instances.iter().all(|instance| Some(instance.transfer_syntax.as_str()) == first);
-    // Of several there is only one answer to every syntax: `*`.
-    let syntax = if same { first.unwrap_or_default() } else { "as stored" };
-    let mut offers = vec![Offer::parts(DICOM).in_syntax(syntax)];
-    if single {
-        offers.push(Offer::single(DICOM).in_syntax(syntax));
+/// One instance by itself, in `syntax` or as it is kept.
+pub(super) async fn single(
+    door: &Arc<Shared>,
+    ask: &Ask,
+    instance: &IndexedInstance,
+    syntax: Option<&'static str>,
+    etag: &str,
+) -> Result<Response, Problem> {
+    let said = syntax.unwrap_or(&instance.transfer_syntax);
+    let content = format!("{DICOM}; transfer-syntax={said}");
+    let [meta, mut body] = file(instance, syntax)?;
+    door.audit(&ask.requester, std::slice::from_ref(instance)).await?;
+    if let Piece::Converted(_, syntax) = body {
+        // Its length is asked for, and whether it can be converted says the status.
+        body = Piece::Text(door.converted(&ask.requester, instance, syntax).await?);
     }
-    offers
+    let pieces = vec![meta, body];
+    let length = deliver::length(&pieces).unwrap_or(0);
+    let range = conditional::range(&ask.headers, etag, length)?;
+    Ok(ranged(door, ask, pieces, (&content, etag), range))
 }
 
-/// An instance as a file.
-pub(super) fn file(instance: &IndexedInstance) -> Result<[Piece; 2], Problem> {
+impl Shared {
+    /// The forms in which `instances` can be given: each as it is kept, and all in those transfer
+    /// syntaxes that each is kept in or can be converted to. Who names no transfer syntax takes it
+    /// as it is kept: nothing is lost, and nobody waits for a conversion that they can do better.
+    pub(super) fn forms(&self, instances: &[IndexedInstance], single: bool) -> Vec<Offer> {
+        let first = instances.first().map(|instance| instance.transfer_syntax.as_str());
+        let same = instances.iter().all(|i| Some(i.transfer_syntax.as_str()) == first);
+        // Of several there is only one answer to every syntax: `*`.
+        let mut syntaxes = vec![if same { first.unwrap_or_default() } else { "as stored" }];
+        syntaxes.extend(TARGETS.into_iter().filter(|wanted| {
+            let one = |i: &IndexedInstance| self.imaging.converts(&i.transfer_syntax, wanted);
+            (!same || first != Some(wanted)) && instances.iter().all(one)
+        }));
+        let mut offers = Vec::new();
+        for syntax in syntaxes {
+            offers.push(Offer::parts(DICOM).in_syntax(syntax));
+            if single {
+                offers.push(Offer::single(DICOM).in_syntax(syntax));
+            }
+        }
+        offers
+    }
+}
+
+impl Offer {
+    /// The transfer syntax to convert to, where one is kept otherwise.
+    pub(super) fn target(&self) -> Option<&'static str> {
+        TARGETS.into_iter().find(|target| self.syntax.as_deref() == Some(target))
+    }
+}
+
+/// An instance as a file, in `syntax` or as it is kept.
+pub(super) fn file(
+    instance: &IndexedInstance,
+    syntax: Option<&'static str>,
+) -> Result<[Piece; 2], Problem> {
     let meta = write_meta(Meta {
         sop_class: &instance.sop_class,
         sop_instance: &instance.uids.instance,
-        transfer_syntax: &instance.transfer_syntax,
+        transfer_syntax: syntax.unwrap_or(&instance.transfer_syntax),
         source_ae: None,
     });
     let meta = meta.map_err(|error| Error::internal("file meta group", error))?;
-    let body = Piece::Stored(instance.location, 0..instance.location.length);
+    let body = match syntax {
+        Some(syntax) if syntax != instance.transfer_syntax => {
+            Piece::Converted(Box::new(instance.clone()), syntax)
+        }
+        Some(_) | None => Piece::Stored(instance.location, 0..instance.location.length),
+    };
     Ok([Piece::Text(meta.into()), body])
 }
 
@@ -117,7 +162,9 @@ pub(super) fn whole(
     let length = deliver::length(&pieces);
     let mut response = deliver::body(door, &ask.requester, pieces).into_response();
     set(&mut response, CONTENT_TYPE, content);
-    set(&mut response, CONTENT_LENGTH, &length.to_string());
+    if let Some(length) = length {
+        set(&mut response, CONTENT_LENGTH, &length.to_string());
+    }
     set(&mut response, ETAG, etag);
     set(&mut response, VARY, "accept");
     // It never changes, but is the patient's: only the caller may keep it, and asks again.
@@ -133,7 +180,7 @@ pub(super) fn ranged(
     (content, etag): (&str, &str),
     range: Option<Range<u64>>,
 ) -> Response {
-    let length = deliver::length(&pieces);
+    let length = deliver::length(&pieces).unwrap_or(0);
     let mut response = match range {
         None => whole(door, ask, pieces, content, etag),
         Some(range) => {

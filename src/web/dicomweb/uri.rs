@@ -10,7 +10,7 @@ use super::accept::{Accept, Offer};
 use super::ask::{Ask, Target, is_uid};
 use super::problem::Problem;
 use super::rendered::{JPEG, PNG, draw, explicit, format, quality};
-use super::retrieve::{DICOM, file, ranged, unchanged};
+use super::retrieve::{DICOM, single, unchanged};
 use super::{Shared, conditional, deliver};
 use crate::app::imaging::ports::IndexedInstance;
 use crate::app::imaging::render::{Region, RenderRequest, Viewport, Window, WindowFunction};
@@ -73,25 +73,23 @@ async fn whole_object(
     ask: &Ask,
     instance: &IndexedInstance,
 ) -> Result<Response, Problem> {
-    let name = Offer::single(DICOM).in_syntax(&instance.transfer_syntax).name();
-    let asked = ask.parameter("transferSyntax")?;
-    if asked.is_some_and(|uid| uid != "*" && uid != instance.transfer_syntax) {
-        return Err(Problem::not_acceptable(&[name]));
-    }
+    let one = std::slice::from_ref(instance);
+    let forms: Vec<Offer> = door.forms(one, true).into_iter().filter(|o| !o.multipart).collect();
+    let asked = ask.parameter("transferSyntax")?.unwrap_or("*");
+    let fits = |form: &&Offer| asked == "*" || form.syntax.as_deref() == Some(asked);
+    let Some(form) = forms.iter().find(fits) else {
+        return Err(Problem::not_acceptable(&forms.iter().map(Offer::name).collect::<Vec<_>>()));
+    };
     for field in ["frameNumber", "rows", "columns", "region", "windowCenter", "windowWidth"] {
         if ask.parameter(field)?.is_some() {
             return Err(Problem::field(field, "must not be given with application/dicom"));
         }
     }
-    let one = std::slice::from_ref(instance);
-    let etag = deliver::etag(one, &name);
+    let etag = deliver::etag(one, &form.name());
     if conditional::not_modified(&ask.headers, &etag) {
         return Ok(unchanged(&etag));
     }
-    let pieces = file(instance)?.to_vec();
-    let range = conditional::range(&ask.headers, &etag, deliver::length(&pieces))?;
-    door.audit(&ask.requester, one).await?;
-    Ok(ranged(door, ask, pieces, (&name, &etag), range))
+    single(door, ask, instance, form.target(), &etag).await
 }
 
 fn request(ask: &Ask, media: &str) -> Result<RenderRequest, Problem> {

@@ -39,10 +39,10 @@ pub use parts::{Part, Parts};
 pub use syntax::{Coding, Pixels, Syntax};
 pub use wanted::{Want, Wanted};
 
-pub use header::{has_long_length, number_bytes};
 pub(super) use header::{
     Decoded, Header, HeaderBytes, ITEM, ITEM_END, SEQUENCE_END, dictionary_vr,
 };
+pub use header::{has_long_length, number_bytes};
 use inflate::Inflater;
 use walk::Walk;
 
