@@ -82,6 +82,9 @@ pub enum NodeError {
     /// The archive of images or their index cannot be used.
     #[error("cannot open the archive of images")]
     Imaging(#[source] error::Cause),
+    /// The index of studies cannot be opened; it holds nothing that the archive does not.
+    #[error("cannot open the index of studies; `xiangyi archive reindex` makes it anew")]
+    StudyIndex(#[source] OpenError),
     /// A certificate or key of the DICOM door cannot be used.
     #[error("cannot use {}", path.display())]
     Pem {

@@ -165,7 +165,9 @@ async fn answer(
     let mut wire = Wire::new(socket, pdu_bytes_max, patience);
     let stop = shared.stop.clone();
     let first = tokio::select! {
-        first = wire.next() => first,
+        first = timeout(REQUEST_WITHIN, wire.next()) => {
+            first.unwrap_or(Err(WireError::Idle(REQUEST_WITHIN)))
+        }
         () = stop.cancelled() => Err(WireError::Stopping),
     };
     let request = match first {

@@ -16,7 +16,7 @@ use dicom_ul::pdu::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Bytes of an association PDU at most: 128 presentation contexts with every transfer syntax stay
 /// below 200 KiB.
@@ -31,8 +31,9 @@ const READ_BYTES: usize = 256 * 1024;
 const READ_BYTES_IDLE: usize = 4 * 1024;
 /// After this without data an association idles and gives its receive buffer back.
 const IDLE_AFTER: Duration = Duration::from_millis(500);
-/// Bytes written in one go at most.
-const WRITE_BYTES: usize = 1024 * 1024;
+/// Bytes written in one go at most, and bytes read: a peer has its time for each so many. At 64
+/// kbit/s they take half of the minute that is the default.
+const PATIENCE_BYTES: usize = 256 * 1024;
 /// Header of a PDU: type, reserved, length.
 const PDU_HEAD: usize = 6;
 /// Header of a presentation data value: length, context, control.
@@ -287,13 +288,16 @@ impl Wire {
             .map_err(|_| WireError::Idle(idle))?
     }
 
-    /// Waits until `bytes` are in the buffer.
+    /// Waits until `bytes` are in the buffer: for all of them, not for each that comes, or a peer
+    /// could stay for ever by sending one a second.
     async fn need(&mut self, bytes: usize) -> Result<(), WireError> {
-        let within = self.patience.within;
+        let times = u32::try_from(bytes.div_ceil(PATIENCE_BYTES)).unwrap_or(u32::MAX);
+        let within = self.patience.within.saturating_mul(times);
+        let deadline = Instant::now() + within;
         while self.buffer.len() < bytes {
             let ahead = if self.flowing { READ_BYTES } else { READ_BYTES_IDLE };
             let want = ahead.max(bytes - self.buffer.len());
-            let more = timeout(within, Self::fill(&mut self.socket, &mut self.buffer, want))
+            let more = timeout_at(deadline, Self::fill(&mut self.socket, &mut self.buffer, want))
                 .await
                 .map_err(|_| WireError::Idle(within))??;
             if !more {
@@ -317,7 +321,7 @@ impl Wire {
     /// Sends bytes made by [`pdu_bytes`] or [`Message`].
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         let within = self.patience.within;
-        for part in bytes.chunks(WRITE_BYTES) {
+        for part in bytes.chunks(PATIENCE_BYTES) {
             timeout(within, self.socket.write(part))
                 .await
                 .map_err(|_| WireError::Stalled(within))?

@@ -114,7 +114,7 @@ async fn open_archive(config: &Config) -> Result<(LocalArchive, Recovery), NodeE
 }
 
 async fn open_index(config: &Config, tasks: &TaskTracker) -> Result<StudyIndexStore, NodeError> {
-    Ok(StudyIndexStore::open(&dir(config).join(INDEX), tasks).await?)
+    StudyIndexStore::open(&dir(config).join(INDEX), tasks).await.map_err(NodeError::StudyIndex)
 }
 
 /// What a node that does not run holds. Fails if it runs.

@@ -110,8 +110,10 @@ impl Keeper {
         archive: Arc<dyn Archive>,
         index: Arc<dyn StudyIndex>,
         waiting: mpsc::Receiver<Job>,
+        behind: bool,
     ) -> Self {
-        Self { archive, index, waiting, on_the_way: Arc::default(), ask_first: 0 }
+        let on_the_way = OnTheWay { behind: AtomicBool::new(behind), ..OnTheWay::default() };
+        Self { archive, index, waiting, on_the_way: Arc::new(on_the_way), ask_first: 0 }
     }
 
     /// Keeps what arrives until nobody can send any more.

@@ -126,12 +126,21 @@ impl Requester {
 
 impl Imaging {
     /// Brings the index up to what the archive holds, and returns the use cases with the task that
-    /// keeps what arrives; it ends when the use cases are dropped.
+    /// keeps what arrives; it ends when the use cases are dropped. An index that cannot be brought
+    /// up now, on a full disk mostly, does not keep the node from giving what it finds; nothing is
+    /// taken until it can.
     pub async fn start(parts: ImagingParts) -> Result<(Arc<Self>, Keeper, CaughtUp), Error> {
         let ImagingParts { archive, index, journal, clock, transcoder } = parts;
-        let caught = catch_up(&*archive, &*index, &mut |_| ()).await?;
+        let (caught, behind) = match catch_up(&*archive, &*index, &mut |_| ()).await {
+            Ok(caught) => (caught, false),
+            Err(error) => {
+                let error = super::chain(&error);
+                tracing::error!(error, "index of studies lacks what the archive holds");
+                (CaughtUp::default(), true)
+            }
+        };
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        let keeper = Keeper::new(Arc::clone(&archive), Arc::clone(&index), waiting);
+        let keeper = Keeper::new(Arc::clone(&archive), Arc::clone(&index), waiting, behind);
         let memory = Arc::new(Semaphore::new(MEMORY_BYTES_ALL_MAX / MEMORY_UNIT));
         let converting = Arc::new(Semaphore::new(transcode::CONVERTING_BYTES_MAX / MEMORY_UNIT));
         let imaging = Self { archive, index, journal, clock, jobs, memory, transcoder, converting };
