@@ -19,8 +19,13 @@ pub use self::web::WebSection;
 use crate::app::access::Role;
 
 /// Environment variables that start like an override and are none.
-const RESERVED: [&str; 4] =
-    ["XIANGYI_CONFIG", "XIANGYI_TOKEN", "XIANGYI_REQUIRE_ORT", "XIANGYI_SERVER_URL"];
+const RESERVED: [&str; 5] = [
+    "XIANGYI_BINARY",
+    "XIANGYI_CONFIG",
+    "XIANGYI_TOKEN",
+    "XIANGYI_REQUIRE_ORT",
+    "XIANGYI_SERVER_URL",
+];
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

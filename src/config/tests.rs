@@ -70,11 +70,34 @@ fn the_open_network_needs_tls_and_credentials() {
 }
 
 #[test]
+fn the_web_door_needs_tls_credentials_and_images_on_the_open_network() {
+    let open = "[web]\nlisten = \"0.0.0.0:8080\"\n";
+    assert!(parse(open).unwrap_err().contains("web.tls_cert"));
+    let tls = format!("{open}tls_cert = \"c.pem\"\ntls_key = \"k.pem\"\n");
+    assert!(parse(&tls).unwrap_err().contains("auth.tokens"));
+    let token = format!(
+        "{tls}[[auth.tokens]]\nname = \"d\"\nrole = \"village_doctor\"\nsha256 = \"{}\"\n",
+        "ab".repeat(32)
+    );
+    assert!(parse(&token).is_ok());
+    let loopback = "[web]\nlisten = \"127.0.0.1:8080\"\n";
+    assert!(parse(loopback).is_ok());
+    let without = format!("{loopback}[imaging]\nenabled = false\n");
+    assert!(parse(&without).unwrap_err().contains("imaging.enabled"));
+}
+
+#[test]
 fn limits_out_of_range_name_their_key() {
     for (text, key) in [
         ("[server]\nconcurrency_max = 0\n", "server.concurrency_max"),
         ("[server]\ncall_timeout_ms = 0\n", "server.call_timeout_ms"),
         ("[models]\nbatch_max = 0\n", "models.batch_max"),
+        ("[web]\nconcurrency_max = 0\n", "web.concurrency_max"),
+        ("[web]\nbody_bytes_max = 1\n", "web.body_bytes_max"),
+        ("[web]\nbase_url = \"pacs.example\"\n", "web.base_url"),
+        ("[web]\ncors_origins = [\"viewer\"]\n", "web.cors_origins"),
+        ("[web]\ntls_cert = \"c.pem\"\n", "web.tls_key"),
+        ("[web]\ntls_client_ca = \"c.pem\"\n", "web.tls_client_ca"),
         ("[node]\nname = \"\"\n", "node.name"),
         ("[node]\nrole = \"hub\"\n", "node.role"),
         ("[log]\nlevel = \"=,=\"\n", "log.level"),
