@@ -224,13 +224,15 @@ impl Walk {
         if left < SHORT_BYTES {
             return Ok(Step::End);
         }
-        let Some(bytes) = self.slice(from, window, left.min(HEADER_BYTES)) else {
+        let Some(bytes) =
+            self.place(from, window, left.min(HEADER_BYTES)).and_then(|at| window.get(at))
+        else {
             return Ok(Step::Need(left.min(HEADER_BYTES)));
         };
         let top = self.open.last().copied();
         let coding = top.map_or(self.syntax.coding, |open| open.coding);
         let only_items = top.is_some_and(|open| open.kind != Kind::Item);
-        let Some((header, used)) = decode(&bytes, coding, only_items) else {
+        let Some((header, used)) = decode(bytes, coding, only_items) else {
             return Err(malformed);
         };
         if top.is_none() && header.tag == Tag(0, 0) {
@@ -311,13 +313,14 @@ impl Walk {
         } else {
             let used = begin.saturating_sub(self.at);
             let all = used.saturating_add(u64::from(length));
-            let Some(bytes) = self.slice(from, window, all) else {
+            let Some(mut place) = self.place(from, window, all) else {
                 if self.at.saturating_add(all) > self.length {
                     return Err(MetadataError::Malformed { offset: self.at });
                 }
                 return Ok(Step::Need(all));
             };
-            let bytes = bytes.slice(usize::try_from(used).unwrap_or(bytes.len())..);
+            place.start = place.end.saturating_sub(usize::try_from(length).unwrap_or(0));
+            let bytes = window.slice(place);
             self.held = self.held.saturating_add(bytes.len());
             self.parts.push(Part::Value { tag, vr, coding, bytes });
         }
@@ -361,11 +364,11 @@ impl Walk {
         Ok(Step::On)
     }
 
-    /// `length` bytes from where the walk stands, if `window` has them.
-    fn slice(&self, from: u64, window: &Bytes, length: u64) -> Option<Bytes> {
+    /// Where in `window` the `length` bytes from where the walk stands are, if it has them.
+    fn place(&self, from: u64, window: &Bytes, length: u64) -> Option<Range<usize>> {
         let begin = usize::try_from(self.at.checked_sub(from)?).ok()?;
         let end = begin.checked_add(usize::try_from(length).ok()?)?;
-        (end <= window.len()).then(|| window.slice(begin..end))
+        (end <= window.len()).then_some(begin..end)
     }
 }
 

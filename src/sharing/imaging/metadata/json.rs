@@ -209,42 +209,72 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, vr: VR, bytes: &[u8]) {
-        let sets = self.scopes.last().and_then(|at| self.sets.get(*at));
-        let decoded = match sets {
-            Some(sets) => sets.decode(bytes, kind(vr)),
-            None => CharacterSets::default().decode(bytes, kind(vr)),
-        };
         let several = kind(vr) != Kind::Block;
-        let mut begun = false;
-        let mut empty = 0_usize;
-        let values = if several { decoded.split('\\').collect() } else { vec![decoded.as_str()] };
-        for value in values {
-            let value = trimmed(value, vr);
-            if value.is_empty() && !begun {
-                empty += 1;
-                continue;
-            }
-            if begun {
-                self.out.push(b',');
-            } else {
-                begun = true;
-                self.out.extend_from_slice(b",\"Value\":[");
-                for _ in 0..empty {
-                    self.out.extend_from_slice(b"null,");
-                }
-            }
-            if value.is_empty() {
-                self.out.extend_from_slice(b"null");
-            } else if vr == VR::PN {
-                write_name(self.out, &value);
-            } else if vr == VR::DS || vr == VR::IS {
-                write_decimal(self.out, &value, vr == VR::IS);
-            } else {
-                write_string(self.out, &value);
+        let mut values = TextValues { vr, begun: false, empty: 0 };
+        // Most text is such that every character set reads it alike.
+        if let Some(text) = plain(bytes) {
+            let mut put = |value| values.put(self.out, trimmed_plain(value, vr));
+            if several { text.split('\\').for_each(put) } else { put(text) }
+        } else {
+            let sets = self.scopes.last().and_then(|at| self.sets.get(*at));
+            let text = match sets {
+                Some(sets) => sets.decode(bytes, kind(vr)),
+                None => CharacterSets::default().decode(bytes, kind(vr)),
+            };
+            let mut put = |value| values.put(self.out, &trimmed(value, vr));
+            if several { text.split('\\').for_each(put) } else { put(&text) }
+        }
+        if values.begun {
+            self.out.push(b']');
+        }
+    }
+}
+
+/// Text of printable ASCII, without the padding at its end.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let end = bytes.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
+    let text = bytes.get(..end)?;
+    let printable = text.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if printable { std::str::from_utf8(text).ok() } else { None }
+}
+
+/// Plain text as [`trimmed`] has it.
+fn trimmed_plain(text: &str, vr: VR) -> &str {
+    let end = text.trim_end_matches(' ');
+    if matches!(vr, VR::LT | VR::ST | VR::UT | VR::UC) { end } else { end.trim_start_matches(' ') }
+}
+
+/// Values of one element while they are written: none is an element without a value.
+struct TextValues {
+    vr: VR,
+    begun: bool,
+    /// Values without text before the first with some.
+    empty: usize,
+}
+
+impl TextValues {
+    fn put(&mut self, out: &mut Vec<u8>, value: &str) {
+        if value.is_empty() && !self.begun {
+            self.empty += 1;
+            return;
+        }
+        if self.begun {
+            out.push(b',');
+        } else {
+            self.begun = true;
+            out.extend_from_slice(b",\"Value\":[");
+            for _ in 0..self.empty {
+                out.extend_from_slice(b"null,");
             }
         }
-        if begun {
-            self.out.push(b']');
+        if value.is_empty() {
+            out.extend_from_slice(b"null");
+        } else if self.vr == VR::PN {
+            write_name(out, value);
+        } else if self.vr == VR::DS || self.vr == VR::IS {
+            write_decimal(out, value, self.vr == VR::IS);
+        } else {
+            write_string(out, value);
         }
     }
 }

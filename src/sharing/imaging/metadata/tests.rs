@@ -209,3 +209,15 @@ proptest::proptest! {
         }
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn plain_text_is_written_as_decoded_text_is(text in "[ -~]{0,24}[ \0]{0,2}", which in 0_usize..7) {
+        let vr = ["LO", "DS", "IS", "PN", "UI", "LT", "SH"][which];
+        let plain = one(tags::PATIENT_ID, vr, text.as_bytes());
+        // A bell is no part of any text, and sends it through the decoder.
+        let mut decoded = text.clone().into_bytes();
+        decoded.insert(0, 7);
+        proptest::prop_assert_eq!(plain, one(tags::PATIENT_ID, vr, &decoded));
+    }
+}

@@ -111,10 +111,25 @@ pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
 
 /// Writes a DS or IS as the number it is, with every digit it has; as a string if it is none.
 pub(super) fn write_decimal(out: &mut Vec<u8>, text: &str, whole: bool) {
+    if is_number(text, whole) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     match decimal(text, whole) {
         Some(number) => out.extend_from_slice(number.as_bytes()),
         None => write_string(out, text),
     }
+}
+
+/// Whether `text` is in the grammar of JSON as it stands, and not so long that it could be infinite.
+fn is_number(text: &str, whole: bool) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (before, after) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.len() <= 16
+        && digits(before)
+        && digits(after)
+        && (before.len() == 1 || !before.starts_with('0'))
+        && (!whole || before.len() == unsigned.len())
 }
 
 /// A decimal string in the grammar of JSON (RFC 8259, 6).
