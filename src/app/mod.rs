@@ -272,8 +272,18 @@ impl App {
         page: &PageRequest,
     ) -> Result<(Vec<T>, String), Error> {
         let permit = authorise(caller, action)?;
-        let (size, before_seq) = page.open(seal)?;
-        let patient = page.patient_reference.as_str();
+        let window = page.open(seal)?;
+        self.list_kept(&permit, (kind, seal), window, &page.patient_reference).await
+    }
+
+    /// A page of what is kept: so many below a position, of one patient or of all.
+    async fn list_kept<T: serde::de::DeserializeOwned>(
+        &self,
+        permit: &Permit<'_>,
+        (kind, seal): (RecordKind, &'static str),
+        (size, before_seq): (u32, Option<i64>),
+        patient: &str,
+    ) -> Result<(Vec<T>, String), Error> {
         // One more than asked for tells whether there is a next page.
         let query = ListQuery {
             kind,
@@ -281,7 +291,7 @@ impl App {
             patient_reference: (!patient.is_empty()).then(|| patient.to_owned()),
             limit: size + 1,
         };
-        let mut found = self.journal.list(&permit, query, self.entry("", patient)).await?;
+        let mut found = self.journal.list(permit, query, self.entry("", patient)).await?;
         let asked = usize::try_from(size).unwrap_or(usize::MAX);
         let more = found.len() > asked;
         found.truncate(asked);

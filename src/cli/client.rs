@@ -280,8 +280,27 @@ impl Client {
         }
     }
 
+    /// The channel to a running node, for what cannot be done in this process.
+    pub(super) fn node(&self) -> Result<Channel, Failure> {
+        match self {
+            Self::Remote { channel, .. } => Ok(channel.clone()),
+            Self::Here { .. } => Err("images lie in a node: name it with --server, for example \
+                     --server http://127.0.0.1:50051"
+                .into()),
+        }
+    }
+
+    /// A request with credentials and no deadline, for what takes as long as it takes.
+    pub(super) fn signed<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Self::Remote { bearer: Some(bearer), .. } = self {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        request
+    }
+
     /// A request with deadline and credentials.
-    fn dressed<T>(&self, message: T) -> Request<T> {
+    pub(super) fn dressed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if let Self::Remote { bearer, timeout, .. } = self {
             request.set_timeout(*timeout);
@@ -449,7 +468,7 @@ fn bearer(file: Option<&Path>) -> Result<Option<MetadataValue<Ascii>>, Failure> 
 }
 
 /// A status as a person reads it: the message and, where it has them, the fields at fault.
-fn readable(status: &Status) -> String {
+pub(super) fn readable(status: &Status) -> String {
     let mut text = format!("{:?}: {}", status.code(), status.message());
     if let Some(bad) = status.get_details_bad_request() {
         for violation in bad.field_violations {

@@ -8,10 +8,17 @@ use prost::Message as _;
 use tonic::Code;
 use xiangyi::app::access::Role;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
+use xiangyi::rpc::proto::xiangyi::imaging::v1 as im;
 use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
+use xiangyi::rpc::proto::xiangyi::recognition::v1 as rg;
 use xiangyi::rpc::proto::xiangyi::treatment::v1 as tx;
 
 use crate::harness::{Setup, complaint, order, reason, token_of};
+
+/// Those who are told nothing of any patient's images.
+const NO_IMAGES: &[Role] = &[Role::Pharmacist, Role::Administrator];
+/// Those who see no images and decide nothing about them.
+const NO_PIXELS: &[Role] = &[Role::Pharmacist, Role::Auditor, Role::Administrator];
 
 /// Service, RPC, and the roles that may not call it.
 const CALLS: &[(&str, &str, &[Role])] = &[
@@ -68,6 +75,22 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("treatment.v1.TreatmentService", "ListPlanTopics", &[]),
     ("treatment.v1.TreatmentService", "ListCalculators", &[]),
     ("treatment.v1.TreatmentService", "Calculate", &[]),
+    ("imaging.v1.ImagingService", "SearchStudies", NO_IMAGES),
+    ("imaging.v1.ImagingService", "GetStudyMetadata", NO_IMAGES),
+    ("imaging.v1.ImagingService", "RetrieveObject", NO_PIXELS),
+    ("imaging.v1.ImagingService", "StoreObjects", NO_PIXELS),
+    ("imaging.v1.ImagingService", "RenderFrame", NO_PIXELS),
+    ("imaging.v1.ImagingService", "RenderContactSheet", NO_PIXELS),
+    ("imaging.v1.ImagingService", "ListChanges", NO_IMAGES),
+    ("imaging.v1.ImagingService", "WatchChanges", NO_IMAGES),
+    ("imaging.v1.ImagingService", "ListKeptApart", NO_IMAGES),
+    ("imaging.v1.ImagingService", "GetArchiveInfo", &[]),
+    ("recognition.v1.RecognitionService", "ListRecognitionItems", &[]),
+    ("recognition.v1.RecognitionService", "AssessRecognition", NO_PIXELS),
+    ("recognition.v1.RecognitionService", "RecordRecognition", NO_PIXELS),
+    ("recognition.v1.RecognitionService", "ListRecognitionDecisions", NO_IMAGES),
+    ("recognition.v1.RecognitionService", "ExplainDecision", NO_IMAGES),
+    ("recognition.v1.RecognitionService", "SummariseRecognition", NO_IMAGES),
     ("model.v1.ModelService", "ListModels", &[]),
     (
         "model.v1.ModelService",
@@ -139,14 +162,70 @@ fn good(rpc: &str) -> Vec<u8> {
             inputs: [("weight_kg".to_owned(), 60.0), ("height_cm".to_owned(), 165.0)].into(),
         }
         .encode_to_vec(),
+        "GetStudyMetadata" => {
+            im::GetStudyMetadataRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
+        "RetrieveObject" => {
+            im::RetrieveObjectRequest { sop_instance_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
+        "RenderFrame" => {
+            im::RenderFrameRequest { sop_instance_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
+        "RenderContactSheet" => im::RenderContactSheetRequest {
+            study_uid: "1.2.3".to_owned(),
+            series_uid: "1.2.3".to_owned(),
+            ..Default::default()
+        }
+        .encode_to_vec(),
+        "StoreObjects" => {
+            let start = im::ObjectStart { object_id: "1".to_owned(), ..Default::default() };
+            im::StoreObjectsRequest { part: Some(im::store_objects_request::Part::Start(start)) }
+                .encode_to_vec()
+        }
+        // Ends when it has said what there is.
+        "WatchChanges" => {
+            let idle_max = Some(prost_types::Duration::default());
+            im::WatchChangesRequest { after_number: 0, idle_max }.encode_to_vec()
+        }
+        "AssessRecognition" => {
+            rg::AssessRecognitionRequest { planned: Some(planned()) }.encode_to_vec()
+        }
+        "RecordRecognition" => rg::RecordRecognitionRequest {
+            planned: Some(planned()),
+            kind: rg::DecisionKind::Examined.into(),
+            ..Default::default()
+        }
+        .encode_to_vec(),
+        "ExplainDecision" => {
+            rg::ExplainDecisionRequest { decision_id: "nobody".to_owned() }.encode_to_vec()
+        }
         "GetMedicine" => rx::GetMedicineRequest { code: "W001".to_owned() }.encode_to_vec(),
         _ => Vec::new(),
     }
 }
 
+fn planned() -> rg::PlannedExamination {
+    rg::PlannedExamination {
+        patient_id: "nobody".to_owned(),
+        text: "颅脑CT平扫".to_owned(),
+        ..Default::default()
+    }
+}
+
 /// Whether the message of [`good`] asks for something that nobody keeps.
 fn asks_for_one(rpc: &str) -> bool {
-    rpc.starts_with("Get") || ["ExplainFinding", "RecordOverride"].contains(&rpc)
+    let others = [
+        "ExplainFinding",
+        "RecordOverride",
+        "RetrieveObject",
+        "RenderFrame",
+        "RenderContactSheet",
+        "ExplainDecision",
+    ];
+    rpc.starts_with("Get") || others.contains(&rpc)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,7 +243,8 @@ async fn denied_callers_get_nothing_from_any_rpc() {
             assert_eq!(reason(&status), "PERMISSION_DENIED");
         }
         for role in Role::ALL {
-            if role == Role::Local || denied.contains(&role) {
+            // No bearer token can have the role of a DICOM application entity.
+            if [Role::Local, Role::DicomPeer].contains(&role) || denied.contains(&role) {
                 continue;
             }
             let outcome = node.raw(&path, good(rpc), Some(&token_of(role))).await;

@@ -16,8 +16,10 @@ use xiangyi::node::Node;
 use xiangyi::rpc::proto::xiangyi::common::v1 as common;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1::diagnosis_service_client::DiagnosisServiceClient;
+use xiangyi::rpc::proto::xiangyi::imaging::v1::imaging_service_client::ImagingServiceClient;
 use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
 use xiangyi::rpc::proto::xiangyi::prescription::v1::prescription_service_client::PrescriptionServiceClient;
+use xiangyi::rpc::proto::xiangyi::recognition::v1::recognition_service_client::RecognitionServiceClient;
 use xiangyi::rpc::proto::xiangyi::treatment::v1::treatment_service_client::TreatmentServiceClient;
 
 /// A node under test with its data.
@@ -153,6 +155,14 @@ impl TestNode {
 
     pub(crate) fn treatment(&self) -> TreatmentServiceClient<Channel> {
         TreatmentServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn imaging(&self) -> ImagingServiceClient<Channel> {
+        ImagingServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn recognition(&self) -> RecognitionServiceClient<Channel> {
+        RecognitionServiceClient::new(self.channel.clone())
     }
 
     pub(crate) async fn diagnose(

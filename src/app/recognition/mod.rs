@@ -19,7 +19,7 @@ use super::imaging::Requester;
 use super::imaging::study::StudyFacts;
 use super::knowledge::Knowledge;
 use super::ports::{NewRecord, RecordKind};
-use super::request::{PageRequest, Problems, content_sha256};
+use super::request::{ID_CHARS_MAX, PageRequest, Problems, content_sha256};
 use super::{App, encode};
 use crate::sharing::recognition::{
     Assessment, Decision, DecisionRecord, Existing, Explanation, Ground, GroundClaim, GroundText,
@@ -196,8 +196,15 @@ impl App {
         caller: &Caller,
         page: &PageRequest,
     ) -> Result<(Vec<DecisionLine>, String), Error> {
-        let what = (RecordKind::Recognition, SEAL);
-        self.list_records(caller, Action::ReadRecognition, what, page).await
+        let permit = authorise(caller, Action::ReadRecognition)?;
+        // A patient ID of images may have any characters; a reference of the clinic may not.
+        let mut problems = Problems::default();
+        let patient = page.patient_reference.as_str();
+        problems.chars("patient_id", patient, ID_CHARS_MAX);
+        problems.finish()?;
+        let any = PageRequest { patient_reference: String::new(), ..page.clone() };
+        let window = any.open(SEAL)?;
+        self.list_kept(&permit, (RecordKind::Recognition, SEAL), window, patient).await
     }
 
     /// A kept decision, worked out again by the rules of its day.
