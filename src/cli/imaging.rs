@@ -33,9 +33,9 @@ enum Command {
     /// Find studies
     Search(Box<SearchArgs>),
     /// Fetch a study as DICOM files; what broke off goes on where it stopped
-    Get(get::GetArgs),
+    Get(Box<get::GetArgs>),
     /// Draw a frame, or a series as one contact sheet
-    Render(RenderArgs),
+    Render(Box<RenderArgs>),
     /// Ask whether an examination the patient has had stands in the place of a planned one
     Assess(Box<recognition::AssessArgs>),
 }
@@ -128,8 +128,8 @@ pub(super) async fn run(args: ImagingArgs) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Store(args) => store::run(args).await,
         Command::Search(args) => search(*args).await,
-        Command::Get(args) => get::run(args).await,
-        Command::Render(args) => render(args).await,
+        Command::Get(args) => get::run(*args).await,
+        Command::Render(args) => render(*args).await,
         Command::Assess(args) => recognition::run(*args).await,
     }
 }
@@ -229,7 +229,8 @@ async fn render(args: RenderArgs) -> Result<ExitCode, Failure> {
     if args.json {
         let bytes = image.len();
         let file = place.to_string();
-        let line = serde_json::json!({ "file": file, "width": width, "height": height, "bytes": bytes });
+        let line =
+            serde_json::json!({ "file": file, "width": width, "height": height, "bytes": bytes });
         say(&format!("{line}\n"))?;
     } else {
         say(&format!("{place}：{width} × {height} 像素，{} 字节\n", image.len()))?;

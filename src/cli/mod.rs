@@ -58,7 +58,7 @@ enum Command {
     /// Compute a score or estimate
     Calculate(calculate::CalculateArgs),
     /// Store, find, fetch, draw and assess images of a running node
-    Imaging(imaging::ImagingArgs),
+    Imaging(Box<imaging::ImagingArgs>),
     /// Measure decisions on files of cases
     Eval(eval::EvalArgs),
     /// Look after the archive of images of a node that does not run
@@ -106,7 +106,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Review(args) => review::run(args).await,
         Command::Plan(args) => plan::run(*args).await,
         Command::Calculate(args) => calculate::run(args).await,
-        Command::Imaging(args) => imaging::run(args).await,
+        Command::Imaging(args) => imaging::run(*args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Archive(args) => archive::run(args).await,
         Command::Models(args) => models::run(args).await,

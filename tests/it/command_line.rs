@@ -269,3 +269,74 @@ fn a_flood_of_large_messages_leaves_memory_bounded() {
     println!("idle {idle} KiB, under flood {grown} KiB more");
     assert!(terminate(&mut child));
 }
+
+#[test]
+fn images_are_stored_found_fetched_drawn_and_assessed_from_the_command_line() {
+    let (mut child, url, _data) = serve(|command| {
+        command.env("XIANGYI_IMAGING_FREE_BYTES_MIN", "0");
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let ct =
+        crate::images::file("pynetdicom-tests/pynetdicom/tests/dicom_files/CTImageStorage.dcm");
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::copy(&ct, folder.path().join("in/ct.dcm")).unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let imaging = |arguments: &[&str]| {
+        let mut all = vec!["imaging"];
+        all.extend(arguments);
+        all.extend(["--server", &url]);
+        run(&all)
+    };
+    let stored = imaging(&["store", &path("in")]);
+    assert!(stored.status.success(), "{}", text(&stored.stderr));
+    assert!(text(&stored.stdout).contains("新存 1"), "{}", text(&stored.stdout));
+    std::fs::write(folder.path().join("in/text.txt"), "no image").unwrap();
+    let again = imaging(&["store", &path("in"), "--json"]);
+    assert!(!again.status.success(), "something was refused");
+    let lines: Vec<Value> =
+        text(&again.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines[0]["result"]["outcome"], "STORE_OUTCOME_KNOWN");
+    assert_eq!(lines[1]["result"]["refusal"], "REFUSAL_REASON_NOT_DICOM");
+    assert_eq!(lines[2]["summary"]["refused_count"], "1");
+
+    let found = json(&imaging(&["search", "--modality", "CT", "--json"]));
+    let study = found["studies"][0]["study_uid"].as_str().unwrap().to_owned();
+    let patient = found["studies"][0]["patient"]["patient_id"].as_str().unwrap().to_owned();
+    assert!(text(&imaging(&["search"]).stdout).contains(&study));
+
+    let out = path("out");
+    let fetched = json(&imaging(&["get", "--study", &study, "--out", &out, "--json"]));
+    assert_eq!(fetched["fetched"], 1);
+    let file = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&ct).unwrap();
+    assert!(std::fs::read(&file).unwrap() == whole);
+    let instance = file.file_stem().unwrap().to_str().unwrap().to_owned();
+    // A part that is there goes on; one that is damaged is found out and fetched anew.
+    let part = file.with_extension("part");
+    std::fs::write(&part, &whole[..whole.len() / 2]).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let fetched = json(&imaging(&["get", "--study", &study, "--out", &out, "--json"]));
+    assert_eq!(fetched["bytes"].as_u64(), u64::try_from(whole.len() - whole.len() / 2).ok());
+    assert!(std::fs::read(&file).unwrap() == whole);
+    let mut damaged = whole[..whole.len() / 2].to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&part, damaged).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let failed = imaging(&["get", "--study", &study, "--out", &out]);
+    assert!(!failed.status.success() && !file.try_exists().unwrap());
+    assert!(imaging(&["get", "--study", &study, "--out", &out]).status.success());
+    assert!(std::fs::read(&file).unwrap() == whole);
+
+    let png = path("frame.png");
+    let drawn = imaging(&["render", "--instance", &instance, "--out", &png, "--window", "40,400"]);
+    assert!(drawn.status.success(), "{}", text(&drawn.stderr));
+    assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
+    let assess = ["assess", "--patient-id", &patient, "--text", "颅脑CT平扫"];
+    let shown = imaging(&assess);
+    assert!(text(&shown.stdout).contains("颅脑CT平扫："), "{}", text(&shown.stderr));
+    assert!(terminate(&mut child), "SIGTERM ends in success");
+
+    let lost = run(&["imaging", "search"]);
+    assert!(text(&lost.stderr).contains("--server"), "{}", text(&lost.stderr));
+}

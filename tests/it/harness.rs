@@ -104,12 +104,12 @@ impl Setup {
         self.with(|c| c.metrics.listen = Some("127.0.0.1:0".parse().unwrap()))
     }
 
-    /// Admits `token_of(role)` for every role.
+    /// Admits `token_of(role)` for every role that a token can have.
     pub(crate) fn tokens(self) -> Self {
         self.with(|c| {
             c.auth.tokens = Role::ALL
                 .into_iter()
-                .filter(|r| *r != Role::Local)
+                .filter(|r| ![Role::Local, Role::DicomPeer].contains(r))
                 .map(|role| TokenSection {
                     name: format!("test-{}", role.name()),
                     sha256: hex(&Sha256::digest(token_of(role).as_bytes())),

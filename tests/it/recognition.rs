@@ -311,7 +311,7 @@ async fn items_say_how_far_how_long_and_what_is_required() {
     let item = page.items.iter().find(|i| i.examination_id == "ct.brain.plain").unwrap();
     assert_eq!(item.name, "颅脑CT平扫");
     assert!(item.levels.iter().any(|l| l.level() == rg::RecognitionLevel::National));
-    assert!(item.validities.iter().all(|v| v.days > 0 && !v.source.is_empty()));
+    assert!(item.validities.iter().all(|v| !v.source.is_empty()));
     assert!(item.requirements.iter().any(|r| r.check == "signed_report" && r.required));
     assert_eq!(page.grounds.len(), 6);
     assert!(page.grounds.iter().all(|g| !g.clause.is_empty() && !g.patient_text.is_empty()));

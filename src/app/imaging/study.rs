@@ -129,8 +129,8 @@ impl App {
         headers: &[Header],
         derived: DerivedStudy,
     ) -> Described {
-        let institution = headers.iter().map(|h| h.series.institution.trim());
-        let institution = institution.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        let mut institutions = headers.iter().map(|h| h.series.institution.trim());
+        let institution = institutions.find(|name| !name.is_empty()).unwrap_or_default();
         let known = knowledge.recognition.institution_named(institution);
         let facts = StudyFacts {
             found,

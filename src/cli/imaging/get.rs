@@ -65,13 +65,17 @@ pub(super) async fn run(args: GetArgs) -> Result<ExitCode, Failure> {
         let page = service.get_study_metadata(client.dressed(request.clone())).await;
         let page = page.map_err(|s| readable(&s))?.into_inner();
         for instance in page.series.iter().flat_map(|s| &s.instances) {
-            // UIDs that the index keeps are digits and dots, and no dot stands first.
-            let path = args.out.join(format!("{}.dcm", instance.sop_instance_uid));
+            let uid = &instance.sop_instance_uid;
+            // A UID makes a file's name; from a node that is none of ours it could be a path.
+            if uid.is_empty() || !uid.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+                return Err("the node sent a UID that is none".into());
+            }
+            let path = args.out.join(format!("{uid}.dcm"));
             if path.try_exists()? {
                 there += 1;
                 continue;
             }
-            bytes += fetch(&client, &mut service, &instance.sop_instance_uid, &path).await?;
+            bytes += fetch(&client, &mut service, uid, &path).await?;
             fetched += 1;
             if fetched % PROGRESS_EVERY == 0 {
                 // Nothing is left to do when standard error is closed.

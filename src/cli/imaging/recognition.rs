@@ -23,7 +23,7 @@ pub(super) struct AssessArgs {
     #[arg(long, value_name = "DAY", default_value = "")]
     born: String,
     /// The planned examination as it is written, for example `颅脑CT平扫`
-    #[arg(long, value_name = "TEXT", required_unless_present = "examination", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "")]
     text: String,
     /// The planned examination by id, for example `ct.brain.plain`
     #[arg(long, value_name = "ID", default_value = "")]

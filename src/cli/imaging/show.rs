@@ -84,10 +84,7 @@ pub(super) fn worth_telling(result: &pb::StoredObject) -> Option<String> {
 pub(super) fn stored(summary: &pb::StoreSummary) -> String {
     format!(
         "新存 {}，已有 {}，另存 {}，未存 {}\n",
-        summary.stored_count,
-        summary.known_count,
-        summary.kept_apart_count,
-        summary.refused_count
+        summary.stored_count, summary.known_count, summary.kept_apart_count, summary.refused_count
     )
 }
 
@@ -124,10 +121,8 @@ fn verdict(out: &mut String, study: &rg::StudyAssessment) {
         rg::Verdict::NotRecognised => "不互认",
         rg::Verdict::Unspecified => "?",
     };
-    let (date, what) = study
-        .study
-        .as_ref()
-        .map_or_else(Default::default, |s| (s.date.clone(), examination(s)));
+    let (date, what) =
+        study.study.as_ref().map_or_else(Default::default, |s| (s.date.clone(), examination(s)));
     let _ = writeln!(out, "  【{verdict}】{date} {what}  {}", study.study_uid);
     for reason in study.reasons.iter().filter(|r| r.outcome() != rg::ReasonOutcome::Met) {
         let _ = write!(out, "      {}", reason.doctor_text);

@@ -68,9 +68,10 @@ impl Watchers {
         app.imaging_changes(&caller, request.after_number, 1).await?;
         let place = Arc::clone(&self.0).try_acquire_owned();
         let retry_after = Duration::from_secs(5);
-        let _place = place.map_err(|_| Error::Overloaded { what: "change feed", retry_after })?;
+        let place = place.map_err(|_| Error::Overloaded { what: "change feed", retry_after })?;
         let (last, happened) = (request.after_number, Instant::now());
-        let watch = Watch { app, caller, stop, idle_max, last, said: None, happened, _place };
+        let watch =
+            Watch { app, caller, stop, idle_max, last, said: None, happened, _place: place };
         Ok(Box::pin(try_unfold(watch, |mut watch| async move {
             Ok(watch.next().await?.map(|answer| (answer, watch)))
         })))
