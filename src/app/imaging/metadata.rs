@@ -107,16 +107,14 @@ impl App {
         for instance in instances {
             let digest = digests.get(&instance.header.instance.uid).copied();
             let uid = &instance.header.series.uid;
-            match series.last_mut().filter(|s| s.series.uid == *uid) {
-                Some(there) => there.instances.push((instance, digest)),
-                None => {
-                    let Some(derived) = derived.get(uid).cloned() else { continue };
-                    series.push(SeriesPage {
-                        series: instance.header.series.clone(),
-                        examined: knowledge.named(derived),
-                        instances: vec![(instance, digest)],
-                    });
-                }
+            if let Some(there) = series.last_mut().filter(|s| s.series.uid == *uid) {
+                there.instances.push((instance, digest));
+            } else if let Some(derived) = derived.get(uid).cloned() {
+                series.push(SeriesPage {
+                    series: instance.header.series.clone(),
+                    examined: knowledge.named(derived),
+                    instances: vec![(instance, digest)],
+                });
             }
         }
         let next = if more { format!("{SEAL}-{}", skip + size) } else { String::new() };

@@ -83,6 +83,7 @@ pub(super) mod written_day {
 
     pub(in super::super) use super::day as deserialize;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     pub(in super::super) fn serialize<S: Serializer>(day: &Date, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(day)
     }
@@ -95,7 +96,7 @@ pub(super) mod written_open_day {
 
     pub(in super::super) use super::open_day as deserialize;
 
-    #[expect(clippy::ref_option, reason = "serde asks for it")]
+    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     pub(in super::super) fn serialize<S: Serializer>(
         day: &Option<Date>,
         to: S,
