@@ -215,10 +215,7 @@ async fn decisions_are_kept_once_listed_explained_and_counted_also_after_a_resta
     assert_eq!(first.decision, again.decision);
     let kept = first.decision.unwrap();
     assert!(kept.follows, "{kept:?}");
-    assert_eq!(
-        (kept.conclusion(), kept.holder.as_str()),
-        (rg::Conclusion::NotNeeded, "示例县医院（虚构）")
-    );
+    assert_eq!((kept.conclusion(), kept.holder.as_str()), (rg::Conclusion::NotNeeded, "COUNTY"));
     let other = rg::RecordRecognitionRequest { study_uid: "1.2.2".to_owned(), ..taken() };
     let status = node.recognition().record_recognition(other).await.unwrap_err();
     assert_eq!((status.code(), reason(&status)), (Code::AlreadyExists, "REQUEST_ID_REUSED".into()));

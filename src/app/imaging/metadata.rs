@@ -109,7 +109,10 @@ impl App {
             let uid = &instance.header.series.uid;
             if let Some(there) = series.last_mut().filter(|s| s.series.uid == *uid) {
                 there.instances.push((instance, digest));
-            } else if let Some(derived) = derived.get(uid).cloned() {
+            } else {
+                // Of a study of thousands of series not all are looked at.
+                let unknown = || knowledge.examinations.derive(&[]).study;
+                let derived = derived.get(uid).cloned().unwrap_or_else(unknown);
                 series.push(SeriesPage {
                     series: instance.header.series.clone(),
                     examined: knowledge.named(derived),

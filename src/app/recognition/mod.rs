@@ -271,11 +271,15 @@ impl App {
             else {
                 return Err(Error::field("study_uid", "must be a study of this patient"));
             };
-            holder = if taken.institution_id.is_empty() {
-                taken.institution.clone()
-            } else {
-                taken.institution_id.clone()
-            };
+            let made_by =
+                existing.iter().find(|e| e.study == *study).map(|e| e.institution.id.as_str());
+            let named =
+                [made_by.unwrap_or_default(), taken.institution_id.as_str(), &taken.institution];
+            named
+                .into_iter()
+                .find(|name| !name.is_empty())
+                .unwrap_or_default()
+                .clone_into(&mut holder);
         }
         Ok(KeptDecision {
             id: self.ids.new_id(),
