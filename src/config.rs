@@ -4,6 +4,7 @@
 //! A TOML file gives the sections; `XIANGYI_<SECTION>_<KEY>` in the environment overrides one key,
 //! for example `XIANGYI_SERVER_LISTEN=127.0.0.1:50051`.
 
+mod forwarding;
 mod imaging;
 mod web;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
 pub use self::imaging::{DicomSection, ImagingSection, PeerSection};
 pub use self::web::WebSection;
 use crate::app::access::Role;
@@ -47,6 +49,8 @@ pub struct Config {
     pub dicom: DicomSection,
     /// The DICOMweb door.
     pub web: WebSection,
+    /// What goes on to other archives.
+    pub forwarding: ForwardingSection,
     /// The metrics door.
     pub metrics: MetricsSection,
     /// Logs.
@@ -364,6 +368,7 @@ impl Config {
         self.imaging.validate()?;
         self.dicom.validate(&self.imaging)?;
         self.web.validate(&self.imaging, &self.auth)?;
+        self.forwarding.validate(&self.imaging, &self.dicom)?;
         check_tokens(&self.auth.tokens)?;
         tracing_subscriber::EnvFilter::try_new(&self.log.level)
             .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;

@@ -1,6 +1,7 @@
 //! The composition root: configuration in, a running node out. The one file that names every
 //! layer.
 
+mod exchange;
 pub mod imaging;
 mod web;
 
@@ -17,6 +18,8 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::app::credentials::{Authenticator, Token};
+pub use self::exchange::{exchange_path, open_exchange};
+use crate::app::imaging::forwarding::Forwarding;
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
 use crate::app::{App, Parts, error};
@@ -85,6 +88,12 @@ pub enum NodeError {
     /// The index of studies cannot be opened; it holds nothing that the archive does not.
     #[error("cannot open the index of studies; `xiangyi archive reindex` makes it anew")]
     StudyIndex(#[source] OpenError),
+    /// A rule of forwarding names a body region that the tables do not have.
+    #[error("forwarding.rules: {id:?} is no region of models/imaging/regions.csv")]
+    Region {
+        /// What it names.
+        id: String,
+    },
     /// A certificate or key of the DICOM door cannot be used.
     #[error("cannot use {}", path.display())]
     Pem {
@@ -112,6 +121,7 @@ pub struct Node {
     metrics_address: Option<SocketAddr>,
     dicom_address: Option<SocketAddr>,
     web_address: Option<SocketAddr>,
+    forwarding: Option<Arc<Forwarding>>,
     app: Arc<App>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -247,6 +257,14 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let images =
             imaging::open(&config, Arc::clone(&journal), Arc::clone(&clock), &tasks).await?;
+        let forwarding = match &images {
+            Some(images) => {
+                let exchange = Arc::new(open_exchange(&config).await?);
+                let with = (Arc::clone(&clock), Arc::clone(&metrics));
+                exchange::forward(&config, &images.imaging, exchange, with, (&tasks, &stop)).await?
+            }
+            None => None,
+        };
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
             knowledge: knowledge.map_err(NodeError::Knowledge)?,
@@ -285,6 +303,7 @@ impl Node {
             metrics_address,
             dicom_address,
             web_address,
+            forwarding,
             app,
             stop,
             tasks,
@@ -310,6 +329,11 @@ impl Node {
     /// Where DICOMweb answers, if anywhere.
     pub fn web_address(&self) -> Option<SocketAddr> {
         self.web_address
+    }
+
+    /// What goes on to other archives, if anything does.
+    pub fn forwarding(&self) -> Option<&Arc<Forwarding>> {
+        self.forwarding.as_ref()
     }
 
     /// The application behind the doors.

@@ -1,7 +1,7 @@
 //! Logs and metrics. Logs carry no patient data: no request content, no answers.
 
 use std::fmt::Write as _;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::app::imaging::forwarding::DestinationStatus;
 use crate::config::{LogFormat, LogSection};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +30,65 @@ struct CallLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabel {
     model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DestinationLabel {
+    destination: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    destination: String,
+    state: &'static str,
+}
+
+/// Metrics of forwarding.
+#[derive(Debug, Default)]
+struct ForwardingMetrics {
+    queue: Family<QueueLabel, Gauge<i64, AtomicI64>>,
+    waiting_bytes: Family<DestinationLabel, Gauge<i64, AtomicI64>>,
+    oldest_ms: Family<DestinationLabel, Gauge<i64, AtomicI64>>,
+    sent: Family<DestinationLabel, Counter>,
+    sent_bytes: Family<DestinationLabel, Counter>,
+    warned: Family<DestinationLabel, Counter>,
+    failed: Family<DestinationLabel, Counter>,
+}
+
+impl ForwardingMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "forwarding_queue",
+            "Objects to be forwarded, by destination and state",
+            self.queue.clone(),
+        );
+        registry.register(
+            "forwarding_waiting_bytes",
+            "Bytes of the objects that wait",
+            self.waiting_bytes.clone(),
+        );
+        registry.register(
+            "forwarding_oldest_milliseconds",
+            "How long the oldest object that waits has waited",
+            self.oldest_ms.clone(),
+        );
+        registry.register("forwarding_sent", "Objects that a destination took", self.sent.clone());
+        registry.register(
+            "forwarding_sent_bytes",
+            "Bytes of the objects that a destination took",
+            self.sent_bytes.clone(),
+        );
+        registry.register(
+            "forwarding_warned",
+            "Objects that a destination took with a warning",
+            self.warned.clone(),
+        );
+        registry.register(
+            "forwarding_failed",
+            "Objects that a destination refused, each refusal counted",
+            self.failed.clone(),
+        );
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +109,7 @@ pub struct Metrics {
     model_batch: Family<ModelLabel, Histogram>,
     model_queue: Family<ModelLabel, Gauge<i64, AtomicI64>>,
     model_dropped: Family<DropLabel, Counter>,
+    forwarding: ForwardingMetrics,
 }
 
 /// Counts one call, running or waiting, for as long as it lives.
@@ -97,6 +158,7 @@ impl Metrics {
             model_batch: Family::new_with_constructor(sizes),
             model_queue: Family::default(),
             model_dropped: Family::default(),
+            forwarding: ForwardingMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("rpc_calls", "Calls by method and gRPC code", metrics.calls.clone());
@@ -121,6 +183,7 @@ impl Metrics {
             "Rows dropped unrun: queue full, caller gone, deadline passed",
             metrics.model_dropped.clone(),
         );
+        metrics.forwarding.register(&mut registry);
         Self { registry, ..metrics }
     }
 
@@ -160,6 +223,32 @@ impl Metrics {
     /// A row was dropped unrun.
     pub fn model_dropped(&self, model: &str, why: &'static str) {
         self.model_dropped.get_or_create(&DropLabel { model: model.to_owned(), why }).inc();
+    }
+
+    /// How a destination of forwarding stands. Its counters are kept in the queue, so that they go
+    /// on over restarts.
+    pub fn forwarding(&self, status: &DestinationStatus) {
+        let counts = &status.counts;
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let destination = status.ae_title.clone();
+        for (state, count) in
+            [("waiting", counts.waiting), ("sending", counts.sending), ("parked", counts.parked)]
+        {
+            let label = QueueLabel { destination: destination.clone(), state };
+            self.forwarding.queue.get_or_create(&label).set(number(count));
+        }
+        let label = DestinationLabel { destination };
+        self.forwarding.waiting_bytes.get_or_create(&label).set(number(counts.waiting_bytes));
+        let oldest_ms = status.oldest_ms.unwrap_or(0);
+        self.forwarding.oldest_ms.get_or_create(&label).set(oldest_ms);
+        for (counter, count) in [
+            (&self.forwarding.sent, counts.sent),
+            (&self.forwarding.sent_bytes, counts.sent_bytes),
+            (&self.forwarding.warned, counts.warned),
+            (&self.forwarding.failed, counts.failed),
+        ] {
+            counter.get_or_create(&label).inner().store(count, Ordering::Relaxed);
+        }
     }
 
     /// The text that Prometheus reads.

@@ -10,6 +10,7 @@ mod demo;
 mod diagnose;
 mod eval;
 mod imaging;
+mod forwarding;
 mod interview;
 mod json;
 mod models;
@@ -65,6 +66,8 @@ enum Command {
     Archive(archive::ArchiveArgs),
     /// List the models being served
     Models(models::ModelsArgs),
+    /// Look after what goes on to other archives
+    Forwarding(forwarding::ForwardingArgs),
     /// Make a bearer token and the configuration that admits it
     Token(token::TokenArgs),
     /// Print the configuration in force, defaults included
@@ -110,6 +113,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Eval(args) => eval::run(args).await,
         Command::Archive(args) => archive::run(args).await,
         Command::Models(args) => models::run(args).await,
+        Command::Forwarding(args) => forwarding::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::Config(args) => config::run(&args),
     };

@@ -10,6 +10,7 @@ mod command;
 mod commitment;
 mod dial;
 mod find;
+mod forward;
 mod negotiation;
 mod retrieve;
 mod server;
@@ -18,4 +19,5 @@ mod uids;
 mod wire;
 
 pub use self::dial::{DialError, Dialler, Echo, Sent};
+pub use self::forward::DimseSender;
 pub use self::server::{DicomOptions, Door};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::association::{Association, Request, is_cancel, unexpected};
 use super::command::{Command, CommandSet, element, field};
@@ -17,6 +17,7 @@ use super::wire::{Frame, Wire, WireError, put_fragments};
 use crate::app::error::Error;
 use crate::app::imaging::Imaging;
 use crate::app::imaging::Requester;
+use crate::app::imaging::forwarding::Pace;
 use crate::app::imaging::ports::{IndexedInstance, Selection};
 use crate::app::imaging::transcode::{EXPLICIT_LITTLE, IMPLICIT_LITTLE, TARGETS};
 
@@ -28,6 +29,8 @@ const INSTANCES_MAX: usize = 65_535;
 const PENDING_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of an object that are in memory at once while it goes out.
 const CHUNK_BYTES: u64 = 1024 * 1024;
+/// The same, where bytes are held back: small, so that the line is never filled for long.
+const PACED_CHUNK_BYTES: u64 = 32 * 1024;
 
 /// How the sub-operations stand.
 #[derive(Debug, Clone, Default)]
@@ -188,7 +191,7 @@ impl Association {
                         converted_to: converted_to.as_deref(),
                     };
                     let from = (imaging, &self.requester);
-                    match dialled.store(&object, from, instance).await {
+                    match dialled.store(&object, from, instance, None).await {
                         Ok(sent) => Ok(sent),
                         Err(SendError::Object(error)) => Err(why_not(instance, &error)),
                         Err(SendError::Wire(error)) => {
@@ -273,7 +276,7 @@ impl Association {
         let set = store_request(&object, id);
         let from = (&*self.shared.imaging, &self.requester);
         let limit = self.send_bytes_max;
-        match send_object((&mut self.wire, limit), &object, set, from, instance).await {
+        match send_object((&mut self.wire, limit), &object, set, from, instance, None).await {
             Ok(()) => Ok(Ok(())),
             Err(SendError::Object(error)) => Ok(Err(error)),
             Err(SendError::Wire(error)) => Err(error),
@@ -372,6 +375,7 @@ pub(super) async fn send_object(
     set: CommandSet,
     (imaging, requester): (&Imaging, &Requester),
     instance: &IndexedInstance,
+    pace: Option<&dyn Pace>,
 ) -> Result<(), SendError> {
     let converted = match object.converted_to {
         None => None,
@@ -384,11 +388,12 @@ pub(super) async fn send_object(
         u64::try_from(converted.bytes().len()).unwrap_or(u64::MAX)
     });
     let context = object.context;
+    let chunk_bytes = if pace.is_some() { PACED_CHUNK_BYTES } else { CHUNK_BYTES };
     let mut at = 0;
     let mut out = Vec::new();
     put_fragments(&mut out, (context, true), &set.encode(), true, limit);
     loop {
-        let end = (at + CHUNK_BYTES).min(length);
+        let end = (at + chunk_bytes).min(length);
         let read = match &converted {
             Some(converted) => Ok(part(converted.bytes(), at, end)),
             None => imaging.bytes(requester, instance.location, at..end).await,
@@ -405,6 +410,9 @@ pub(super) async fn send_object(
             Err(error) => return Err(SendError::Object(error)),
         };
         put_fragments(&mut out, (context, false), &bytes, end == length, limit);
+        if let Some(pace) = pace {
+            sleep(pace.delay(end - at)).await;
+        }
         wire.send(&out).await?;
         if end == length {
             return Ok(());
@@ -429,11 +437,12 @@ impl Dialled {
         object: &Outgoing<'_>,
         from: (&Imaging, &Requester),
         instance: &IndexedInstance,
+        pace: Option<&dyn Pace>,
     ) -> Result<Sent, SendError> {
         let id = self.message_id();
         let set = store_request(object, id);
         let limit = self.send_bytes_max;
-        send_object((&mut self.wire, limit), object, set, from, instance).await?;
+        send_object((&mut self.wire, limit), object, set, from, instance, pace).await?;
         let answered = timeout(super::dial::ANSWER_WITHIN, self.answer()).await;
         let (answer, _) = answered.map_err(|_| WireError::Idle(super::dial::ANSWER_WITHIN))??;
         Ok(sent(&answer))
@@ -442,16 +451,16 @@ impl Dialled {
 
 /// How an object goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Way {
+pub(super) struct Way {
     /// Presentation context.
-    context: u8,
+    pub(super) context: u8,
     /// Its transfer syntax, if the object is kept in another.
-    converted_to: Option<String>,
+    pub(super) converted_to: Option<String>,
 }
 
 /// The way for `instance`: on a context that takes it as it is kept, else on the best that it
 /// `converts` to.
-fn way(
+pub(super) fn way(
     contexts: &[Agreed],
     instance: &IndexedInstance,
     converts: impl Fn(&str, &str) -> bool,
@@ -495,7 +504,7 @@ fn groups(instances: &[IndexedInstance]) -> Vec<Vec<IndexedInstance>> {
 
 /// One context for each class and syntax that is kept, and one for each class with what it can be
 /// converted to.
-fn proposals(
+pub(super) fn proposals(
     instances: &[IndexedInstance],
     converts: impl Fn(&str, &str) -> bool,
 ) -> Vec<Proposal> {

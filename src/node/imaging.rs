@@ -88,16 +88,11 @@ pub struct Held {
     pub recovery: Recovery,
 }
 
-/// Where archive and index are.
-fn dir(config: &Config) -> PathBuf {
-    config.imaging.dir.clone().unwrap_or_else(|| config.store.dir.join("imaging"))
-}
-
 fn options(config: &Config) -> Options {
     Options {
         segment_bytes: config.imaging.segment_bytes,
         free_bytes_min: config.imaging.free_bytes_min,
-        ..Options::new(dir(config).join("archive"))
+        ..Options::new(folder(config).join("archive"))
     }
 }
 
@@ -114,7 +109,7 @@ async fn open_archive(config: &Config) -> Result<(LocalArchive, Recovery), NodeE
 }
 
 async fn open_index(config: &Config, tasks: &TaskTracker) -> Result<StudyIndexStore, NodeError> {
-    StudyIndexStore::open(&dir(config).join(INDEX), tasks).await.map_err(NodeError::StudyIndex)
+    StudyIndexStore::open(&folder(config).join(INDEX), tasks).await.map_err(NodeError::StudyIndex)
 }
 
 /// What a node that does not run holds. Fails if it runs.
@@ -145,7 +140,7 @@ pub async fn reindex(
     let (archive, _) = open_archive(config).await?;
     // The files go, so that one that is damaged beyond opening is made anew as well.
     for suffix in ["", "-wal", "-shm"] {
-        let path = dir(config).join(format!("{INDEX}{suffix}"));
+        let path = folder(config).join(format!("{INDEX}{suffix}"));
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(NodeError::Imaging(error.into()));
@@ -171,8 +166,7 @@ pub(super) async fn open_door(
         client_ca: section.tls_client_ca.as_deref(),
     };
     let acceptor = acceptor(&files, &[])?;
-    let dialler =
-        Dialler::new(section.ae_title.clone(), connector(section)?, section.pdu_bytes_max);
+    let dialler = dialler(section)?;
     let listener: TcpListener = bind(listen).await?;
     let address = listener.local_addr().unwrap_or(listen);
     let options = DicomOptions {
@@ -195,8 +189,18 @@ pub(super) async fn open_door(
     Ok(Some(address))
 }
 
+/// How peers are dialled.
+pub(super) fn dialler(section: &DicomSection) -> Result<Dialler, NodeError> {
+    Ok(Dialler::new(section.ae_title.clone(), connector(section)?, section.pdu_bytes_max))
+}
+
+/// Where imaging keeps what it keeps.
+pub(super) fn folder(config: &Config) -> PathBuf {
+    config.imaging.dir.clone().unwrap_or_else(|| config.store.dir.join("imaging"))
+}
+
 /// The table of application entities that the configuration gives.
-fn peers(section: &DicomSection) -> Peers {
+pub(super) fn peers(section: &DicomSection) -> Peers {
     let titles = [&section.ae_title].into_iter().chain(&section.aliases).cloned().collect();
     let table = section
         .peers

@@ -8,6 +8,7 @@
 mod catching_up;
 pub mod feed;
 pub mod images;
+pub mod forwarding;
 mod incoming;
 #[cfg(test)]
 pub(crate) mod index_suite;

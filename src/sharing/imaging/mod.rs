@@ -9,6 +9,7 @@ pub mod attribute;
 pub mod charset;
 pub mod element;
 pub mod examination;
+pub mod forwarding;
 pub mod header;
 pub mod identifier;
 pub mod identity;

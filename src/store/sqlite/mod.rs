@@ -3,6 +3,7 @@
 //! "Kept" is said after the commit has reached the disk. Commits that wait at the same time share
 //! one transaction ([`writer`]), so that durability costs one fsync for all of them.
 
+pub mod exchange;
 mod journal;
 pub mod studies;
 mod writer;
