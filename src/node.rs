@@ -257,13 +257,13 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let images =
             imaging::open(&config, Arc::clone(&journal), Arc::clone(&clock), &tasks).await?;
-        let forwarding = match &images {
-            Some(images) => {
-                let exchange = Arc::new(open_exchange(&config).await?);
-                let with = (Arc::clone(&clock), Arc::clone(&metrics));
-                exchange::forward(&config, &images.imaging, exchange, with, (&tasks, &stop)).await?
+        let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
+        let (forwarding, worklist) = match &images {
+            Some(opened) => {
+                let with = (Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&metrics));
+                exchange::start(&config, &opened.imaging, with, (&tasks, &stop)).await?
             }
-            None => None,
+            None => (None, None),
         };
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
@@ -271,7 +271,7 @@ impl Node {
             source,
             journal,
             clock,
-            ids: Arc::new(UuidSource),
+            ids,
             images: imaging::for_people(images.as_ref()),
         }));
         let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
@@ -286,7 +286,7 @@ impl Node {
                 }
             });
         }
-        let dicom_address = imaging::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
+        let dicom_address = imaging::open_door(&config, images.as_ref(), worklist, (&tasks, &stop)).await?;
         let web_address = web::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
         let serving = door.serve(listener, health, stop.clone());
         let failed = stop.clone();

@@ -19,6 +19,7 @@ mod print;
 mod review;
 mod serve;
 mod token;
+mod worklist;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ enum Command {
     Models(models::ModelsArgs),
     /// Look after what goes on to other archives
     Forwarding(forwarding::ForwardingArgs),
+    /// Look after what modalities are to do
+    Worklist(worklist::WorklistArgs),
     /// Make a bearer token and the configuration that admits it
     Token(token::TokenArgs),
     /// Print the configuration in force, defaults included
@@ -114,6 +117,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Archive(args) => archive::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Forwarding(args) => forwarding::run(args).await,
+        Command::Worklist(args) => worklist::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::Config(args) => config::run(&args),
     };

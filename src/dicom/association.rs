@@ -12,6 +12,7 @@ use super::command::{COMMAND_BYTES_MAX, Command, CommandSet, element, field};
 use super::negotiation::{Accepted, Context};
 use super::server::Shared;
 use super::status::{self, Status};
+use super::uids;
 use super::wire::{Frame, Pdv, Wire, WireError, message, send_limit};
 use crate::app::error::Error;
 use crate::app::imaging::peers::Peer;
@@ -290,7 +291,12 @@ impl Association {
     async fn dispatch(&mut self, request: Request) -> Result<(), WireError> {
         match request.command.field {
             field::C_ECHO_RQ => self.echo(&request).await,
+            field::C_FIND_RQ if request.context.abstract_syntax == uids::MODALITY_WORKLIST => {
+                self.find_planned(&request).await
+            }
             field::C_FIND_RQ => self.find(&request).await,
+            field::N_CREATE_RQ => self.begin_step(&request).await,
+            field::N_SET_RQ => self.update_step(&request).await,
             field::C_MOVE_RQ => self.move_to(&request).await,
             field::C_GET_RQ => self.get(&request).await,
             field::N_ACTION_RQ => self.commit(&request).await,
@@ -308,7 +314,7 @@ impl Association {
     }
 
     async fn echo(&mut self, request: &Request) -> Result<(), WireError> {
-        let status = if request.context.abstract_syntax == super::uids::VERIFICATION {
+        let status = if request.context.abstract_syntax == uids::VERIFICATION {
             Status::SUCCESS
         } else {
             Status::new(0x0122, "C-ECHO needs the verification SOP class")

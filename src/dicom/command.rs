@@ -28,7 +28,9 @@ pub(super) mod element {
     pub(crate) const STATUS: u16 = 0x0900;
     pub(crate) const OFFENDING_ELEMENT: u16 = 0x0901;
     pub(crate) const ERROR_COMMENT: u16 = 0x0902;
+    pub(crate) const ERROR_ID: u16 = 0x0903;
     pub(crate) const AFFECTED_SOP_INSTANCE: u16 = 0x1000;
+    pub(crate) const REQUESTED_SOP_INSTANCE: u16 = 0x1001;
     pub(crate) const EVENT_TYPE: u16 = 0x1002;
     pub(crate) const ACTION_TYPE: u16 = 0x1008;
     pub(crate) const REMAINING: u16 = 0x1020;
@@ -49,6 +51,7 @@ pub(super) mod field {
     pub(crate) const N_EVENT_REPORT_RQ: u16 = 0x0100;
     pub(crate) const N_SET_RQ: u16 = 0x0120;
     pub(crate) const N_ACTION_RQ: u16 = 0x0130;
+    pub(crate) const N_CREATE_RQ: u16 = 0x0140;
     pub(crate) const C_CANCEL_RQ: u16 = 0x0FFF;
     pub(crate) const RESPONSE: u16 = 0x8000;
 }

@@ -17,6 +17,7 @@ mod server;
 mod status;
 mod uids;
 mod wire;
+mod worklist;
 
 pub use self::dial::{DialError, Dialler, Echo, Sent};
 pub use self::forward::DimseSender;

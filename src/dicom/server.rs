@@ -23,6 +23,7 @@ use super::negotiation::{Here, negotiate};
 use super::wire::{Frame, Patience, Socket, Wire, WireError};
 use crate::app::imaging::Imaging;
 use crate::app::imaging::peers::Peers;
+use crate::app::imaging::worklist::Worklist;
 
 /// How long a caller may take to shake hands over TLS and to send its association request (ARTIM).
 const REQUEST_WITHIN: Duration = Duration::from_secs(15);
@@ -46,6 +47,7 @@ pub struct DicomOptions {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) imaging: Arc<Imaging>,
+    pub(super) worklist: Arc<Worklist>,
     pub(super) peers: Arc<Peers>,
     pub(super) dialler: Dialler,
     pub(super) options: DicomOptions,
@@ -70,6 +72,8 @@ pub struct Door {
     pub tls: Option<TlsAcceptor>,
     /// Use cases.
     pub imaging: Arc<Imaging>,
+    /// What modalities are to do, and what they did.
+    pub worklist: Arc<Worklist>,
     /// Who may connect.
     pub peers: Arc<Peers>,
     /// How peers are dialled.
@@ -91,9 +95,10 @@ impl std::fmt::Debug for Door {
 impl Door {
     /// Serves until it is to stop. Objects that came whole by then are kept.
     pub async fn serve(self, listener: TcpListener) {
-        let Self { tls, imaging, peers, dialler, options, tasks, stop } = self;
+        let Self { tls, imaging, worklist, peers, dialler, options, tasks, stop } = self;
         let shared = Arc::new(Shared {
             imaging,
+            worklist,
             peers,
             dialler,
             options,

@@ -11,7 +11,8 @@ use super::{NodeError, imaging, read_dir};
 use crate::app::chain;
 use crate::app::imaging::Imaging;
 use crate::app::imaging::forwarding::{Dice, Forwarding, ForwardingParts};
-use crate::app::ports::Clock;
+use crate::app::imaging::worklist::Worklist;
+use crate::app::ports::{Clock, IdSource};
 use crate::config::Config;
 use crate::dicom::DimseSender;
 use crate::embedded;
@@ -48,8 +49,26 @@ pub async fn open_exchange(config: &Config) -> Result<ExchangeStore, OpenError> 
     ExchangeStore::open(&exchange_path(config)).await
 }
 
+/// What is exchanged with others: forwarding, if there are rules, and the worklist.
+type Exchange = (Option<Arc<Forwarding>>, Option<Arc<Worklist>>);
+
+/// Opens the database, starts to forward and opens the worklist. Must have returned before the doors
+/// open.
+pub(super) async fn start(
+    config: &Config,
+    images: &Arc<Imaging>,
+    (clock, ids, metrics): (Arc<dyn Clock>, Arc<dyn IdSource>, Arc<Metrics>),
+    until: (&TaskTracker, &CancellationToken),
+) -> Result<Exchange, NodeError> {
+    let store = Arc::new(open_exchange(config).await?);
+    let with = (Arc::clone(&clock), metrics);
+    let exchange = Arc::<ExchangeStore>::clone(&store);
+    let forwarding = forward(config, images, exchange, with, until).await?;
+    Ok((forwarding, Some(Arc::new(Worklist::new(store, clock, ids)))))
+}
+
 /// Starts to forward, if there are rules. Must have returned before the doors open.
-pub(super) async fn forward(
+async fn forward(
     config: &Config,
     images: &Arc<Imaging>,
     store: Arc<ExchangeStore>,

@@ -22,6 +22,7 @@ use crate::app::imaging::images::Images;
 use crate::app::imaging::peers::{Peer, Peers};
 use crate::app::imaging::ports::{Archive as _, IndexCounts, StudyIndex as _, Usage};
 use crate::app::imaging::{CaughtUp, Imaging, ImagingParts, catch_up};
+use crate::app::imaging::worklist::Worklist;
 use crate::app::ports::{Clock, Journal};
 use crate::archive::local::{LocalArchive, Options, Recovery, ScrubProgress, ScrubReport};
 use crate::config::{Config, DicomSection};
@@ -156,10 +157,13 @@ pub async fn reindex(
 pub(super) async fn open_door(
     config: &Config,
     opened: Option<&Opened>,
+    worklist: Option<Arc<Worklist>>,
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Option<SocketAddr>, NodeError> {
     let section = &config.dicom;
-    let (Some(listen), Some(opened)) = (section.listen, opened) else { return Ok(None) };
+    let (Some(listen), Some(opened), Some(worklist)) = (section.listen, opened, worklist) else {
+        return Ok(None);
+    };
     let files = Pem {
         cert: section.tls_cert.as_deref(),
         key: section.tls_key.as_deref(),
@@ -178,6 +182,7 @@ pub(super) async fn open_door(
     let door = dicom::Door {
         tls: acceptor,
         imaging: Arc::clone(&opened.imaging),
+        worklist,
         peers: Arc::new(peers(section)),
         dialler,
         options,

@@ -26,6 +26,7 @@ pub mod study;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod worklist;
 
 use std::sync::Arc;
 

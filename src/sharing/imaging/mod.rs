@@ -20,10 +20,12 @@ pub mod moment;
 pub mod name;
 pub mod object;
 pub mod part10;
+pub mod performed;
 pub mod qido;
 pub mod query;
 pub mod structure;
 pub mod value;
+pub mod worklist;
 pub mod writing;
 
 #[cfg(test)]

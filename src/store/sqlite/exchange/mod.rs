@@ -5,6 +5,7 @@
 //! that writes (a deferred one that upgrades does not wait for its lock).
 
 mod forwarding;
+mod worklist;
 
 use std::path::Path;
 
@@ -15,8 +16,10 @@ use super::{OpenError, make_folder, migrator, options};
 use crate::app::error::Error;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "forwarding", include_str!("../../../../migrations/sqlite-exchange/0001_forwarding.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "forwarding", include_str!("../../../../migrations/sqlite-exchange/0001_forwarding.sql")),
+    (2, "worklist", include_str!("../../../../migrations/sqlite-exchange/0002_worklist.sql")),
+];
 
 /// Connections that only read.
 const READERS_MAX: u32 = 2;
