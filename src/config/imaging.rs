@@ -67,7 +67,7 @@ pub struct DicomSection {
 pub struct PeerSection {
     /// AE title.
     pub ae_title: String,
-    /// `host:port` where it listens, for C-MOVE and reports of storage commitment.
+    /// `host:port` where it listens, for C-MOVE, forwarding and reports of storage commitment.
     pub address: Option<String>,
     /// Addresses it may call from.
     #[serde(default)]

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::{Bytes, BytesMut};
 
 use super::ports::{
-    Archive, ArchivedObject, Body, Change, IndexCounts, IndexEntry, IndexedInstance, KnownObject,
-    NewObject, Selection, Spool, StudyIndex, Usage,
+    Archive, ArchivedObject, Body, Change, ChangeKind, IndexCounts, IndexEntry, IndexedInstance,
+    KnownObject, NewObject, Selection, Spool, StudyIndex, Usage,
 };
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
 use crate::sharing::imaging::object::{Digest, Location};
-use crate::sharing::imaging::query::{Match, Query};
+use crate::sharing::imaging::query::{Match, Matching, Query};
 
 /// Objects in a list; the offset of a location is the place in it.
 #[derive(Debug, Default)]
@@ -152,17 +152,48 @@ impl StudyIndex for MemoryIndex {
         now(Ok(self.entries.lock().unwrap().iter().map(|e| e.location).max()))
     }
 
-    fn find(&self, _: Query) -> BoxFuture<'_, Result<Vec<Match>, Error>> {
-        now(Ok(Vec::new()))
+    /// By SOP instance UIDs only.
+    fn find(&self, query: Query) -> BoxFuture<'_, Result<Vec<Match>, Error>> {
+        let wanted: Vec<String> = query
+            .conditions
+            .iter()
+            .filter(|condition| condition.tag == dicom_dictionary_std::tags::SOP_INSTANCE_UID)
+            .flat_map(|condition| match &condition.matching {
+                Matching::AnyOf(uids) => uids.clone(),
+                Matching::Single(_)
+                | Matching::Wildcard(_)
+                | Matching::Range { .. }
+                | Matching::Fuzzy(_) => Vec::new(),
+            })
+            .collect();
+        let entries = self.entries.lock().unwrap();
+        let found = entries
+            .iter()
+            .filter(|e| !e.apart && wanted.contains(&e.head.uids.instance))
+            .map(|e| Match { header: e.header.clone(), ..Match::default() });
+        now(Ok(found.collect()))
     }
 
+    /// By SOP instance UIDs only.
     fn instances(
         &self,
-        _: Selection,
+        selection: Selection,
         _: u64,
         _: u64,
     ) -> BoxFuture<'_, Result<Vec<IndexedInstance>, Error>> {
-        now(Ok(Vec::new()))
+        let entries = self.entries.lock().unwrap();
+        let found = entries
+            .iter()
+            .filter(|e| !e.apart && selection.instances.contains(&e.head.uids.instance))
+            .map(|e| IndexedInstance {
+                uids: e.head.uids.clone(),
+                sop_class: e.head.sop_class.clone(),
+                transfer_syntax: e.head.transfer_syntax.clone(),
+                digest: e.digest,
+                location: e.location,
+                frames: 0,
+            });
+        now(Ok(found.collect()))
     }
 
     fn remove(&self, _: Digest, _: i64) -> BoxFuture<'_, Result<(), Error>> {
@@ -173,8 +204,16 @@ impl StudyIndex for MemoryIndex {
         now(Ok(Vec::new()))
     }
 
-    fn changes(&self, _: u64, _: u64) -> BoxFuture<'_, Result<Vec<Change>, Error>> {
-        now(Ok(Vec::new()))
+    fn changes(&self, number: u64, limit: u64) -> BoxFuture<'_, Result<Vec<Change>, Error>> {
+        let entries = self.entries.lock().unwrap();
+        let changes =
+            entries.iter().zip(1..).skip_while(|(_, n)| *n <= number).map(|(e, n)| Change {
+                number: n,
+                kind: if e.apart { ChangeKind::KeptApart } else { ChangeKind::Stored },
+                uids: e.head.uids.clone(),
+                at_ms: e.head.received_ms,
+            });
+        now(Ok(changes.take(usize::try_from(limit).unwrap()).collect()))
     }
 
     fn counts(&self) -> BoxFuture<'_, Result<IndexCounts, Error>> {

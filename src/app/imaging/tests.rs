@@ -23,7 +23,7 @@ const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 #[derive(Debug)]
-struct NoJournal;
+pub(super) struct NoJournal;
 
 #[derive(Debug)]
 struct Noon;

@@ -203,3 +203,107 @@ fn may_plan(requester: &Requester) -> Result<(), Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::access::Caller;
+    use crate::app::imaging::peers::Services;
+
+    #[derive(Debug, Default)]
+    struct Kept(std::sync::Mutex<Vec<(Item, String)>>);
+
+    #[derive(Debug)]
+    struct Noon;
+
+    #[derive(Debug)]
+    struct SameId;
+
+    impl Clock for Noon {
+        fn now_ms(&self) -> i64 {
+            1_700_000_000_000
+        }
+    }
+
+    impl IdSource for SameId {
+        fn new_id(&self) -> String {
+            "id".to_owned()
+        }
+    }
+
+    fn now<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+        Box::pin(std::future::ready(value))
+    }
+
+    impl WorklistStore for Kept {
+        fn put(&self, items: Vec<(Item, String)>, _: i64) -> BoxFuture<'_, Result<(), Error>> {
+            self.0.lock().unwrap().extend(items);
+            now(Ok(()))
+        }
+        fn cancel(&self, step_ids: Vec<String>, _: i64) -> BoxFuture<'_, Result<u64, Error>> {
+            now(Ok(u64::try_from(step_ids.len()).unwrap()))
+        }
+        fn planned(&self, _: Filter, _: u32) -> BoxFuture<'_, Result<Vec<Planned>, Error>> {
+            now(Ok(Vec::new()))
+        }
+        fn performed<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Performed>, Error>> {
+            now(Ok(None))
+        }
+        fn put_performed(&self, _: Performed, _: i64) -> BoxFuture<'_, Result<(), Error>> {
+            now(Ok(()))
+        }
+    }
+
+    fn of(role: Role, services: Services) -> Requester {
+        Requester { caller: Caller { name: "test".to_owned(), role }, services }
+    }
+
+    fn item(step_id: &str) -> Item {
+        Item {
+            step_id: step_id.to_owned(),
+            patient_id: "P1".to_owned(),
+            modality: "CT".to_owned(),
+            start_date: "20260105".to_owned(),
+            start_time: "1030".to_owned(),
+            ..Item::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn all_items_of_a_call_are_planned_or_none() {
+        let kept = Arc::new(Kept::default());
+        let worklist = Worklist::new(Arc::<Kept>::clone(&kept), Arc::new(Noon), Arc::new(SameId));
+        let local = of(Role::Local, Services::all());
+        let bad = Item { start_date: "tomorrow".to_owned(), ..item("S2") };
+        let error = worklist.plan(&local, vec![item("S1"), bad]).await.unwrap_err();
+        let Error::Invalid(problems) = error else { panic!("{error:?}") };
+        assert_eq!(problems, [FieldProblem::new("items[1].start_date", "must be a date YYYYMMDD")]);
+        assert!(kept.0.lock().unwrap().is_empty());
+        assert_eq!(worklist.plan(&local, vec![item("S1"), item("S2")]).await.unwrap(), 2);
+        let kept = kept.0.lock().unwrap();
+        assert!(kept.iter().all(|(_, uid)| uid.starts_with("2.25.") && uid.len() <= 64));
+        let too_many = vec![Item::default(); ITEMS_MAX + 1];
+        drop(kept);
+        assert!(matches!(worklist.plan(&local, too_many).await, Err(Error::Invalid(_))));
+    }
+
+    #[tokio::test]
+    async fn modalities_do_not_plan_and_peers_without_the_service_do_nothing() {
+        let worklist = Worklist::new(Arc::new(Kept::default()), Arc::new(Noon), Arc::new(SameId));
+        let modality = of(Role::DicomPeer, Services::all());
+        let denied = |error: Error| matches!(error, Error::Denied { .. });
+        assert!(denied(worklist.plan(&modality, vec![item("S1")]).await.unwrap_err()));
+        assert!(denied(worklist.cancel(&modality, vec!["S1".to_owned()]).await.unwrap_err()));
+        let nobody = of(Role::DicomPeer, Services::NONE);
+        let question = Question::read(&ElementSet::default()).unwrap();
+        assert!(denied(worklist.find(&nobody, &question).await.unwrap_err()));
+        assert!(denied(worklist.list(&nobody, Filter::default()).await.unwrap_err()));
+        let set = ElementSet::default();
+        assert!(denied(worklist.begin(&nobody, "1.2", &set).await.unwrap_err()));
+        assert!(denied(worklist.update(&nobody, "1.2", &set).await.unwrap_err()));
+        let unknown = worklist.update(&modality, "1.2", &set).await.unwrap();
+        assert_eq!(unknown, Err(Fault::Unknown));
+        let empty = worklist.begin(&modality, "", &set).await.unwrap();
+        assert!(matches!(empty, Err(Fault::Missing(_))));
+    }
+}

@@ -167,13 +167,14 @@ impl Performed {
         }
         let change = in_utf8(&Values::of(set), DEPTH_MAX);
         let mut passed_over = Vec::new();
-        let mut elements = self.elements.clone();
+        // As `change` is, so that what is said again is seen to be the same: without padding.
+        let mut elements = in_utf8(&Values::of(&self.elements), DEPTH_MAX);
         for element in change.iter() {
             if element.tag == tags::SPECIFIC_CHARACTER_SET {
                 continue;
             }
             if FIXED.contains(&element.tag) {
-                if self.elements.get(element.tag) != Some(element) {
+                if elements.get(element.tag) != Some(element) {
                     passed_over.push(element.tag);
                 }
                 continue;
@@ -243,11 +244,12 @@ fn in_utf8(values: &Values<'_>, depth: usize) -> ElementSet {
         };
         set.insert(Element { tag: element.tag, vr: element.vr, value });
     }
-    set.insert(Element {
-        tag: tags::SPECIFIC_CHARACTER_SET,
-        vr: VR::CS,
-        value: Value::Bytes(Encoding::Utf8.term().as_bytes().to_vec()),
-    });
+    // An item that does not say what it is written in is written in what the data set is.
+    let tag = tags::SPECIFIC_CHARACTER_SET;
+    if depth == DEPTH_MAX || set.get(tag).is_some() {
+        let value = Value::Bytes(Encoding::Utf8.term().as_bytes().to_vec());
+        set.insert(Element { tag, vr: VR::CS, value });
+    }
     set
 }
 
@@ -349,5 +351,9 @@ mod tests {
         assert_eq!(done.elements.bytes(tags::PATIENT_ID), Some(b"P1".as_slice()));
         let same = end("COMPLETED").with_text(tags::PATIENT_ID, VR::LO, "P1");
         assert!(step.updated(&same).unwrap().1.is_empty(), "saying it again is no change");
+        let mut kept = step;
+        kept.elements = kept.elements.with_text(tags::PATIENT_ID, VR::LO, "P12 ");
+        let same = end("COMPLETED").with_text(tags::PATIENT_ID, VR::LO, "P12");
+        assert!(kept.updated(&same).unwrap().1.is_empty(), "nor is padding");
     }
 }

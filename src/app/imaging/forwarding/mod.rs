@@ -10,6 +10,10 @@
 
 mod feed;
 mod ports;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod worker;
 

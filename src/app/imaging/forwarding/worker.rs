@@ -187,7 +187,11 @@ impl Worker {
 
     async fn take(&self) -> Result<Vec<Entry>, Error> {
         let (destination, shut) = (&self.destination.ae_title, self.shut());
-        self.store.take(destination, &shut, self.clock.now_ms(), BATCH_MAX).await
+        let mut entries =
+            self.store.take(destination, &shut, self.clock.now_ms(), BATCH_MAX).await?;
+        // One that breaks every association must not stand before those that would go.
+        entries.sort_by_key(|entry| (entry.tries, entry.id));
+        Ok(entries)
     }
 
     /// Sends `entries` on one association.

@@ -5,6 +5,8 @@
 //! that writes (a deferred one that upgrades does not wait for its lock).
 
 mod forwarding;
+#[cfg(test)]
+mod tests;
 mod worklist;
 
 use std::path::Path;

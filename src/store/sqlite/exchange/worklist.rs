@@ -179,8 +179,8 @@ async fn keep(
     .execute(&mut *connection)
     .await?;
     for Reference { step_id, study } in performed.references() {
-        // A modality that was given no step id, or made one of its own, still names the study. What
-        // another performed step has ended stays ended until this one ends.
+        // A modality that was given no step id still names the study. What another performed step
+        // has ended stays as it is.
         sqlx::query(
             "UPDATE worklist SET state = ?3, performed = ?4, changed_ms = ?5 \
              WHERE (step_id = ?1 AND study = ?2 OR ?1 = '' AND study = ?2) \
