@@ -17,8 +17,8 @@ use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::app::credentials::{Authenticator, Token};
 pub use self::exchange::{exchange_path, open_exchange};
+use crate::app::credentials::{Authenticator, Token};
 use crate::app::imaging::forwarding::Forwarding;
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
@@ -286,7 +286,8 @@ impl Node {
                 }
             });
         }
-        let dicom_address = imaging::open_door(&config, images.as_ref(), worklist, (&tasks, &stop)).await?;
+        let dicom_address =
+            imaging::open_door(&config, images.as_ref(), worklist, (&tasks, &stop)).await?;
         let web_address = web::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
         let serving = door.serve(listener, health, stop.clone());
         let failed = stop.clone();

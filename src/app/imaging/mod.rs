@@ -7,8 +7,8 @@
 
 mod catching_up;
 pub mod feed;
-pub mod images;
 pub mod forwarding;
+pub mod images;
 mod incoming;
 #[cfg(test)]
 pub(crate) mod index_suite;
