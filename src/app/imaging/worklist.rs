@@ -280,10 +280,9 @@ mod tests {
         assert_eq!(problems, [FieldProblem::new("items[1].start_date", "must be a date YYYYMMDD")]);
         assert!(kept.0.lock().unwrap().is_empty());
         assert_eq!(worklist.plan(&local, vec![item("S1"), item("S2")]).await.unwrap(), 2);
-        let kept = kept.0.lock().unwrap();
-        assert!(kept.iter().all(|(_, uid)| uid.starts_with("2.25.") && uid.len() <= 64));
+        let uids: Vec<String> = kept.0.lock().unwrap().iter().map(|(_, uid)| uid.clone()).collect();
+        assert!(uids.iter().all(|uid| uid.starts_with("2.25.") && uid.len() <= 64));
         let too_many = vec![Item::default(); ITEMS_MAX + 1];
-        drop(kept);
         assert!(matches!(worklist.plan(&local, too_many).await, Err(Error::Invalid(_))));
     }
 
