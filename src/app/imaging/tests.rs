@@ -76,21 +76,27 @@ impl Journal for NoJournal {
     }
 }
 
+/// Takes explicit VR, and gives twenty times as much.
 #[derive(Debug)]
-struct NoTranscoder;
+struct Twentyfold;
 
-impl Transcoder for NoTranscoder {
-    fn can(&self, _: &str, _: &str) -> bool {
-        false
+impl Transcoder for Twentyfold {
+    fn can(&self, stored: &str, _: &str) -> bool {
+        stored == EXPLICIT
     }
 
     fn transcode<'a>(
         &'a self,
-        _: &'a str,
-        _: Bytes,
-        _: &'a str,
+        stored: &'a str,
+        data_set: Bytes,
+        wanted: &'a str,
     ) -> BoxFuture<'a, Result<Bytes, TranscodeError>> {
-        Box::pin(async { Err(TranscodeError::NotOffered) })
+        let given = if self.can(stored, wanted) {
+            Ok(data_set.repeat(20).into())
+        } else {
+            Err(TranscodeError::NotOffered)
+        };
+        Box::pin(std::future::ready(given))
     }
 }
 
@@ -108,7 +114,7 @@ async fn rig_over(archive: Arc<MemoryArchive>, index: Arc<MemoryIndex>) -> Rig {
         index: Arc::<MemoryIndex>::clone(&index),
         journal: Arc::new(NoJournal),
         clock: Arc::new(Noon),
-        transcoder: Arc::new(NoTranscoder),
+        transcoder: Arc::new(Twentyfold),
     };
     let (imaging, keeper, caught) = Imaging::start(parts).await.unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
@@ -303,4 +309,55 @@ async fn the_same_bytes_in_another_syntax_are_another_object() {
     let mut incoming = rig.imaging.receive(&local(), IMPLICIT, None, Vec::new()).unwrap();
     let pushed = incoming.push(Bytes::from(bytes)).await;
     assert!(pushed.is_err() || incoming.finish().await.is_err());
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_brought_up_now_is_brought_up_before_anything_is_taken() {
+    let rig = rig().await;
+    assert_eq!(store(&rig.imaging, &object("1.9", "one", 10), None).await.unwrap(), Kept::New);
+    let (archive, index) = (Arc::clone(&rig.archive), Arc::<MemoryIndex>::default());
+    index.broken.store(true, Ordering::Relaxed);
+    let rig = rig_over(archive, Arc::clone(&index)).await;
+    assert_eq!(rig.caught, CaughtUp::default());
+    let refused = store(&rig.imaging, &object("1.8", "two", 10), None).await.unwrap_err();
+    assert!(matches!(refused, Refused::Node(Error::Unavailable { .. })), "{refused:?}");
+    assert_eq!(rig.archive.objects.lock().unwrap().len(), 1, "nothing more is written");
+    index.broken.store(false, Ordering::Relaxed);
+    assert_eq!(store(&rig.imaging, &object("1.8", "two", 10), None).await.unwrap(), Kept::New);
+    assert_eq!(index.entries.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn objects_are_converted_for_those_who_may_have_them_as_far_as_there_is_memory() {
+    let rig = rig().await;
+    let bytes = object("1.9", "one", 100_000);
+    store(&rig.imaging, &bytes, None).await.unwrap();
+    let location = rig.archive.objects.lock().unwrap()[0].0.location;
+    let instance = |transfer_syntax: &str, location| ports::IndexedInstance {
+        uids: crate::sharing::imaging::object::InstanceUids {
+            study: "1.2.3".to_owned(),
+            series: "1.2.3.4".to_owned(),
+            instance: "1.9".to_owned(),
+        },
+        sop_class: CT.to_owned(),
+        transfer_syntax: transfer_syntax.to_owned(),
+        digest: crate::sharing::imaging::object::Digest([0; 32]),
+        location,
+        frames: 1,
+    };
+    let kept = instance(EXPLICIT, location);
+    let converted = rig.imaging.converted(&local(), &kept, IMPLICIT).await.unwrap();
+    assert_eq!(converted.bytes().len(), bytes.len() * 20, "what the port gave");
+    let free = rig.imaging.converting.available_permits();
+    assert!(free < transcode::CONVERTING_BYTES_MAX / MEMORY_UNIT - 20, "it counts until it goes");
+    drop(converted);
+    assert!(rig.imaging.converting.available_permits() > free);
+    let refused = rig.imaging.converted(&local(), &instance("1.2", location), IMPLICIT).await;
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    let long = crate::sharing::imaging::object::Location { length: 1 << 32, ..location };
+    let refused = rig.imaging.converted(&local(), &instance(EXPLICIT, long), IMPLICIT).await;
+    assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
+    let auditor = Caller { name: "auditor".to_owned(), role: Role::Auditor };
+    let refused = rig.imaging.converted(&Requester::of(auditor), &kept, IMPLICIT).await;
+    assert!(matches!(refused, Err(Error::Denied { .. })), "{refused:?}");
 }

@@ -4,6 +4,7 @@
 //! how much all of them may have at the same time is bounded here.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -112,6 +113,13 @@ impl Imaging {
         stored == wanted || self.transcoder.can(stored, wanted)
     }
 
+    /// Waits for memory, but not for ever: whoever holds some may wait for more.
+    async fn room(&self, units: u32) -> Result<OwnedSemaphorePermit, Error> {
+        let free = Arc::clone(&self.converting).acquire_many_owned(units);
+        let full = || Error::Overloaded { what: "conversion", retry_after: RETRY_AFTER };
+        timeout(MEMORY_WITHIN, free).await.map_err(|_| full())?.map_err(|_| full())
+    }
+
     /// An object in another transfer syntax than it is kept in.
     pub async fn converted(
         &self,
@@ -125,23 +133,20 @@ impl Imaging {
         if length > bytes_max {
             return Err(Error::TooLarge { bytes_max });
         }
-        let reserved = length.saturating_mul(EXPANSION).min(CONVERTING_BYTES_MAX);
         let units = |bytes: usize| u32::try_from(bytes.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
-        let free = self.converting.clone().acquire_many_owned(units(reserved).max(1));
-        let overloaded = || Error::Overloaded { what: "conversion", retry_after: RETRY_AFTER };
-        let mut memory = timeout(MEMORY_WITHIN, free)
-            .await
-            .map_err(|_| overloaded())?
-            .map_err(|_| overloaded())?;
+        let reserved = length.saturating_mul(EXPANSION).min(CONVERTING_BYTES_MAX);
+        let mut memory = self.room(units(reserved).max(1)).await?;
         let stored = self.archive.read(instance.location, 0..instance.location.length).await?;
         if stored.len() != length {
             return Err(Error::Unavailable { what: "archive", cause: None });
         }
         let bytes = self.transcoder.transcode(&instance.transfer_syntax, stored, wanted).await?;
-        // What is sent slowly holds no more than it has.
+        // From here on it holds what it has, however slowly it is sent.
         let held = usize::try_from(units(bytes.len())).unwrap_or(usize::MAX);
-        if let Some(spare) = memory.num_permits().checked_sub(held) {
-            drop(memory.split(spare));
+        match memory.num_permits().checked_sub(held) {
+            Some(spare) => drop(memory.split(spare)),
+            None => memory
+                .merge(self.room(units(bytes.len()).saturating_sub(units(reserved).max(1))).await?),
         }
         Ok(Converted { bytes, _memory: memory })
     }

@@ -20,8 +20,9 @@ const PHOTOMETRIC: Tag = Tag(0x0028, 0x0004);
 const PLANAR: Tag = Tag(0x0028, 0x0006);
 const LOSSY: Tag = Tag(0x0028, 0x2110);
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
-/// Where compressed frames lie (PS3.3, C.7.6.3.1.8).
-const OFFSETS: [Tag; 3] = [Tag(0x7FE0, 0x0001), Tag(0x7FE0, 0x0002), Tag(0x7FE0, 0x0003)];
+/// Where compressed frames lie (PS3.3, C.7.6.3.1.8); these go with the compression.
+pub(super) const OFFSETS: [Tag; 3] =
+    [Tag(0x7FE0, 0x0001), Tag(0x7FE0, 0x0002), Tag(0x7FE0, 0x0003)];
 /// Transfer syntaxes that never are without loss.
 const ALWAYS_LOSSY: [&str; 4] = [
     "1.2.840.10008.1.2.4.50",
@@ -94,7 +95,7 @@ impl<'a> Native<'a> {
     pub(super) fn overrides(&self) -> Vec<Override> {
         let mut overrides = Vec::new();
         let mut put = |tag, vr, value: &[u8]| {
-            overrides.push(Override { tag, vr, value: Some(value.to_vec()) });
+            overrides.push(Override { tag, vr, value: value.to_vec() });
         };
         if self.set.short(0x0028_0002).is_none() {
             let samples = u16::try_from(self.image.samples).unwrap_or(1);
@@ -112,12 +113,6 @@ impl<'a> Native<'a> {
             put(LOSSY, VR::CS, b"01");
         }
         overrides
-    }
-
-    /// Elements that go with the compression.
-    #[expect(clippy::unused_self, reason = "they go only where there are compressed pixels")]
-    pub(super) fn dropped(&self) -> &'static [Tag] {
-        &OFFSETS
     }
 
     /// Decodes and writes all frames.

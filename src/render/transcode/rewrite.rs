@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use dicom_core::{Tag, VR};
 
-use super::pixels::Native;
+use super::pixels::{Native, OFFSETS};
 use super::vr::{Context, is_sequence_by_itself};
 use super::write::Writer;
 use crate::app::imaging::transcode::TranscodeError;
@@ -22,8 +22,7 @@ const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 pub(super) struct Override {
     pub tag: Tag,
     pub vr: VR,
-    /// None: it is left out.
-    pub value: Option<Vec<u8>>,
+    pub value: Vec<u8>,
 }
 
 /// Checks the structure of `data`.
@@ -41,16 +40,12 @@ pub(super) fn rewrite(
     let (facts, parts) = Parts::of(data, coding, Wanted::List(&[]), Limits::default())?;
     let native = Native::of(data, stored, &facts)?;
     let expected = native.as_ref().map_or(0, Native::length) + data.len() + data.len() / 8;
-    let (overrides, dropped) = match &native {
-        Some(native) => (native.overrides(), native.dropped()),
-        None => (Vec::new(), &[] as &[Tag]),
-    };
+    let overrides = native.as_ref().map_or_else(Vec::new, Native::overrides);
     let mut rewrite = Rewrite {
         writer: Writer::new(explicit, expected),
         contexts: vec![Context::default()],
         pixels: coding.pixels,
         overrides: overrides.into_iter().peekable(),
-        dropped,
         native,
         levels: 0,
     };
@@ -68,7 +63,6 @@ struct Rewrite<'a> {
     pixels: Pixels,
     /// Sorted by tag.
     overrides: std::iter::Peekable<std::vec::IntoIter<Override>>,
-    dropped: &'static [Tag],
     native: Option<Native<'a>>,
     /// Sequences and items that are open.
     levels: usize,
@@ -175,21 +169,17 @@ impl Rewrite<'_> {
         }
         self.insert_before(tag)?;
         if let Some(Override { vr, value, .. }) = self.overrides.next_if(|next| next.tag == tag) {
-            if let Some(value) = value {
-                self.writer.value(tag, vr, &value)?;
-            }
+            self.writer.value(tag, vr, &value)?;
             return Ok(true);
         }
-        Ok(self.dropped.contains(&tag))
+        Ok(self.native.is_some() && OFFSETS.contains(&tag))
     }
 
     /// Writes what belongs before `tag` and was not there.
     fn insert_before(&mut self, tag: Tag) -> Result<(), TranscodeError> {
         while let Some(Override { tag, vr, value }) = self.overrides.next_if(|next| next.tag < tag)
         {
-            if let Some(value) = value {
-                self.writer.value(tag, vr, &value)?;
-            }
+            self.writer.value(tag, vr, &value)?;
         }
         Ok(())
     }

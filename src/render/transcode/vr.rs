@@ -1,6 +1,6 @@
 //! The value representation to write where none was written (PS3.5, 6.2.2, 7.8 and annex A).
 
-use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _, VirtualVr};
+use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry, VirtualVr};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::StandardDataDictionary;
 
@@ -37,7 +37,7 @@ impl Context {
         if tag.1 == 0 || tag.0 % 2 == 1 {
             return found;
         }
-        let virtual_vr = StandardDataDictionary.by_tag(tag).map(|entry| entry.vr());
+        let virtual_vr = StandardDataDictionary.by_tag(tag).map(DataDictionaryEntry::vr);
         match virtual_vr {
             Some(VirtualVr::Xs) => {
                 if self.signed {

@@ -25,7 +25,7 @@ use sqlx::{ConnectOptions as _, QueryBuilder, Row as _, Sqlite};
 use tokio_util::task::TaskTracker;
 
 use self::packed::{Rows, int};
-use self::question::{KeyRange, Question};
+use self::question::{KeyRange, Narrow, Question};
 use self::read::{instance_columns, series_columns, study_columns};
 use self::writer::{Writer, failed};
 use super::{OpenError, make_folder, migrator, options};
@@ -38,8 +38,14 @@ use crate::sharing::imaging::object::{Digest, Location};
 use crate::sharing::imaging::query::{Level, Match, Query};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "studies", include_str!("../../../../migrations/sqlite-imaging/0001_studies.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "studies", include_str!("../../../../migrations/sqlite-imaging/0001_studies.sql")),
+    (
+        2,
+        "descriptions",
+        include_str!("../../../../migrations/sqlite-imaging/0002_descriptions.sql"),
+    ),
+];
 
 /// Connections that only read.
 const READERS_MAX: u32 = 4;
@@ -57,6 +63,12 @@ const NAMES_MAX: i64 = 4_000;
 const COMMON_NAMES_MAX: i64 = 100_000;
 /// Keys tried for one question.
 const KEYS_MAX: usize = 8;
+/// Different descriptions of studies that a pattern is tried on; beyond that every study is looked
+/// at, newest first.
+const DESCRIPTIONS_MAX: i64 = 4_096;
+
+/// Answers skipped from which on a page is found in two steps; tests get there with few.
+const FAR: u64 = if cfg!(test) { 2 } else { 200 };
 
 /// Reads an answer from its row.
 type Reader = fn(&SqliteRow) -> Result<Match, sqlx::Error>;
@@ -99,8 +111,14 @@ impl StudyIndexStore {
     async fn answer(&self, query: &Query) -> Result<Vec<Match>, Error> {
         let question = Question::new(query)?;
         let keys = self.rare(question.name_keys()).await.map_err(failed)?;
+        let narrow = match question.description_pattern() {
+            Some(pattern) if keys.is_empty() => {
+                Narrow::by_descriptions(self.descriptions(&pattern).await.map_err(failed)?)
+            }
+            Some(_) | None => Narrow::by_keys(keys),
+        };
         if query.level == Level::Patient {
-            return self.patients(&question, &keys, query).await.map_err(failed);
+            return self.patients(&question, &narrow, query).await.map_err(failed);
         }
         let (columns, read): (_, Reader) = match query.level {
             Level::Patient | Level::Study => {
@@ -122,10 +140,22 @@ impl StudyIndexStore {
             ),
         };
         let mut sql = QueryBuilder::<Sqlite>::new(columns);
-        question.push(&mut sql, &keys);
+        // Far into the answers the ids of a page are found first: what is skipped is read from the
+        // index alone.
+        let far = query.level == Level::Study && query.offset >= FAR;
+        if far {
+            sql.push(" FROM (SELECT s.id AS id");
+        }
+        question.push(&mut sql, &narrow, !far);
         question.push_order(&mut sql);
         sql.push(" LIMIT ").push_bind(int(query.limit));
         sql.push(" OFFSET ").push_bind(int(query.offset));
+        if far {
+            sql.push(
+                ") w CROSS JOIN study s ON s.id = w.id CROSS JOIN patient p ON p.id = s.patient",
+            );
+            question.push_order(&mut sql);
+        }
         let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
         rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)
     }
@@ -135,11 +165,11 @@ impl StudyIndexStore {
     async fn patients(
         &self,
         question: &Question,
-        keys: &[KeyRange],
+        narrow: &Narrow,
         query: &Query,
     ) -> Result<Vec<Match>, sqlx::Error> {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT s.patient");
-        question.push(&mut sql, keys);
+        question.push(&mut sql, narrow, false);
         question.push_order(&mut sql);
         let mut seen = HashSet::new();
         let mut wanted = Rows::new();
@@ -191,6 +221,34 @@ impl StudyIndexStore {
             keys.clear();
         }
         Ok(keys)
+    }
+
+    /// The descriptions that fit `pattern`, as a JSON list, if there are not many different ones and
+    /// those that fit have not many studies. Each is found from the one before.
+    async fn descriptions(&self, pattern: &str) -> Result<Option<String>, sqlx::Error> {
+        let row = sqlx::query(
+            "WITH RECURSIVE d(t) AS (SELECT (SELECT min(description) FROM study WHERE description > '') \
+             UNION ALL SELECT (SELECT min(description) FROM study WHERE description > d.t) \
+             FROM d WHERE d.t IS NOT NULL LIMIT ?1) \
+             SELECT count(t), json_group_array(t) FILTER (WHERE lower(t) GLOB ?2) FROM d",
+        )
+        .bind(DESCRIPTIONS_MAX)
+        .bind(pattern)
+        .fetch_one(&self.readers)
+        .await?;
+        let (different, fitting): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+        if different >= DESCRIPTIONS_MAX {
+            return Ok(None);
+        }
+        let studies: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (SELECT 1 FROM json_each(?1) j \
+             CROSS JOIN study s ON s.description = j.value LIMIT ?2)",
+        )
+        .bind(&fitting)
+        .bind(NAMES_MAX)
+        .fetch_one(&self.readers)
+        .await?;
+        Ok((studies < NAMES_MAX).then_some(fitting))
     }
 
     /// How many names have a key in each of these ranges, counted to `limit`.
