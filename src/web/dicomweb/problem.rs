@@ -2,7 +2,7 @@
 //! allowed, as `application/problem+json` (RFC 9457). The only place that turns errors into
 //! statuses. No patient data, and no value that a caller sent.
 
-use axum::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -70,9 +70,7 @@ impl Problem {
 /// 405; what is allowed stands in `allow`, which the router adds.
 pub(super) async fn method_not_allowed() -> Problem {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let mut problem = Problem::new(status, "METHOD_NOT_ALLOWED", "the resource has no such method");
-    problem.headers.push((ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS")));
-    problem
+    Problem::new(status, "METHOD_NOT_ALLOWED", "the resource has no such method")
 }
 
 fn status(code: Code) -> StatusCode {
