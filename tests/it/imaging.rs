@@ -29,7 +29,10 @@ async fn check_files(node: &TestNode, kept: &BTreeMap<String, Vec<u8>>) {
     for (uid, bytes) in kept {
         let object = retrieve(node, instance(uid)).await.unwrap();
         let whole = [&object.header.file_meta[..], &object.data].concat();
-        assert!(whole == *bytes, "{uid} comes back as it was sent");
+        // Of a file that is a bare data set, the meta group is written anew.
+        let bare = bytes.get(128..132) != Some(b"DICM");
+        let same = if bare { object.data == *bytes } else { whole == *bytes };
+        assert!(same, "{uid} comes back as it was sent");
         let digest = hex(&Sha256::digest(&object.data));
         assert_eq!(object.header.sha256, digest);
         assert_eq!(object.verified.as_deref(), Some(digest.as_str()));
@@ -55,7 +58,8 @@ async fn real_files_are_stored_found_and_come_back_byte_for_byte_also_after_a_re
                 kept.insert(result.sop_instance_uid.clone(), sent[&result.object_id].clone());
             }
             im::StoreOutcome::Refused => assert!(!result.reason.is_empty(), "{result:?}"),
-            other => assert!(other != im::StoreOutcome::Unspecified, "{result:?}"),
+            im::StoreOutcome::Known | im::StoreOutcome::KeptApart => {}
+            im::StoreOutcome::Unspecified => panic!("{result:?}"),
         }
     }
     assert!(kept.len() >= 8, "{:?}", stored.results);

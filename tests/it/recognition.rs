@@ -246,7 +246,7 @@ async fn decisions_are_kept_once_listed_explained_and_counted_also_after_a_resta
     assert_eq!(ids, [against.decision_id.as_str(), repeat.decision_id.as_str()]);
     let rest = rg::ListRecognitionDecisionsRequest { page_token: page.next_page_token, ..list };
     let rest = node.recognition().list_recognition_decisions(rest).await.unwrap().into_inner();
-    assert_eq!(rest.decisions, [kept.clone()]);
+    assert_eq!(rest.decisions, std::slice::from_ref(&kept));
     let ask = rg::ExplainDecisionRequest { decision_id: kept.decision_id.clone() };
     let explained = node.recognition().explain_decision(ask).await.unwrap().into_inner();
     assert!(explained.same_conclusion && explained.same_tables && explained.follows);
