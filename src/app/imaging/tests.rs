@@ -78,7 +78,7 @@ impl Journal for NoJournal {
 
 /// Takes explicit VR, and gives twenty times as much.
 #[derive(Debug)]
-struct Twentyfold;
+pub(super) struct Twentyfold;
 
 impl Transcoder for Twentyfold {
     fn can(&self, stored: &str, _: &str) -> bool {

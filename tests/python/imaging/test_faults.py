@@ -73,7 +73,7 @@ def stored(node, study):
 
 
 @contextlib.contextmanager
-def undisturbed(node, within=1.0):
+def undisturbed(node, within=10.0):
     """Another peer's echo is answered all the while, each within some seconds."""
     stop, worst = threading.Event(), [0.0, None]
 

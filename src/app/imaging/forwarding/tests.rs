@@ -14,7 +14,7 @@ use super::*;
 use crate::app::imaging::ImagingParts;
 use crate::app::imaging::ports::{ArchivedObject, IndexEntry};
 use crate::app::imaging::testing::{MemoryArchive, MemoryIndex};
-use crate::app::imaging::tests::NoJournal;
+use crate::app::imaging::tests::{NoJournal, Twentyfold};
 use crate::sharing::imaging::forwarding::Window;
 use crate::sharing::imaging::header::Header;
 use crate::sharing::imaging::object::{Digest, InstanceUids, Location, ObjectHead};
@@ -86,6 +86,7 @@ async fn imaging(
         index: Arc::<MemoryIndex>::clone(index),
         journal: Arc::new(NoJournal),
         clock: Arc::<PausedClock>::clone(clock),
+        transcoder: Arc::new(Twentyfold),
     };
     Imaging::start(parts).await.unwrap().0
 }
