@@ -12,6 +12,7 @@ use super::accept::Accept;
 use super::problem::Problem;
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
+use crate::app::imaging::peers::Service;
 use crate::app::imaging::ports::{IndexedInstance, Selection};
 use crate::sharing::imaging::identity::UID_CHARACTERS_MAX;
 
@@ -73,6 +74,10 @@ impl Shared {
         requester: &Requester,
         target: &Target,
     ) -> Result<Vec<IndexedInstance>, Problem> {
+        requester.permit(Service::Retrieve)?;
+        if let Some(instance) = self.known.get(target) {
+            return Ok(vec![instance]);
+        }
         let selection = Selection {
             patient_id: None,
             studies: target.study.iter().cloned().collect(),
@@ -95,6 +100,7 @@ impl Shared {
         if found.is_empty() {
             return Err(Problem::not_found(target.kind()));
         }
+        self.known.remember(&found);
         Ok(found)
     }
 }

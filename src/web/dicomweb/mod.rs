@@ -14,6 +14,7 @@ mod conditional;
 mod deliver;
 mod frames;
 mod gate;
+mod known;
 mod metadata;
 pub mod multipart;
 mod problem;
@@ -77,6 +78,7 @@ struct Shared {
     options: DoorOptions,
     places: Arc<Semaphore>,
     seen: audit::Seen,
+    known: known::Known,
     memory: Arc<Semaphore>,
 }
 
@@ -101,10 +103,10 @@ impl Door {
         options: DoorOptions,
     ) -> Self {
         let places = Arc::new(Semaphore::new(options.concurrency_max.max(1)));
-        let seen = audit::Seen::default();
+        let (seen, known) = (audit::Seen::default(), known::Known::default());
         let units = usize::try_from(MEMORY_BYTES_MAX / MEMORY_UNIT_BYTES).unwrap_or(usize::MAX);
         let memory = Arc::new(Semaphore::new(units));
-        Self(Arc::new(Shared { imaging, renderer, auth, options, places, seen, memory }))
+        Self(Arc::new(Shared { imaging, renderer, auth, options, places, seen, known, memory }))
     }
 
     fn router(&self) -> Router {
