@@ -21,7 +21,7 @@ use crate::store::sqlite::OpenError;
 use crate::store::sqlite::exchange::ExchangeStore;
 use crate::telemetry::Metrics;
 
-/// Name of the database in the imaging directory.
+/// Name of the database in the store's directory.
 const DATABASE: &str = "exchange.db";
 /// Between two looks at the queue for metrics.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
@@ -39,9 +39,10 @@ impl Dice for SystemDice {
     }
 }
 
-/// Where the database lies.
+/// Where the database lies: with the journal and not with the images, which may fill a disk of their
+/// own.
 pub fn exchange_path(config: &Config) -> PathBuf {
-    imaging::folder(config).join(DATABASE)
+    config.store.dir.join(DATABASE)
 }
 
 /// Opens the database. The command line does so beside a running node.

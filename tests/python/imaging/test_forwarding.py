@@ -10,6 +10,7 @@ import pydicom
 from conftest import BINARY, TITLE, Node, free_port
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pynetdicom import AE
 
 
 class Sink:
@@ -163,8 +164,10 @@ bytes_per_second_max = 1000000
 
 
 def test_what_a_destination_cannot_take_is_parked_and_can_be_tried_again(tmp_path, dcmtk):
-    # This receiver takes implicit VR only, and objects go as they are kept: explicit.
-    sink = Sink(tmp_path / "sink", "SINK", "+xi").start()
+    sink = Sink(tmp_path / "sink", "SINK")
+    other = AE(ae_title="SINK")
+    other.add_supported_context(MRImageStorage)
+    server = other.start_server(("127.0.0.1", sink.port), block=False)
     node = Node(tmp_path, SENDER + sink.peer() + """
 [forwarding]
 [[forwarding.rules]]
@@ -176,14 +179,33 @@ to = ["SINK"]
         dcmtk("storescu", "-aec", TITLE, node.host, node.port, *sent)
         wait_for(lambda: len(status(node)[1]) == 2, 20, "both are parked")
         assert "does not take class" in status(node)[1][0]["reason"]
-        sink.stop()
-        sink.options = ()
+        server.shutdown()
+        server = None
         sink.start()
         done = subprocess.run([BINARY, "forwarding", "retry", "--config", node.config],
                               capture_output=True, text=True, check=True, timeout=30)
         assert "2 objects" in done.stdout
         wait_for(lambda: sink.uids() == uids(sent), 20, "both have come")
         wait_for(lambda: status(node)[1] == [], 10, "none is parked")
+    finally:
+        if server is not None:
+            server.shutdown()
+        sink.stop()
+        node.stop()
+
+
+def test_objects_are_converted_for_a_destination_that_takes_implicit_vr_only(tmp_path, dcmtk):
+    sink = Sink(tmp_path / "sink", "SINK", "+xi").start()
+    node = Node(tmp_path, SENDER + sink.peer() + """
+[forwarding]
+[[forwarding.rules]]
+name = "all"
+to = ["SINK"]
+""")
+    try:
+        sent = objects(tmp_path / "ct", 2)
+        dcmtk("storescu", "-aec", TITLE, node.host, node.port, *sent)
+        wait_for(lambda: sink.uids() == uids(sent), 20, "both have come")
     finally:
         sink.stop()
         node.stop()
