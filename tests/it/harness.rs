@@ -81,6 +81,8 @@ impl Setup {
         let mut config = Config::default();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.models.engine = EngineName::Rten;
+        // A debug build that reloads all tables on busy cores may take longer than the default.
+        config.server.call_timeout_ms = 60_000;
         Self { config }
     }
 
