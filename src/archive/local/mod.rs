@@ -81,7 +81,7 @@ pub struct LocalArchive {
     writer: Option<JoinHandle<()>>,
     spools: AtomicU64,
     /// Held for as long as the archive is open.
-    _lock: File,
+    lock: File,
 }
 
 impl Options {
@@ -139,7 +139,7 @@ impl LocalArchive {
             jobs: Some(jobs),
             writer: Some(thread),
             spools: AtomicU64::new(0),
-            _lock: lock,
+            lock,
         };
         Ok((archive, recovery))
     }
@@ -224,6 +224,11 @@ impl Drop for LocalArchive {
             && writer.join().is_err()
         {
             tracing::error!("the writer of the archive panicked");
+        }
+        // A child process between fork and exec holds the file open, and the lock with it, unless
+        // it is given back here.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "cannot unlock the archive");
         }
     }
 }
