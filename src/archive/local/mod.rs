@@ -134,13 +134,8 @@ impl LocalArchive {
             .name("archive".to_owned())
             .spawn(move || writer::run(writer, queue))
             .map_err(ArchiveError::Thread)?;
-        let archive = Self {
-            store,
-            jobs: Some(jobs),
-            writer: Some(thread),
-            spools: AtomicU64::new(0),
-            lock,
-        };
+        let archive =
+            Self { store, jobs: Some(jobs), writer: Some(thread), spools: AtomicU64::new(0), lock };
         Ok((archive, recovery))
     }
 
