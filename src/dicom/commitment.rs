@@ -20,7 +20,7 @@ use super::server::gone;
 use super::status::{self, Status};
 use super::uids;
 use super::wire::{Frame, WireError};
-use crate::app::imaging::peers::{Peer, Service};
+use crate::app::imaging::peers::Peer;
 use crate::sharing::imaging::element::ElementSet;
 use crate::sharing::imaging::value::Values;
 use crate::sharing::imaging::writing::write;
@@ -98,7 +98,6 @@ impl Association {
             .known(&self.requester, names)
             .await
             .map_err(|error| status::of_error(&error, 0x0110))?;
-        self.requester.permit(Service::Store).map_err(|e| status::of_error(&e, 0x0124))?;
         let mut committed = Vec::new();
         let mut failed = Vec::new();
         for ((class, instance), known) in asked.instances.iter().zip(known) {

@@ -284,3 +284,6 @@ fn variables(
     }
     items
 }
+
+#[cfg(test)]
+mod tests;

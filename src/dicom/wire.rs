@@ -419,3 +419,43 @@ pub(super) fn message(
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_association_pdu_or_none(
+            kind in 1_u8..8,
+            body in prop::collection::vec(any::<u8>(), 0..400),
+        ) {
+            let mut whole = vec![kind, 0];
+            whole.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
+            whole.extend_from_slice(&body);
+            let _ = parse(whole.into());
+        }
+
+        #[test]
+        fn fragments_stay_within_the_limit_and_join_to_what_was_sent(
+            data in prop::collection::vec(any::<u8>(), 0..5000),
+            limit in 16_u32..2000,
+        ) {
+            let mut out = Vec::new();
+            put_fragments(&mut out, (3, false), &data, true, limit);
+            let (mut rest, mut joined, mut ended) = (&out[..], Vec::new(), false);
+            while !rest.is_empty() {
+                prop_assert!(!ended, "nothing follows the last fragment");
+                let length = u32::from_be_bytes(rest[2..6].try_into().unwrap());
+                prop_assert!(length <= limit);
+                let end = 6 + usize::try_from(length).unwrap();
+                joined.extend_from_slice(&rest[12..end]);
+                ended = rest[11] & 2 != 0;
+                rest = &rest[end..];
+            }
+            prop_assert!(ended);
+            prop_assert_eq!(joined, data);
+        }
+    }
+}

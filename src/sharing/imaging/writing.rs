@@ -6,6 +6,7 @@
 use dicom_core::VR;
 
 use super::element::{Element, ElementSet, Value};
+use super::structure::has_long_length;
 
 /// Writes `set` in little endian, explicit or implicit VR (PS3.5, 7.1). Values of odd length are
 /// padded as their VR asks. Values beyond what a short length can say are left out.
@@ -38,7 +39,7 @@ fn put(out: &mut Vec<u8>, element: &Element, explicit: bool) {
         }
     };
     let short = u16::try_from(value.len());
-    if explicit && !is_long(element.vr) && short.is_err() {
+    if explicit && !has_long_length(element.vr) && short.is_err() {
         return;
     }
     out.extend_from_slice(&element.tag.group().to_le_bytes());
@@ -46,7 +47,9 @@ fn put(out: &mut Vec<u8>, element: &Element, explicit: bool) {
     if explicit {
         out.extend_from_slice(&element.vr.to_bytes());
         match short {
-            Ok(short) if !is_long(element.vr) => out.extend_from_slice(&short.to_le_bytes()),
+            Ok(short) if !has_long_length(element.vr) => {
+                out.extend_from_slice(&short.to_le_bytes());
+            }
             Ok(_) | Err(_) => {
                 out.extend_from_slice(&[0, 0]);
                 out.extend_from_slice(&length(value.len()).to_le_bytes());
@@ -65,26 +68,6 @@ fn length(bytes: usize) -> u32 {
 fn padding(vr: VR) -> u8 {
     const NUL: [VR; 8] = [VR::UI, VR::OB, VR::UN, VR::OW, VR::OD, VR::OF, VR::OL, VR::OV];
     if NUL.contains(&vr) { 0 } else { b' ' }
-}
-
-/// Whether the length has four bytes in explicit VR (PS3.5, 7.1.2).
-fn is_long(vr: VR) -> bool {
-    matches!(
-        vr,
-        VR::OB
-            | VR::OD
-            | VR::OF
-            | VR::OL
-            | VR::OV
-            | VR::OW
-            | VR::SQ
-            | VR::SV
-            | VR::UC
-            | VR::UN
-            | VR::UR
-            | VR::UT
-            | VR::UV
-    )
 }
 
 impl ElementSet {
