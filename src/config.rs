@@ -6,6 +6,7 @@
 
 mod forwarding;
 mod imaging;
+mod link;
 mod web;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
 pub use self::imaging::{DicomSection, ImagingSection, PeerSection};
+pub use self::link::{LinkSection, MemberSection};
 pub use self::web::WebSection;
 use crate::app::access::Role;
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub web: WebSection,
     /// What goes on to other archives.
     pub forwarding: ForwardingSection,
+    /// Between nodes and their hub.
+    pub link: LinkSection,
     /// The metrics door.
     pub metrics: MetricsSection,
     /// Logs.
@@ -63,8 +67,11 @@ pub struct Config {
 pub struct NodeSection {
     /// Name shown to callers and in logs.
     pub name: String,
-    /// Role: `clinic`, `hospital` or `hub`. This version runs clinics.
+    /// Role: `clinic`, `hospital` or `hub`.
     pub role: NodeRole,
+    /// Name of the institution the node stands in, as in the table of institutions: what is
+    /// recognised depends on who asks. May be empty.
+    pub institution: String,
 }
 
 /// Where a node runs.
@@ -225,7 +232,7 @@ pub enum ConfigError {
 
 impl Default for NodeSection {
     fn default() -> Self {
-        Self { name: "xiangyi".to_owned(), role: NodeRole::Clinic }
+        Self { name: "xiangyi".to_owned(), role: NodeRole::Clinic, institution: String::new() }
     }
 }
 
@@ -333,11 +340,6 @@ impl Config {
         if self.metrics.listen.is_some_and(|a| !a.ip().is_loopback()) {
             return refuse("metrics.listen must be a loopback address: metrics go over plain HTTP");
         }
-        if self.node.role != NodeRole::Clinic {
-            return refuse(
-                "node.role must be \"clinic\": hospital and hub nodes are not in this version",
-            );
-        }
         if self.node.name.is_empty() || self.node.name.chars().count() > 64 {
             return refuse("node.name must have 1 to 64 characters");
         }
@@ -369,6 +371,7 @@ impl Config {
         self.dicom.validate(&self.imaging)?;
         self.web.validate(&self.imaging, &self.auth)?;
         self.forwarding.validate(&self.imaging, &self.dicom)?;
+        self.link.validate(&self.node)?;
         check_tokens(&self.auth.tokens)?;
         tracing_subscriber::EnvFilter::try_new(&self.log.level)
             .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;
@@ -451,7 +454,7 @@ fn check_tokens(tokens: &[TokenSection]) -> Result<(), ConfigError> {
         if parse_sha256(&token.sha256).is_none() {
             return refuse(&format!("auth.tokens[{i}].sha256 must be 64 hex digits"));
         }
-        if [Role::Local, Role::DicomPeer].contains(&token.role) {
+        if [Role::Local, Role::DicomPeer, Role::Node].contains(&token.role) {
             return refuse(&format!("auth.tokens[{i}].role must not be \"local\""));
         }
     }

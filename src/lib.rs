@@ -16,6 +16,7 @@ pub mod dicom;
 pub mod embedded;
 pub mod inference;
 pub mod lifecycle;
+pub mod link;
 pub mod medicine;
 pub mod node;
 pub mod render;

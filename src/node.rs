@@ -3,6 +3,7 @@
 
 mod exchange;
 pub mod imaging;
+mod link;
 mod web;
 
 use std::borrow::Cow;
@@ -22,8 +23,8 @@ use crate::app::credentials::{Authenticator, Token};
 use crate::app::imaging::forwarding::Forwarding;
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
-use crate::app::{App, Parts, error};
-use crate::config::{self, Config, EngineName};
+use crate::app::{App, NodeKind, Parts, error};
+use crate::config::{self, Config, EngineName, NodeRole};
 use crate::embedded;
 use crate::inference::port::{self, Differential, describe};
 use crate::inference::{
@@ -94,6 +95,9 @@ pub enum NodeError {
         /// What it names.
         id: String,
     },
+    /// The link between node and hub cannot be used.
+    #[error("cannot use the link (section link)")]
+    Link(#[source] error::Cause),
     /// A certificate or key of the DICOM door cannot be used.
     #[error("cannot use {}", path.display())]
     Pem {
@@ -121,6 +125,7 @@ pub struct Node {
     metrics_address: Option<SocketAddr>,
     dicom_address: Option<SocketAddr>,
     web_address: Option<SocketAddr>,
+    link_address: Option<SocketAddr>,
     forwarding: Option<Arc<Forwarding>>,
     app: Arc<App>,
     stop: CancellationToken,
@@ -265,6 +270,8 @@ impl Node {
             }
             None => (None, None),
         };
+        let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
+        let region = link::join(&config, images.as_ref(), with, &stop).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
             knowledge: knowledge.map_err(NodeError::Knowledge)?,
@@ -273,6 +280,13 @@ impl Node {
             clock,
             ids,
             images: imaging::for_people(images.as_ref()),
+            region: region.as_ref().map(link::Joined::region),
+            institution: config.node.institution.clone(),
+            role: match config.node.role {
+                NodeRole::Clinic => NodeKind::Clinic,
+                NodeRole::Hospital => NodeKind::Hospital,
+                NodeRole::Hub => NodeKind::Hub,
+            },
         }));
         let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -288,6 +302,10 @@ impl Node {
         }
         let dicom_address =
             imaging::open_door(&config, images.as_ref(), worklist, (&tasks, &stop)).await?;
+        let link_address = match region {
+            Some(joined) => joined.start(&config, &app, (&tasks, &stop)).await?,
+            None => None,
+        };
         let web_address = web::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
         let serving = door.serve(listener, health, stop.clone());
         let failed = stop.clone();
@@ -304,6 +322,7 @@ impl Node {
             metrics_address,
             dicom_address,
             web_address,
+            link_address,
             forwarding,
             app,
             stop,
@@ -330,6 +349,11 @@ impl Node {
     /// Where DICOMweb answers, if anywhere.
     pub fn web_address(&self) -> Option<SocketAddr> {
         self.web_address
+    }
+
+    /// Where nodes of the region dial in, if this is a hub.
+    pub fn link_address(&self) -> Option<SocketAddr> {
+        self.link_address
     }
 
     /// What goes on to other archives, if anything does.

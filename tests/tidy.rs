@@ -28,10 +28,12 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/archive", &["node", "cli", "config"]),
     ("src/render", &["node", "cli", "config"]),
     ("src/dicom", &["node", "cli", "config"]),
+    ("src/link", &["node", "cli", "config"]),
 ];
 
 /// The layers around `app`: nothing below or beside them names them, nor they each other.
-const ADAPTERS: &[&str] = &["rpc", "dicom", "web", "store", "archive", "render", "inference"];
+const ADAPTERS: &[&str] =
+    &["rpc", "dicom", "web", "store", "archive", "render", "inference", "link"];
 
 /// Crates a pure layer may not use.
 const IMPURE: &[(&str, &[&str])] = &[
@@ -124,8 +126,8 @@ fn sql_lives_only_in_the_store() {
 
 #[test]
 fn status_is_built_in_one_file() {
-    for (name, text) in files("src/rpc") {
-        if name == "src/rpc/status.rs" {
+    for (name, text) in files("src/rpc").into_iter().chain(files("src/link")) {
+        if ["src/rpc/status.rs", "src/link/status.rs"].contains(&name.as_str()) {
             continue;
         }
         for word in ["Status::new", "Status::invalid", "Status::internal", "Status::unavailable"] {
@@ -174,11 +176,16 @@ fn every_module_says_what_it_is_for() {
 }
 
 /// Every `rpc Name(` of the contract.
-fn rpcs() -> BTreeSet<String> {
+/// The RPCs of the doors, or those of the link between nodes.
+fn rpcs(link: bool) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/xiangyi");
     for area in fs::read_dir(root).unwrap() {
-        for file in fs::read_dir(area.unwrap().path().join("v1")).unwrap() {
+        let area = area.unwrap().path();
+        if area.ends_with("link") != link {
+            continue;
+        }
+        for file in fs::read_dir(area.join("v1")).unwrap() {
             for line in fs::read_to_string(file.unwrap().path()).unwrap().lines() {
                 if let Some(rest) = line.trim().strip_prefix("rpc ") {
                     names.insert(rest.split('(').next().unwrap().to_owned());
@@ -186,21 +193,24 @@ fn rpcs() -> BTreeSet<String> {
             }
         }
     }
-    assert!(names.len() >= 13, "{names:?}");
+    assert!(names.len() >= if link { 6 } else { 13 }, "{names:?}");
     names
 }
 
 /// In `tests/it/doors.rs` each RPC stands in a table of calls that three tests run through: with a
-/// denied caller, with bad input, and cancelled. A new RPC that is not in the table fails here.
+/// denied caller, with bad input, and cancelled; in `tests/it/link.rs` those of the link. A new RPC
+/// that is not in the table fails here.
 #[test]
 fn every_rpc_is_tested_with_a_denied_caller_bad_input_and_cancellation() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/doors.rs");
-    let text = fs::read_to_string(path).unwrap();
-    for rpc in rpcs() {
-        assert!(text.contains(&format!("\"{rpc}\"")), "tests/it/doors.rs does not call {rpc}");
-    }
-    for test in ["denied_callers", "bad_input", "cancelled_calls"] {
-        assert!(text.contains(&format!("fn {test}")), "tests/it/doors.rs has no test `{test}…`");
+    for (file, link) in [("tests/it/doors.rs", false), ("tests/it/link.rs", true)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = fs::read_to_string(path).unwrap();
+        for rpc in rpcs(link) {
+            assert!(text.contains(&format!("\"{rpc}\"")), "{file} does not call {rpc}");
+        }
+        for test in ["denied_callers", "bad_input", "cancelled_calls"] {
+            assert!(text.contains(&format!("fn {test}")), "{file} has no test `{test}…`");
+        }
     }
 }
 

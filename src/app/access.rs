@@ -24,6 +24,10 @@ pub enum Role {
     /// bearer token can have this role.
     #[serde(skip)]
     DicomPeer,
+    /// Another node of the region, for somebody there. It is known by its link; no bearer token can
+    /// have this role.
+    #[serde(skip)]
+    Node,
 }
 
 /// What can be done.
@@ -83,13 +87,14 @@ pub struct Permit<'a> {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::VillageDoctor,
         Self::Pharmacist,
         Self::Auditor,
         Self::Administrator,
         Self::Local,
         Self::DicomPeer,
+        Self::Node,
     ];
 
     /// The name in configuration and audit.
@@ -101,13 +106,14 @@ impl Role {
             Self::Administrator => "administrator",
             Self::Local => "local",
             Self::DicomPeer => "dicom_peer",
+            Self::Node => "node",
         }
     }
 
     /// Whether the role may do `action`.
     pub fn may(self, action: Action) -> bool {
         match (self, action) {
-            (Self::DicomPeer, action) => matches!(action, Action::RetrieveImages),
+            (Self::DicomPeer | Self::Node, action) => matches!(action, Action::RetrieveImages),
             (Self::Local, _) | (_, Action::SearchKnowledge | Action::ReadNodeInfo) => true,
             (Self::VillageDoctor, action) => !matches!(action, Action::ReloadModels),
             (Self::Pharmacist, action) => {

@@ -19,6 +19,7 @@ pub mod overrides;
 pub mod ports;
 pub mod prescription_check;
 pub mod recognition;
+pub mod regional;
 pub mod request;
 pub mod review;
 pub mod search;
@@ -36,6 +37,7 @@ use self::ports::{
     Appended, AuditEntry, Clock, IdSource, Journal, JournalInfo, KeptRecord, KnowledgeSource,
     ListQuery, ListedRecord, ModelDescription, NewRecord, RecordKind,
 };
+use self::regional::ports::Region;
 use self::request::{PageRequest, Problems};
 
 /// The application: what a node can be asked.
@@ -49,6 +51,9 @@ pub struct App {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     images: Option<Images>,
+    region: Option<Arc<dyn Region>>,
+    institution: String,
+    role: NodeKind,
     reloading: tokio::sync::Mutex<()>,
 }
 
@@ -69,6 +74,25 @@ pub struct Parts {
     pub ids: Arc<dyn IdSource>,
     /// Images, where the node keeps any.
     pub images: Option<Images>,
+    /// The region, where the node belongs to one.
+    pub region: Option<Arc<dyn Region>>,
+    /// Name of the institution that the node stands in, as in the table of institutions; may be
+    /// empty.
+    pub institution: String,
+    /// Where it runs.
+    pub role: NodeKind,
+}
+
+/// Where a node runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Village or township clinic.
+    #[default]
+    Clinic,
+    /// Beside a hospital's systems.
+    Hospital,
+    /// The prefecture's data centre.
+    Hub,
 }
 
 /// What a node is.
@@ -76,6 +100,8 @@ pub struct Parts {
 pub struct NodeInfo {
     /// Name.
     pub name: String,
+    /// Where it runs.
+    pub role: NodeKind,
     /// Program version.
     pub version: String,
     /// Milliseconds since 1970.
@@ -115,6 +141,9 @@ impl App {
             clock: parts.clock,
             ids: parts.ids,
             images: parts.images,
+            region: parts.region,
+            institution: parts.institution,
+            role: parts.role,
             reloading: tokio::sync::Mutex::new(()),
         }
     }
@@ -126,6 +155,7 @@ impl App {
         let [diagnosis, prescription, treatment, imaging] = knowledge.rows;
         Ok(NodeInfo {
             name: self.name.clone(),
+            role: self.role,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_ms,
             uptime_ms: self.clock.now_ms().saturating_sub(self.started_ms),

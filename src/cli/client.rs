@@ -19,7 +19,7 @@ use crate::app::ports::KnowledgeSource as _;
 use crate::app::request::{CheckRequest, DiagnoseRequest, PageRequest};
 use crate::app::review::Review;
 use crate::app::treatment::PlanRequest;
-use crate::app::{App, Parts};
+use crate::app::{App, NodeKind, Parts};
 use crate::config::{Config, client_variable};
 use crate::node::{ModelFiles, SystemClock, UuidSource};
 use crate::rpc::proto::xiangyi::diagnosis::v1 as diagnosis;
@@ -79,6 +79,9 @@ impl Client {
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidSource),
             images: None,
+            region: None,
+            institution: String::new(),
+            role: NodeKind::Clinic,
         });
         let caller = Caller { name: "command-line".to_owned(), role: Role::Local };
         Ok(Self::Here { app: Arc::new(app), caller })

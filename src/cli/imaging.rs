@@ -1,5 +1,6 @@
 //! `xiangyi imaging`: images of a running node at the command line.
 
+mod fetch;
 mod get;
 mod recognition;
 mod show;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use tonic::transport::Channel;
 
+pub(in crate::cli) use self::show::moment;
 use super::client::{Client, readable};
 use super::serve::answer;
 use super::{Failure, Target, say};
@@ -32,7 +34,9 @@ enum Command {
     Store(store::StoreArgs),
     /// Find studies
     Search(Box<SearchArgs>),
-    /// Fetch a study as DICOM files; what broke off goes on where it stopped
+    /// Have the node fetch a study that another node of the region holds, and keep a copy
+    Fetch(fetch::FetchArgs),
+    /// Save a study of the node as DICOM files; what broke off goes on where it stopped
     Get(Box<get::GetArgs>),
     /// Draw a frame, or a series as one contact sheet
     Render(Box<RenderArgs>),
@@ -78,6 +82,9 @@ struct SearchArgs {
     /// Institution's name
     #[arg(long, value_name = "NAME", default_value = "")]
     institution: String,
+    /// Look in the whole region: a patient must be named, by ID, or by name and birth date
+    #[arg(long)]
+    everywhere: bool,
     /// Studies at most
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     count: u32,
@@ -128,10 +135,16 @@ pub(super) async fn run(args: ImagingArgs) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Store(args) => store::run(args).await,
         Command::Search(args) => search(*args).await,
+        Command::Fetch(args) => fetch::run(args).await,
         Command::Get(args) => get::run(*args).await,
         Command::Render(args) => render(*args).await,
         Command::Assess(args) => recognition::run(*args).await,
     }
+}
+
+/// Where to look.
+fn scope(everywhere: bool) -> pb::SearchScope {
+    if everywhere { pb::SearchScope::Region } else { pb::SearchScope::Node }
 }
 
 /// The service of a running node.
@@ -165,6 +178,7 @@ async fn search(args: SearchArgs) -> Result<ExitCode, Failure> {
         regions: args.region,
         examinations: args.examination,
         institution: args.institution,
+        scope: scope(args.everywhere).into(),
         ..pb::SearchStudiesRequest::default()
     };
     let wanted = usize::try_from(args.count.max(1)).unwrap_or(usize::MAX);
@@ -176,6 +190,7 @@ async fn search(args: SearchArgs) -> Result<ExitCode, Failure> {
         let page = page.map_err(|s| readable(&s))?.into_inner();
         found.studies.extend(page.studies);
         found.next_page_token = page.next_page_token;
+        found.region = page.region;
         if found.next_page_token.is_empty() || found.studies.len() >= wanted {
             break;
         }

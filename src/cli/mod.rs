@@ -16,6 +16,7 @@ mod json;
 mod models;
 mod plan;
 mod print;
+mod region;
 mod review;
 mod serve;
 mod token;
@@ -67,6 +68,8 @@ enum Command {
     Archive(archive::ArchiveArgs),
     /// List the models being served
     Models(models::ModelsArgs),
+    /// Look at the region that a node belongs to
+    Region(region::RegionArgs),
     /// Look after what goes on to other archives
     Forwarding(forwarding::ForwardingArgs),
     /// Look after what modalities are to do
@@ -116,6 +119,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Eval(args) => eval::run(args).await,
         Command::Archive(args) => archive::run(args).await,
         Command::Models(args) => models::run(args).await,
+        Command::Region(args) => region::run(args).await,
         Command::Forwarding(args) => forwarding::run(args).await,
         Command::Worklist(args) => worklist::run(args).await,
         Command::Token(args) => token::run(&args),

@@ -50,7 +50,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<ExitCode, Failure> {
 fn role(text: &str) -> Result<Role, String> {
     Role::ALL
         .into_iter()
-        .filter(|r| ![Role::Local, Role::DicomPeer].contains(r))
+        .filter(|r| ![Role::Local, Role::DicomPeer, Role::Node].contains(r))
         .find(|r| r.name() == text)
         .ok_or_else(|| "must be village_doctor, pharmacist, auditor or administrator".to_owned())
 }

@@ -2,6 +2,7 @@
 
 mod decode;
 pub(super) mod encode;
+mod fetching;
 mod retrieving;
 mod storing;
 mod watching;
@@ -11,13 +12,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-pub(super) use self::decode::{Spelt, day, laterality};
+pub(super) use self::decode::{Spelt, day, laterality, whole_region};
 use super::common::caller;
 use super::proto::xiangyi::imaging::v1 as pb;
 use crate::app::App;
 use crate::app::imaging::metadata::MetadataRequest;
 use crate::app::imaging::objects::ObjectRequest;
 use crate::app::imaging::search::StudySearch;
+use crate::app::regional::fetching::StudyFetch;
 use crate::app::request::PageRequest;
 
 /// The service.
@@ -40,6 +42,7 @@ impl pb::imaging_service_server::ImagingService for ImagingDoor {
     type RetrieveObjectStream = retrieving::Parts;
     type StoreObjectsStream = storing::Answers;
     type WatchChangesStream = watching::Changes;
+    type FetchStudyStream = fetching::Steps;
 
     async fn search_studies(
         &self,
@@ -47,9 +50,8 @@ impl pb::imaging_service_server::ImagingService for ImagingDoor {
     ) -> Result<Response<pb::SearchStudiesResponse>, Status> {
         let caller = caller(&request)?;
         let search = StudySearch::try_from(request.into_inner())?;
-        let (studies, next_page_token) = self.app.search_studies(&caller, &search).await?;
-        let studies = studies.into_iter().map(Into::into).collect();
-        Ok(Response::new(pb::SearchStudiesResponse { studies, next_page_token }))
+        let page = self.app.search_studies(&caller, &search).await?;
+        Ok(Response::new(page.into()))
     }
 
     async fn get_study_metadata(
@@ -131,6 +133,16 @@ impl pb::imaging_service_server::ImagingService for ImagingDoor {
         let (objects, next_page_token) = self.app.kept_apart(&caller, &page).await?;
         let objects = objects.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListKeptApartResponse { objects, next_page_token }))
+    }
+
+    async fn fetch_study(
+        &self,
+        request: Request<pb::FetchStudyRequest>,
+    ) -> Result<Response<fetching::Steps>, Status> {
+        let caller = caller(&request)?;
+        let request = StudyFetch::try_from(request.into_inner())?;
+        let parts = (Arc::clone(&self.app), self.stop.clone());
+        Ok(Response::new(fetching::steps(parts, caller, request)?))
     }
 
     async fn get_archive_info(

@@ -7,8 +7,9 @@ use tonic::{Request, Response, Status};
 
 use super::common::{caller, timestamp};
 use super::proto::xiangyi::node::v1 as pb;
-use crate::app::App;
 use crate::app::consultation::DISCLAIMER_ZH;
+use crate::app::regional::NodeLine;
+use crate::app::{App, NodeKind};
 
 /// The service.
 #[derive(Debug)]
@@ -25,7 +26,12 @@ impl pb::node_service_server::NodeService for Node {
         let uptime = u64::try_from(info.uptime_ms).unwrap_or(0);
         Ok(Response::new(pb::GetNodeInfoResponse {
             name: info.name,
-            role: pb::NodeRole::Clinic.into(),
+            role: match info.role {
+                NodeKind::Clinic => pb::NodeRole::Clinic,
+                NodeKind::Hospital => pb::NodeRole::Hospital,
+                NodeKind::Hub => pb::NodeRole::Hub,
+            }
+            .into(),
             version: info.version,
             start_time: Some(timestamp(info.started_ms)),
             uptime: prost_types::Duration::try_from(Duration::from_millis(uptime)).ok(),
@@ -45,5 +51,29 @@ impl pb::node_service_server::NodeService for Node {
             record_count: info.journal.record_count,
             disclaimer: DISCLAIMER_ZH.to_owned(),
         }))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<pb::ListNodesRequest>,
+    ) -> Result<Response<pb::ListNodesResponse>, Status> {
+        let caller = caller(&request)?;
+        let nodes = self.0.regional_nodes(&caller).await?.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListNodesResponse { nodes }))
+    }
+}
+
+impl From<NodeLine> for pb::RegionalNode {
+    fn from(line: NodeLine) -> Self {
+        let trip = Duration::from_micros(line.round_trip_us);
+        Self {
+            name: line.node,
+            area: line.area,
+            online: line.online,
+            seen_at: (line.seen_ms > 0).then(|| timestamp(line.seen_ms)),
+            indexed_at: (line.indexed_ms > 0).then(|| timestamp(line.indexed_ms)),
+            study_count: line.studies,
+            round_trip: (!trip.is_zero()).then(|| trip.try_into().unwrap_or_default()),
+        }
     }
 }

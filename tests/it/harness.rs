@@ -111,7 +111,7 @@ impl Setup {
         self.with(|c| {
             c.auth.tokens = Role::ALL
                 .into_iter()
-                .filter(|r| ![Role::Local, Role::DicomPeer].contains(r))
+                .filter(|r| ![Role::Local, Role::DicomPeer, Role::Node].contains(r))
                 .map(|role| TokenSection {
                     name: format!("test-{}", role.name()),
                     sha256: hex(&Sha256::digest(token_of(role).as_bytes())),

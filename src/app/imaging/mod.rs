@@ -25,7 +25,7 @@ pub mod study;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
-mod tests;
+pub(in crate::app) mod tests;
 pub mod worklist;
 
 use std::sync::Arc;
@@ -103,8 +103,9 @@ impl Requester {
                     .collect()
             }
             Role::Auditor => [Service::Echo, Service::Find].into_iter().collect(),
-            // A peer's rights come from the table of application entities, not from its role.
-            Role::Pharmacist | Role::Administrator | Role::DicomPeer => Services::NONE,
+            // A peer's rights come from the table of application entities, another node's from the
+            // order that it carries out, not from the role.
+            Role::Pharmacist | Role::Administrator | Role::DicomPeer | Role::Node => Services::NONE,
         };
         Self { caller, services }
     }

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dicom_dictionary_std::tags;
 use sha2::{Digest as _, Sha256};
 
 use super::images::Images;
 use super::ports::KnownObject;
 use super::search::validate_uid;
-use super::study::any_of;
 use super::{Imaging, Requester};
 use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
@@ -17,7 +15,6 @@ use crate::app::error::Error;
 use crate::app::request::Problems;
 use crate::sharing::imaging::object::Digest;
 use crate::sharing::imaging::part10::{Meta, write_meta};
-use crate::sharing::imaging::query::{Level, Query};
 
 /// Bytes of a chunk: least, most, and when the caller does not say.
 const CHUNK_BYTES: (u32, u32, u32) = (4_096, 2 * 1024 * 1024, 256 * 1024);
@@ -200,15 +197,7 @@ impl Images {
         object: &KnownObject,
     ) -> Result<(), Error> {
         let study = &object.uids.study;
-        let query = Query {
-            level: Level::Study,
-            conditions: vec![any_of(tags::STUDY_INSTANCE_UID, vec![study.clone()])],
-            combined_date_time: false,
-            offset: 0,
-            limit: 1,
-        };
-        let found = self.imaging.find(requester, query).await?;
-        let patient = found.first().map(|m| m.header.patient.id.as_str()).unwrap_or_default();
-        self.imaging.audit_retrieval(requester, study, patient).await
+        let patient = self.imaging.patient_of(requester, study).await?;
+        self.imaging.audit_retrieval(requester, study, &patient).await
     }
 }

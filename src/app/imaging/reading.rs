@@ -4,16 +4,19 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use dicom_dictionary_std::tags;
+
 use super::peers::Service;
 use super::ports::{
     ArchivedObject, Change, IndexCounts, IndexedInstance, KnownObject, Selection, Usage,
 };
+use super::study::any_of;
 use super::{Imaging, Requester};
 use crate::app::access::{Action, authorise};
 use crate::app::error::Error;
 use crate::app::ports::AuditEntry;
 use crate::sharing::imaging::object::Location;
-use crate::sharing::imaging::query::{Match, Query};
+use crate::sharing::imaging::query::{Level, Match, Query};
 
 /// Answers to one question at most.
 pub const ANSWERS_MAX: u64 = 10_000;
@@ -103,6 +106,19 @@ impl Imaging {
         self.archive.usage().await
     }
 
+    /// The patient ID of a study; empty if the study has none or is not there.
+    pub async fn patient_of(&self, requester: &Requester, study: &str) -> Result<String, Error> {
+        let query = Query {
+            level: Level::Study,
+            conditions: vec![any_of(tags::STUDY_INSTANCE_UID, vec![study.to_owned()])],
+            combined_date_time: false,
+            offset: 0,
+            limit: 1,
+        };
+        let found = self.find(requester, query).await?;
+        Ok(found.into_iter().next().map(|m| m.header.patient.id).unwrap_or_default())
+    }
+
     /// Writes into the audit trail that `requester` was given a patient's images, before they are.
     pub async fn audit_retrieval(
         &self,
@@ -110,12 +126,22 @@ impl Imaging {
         study: &str,
         patient_id: &str,
     ) -> Result<(), Error> {
+        self.audit_images(requester, (study, patient_id), "ok").await
+    }
+
+    /// Likewise, with the outcome in words of its own: `ok:treatment`.
+    pub(in crate::app) async fn audit_images(
+        &self,
+        requester: &Requester,
+        (study, patient_id): (&str, &str),
+        outcome: &'static str,
+    ) -> Result<(), Error> {
         let permit = authorise(&requester.caller, Action::RetrieveImages)?;
         let entry = AuditEntry {
             at_ms: self.clock.now_ms(),
             record_id: study.to_owned(),
             patient_reference: patient_id.to_owned(),
-            outcome: "ok",
+            outcome,
         };
         self.journal.audit(&permit, entry).await
     }

@@ -12,8 +12,10 @@ use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
 use crate::app::knowledge::Knowledge;
+use crate::app::regional::OfflineNode;
 use crate::app::request::{ID_CHARS_MAX, PageRequest, Problems};
 use crate::sharing::imaging::examination::{Derived, Programme};
+use crate::sharing::imaging::published::PatientQuestion;
 use crate::sharing::imaging::query::{Condition, Level, Matching, Query};
 
 /// Searches are told apart from other lists by this.
@@ -60,6 +62,30 @@ pub struct StudySearch {
     pub institution: String,
     /// Study instance UIDs.
     pub studies: Vec<String>,
+    /// Whether the whole region is asked.
+    pub whole_region: bool,
+}
+
+/// A page of studies.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StudyPage {
+    /// Newest first.
+    pub studies: Vec<StudyFacts>,
+    /// Token of the next page; empty at the end.
+    pub next: String,
+    /// What the region said; none where it was not asked.
+    pub region: Option<RegionState>,
+}
+
+/// How much of the region an answer speaks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegionState {
+    /// Whether the region could be asked; if not, the answer speaks for this node alone.
+    pub reachable: bool,
+    /// Nodes of the region.
+    pub nodes: u64,
+    /// Those that are not connected: what was made there since is not known.
+    pub offline: Vec<OfflineNode>,
 }
 
 impl App {
@@ -68,7 +94,7 @@ impl App {
         &self,
         caller: &Caller,
         search: &StudySearch,
-    ) -> Result<(Vec<StudyFacts>, String), Error> {
+    ) -> Result<StudyPage, Error> {
         let permit = authorise(caller, Action::FindImages)?;
         let images = self.images()?;
         let knowledge = self.knowledge.load_full();
@@ -78,6 +104,10 @@ impl App {
         self.journal.audit(&permit, self.entry("", &search.patient_id)).await?;
         let requester = Requester::of(caller.clone());
         let mut at = skip.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        if search.whole_region {
+            return self.search_region(&requester, &knowledge, search, (at, size)).await;
+        }
+        let page = |studies, next| StudyPage { studies, next, region: None };
         let derived = search.asks_what_was_examined();
         // One more than asked for tells whether there is a next page.
         let mut limit = u64::try_from(size).unwrap_or(u64::MAX).saturating_add(1);
@@ -94,7 +124,7 @@ impl App {
             }
             for one in self.describe(&requester, &knowledge, found).await? {
                 if studies.len() == size {
-                    return Ok((studies, token(at)));
+                    return Ok(page(studies, token(at)));
                 }
                 at += 1;
                 if search.fits(&knowledge, &one.facts.examined.derived) {
@@ -103,16 +133,16 @@ impl App {
             }
             looked_through += got;
             if got < limit {
-                return Ok((studies, String::new()));
+                return Ok(page(studies, String::new()));
             }
             if !derived || looked_through >= CANDIDATES_MAX {
-                return Ok((studies, token(at)));
+                return Ok(page(studies, token(at)));
             }
         }
     }
 }
 
-fn token(at: u64) -> String {
+pub(in crate::app) fn token(at: u64) -> String {
     format!("{SEAL}-{at}")
 }
 
@@ -155,14 +185,32 @@ impl StudySearch {
         for uid in &self.studies {
             validate_uid(&mut problems, "study_uids", uid);
         }
+        if self.whole_region {
+            let whole = |text: &String| !text.contains(['*', '?']);
+            let named = self.patient().is_complete();
+            let fine = named && whole(&self.patient_id) && whole(&self.patient_name);
+            let allowed = "of the region needs patient_id, or patient_name and birth_date, or \
+                           study_uids, each whole and without wildcards";
+            problems.unless(fine, "scope", allowed);
+        }
         problems.finish()
+    }
+
+    /// Whom it asks for.
+    pub(in crate::app) fn patient(&self) -> PatientQuestion {
+        PatientQuestion {
+            patient_id: self.patient_id.clone(),
+            name: self.patient_name.clone(),
+            birth_date: self.birth_date.clone(),
+            studies: self.studies.clone(),
+        }
     }
 
     fn asks_what_was_examined(&self) -> bool {
         !(self.programmes.is_empty() && self.regions.is_empty() && self.examinations.is_empty())
     }
 
-    fn query(&self, offset: u64, limit: u64) -> Query {
+    pub(in crate::app) fn query(&self, offset: u64, limit: u64) -> Query {
         let mut conditions = Vec::new();
         let mut text = |tag: Tag, value: &str| {
             if !value.is_empty() {
@@ -199,7 +247,7 @@ impl StudySearch {
     }
 
     /// Whether what was examined is what is asked for.
-    fn fits(&self, knowledge: &Knowledge, derived: &Derived) -> bool {
+    pub(in crate::app) fn fits(&self, knowledge: &Knowledge, derived: &Derived) -> bool {
         let any = |wanted: usize, fits: bool| wanted == 0 || fits;
         any(self.programmes.len(), self.programmes.iter().any(|p| derived.programmes.contains(p)))
             && any(

@@ -13,8 +13,9 @@ use crate::app::error::Error;
 use crate::app::knowledge::Knowledge;
 use crate::sharing::imaging::examination::{Derived, DerivedStudy};
 use crate::sharing::imaging::header::Header;
+use crate::sharing::imaging::published::FoundBy;
 use crate::sharing::imaging::query::{Condition, Level, Match, Matching, Query};
-use crate::sharing::recognition::Report;
+use crate::sharing::recognition::{Report, StudyAssessment};
 
 /// Answers asked of the index at once.
 const PAGE: u64 = 5_000;
@@ -78,8 +79,40 @@ pub struct StudyFacts {
     pub report: StudyReport,
     /// Objects kept apart.
     pub kept_apart: u64,
-    /// Node that holds it.
+    /// Who holds it, the one it is best had from first; never empty.
+    pub places: Vec<Place>,
+    /// How it was found in the region; none for what this node holds itself.
+    pub found_by: Option<FoundBy>,
+    /// Whether it would be recognised were the same examination planned today; none if that was not
+    /// asked.
+    pub outlook: Option<StudyAssessment>,
+}
+
+/// Where a study lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the node.
     pub node: String,
+    /// Whether it can be had.
+    pub availability: Availability,
+    /// Whether it was fetched there from another node.
+    pub copy: bool,
+    /// Instances there.
+    pub instances: u64,
+    /// When the node's index was last known to be current, in milliseconds since
+    /// 1970-01-01T00:00:00Z; none of this node's own.
+    pub indexed_ms: Option<i64>,
+}
+
+/// Whether a study can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// At once.
+    Online,
+    /// From the archive behind the node, which takes longer.
+    Nearline,
+    /// Not now: the node is not connected.
+    Offline,
 }
 
 /// A study with what was derived for its series.
@@ -114,6 +147,13 @@ impl App {
                 let headers = headers.get(uid).map(Vec::as_slice).unwrap_or_default();
                 let derived = knowledge.examinations.derive(headers);
                 let mut one = self.told(knowledge, study.clone(), headers, derived);
+                one.facts.places = vec![Place {
+                    node: self.name.clone(),
+                    availability: Availability::Online,
+                    copy: false,
+                    instances: one.facts.found.instances,
+                    indexed_ms: None,
+                }];
                 one.facts.report = reports.get(uid).cloned().unwrap_or_default();
                 one.facts.kept_apart = apart.get(uid).copied().unwrap_or(0);
                 described.push(one);
@@ -122,7 +162,7 @@ impl App {
         Ok(described)
     }
 
-    fn told(
+    pub(in crate::app) fn told(
         &self,
         knowledge: &Knowledge,
         found: Match,
@@ -139,7 +179,9 @@ impl App {
             examined: knowledge.named(derived.study),
             report: StudyReport::default(),
             kept_apart: 0,
-            node: self.name.clone(),
+            places: Vec::new(),
+            found_by: None,
+            outlook: None,
         };
         Described { facts, series: derived.series }
     }
@@ -160,7 +202,7 @@ impl Knowledge {
 
 impl Images {
     /// One header of each series of these studies, by study.
-    async fn series_headers(
+    pub(in crate::app) async fn series_headers(
         &self,
         requester: &Requester,
         studies: &[String],
@@ -174,7 +216,7 @@ impl Images {
     }
 
     /// The reports of these studies that are among their objects; of several, one that is signed.
-    async fn reports(
+    pub(in crate::app) async fn reports(
         &self,
         requester: &Requester,
         studies: &[String],
@@ -204,7 +246,10 @@ impl Images {
     }
 
     /// How many objects of each study are kept apart.
-    async fn apart_by_study(&self, requester: &Requester) -> Result<HashMap<String, u64>, Error> {
+    pub(in crate::app) async fn apart_by_study(
+        &self,
+        requester: &Requester,
+    ) -> Result<HashMap<String, u64>, Error> {
         let mut by_study = HashMap::new();
         if self.imaging.counts().await?.apart > 0 {
             for object in self.imaging.apart(requester, 0, APART_MAX).await? {
@@ -245,7 +290,11 @@ impl Images {
     }
 
     /// Studies by their UIDs.
-    async fn studies(&self, requester: &Requester, uids: Vec<String>) -> Result<Vec<Match>, Error> {
+    pub(in crate::app) async fn studies(
+        &self,
+        requester: &Requester,
+        uids: Vec<String>,
+    ) -> Result<Vec<Match>, Error> {
         let limit = u64::try_from(uids.len()).unwrap_or(u64::MAX);
         let conditions = vec![any_of(tags::STUDY_INSTANCE_UID, uids)];
         let level = Level::Study;

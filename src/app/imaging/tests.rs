@@ -23,10 +23,10 @@ const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 #[derive(Debug)]
-pub(super) struct NoJournal;
+pub(in crate::app) struct NoJournal;
 
 #[derive(Debug)]
-struct Noon;
+pub(in crate::app) struct Noon;
 
 impl Clock for Noon {
     fn now_ms(&self) -> i64 {
@@ -98,6 +98,12 @@ impl Transcoder for Twentyfold {
         };
         Box::pin(std::future::ready(given))
     }
+}
+
+/// Imaging over an archive and an index in memory, with what keeps it going.
+pub(in crate::app) async fn imaging_in_memory() -> (Arc<Imaging>, tokio::task::JoinHandle<()>) {
+    let rig = rig_over(Arc::default(), Arc::default()).await;
+    (rig.imaging, rig.keeper)
 }
 
 struct Rig {

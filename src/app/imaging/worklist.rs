@@ -198,7 +198,7 @@ impl Worklist {
 fn may_plan(requester: &Requester) -> Result<(), Error> {
     match requester.caller.role {
         Role::Local | Role::VillageDoctor => Ok(()),
-        Role::Pharmacist | Role::Auditor | Role::Administrator | Role::DicomPeer => {
+        Role::Pharmacist | Role::Auditor | Role::Administrator | Role::DicomPeer | Role::Node => {
             Err(Error::Denied { action: "plan_examinations" })
         }
     }

@@ -12,9 +12,12 @@ use crate::app::App;
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
 use crate::app::imaging::images::Images;
+use crate::app::imaging::search::RegionState;
 use crate::app::imaging::study::{StudyFacts, any_of};
 use crate::app::knowledge::Knowledge;
+use crate::app::regional::searching::Told;
 use crate::sharing::imaging::header::Header;
+use crate::sharing::imaging::published::PatientQuestion;
 use crate::sharing::imaging::query::{Condition, Level, Match, Matching, Query};
 use crate::sharing::recognition::{Existing, Institution, SeriesFacts, series_quality};
 
@@ -31,6 +34,8 @@ pub(super) struct Looked {
     pub(super) existing: Vec<Existing>,
     pub(super) studies: Vec<StudyFacts>,
     pub(super) left_out: u64,
+    /// What the region said; none where it was not asked.
+    pub(super) region: Option<RegionState>,
 }
 
 impl App {
@@ -43,25 +48,45 @@ impl App {
         stated: &[StatedFacts],
     ) -> Result<Looked, Error> {
         let images = self.images()?;
-        let mut found = images.studies_of(requester, request).await?;
-        one_person(request, &found)?;
-        let left_out = u64::try_from(found.len().saturating_sub(STUDIES_MAX)).unwrap_or(0);
-        found.truncate(STUDIES_MAX);
-        let (mut existing, mut studies) = (Vec::new(), Vec::new());
+        let found = images.studies_of(requester, request).await?;
+        one_person(request, found.iter())?;
+        let mut told = Vec::with_capacity(found.len());
         let mut instances_left = INSTANCES_MAX;
-        for described in self.describe(requester, knowledge, found).await? {
+        let beyond = found.len().saturating_sub(STUDIES_MAX);
+        for described in self.describe(requester, knowledge, first(found)).await? {
             let facts = described.facts;
             let instances = facts.found.instances;
             let mut series = Vec::new();
             if instances <= instances_left {
                 instances_left -= instances;
-                series = images.quality(requester, &facts.found.header.study.uid).await?;
+                let uid = &facts.found.header.study.uid;
+                let quality = images.quality(requester, uid).await?;
+                series = quality.into_iter().map(|(_, quality)| quality).collect();
             }
+            told.push(Told { facts, series });
+        }
+        let mut region = None;
+        if request.whole_region {
+            let question = request.patient();
+            let (answer, state) = self.ask_region(question.clone()).await?;
+            self.merge(knowledge, &question, answer, &mut told);
+            if !request.studies.is_empty() {
+                told.retain(|t| request.studies.contains(&t.facts.found.header.study.uid));
+            }
+            let date = |told: &Told| told.facts.found.header.study.date.clone();
+            told.sort_by_key(|told| std::cmp::Reverse(date(told)));
+            region = Some(state);
+        }
+        one_person(request, told.iter().map(|t| &t.facts.found))?;
+        let beyond = beyond + told.len().saturating_sub(STUDIES_MAX);
+        let left_out = u64::try_from(beyond).unwrap_or(u64::MAX);
+        let (mut existing, mut studies) = (Vec::new(), Vec::new());
+        for Told { facts, series } in first(told) {
             let stated = stated.iter().find(|s| s.study == facts.found.header.study.uid);
             existing.push(existing_study(knowledge, &facts, series, stated));
             studies.push(facts);
         }
-        Ok(Looked { existing, studies, left_out })
+        Ok(Looked { existing, studies, left_out, region })
     }
 }
 
@@ -95,26 +120,52 @@ impl Images {
         self.imaging().find(requester, query).await
     }
 
-    /// What the headers of a study say of its series.
-    async fn quality(&self, requester: &Requester, study: &str) -> Result<Vec<SeriesFacts>, Error> {
+    /// What the headers of a study say of its series, by their UID.
+    pub(in crate::app) async fn quality(
+        &self,
+        requester: &Requester,
+        study: &str,
+    ) -> Result<Vec<(String, SeriesFacts)>, Error> {
         let found = self.below(requester, Level::Image, &[study.to_owned()], Vec::new()).await?;
         let headers: Vec<Header> = found.into_iter().map(|m| m.header).collect();
         let series = headers.chunk_by(|a, b| a.series.uid == b.series.uid);
-        Ok(series.map(series_quality).collect())
+        let uid = |of: &[Header]| of.first().map(|h| h.series.uid.clone()).unwrap_or_default();
+        Ok(series.map(|of| (uid(of), series_quality(of))).collect())
+    }
+}
+
+/// The newest, as many as are looked at.
+fn first<T>(mut all: Vec<T>) -> Vec<T> {
+    all.truncate(STUDIES_MAX);
+    all
+}
+
+impl PlannedRequest {
+    /// Whom it is about. Studies that are named are taken from the patient's.
+    fn patient(&self) -> PatientQuestion {
+        PatientQuestion {
+            patient_id: self.patient_id.clone(),
+            name: self.patient_name.clone(),
+            birth_date: self.birth_date.clone(),
+            studies: Vec::new(),
+        }
     }
 }
 
 /// Refuses to mix persons to whom one patient ID was given.
-fn one_person(request: &PlannedRequest, found: &[Match]) -> Result<(), Error> {
+fn one_person<'a>(
+    request: &PlannedRequest,
+    found: impl Iterator<Item = &'a Match> + Clone,
+) -> Result<(), Error> {
     if !request.studies.is_empty() {
         return Ok(());
     }
     let births: BTreeSet<&str> = found
-        .iter()
+        .clone()
         .map(|m| m.header.patient.birth_date.as_str())
         .filter(|b| !b.is_empty())
         .collect();
-    let names: BTreeSet<&str> = found.iter().map(|m| m.header.patient.name.as_str()).collect();
+    let names: BTreeSet<&str> = found.map(|m| m.header.patient.name.as_str()).collect();
     if births.len() <= 1 && (names.len() <= 1 || !request.patient_name.is_empty()) {
         return Ok(());
     }
@@ -123,7 +174,7 @@ fn one_person(request: &PlannedRequest, found: &[Match]) -> Result<(), Error> {
     Err(Error::field("planned.patient_id", allowed))
 }
 
-fn existing_study(
+pub(in crate::app) fn existing_study(
     knowledge: &Knowledge,
     facts: &StudyFacts,
     series: Vec<SeriesFacts>,

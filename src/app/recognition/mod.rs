@@ -11,11 +11,13 @@ pub mod summary;
 
 use jiff::civil::Date;
 
+pub(in crate::app) use self::facts::existing_study;
 pub use self::kept::{DecisionLine, KeptDecision};
 pub use self::planned::{Asked, PlannedRequest, StatedFacts};
 use super::access::{Action, Caller, Permit, authorise};
 use super::error::Error;
 use super::imaging::Requester;
+use super::imaging::search::RegionState;
 use super::imaging::study::StudyFacts;
 use super::knowledge::Knowledge;
 use super::ports::{NewRecord, RecordKind};
@@ -58,6 +60,8 @@ pub struct Answer {
     pub date: Date,
     /// Version of the tables.
     pub policy_version: String,
+    /// What the region said; none where it was not asked.
+    pub region: Option<RegionState>,
 }
 
 /// A decision to keep.
@@ -251,6 +255,7 @@ impl App {
             left_out: looked.left_out,
             date: asked.date,
             policy_version: policy.version().to_owned(),
+            region: looked.region,
         };
         Ok(Judged { answer, existing: looked.existing, planned })
     }
@@ -305,7 +310,7 @@ impl App {
     }
 
     /// Today in China.
-    fn today(&self) -> Date {
+    pub(in crate::app) fn today(&self) -> Date {
         const BEIJING: i8 = 8;
         let offset = jiff::tz::Offset::constant(BEIJING);
         let now = jiff::Timestamp::from_millisecond(self.clock.now_ms());

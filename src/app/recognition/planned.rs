@@ -52,6 +52,10 @@ pub struct PlannedRequest {
     pub grounds: Vec<GroundClaim>,
     /// What is known beyond the objects.
     pub stated: Vec<StatedFacts>,
+    /// Whether the patient's studies are looked for in the whole region. What was not said is not
+    /// part of the content, so that a request kept before the field was known is still the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub whole_region: bool,
 }
 
 /// What the doctor knows of a study beyond its objects.
@@ -145,6 +149,10 @@ impl PlannedRequest {
         ] {
             problems.chars(field, text, ID_CHARS_MAX);
         }
+        let whole = |text: &String| !text.contains(['*', '?']);
+        let fine = !self.whole_region || (whole(&self.patient_id) && whole(&self.patient_name));
+        let allowed = "of the region needs patient_id and patient_name without wildcards";
+        problems.unless(fine, "planned.scope", allowed);
         problems.chars("planned.text", &self.text, TEXT_CHARS_MAX);
         let few = self.studies.len() <= STUDIES_MAX;
         problems.unless(few, "planned.study_uids", "must have at most 200 entries");

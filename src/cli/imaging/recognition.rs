@@ -7,7 +7,7 @@ use clap::Args;
 use super::super::client::readable;
 use super::super::serve::answer;
 use super::super::{Failure, Target};
-use super::{open, show};
+use super::{open, scope, show};
 use crate::rpc::proto::xiangyi::recognition::v1 as pb;
 use crate::rpc::proto::xiangyi::recognition::v1::recognition_service_client::RecognitionServiceClient;
 
@@ -43,6 +43,9 @@ pub(super) struct AssessArgs {
     /// How the patient is: `stable`, `acute` or `preoperative`
     #[arg(long, value_name = "SITUATION", value_parser = situation)]
     situation: Option<pb::PatientSituation>,
+    /// Look for the patient's studies in the whole region
+    #[arg(long)]
+    everywhere: bool,
     /// Print the answer as JSON, in the form of the contract
     #[arg(long)]
     json: bool,
@@ -62,6 +65,7 @@ pub(super) async fn run(args: AssessArgs) -> Result<ExitCode, Failure> {
         date: args.date,
         asking: Some(pb::Institution { institution_id: args.asking, region: args.region }),
         situation: args.situation.unwrap_or_default().into(),
+        scope: scope(args.everywhere).into(),
         ..pb::PlannedExamination::default()
     };
     let request = pb::AssessRecognitionRequest { planned: Some(planned) };

@@ -18,6 +18,96 @@ pub(super) fn studies(found: &pb::SearchStudiesResponse) -> String {
     if !found.next_page_token.is_empty() {
         out.push_str("还有更多，请缩小范围或加大 --count\n");
     }
+    if let Some(state) = &found.region {
+        region(&mut out, state);
+    }
+    out
+}
+
+/// How much of the region the answer speaks for.
+fn region(out: &mut String, state: &pb::RegionState) {
+    if !state.reachable {
+        out.push_str("未能连接区域中心，以上只是本机所存\n");
+        return;
+    }
+    for node in &state.offline {
+        let _ = match &node.indexed_at {
+            Some(at) => writeln!(out, "{} 离线，目录截至 {}", node.node, moment(at)),
+            None => writeln!(out, "{} 离线，尚无目录", node.node),
+        };
+    }
+}
+
+/// A moment in Beijing time, to the minute.
+pub(in crate::cli) fn moment(at: &prost_types::Timestamp) -> String {
+    const BEIJING: i8 = 8;
+    let Ok(at) = jiff::Timestamp::from_second(at.seconds) else { return String::new() };
+    jiff::tz::Offset::constant(BEIJING).to_datetime(at).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// Where a study lies.
+fn places(study: &pb::StudySummary) -> String {
+    let told = study.places.iter().map(|place| {
+        let state = match place.availability() {
+            pb::Availability::Online | pb::Availability::Unspecified => "",
+            pb::Availability::Nearline => "（须从其影像系统调取）",
+            pb::Availability::Offline => "（离线）",
+        };
+        format!("{}{state}", place.node)
+    });
+    told.collect::<Vec<_>>().join("、")
+}
+
+/// Whether a study would be recognised, and why not.
+fn outlook(out: &mut String, study: &pb::StudySummary) {
+    let Some(recognition) = &study.recognition else { return };
+    let word = match recognition.outlook() {
+        pb::RecognitionOutlook::Recognised => "可互认",
+        pb::RecognitionOutlook::WithRemark => "可互认，须注意",
+        pb::RecognitionOutlook::CannotSay => "互认不能确定",
+        pb::RecognitionOutlook::NotRecognised => "不互认",
+        pb::RecognitionOutlook::Unspecified => return,
+    };
+    let _ = writeln!(
+        out,
+        "    {word}{}",
+        match recognition.reasons.is_empty() {
+            true => String::new(),
+            false => format!("：{}", recognition.reasons.join("；")),
+        }
+    );
+}
+
+/// How far a fetch has come.
+pub(super) fn fetching(step: &pb::FetchStudyResponse) -> String {
+    format!(
+        "从 {} 取 {} / {} 个，{} / {} 字节\n",
+        unsaid(&step.node, "?"),
+        step.here_count + step.kept_count,
+        step.object_count,
+        step.received_bytes,
+        step.size_bytes,
+    )
+}
+
+/// How a fetch ended.
+pub(super) fn fetched(end: &pb::FetchStudyResponse) -> String {
+    let mut out = format!(
+        "从 {} 取回 {} 个，原有 {} 个，共 {} 个，摘要均相符\n",
+        unsaid(&end.node, "?"),
+        end.kept_count,
+        end.here_count,
+        end.object_count,
+    );
+    if end.missing_count > 0 {
+        let _ = writeln!(out, "对方已没有 {} 个", end.missing_count);
+    }
+    for refusal in &end.refusals {
+        let _ = writeln!(out, "未存 {} 个：{}", refusal.count, refusal.reason);
+    }
+    if end.broken_count > 0 {
+        let _ = writeln!(out, "线路中断 {} 次，均已续传", end.broken_count);
+    }
     out
 }
 
@@ -39,7 +129,7 @@ fn line(out: &mut String, study: &pb::StudySummary) {
         Some(pb::ReportState::Absent) => "无报告",
         Some(pb::ReportState::Unspecified) | None => "报告不明",
     };
-    let node = study.place.as_ref().map(|p| p.node.as_str()).unwrap_or_default();
+    let node = places(study);
     let _ = write!(
         out,
         "    {}  {} 序列 {} 幅  {report}  在 {node}",
@@ -48,7 +138,13 @@ fn line(out: &mut String, study: &pb::StudySummary) {
     if study.kept_apart_count > 0 {
         let _ = write!(out, "  另有 {} 个同号不同内容", study.kept_apart_count);
     }
+    match study.found_by() {
+        pb::FoundBy::PatientId => out.push_str("  按病人编号查到，请核对姓名"),
+        pb::FoundBy::Sound => out.push_str("  按姓名读音和出生日期查到，请核对"),
+        pb::FoundBy::Unspecified | pb::FoundBy::Study | pb::FoundBy::Name => {}
+    }
     out.push('\n');
+    outlook(out, study);
 }
 
 fn examination(study: &pb::StudySummary) -> String {
@@ -107,6 +203,9 @@ pub(super) fn assessed(found: &rg::AssessRecognitionResponse) -> String {
     }
     if found.left_out_count > 0 {
         let _ = writeln!(out, "另有 {} 份较早的检查未看", found.left_out_count);
+    }
+    if let Some(state) = &found.region {
+        region(&mut out, state);
     }
     let _ = writeln!(out, "按 {} 的规则（{}）", found.date, found.policy_version);
     let _ = writeln!(out, "{}", found.disclaimer);

@@ -9,6 +9,8 @@ use crate::app::imaging::render::{
     ImageFormat, Region, RenderRequest, SheetChoice, SheetRequest, Window, WindowFunction,
 };
 use crate::app::imaging::search::StudySearch;
+use crate::app::regional::Purpose;
+use crate::app::regional::fetching::StudyFetch;
 use crate::app::request::{PageRequest, Problems};
 use crate::rpc::common::known;
 use crate::rpc::proto::xiangyi::imaging::v1 as pb;
@@ -106,9 +108,40 @@ impl TryFrom<pb::SearchStudiesRequest> for StudySearch {
             examinations: r.examinations,
             institution: r.institution,
             studies: r.study_uids,
+            whole_region: whole_region(&mut problems, "scope", r.scope),
         };
         problems.finish()?;
         Ok(search)
+    }
+}
+
+/// Whether the whole region is asked.
+pub(in crate::rpc) fn whole_region(problems: &mut Problems, field: &str, scope: i32) -> bool {
+    let allowed = "SEARCH_SCOPE_UNSPECIFIED, SEARCH_SCOPE_NODE, SEARCH_SCOPE_REGION";
+    match known::<pb::SearchScope>(problems, field, scope, allowed) {
+        Some(pb::SearchScope::Region) => true,
+        Some(pb::SearchScope::Unspecified | pb::SearchScope::Node) | None => false,
+    }
+}
+
+impl TryFrom<pb::FetchStudyRequest> for StudyFetch {
+    type Error = Error;
+
+    fn try_from(r: pb::FetchStudyRequest) -> Result<Self, Error> {
+        let mut problems = Problems::default();
+        let allowed = "PURPOSE_OF_USE_TREATMENT, PURPOSE_OF_USE_EMERGENCY, PURPOSE_OF_USE_QUALITY";
+        let purpose = match known(&mut problems, "purpose", r.purpose, allowed) {
+            Some(pb::PurposeOfUse::Treatment) => Purpose::Treatment,
+            Some(pb::PurposeOfUse::Emergency) => Purpose::Emergency,
+            Some(pb::PurposeOfUse::Quality) => Purpose::Quality,
+            Some(pb::PurposeOfUse::Unspecified) => {
+                problems.add("purpose", format!("must be one of {allowed}"));
+                Purpose::Treatment
+            }
+            None => Purpose::Treatment,
+        };
+        problems.finish()?;
+        Ok(Self { study: r.study_uid, node: r.node, purpose })
     }
 }
 

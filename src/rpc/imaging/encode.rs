@@ -5,14 +5,18 @@ use crate::app::imaging::metadata::{SeriesPage, StudyPage};
 use crate::app::imaging::pictures::SeriesSheet;
 use crate::app::imaging::ports::{Change, ChangeKind, KnownObject};
 use crate::app::imaging::render::RenderedImage;
-use crate::app::imaging::study::{Examined, StudyFacts, StudyReport, report_state};
+use crate::app::imaging::search;
+use crate::app::imaging::study::{
+    Availability, Examined, Place, StudyFacts, StudyReport, report_state,
+};
 use crate::rpc::common::timestamp;
 use crate::rpc::proto::xiangyi::imaging::v1 as pb;
 use crate::sharing::imaging::examination::{Basis, Field, Laterality, Programme, Reason};
 use crate::sharing::imaging::moment;
 use crate::sharing::imaging::object::Digest;
+use crate::sharing::imaging::published::FoundBy;
 use crate::sharing::imaging::query::Match;
-use crate::sharing::recognition::Report;
+use crate::sharing::recognition::{Outcome, Report, StudyAssessment, Verdict};
 
 /// `20261128` as `2026-11-28`; what is no day stays.
 pub(in crate::rpc) fn day(plain: &str) -> String {
@@ -123,6 +127,7 @@ impl From<StudyReport> for pb::StudyReport {
 impl From<StudyFacts> for pb::StudySummary {
     fn from(s: StudyFacts) -> Self {
         let Match { header, modalities, series, instances, bytes, .. } = s.found;
+        let places: Vec<pb::StudyPlace> = s.places.into_iter().map(Into::into).collect();
         Self {
             study_uid: header.study.uid,
             patient: Some(pb::ImagedPatient {
@@ -145,13 +150,72 @@ impl From<StudyFacts> for pb::StudySummary {
             size_bytes: bytes,
             examination: Some(s.examined.into()),
             report: Some(s.report.into()),
-            place: Some(pb::StudyPlace {
-                node: s.node,
-                availability: pb::Availability::Online.into(),
-            }),
+            place: places.first().cloned(),
             kept_apart_count: s.kept_apart,
             character_set_guessed: header.character_set_guessed,
+            places,
+            found_by: s.found_by.map_or(pb::FoundBy::Unspecified, found_by).into(),
+            recognition: s.outlook.map(Into::into),
         }
+    }
+}
+
+impl From<Place> for pb::StudyPlace {
+    fn from(place: Place) -> Self {
+        Self {
+            node: place.node,
+            availability: match place.availability {
+                Availability::Online => pb::Availability::Online,
+                Availability::Nearline => pb::Availability::Nearline,
+                Availability::Offline => pb::Availability::Offline,
+            }
+            .into(),
+            copy: place.copy,
+            instance_count: place.instances,
+            indexed_at: place.indexed_ms.filter(|ms| *ms > 0).map(timestamp),
+        }
+    }
+}
+
+fn found_by(by: FoundBy) -> pb::FoundBy {
+    match by {
+        FoundBy::Study => pb::FoundBy::Study,
+        FoundBy::PatientId => pb::FoundBy::PatientId,
+        FoundBy::Name => pb::FoundBy::Name,
+        FoundBy::Sound => pb::FoundBy::Sound,
+    }
+}
+
+impl From<StudyAssessment> for pb::StudyOutlook {
+    fn from(judged: StudyAssessment) -> Self {
+        let outlook = match judged.verdict {
+            Verdict::Recognised => pb::RecognitionOutlook::Recognised,
+            Verdict::RecognisedWithRemark => pb::RecognitionOutlook::WithRemark,
+            Verdict::CannotSay => pb::RecognitionOutlook::CannotSay,
+            Verdict::NotRecognised => pb::RecognitionOutlook::NotRecognised,
+        };
+        let reasons = judged.reasons.into_iter().filter(|r| r.outcome != Outcome::Met);
+        Self { outlook: outlook.into(), reasons: reasons.map(|r| r.doctor_zh).collect() }
+    }
+}
+
+impl From<search::StudyPage> for pb::SearchStudiesResponse {
+    fn from(page: search::StudyPage) -> Self {
+        Self {
+            studies: page.studies.into_iter().map(Into::into).collect(),
+            next_page_token: page.next,
+            region: page.region.map(Into::into),
+        }
+    }
+}
+
+impl From<search::RegionState> for pb::RegionState {
+    fn from(state: search::RegionState) -> Self {
+        let offline = state.offline.into_iter().map(|o| pb::OfflineNode {
+            node: o.node,
+            indexed_at: (o.indexed_ms > 0).then(|| timestamp(o.indexed_ms)),
+        });
+        Self { reachable: state.reachable, node_count: state.nodes, offline: offline.collect() }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::app::recognition::summary::SummaryRequest;
 use crate::app::recognition::{DecisionRequest, PlannedRequest, StatedFacts};
 use crate::app::request::Problems;
 use crate::rpc::common::known;
-use crate::rpc::imaging::{Spelt, day, laterality};
+use crate::rpc::imaging::{Spelt, day, laterality, whole_region};
 use crate::rpc::proto::xiangyi::imaging::v1 as imaging;
 use crate::rpc::proto::xiangyi::recognition::v1 as pb;
 use crate::sharing::recognition::{
@@ -106,6 +106,7 @@ fn planned(problems: &mut Problems, planned: Option<pb::PlannedExamination>) -> 
         laterality: laterality(problems, "planned.laterality", p.laterality),
         grounds,
         stated,
+        whole_region: whole_region(problems, "planned.scope", p.scope),
     }
 }
 

@@ -80,6 +80,7 @@ impl From<Answer> for pb::AssessRecognitionResponse {
             policy_version: answer.policy_version,
             left_out_count: answer.left_out,
             disclaimer: DISCLAIMER_ZH.to_owned(),
+            region: answer.region.map(Into::into),
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod read;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::read::{WANTED, WANTED_IN_ITEMS};
 
 /// The header of one instance.
@@ -22,7 +24,8 @@ pub struct Header {
 }
 
 /// Attributes of the patient.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Patient {
     /// Patient ID (0010,0020).
     pub id: String,
@@ -37,7 +40,8 @@ pub struct Patient {
 }
 
 /// Attributes of the study.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Study {
     /// Study instance UID (0020,000D).
     pub uid: String,
@@ -60,7 +64,8 @@ pub struct Study {
 }
 
 /// Attributes of the series.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Series {
     /// Series instance UID (0020,000E).
     pub uid: String,

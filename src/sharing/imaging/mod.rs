@@ -21,6 +21,7 @@ pub mod name;
 pub mod object;
 pub mod part10;
 pub mod performed;
+pub mod published;
 pub mod qido;
 pub mod query;
 pub mod structure;

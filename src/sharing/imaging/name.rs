@@ -64,6 +64,26 @@ pub fn sounds(name: &str) -> BTreeSet<String> {
     sounds
 }
 
+/// How the whole of one component group of a [`look`] may be spelled out in letters, under every
+/// reading of its characters; never by initials alone. Cut at [`SOUND_CHARS_MAX`]. Sorted.
+pub fn spellings(group: &str) -> BTreeSet<String> {
+    let mut full = Spellings::default();
+    for unit in units(group).iter().flatten() {
+        match unit {
+            Unit::Word(word) => full.extend(&[&word.replace('ü', "v")]),
+            Unit::Ideograph(c) => {
+                let readings = readings(*c);
+                if readings.is_empty() {
+                    full.extend(&[&c.to_string()]);
+                } else {
+                    full.extend(&readings.iter().map(String::as_str).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+    full.0.into_iter().filter(|spelling| !spelling.is_empty()).collect()
+}
+
 /// The keys under which an index keeps a name: its [`sounds`]; the beginning of each group after
 /// `^`; after `~`, the beginning of every part of a group that begins with another letter than an
 /// ideograph.

@@ -5,6 +5,7 @@
 
 pub mod exchange;
 mod journal;
+pub mod region;
 pub mod studies;
 mod writer;
 

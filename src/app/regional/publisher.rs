@@ -1,0 +1,341 @@
+//! Publishes a node's index of studies to the region and keeps it current.
+//!
+//! The region remembers how far it has come, as a change of the node's feed; the node remembers
+//! nothing. Where that change is not in the feed any more (the index was made anew, another box took
+//! the node's name, the hub was set back) the whole index is told again, and what the new telling
+//! does not have is gone at its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::ports::Region;
+use super::{IndexState, PUBLISHED_MAX, Publication};
+use crate::app::access::{Caller, Role};
+use crate::app::error::Error;
+use crate::app::imaging::Requester;
+use crate::app::imaging::images::Images;
+use crate::app::imaging::peers::{Service, Services};
+use crate::app::imaging::ports::{Change, ChangeKind, Selection};
+use crate::app::{App, chain};
+use crate::sharing::imaging::published::{
+    ContentHash, Held, PublishedReport, PublishedSeries, PublishedStudy,
+};
+use crate::sharing::imaging::query::{Level, Match, Query};
+
+/// Between two looks at the feed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A study is told once nothing of it has come for so long,
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+/// or so long after its first change.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
+/// Between two times that the region is told that nothing is new.
+const CURRENT_EVERY: Duration = Duration::from_secs(20);
+/// A pause after a failure.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Changes looked at together.
+const CHANGES_PAGE: u64 = 5_000;
+/// Studies told together while the whole index is told.
+const STUDIES_PAGE: u64 = 100;
+/// How often the whole index is walked again because something was erased meanwhile.
+const WALKS_MAX: usize = 3;
+/// Objects of a study asked for at once.
+const INSTANCES_PAGE: u64 = 10_000;
+
+/// Publishes the studies of one node.
+#[derive(Debug)]
+pub struct Publisher {
+    app: Arc<App>,
+    region: Arc<dyn Region>,
+    requester: Requester,
+}
+
+/// A place in the change feed, with what tells it from the same number in another feed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Cursor {
+    number: u64,
+    at_ms: i64,
+    instance: String,
+}
+
+impl Publisher {
+    /// For the images of `app`.
+    pub fn new(app: Arc<App>, region: Arc<dyn Region>) -> Self {
+        let services: Services = [Service::Find, Service::Retrieve].into_iter().collect();
+        let caller = Caller { name: "region".to_owned(), role: Role::Node };
+        Self { app, region, requester: Requester { caller, services } }
+    }
+
+    /// Publishes for ever.
+    pub async fn run(self) {
+        loop {
+            if let Err(error) = self.session().await {
+                // A line that is down is no fault; it is told where it is dialled.
+                tracing::debug!(error = chain(&error), "index is not published now");
+            }
+            sleep(PAUSE_AFTER_FAILURE).await;
+        }
+    }
+
+    /// Publishes until something fails.
+    async fn session(&self) -> Result<(), Error> {
+        let state = self.region.attended().await?;
+        let (generation, mut cursor) = self.resume(state).await?;
+        let mut told = None;
+        loop {
+            let (changed, next) = self.settled(&cursor).await?;
+            if !changed.is_empty() {
+                self.tell(&generation, changed, &next).await?;
+                cursor = next;
+                told = None;
+            }
+            if told.is_none_or(|at: Instant| at.elapsed() >= CURRENT_EVERY) {
+                self.region.current().await?;
+                told = Some(Instant::now());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Where to go on: from what the region has, or from the end of a new telling of everything.
+    async fn resume(&self, state: IndexState) -> Result<(String, Cursor), Error> {
+        if state.complete
+            && let Some(cursor) = Cursor::parse(&state.cursor)
+            && self.is_there(&cursor).await?
+        {
+            return Ok((state.generation, cursor));
+        }
+        self.tell_all().await
+    }
+
+    /// Tells the whole index.
+    async fn tell_all(&self) -> Result<(String, Cursor), Error> {
+        let images = self.images()?;
+        let generation = self.app.ids.new_id();
+        let begun = self.end().await?;
+        tracing::info!("whole index of studies is published");
+        let mut studies = 0;
+        for walk in 1.. {
+            let from = self.end().await?;
+            studies = 0;
+            loop {
+                let query = Query {
+                    level: Level::Study,
+                    conditions: Vec::new(),
+                    combined_date_time: false,
+                    offset: studies,
+                    limit: STUDIES_PAGE,
+                };
+                let page = images.imaging().find(&self.requester, query).await?;
+                let count = u64::try_from(page.len()).unwrap_or(u64::MAX);
+                studies += count;
+                let publication = Publication {
+                    generation: generation.clone(),
+                    studies: self.describe(page).await?,
+                    ..Publication::default()
+                };
+                self.region.publish(publication).await?;
+                if count < STUDIES_PAGE {
+                    break;
+                }
+            }
+            // What was erased on the way has moved the pages, and a study may have been passed over.
+            if walk >= WALKS_MAX || !self.erased_since(&from).await? {
+                break;
+            }
+        }
+        let publication = Publication {
+            generation: generation.clone(),
+            cursor: begun.to_string(),
+            complete: true,
+            ..Publication::default()
+        };
+        self.region.publish(publication).await?;
+        tracing::info!(studies, "whole index of studies is published");
+        Ok((generation, begun))
+    }
+
+    /// Studies that have changed since `cursor` and have come to rest, with the place of the feed
+    /// that they go up to.
+    async fn settled(&self, cursor: &Cursor) -> Result<(BTreeSet<String>, Cursor), Error> {
+        let mut changed = BTreeSet::new();
+        let mut at = cursor.clone();
+        let first = Instant::now();
+        let mut last = first;
+        loop {
+            let page = self.changes(at.number, CHANGES_PAGE).await?;
+            if let Some(end) = page.last() {
+                at = Cursor::of(end);
+                changed.extend(page.into_iter().map(|change| change.uids.study));
+                last = Instant::now();
+            }
+            let rests = last.elapsed() >= SETTLED_AFTER || first.elapsed() >= TOLD_WITHIN;
+            if changed.is_empty() || rests {
+                return Ok((changed, at));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Tells what these studies are now.
+    async fn tell(
+        &self,
+        generation: &str,
+        changed: BTreeSet<String>,
+        cursor: &Cursor,
+    ) -> Result<(), Error> {
+        let uids: Vec<String> = changed.into_iter().collect();
+        let mut groups = uids.chunks(PUBLISHED_MAX).peekable();
+        while let Some(group) = groups.next() {
+            let found = self.images()?.studies(&self.requester, group.to_vec()).await?;
+            let studies = self.describe(found).await?;
+            let there: BTreeSet<&str> = studies.iter().map(|s| s.study.uid.as_str()).collect();
+            let removed = group.iter().filter(|uid| !there.contains(uid.as_str())).cloned();
+            let publication = Publication {
+                generation: generation.to_owned(),
+                removed: removed.collect(),
+                studies,
+                // Only with the last of them has the index come to `cursor`.
+                cursor: if groups.peek().is_none() { cursor.to_string() } else { String::new() },
+                complete: false,
+            };
+            self.region.publish(publication).await?;
+        }
+        Ok(())
+    }
+
+    /// Studies as they are published.
+    async fn describe(&self, found: Vec<Match>) -> Result<Vec<PublishedStudy>, Error> {
+        let images = self.images()?;
+        let uids: Vec<String> = found.iter().map(|m| m.header.study.uid.clone()).collect();
+        let mut headers = images.series_headers(&self.requester, &uids).await?;
+        let mut reports = images.reports(&self.requester, &uids).await?;
+        let apart = images.apart_by_study(&self.requester).await?;
+        let mut published = Vec::with_capacity(found.len());
+        for study in found {
+            let uid = study.header.study.uid.clone();
+            let quality: BTreeMap<_, _> =
+                images.quality(&self.requester, &uid).await?.into_iter().collect();
+            let series = headers.remove(&uid).unwrap_or_default().into_iter().map(|header| {
+                let quality = quality.get(&header.series.uid).cloned().unwrap_or_default();
+                PublishedSeries { series: header.series, quality }
+            });
+            let report = reports.remove(&uid).unwrap_or_default();
+            let series = series.collect();
+            published.push(PublishedStudy {
+                patient: study.header.patient,
+                study: study.header.study,
+                modalities: study.modalities,
+                series,
+                report: PublishedReport {
+                    state: report.state,
+                    title: report.title,
+                    instance: report.instance,
+                },
+                instances: study.instances,
+                bytes: study.bytes,
+                kept_apart: apart.get(&uid).copied().unwrap_or(0),
+                content: self.content(images, &uid).await?,
+                held: Held::Own,
+                character_set_guessed: study.header.character_set_guessed,
+            });
+        }
+        Ok(published)
+    }
+
+    /// The content of a study: see [`PublishedStudy::content`].
+    async fn content(&self, images: &Images, study: &str) -> Result<String, Error> {
+        let selection = Selection { studies: vec![study.to_owned()], ..Selection::default() };
+        let mut objects = Vec::new();
+        loop {
+            let offset = u64::try_from(objects.len()).unwrap_or(u64::MAX);
+            let imaging = images.imaging();
+            let page = imaging
+                .instances(&self.requester, selection.clone(), offset, INSTANCES_PAGE)
+                .await?;
+            let count = u64::try_from(page.len()).unwrap_or(u64::MAX);
+            objects.extend(page.into_iter().map(|i| (i.uids.instance, i.digest)));
+            if count < INSTANCES_PAGE {
+                break;
+            }
+        }
+        objects.sort_unstable();
+        let mut hash = ContentHash::default();
+        for (instance, digest) in &objects {
+            hash.add(instance, digest);
+        }
+        Ok(hash.finish())
+    }
+
+    async fn changes(&self, number: u64, limit: u64) -> Result<Vec<Change>, Error> {
+        self.images()?.imaging().changes(&self.requester, number, limit).await
+    }
+
+    /// Whether the feed still has the change at which `cursor` stands.
+    async fn is_there(&self, cursor: &Cursor) -> Result<bool, Error> {
+        let Some(before) = cursor.number.checked_sub(1) else { return Ok(false) };
+        let changes = self.changes(before, 1).await?;
+        Ok(changes.first().is_some_and(|change| Cursor::of(change) == *cursor))
+    }
+
+    /// The end of the feed.
+    async fn end(&self) -> Result<Cursor, Error> {
+        let mut cursor = Cursor::default();
+        loop {
+            let page = self.changes(cursor.number, CHANGES_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(cursor) };
+            cursor = Cursor::of(last);
+        }
+    }
+
+    async fn erased_since(&self, cursor: &Cursor) -> Result<bool, Error> {
+        let mut number = cursor.number;
+        loop {
+            let page = self.changes(number, CHANGES_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(false) };
+            number = last.number;
+            if page.iter().any(|change| change.kind == ChangeKind::Erased) {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn images(&self) -> Result<&Images, Error> {
+        self.app.images()
+    }
+}
+
+impl Cursor {
+    fn of(change: &Change) -> Self {
+        let Change { number, at_ms, uids, .. } = change;
+        Self { number: *number, at_ms: *at_ms, instance: uids.instance.clone() }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, ':');
+        let (number, at_ms) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { number, at_ms, instance: parts.next()?.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.number, self.at_ms, self.instance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cursor;
+
+    #[test]
+    fn a_cursor_reads_back_what_it_prints() {
+        let cursor = Cursor { number: 7, at_ms: -1, instance: "1.2.3".to_owned() };
+        assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+        for text in ["", "7", "7:1", "x:1:1.2", "7:x:1.2"] {
+            assert_eq!(Cursor::parse(text), None, "{text}");
+        }
+    }
+}

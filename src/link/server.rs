@@ -1,0 +1,285 @@
+//! The hub's side of the link.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, Stream};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::identity::Credentials;
+use super::pb::attend_request::Message as FromNode;
+use super::pb::attend_response::Message as FromHub;
+use super::pb::deliver_objects_request::Message as Delivered;
+use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, pb, status};
+use crate::app::error::Error;
+use crate::app::regional::hub::{Attendance, Hub, ToNode};
+
+/// How long a node may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// How long a node that attends may be silent.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
+/// How long one piece of a delivery may take to come, or to be taken.
+const PIECE_WITHIN: Duration = Duration::from_mins(2);
+/// Between two signs of life that HTTP/2 asks for.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Streams of one node.
+const STREAMS_MAX: u32 = 128;
+/// Answers that wait for the node to read them.
+const UNREAD_MAX: usize = 8;
+
+/// PEM files of the hub's side.
+#[derive(Debug, Clone)]
+pub struct LinkTls {
+    /// Certificate chain.
+    pub cert: Vec<u8>,
+    /// Private key.
+    pub key: Vec<u8>,
+    /// Authorities of the nodes' certificates; none: nodes show tokens.
+    pub client_ca: Option<Vec<u8>>,
+}
+
+/// The hub's side of the link.
+#[derive(Debug)]
+pub struct LinkDoor {
+    hub: Arc<Hub>,
+    credentials: Credentials,
+    tls: Option<LinkTls>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Service {
+    hub: Arc<Hub>,
+    credentials: Credentials,
+    stop: CancellationToken,
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Result<pb::AttendResponse, Status>> + Send>>;
+type Objects = Pin<Box<dyn Stream<Item = Result<pb::FetchObjectsResponse, Status>> + Send>>;
+
+impl LinkDoor {
+    /// Puts the parts together.
+    pub fn new(
+        hub: Arc<Hub>,
+        credentials: Credentials,
+        tls: Option<LinkTls>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { hub, credentials, tls, stop }
+    }
+
+    /// Serves nodes until told to stop.
+    pub async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+        let Self { hub, credentials, tls, stop } = self;
+        let mut server = Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_adaptive_window(Some(true))
+            .max_concurrent_streams(STREAMS_MAX);
+        if let Some(tls) = tls {
+            let mut config = ServerTlsConfig::new().identity(Identity::from_pem(tls.cert, tls.key));
+            if let Some(ca) = tls.client_ca {
+                // A node may show a token instead; who shows neither is refused by each call.
+                config =
+                    config.client_ca_root(Certificate::from_pem(ca)).client_auth_optional(true);
+            }
+            server = server.tls_config(config)?;
+        }
+        let service = Service { hub, credentials, stop: stop.clone() };
+        let service = pb::link_service_server::LinkServiceServer::new(service)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        server
+            .add_service(service)
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(listener).with_nodelay(Some(true)),
+                stop.cancelled_owned(),
+            )
+            .await
+    }
+}
+
+impl Service {
+    fn caller<T>(&self, request: &Request<T>) -> Result<String, Status> {
+        self.credentials.caller(request).map_err(|error| status::of(&error))
+    }
+}
+
+fn refused(error: &Error) -> Status {
+    status::of(error)
+}
+
+#[tonic::async_trait]
+impl pb::link_service_server::LinkService for Service {
+    type AttendStream = Answers;
+    type FetchObjectsStream = Objects;
+
+    async fn attend(
+        &self,
+        request: Request<Streaming<pb::AttendRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let node = self.caller(&request)?;
+        let mut from_node = request.into_inner();
+        let hello = timeout(HELLO_WITHIN, from_node.message()).await;
+        let hello = hello.map_err(|_| refused(&Error::DeadlineExceeded))??;
+        let said = hello.and_then(|hello| hello.message);
+        let Some(FromNode::Hello(hello)) = said else {
+            return Err(refused(&Error::field("message", "must be hello at first")));
+        };
+        if hello.protocol != PROTOCOL {
+            let reason = "the hub speaks protocol 1 of the link".to_owned();
+            return Err(refused(&Error::Refused { reason }));
+        }
+        let attendance = self.hub.attend(&node).await.map_err(|e| refused(&e))?;
+        let (out, answers) = mpsc::channel(UNREAD_MAX);
+        let (hub, stop) = (Arc::clone(&self.hub), self.stop.clone());
+        // One future beside the channel it fills: when the line breaks, the attendance ends.
+        let work = stream::once(async move {
+            let ended = attended(&hub, attendance, from_node, &out, stop).await;
+            if let Err(status) = ended {
+                let _ = out.send(Err(status)).await;
+            }
+        });
+        let work = work.filter_map(|()| async { None });
+        Ok(Response::new(Box::pin(stream::select(ReceiverStream::new(answers), work))))
+    }
+
+    async fn publish_studies(
+        &self,
+        request: Request<pb::PublishStudiesRequest>,
+    ) -> Result<Response<pb::PublishStudiesResponse>, Status> {
+        let node = self.caller(&request)?;
+        let publication = request.into_inner().into();
+        self.hub.publish(&node, publication).await.map_err(|e| refused(&e))?;
+        Ok(Response::new(pb::PublishStudiesResponse {}))
+    }
+
+    async fn find_studies(
+        &self,
+        request: Request<pb::FindStudiesRequest>,
+    ) -> Result<Response<pb::FindStudiesResponse>, Status> {
+        let node = self.caller(&request)?;
+        let question = convert::question(request.into_inner()).map_err(|e| refused(&e))?;
+        let answer = self.hub.find(&node, &question).await.map_err(|e| refused(&e))?;
+        Ok(Response::new(answer.into()))
+    }
+
+    async fn fetch_objects(
+        &self,
+        request: Request<pb::FetchObjectsRequest>,
+    ) -> Result<Response<Objects>, Status> {
+        let node = self.caller(&request)?;
+        let request = request.into_inner().try_into().map_err(|e| refused(&e))?;
+        let pieces = self.hub.fetch(&node, request).await.map_err(|e| refused(&e))?;
+        let pieces = pieces.map(|piece| match piece {
+            Ok(piece) => Ok(pb::FetchObjectsResponse { piece: Some(piece.into()) }),
+            Err(error) => Err(status::of(&error)),
+        });
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn deliver_objects(
+        &self,
+        request: Request<Streaming<pb::DeliverObjectsRequest>>,
+    ) -> Result<Response<pb::DeliverObjectsResponse>, Status> {
+        let node = self.caller(&request)?;
+        let mut delivery = request.into_inner();
+        let first = timeout(HELLO_WITHIN, delivery.message()).await;
+        let first = first.map_err(|_| refused(&Error::DeadlineExceeded))??;
+        let Some(Delivered::Ticket(ticket)) = first.and_then(|first| first.message) else {
+            return Err(refused(&Error::field("message", "must be a ticket at first")));
+        };
+        let pieces = self.hub.deliver(&node, &ticket).map_err(|e| refused(&e))?;
+        loop {
+            let next = timeout(PIECE_WITHIN, delivery.message());
+            let next = tokio::select! {
+                next = next => next,
+                // Nobody waits any more.
+                () = pieces.closed() => break,
+            };
+            let piece = match next {
+                Err(_) => Err(Error::DeadlineExceeded),
+                Ok(Err(status)) => Err(status::error(status)),
+                Ok(Ok(None)) => break,
+                Ok(Ok(Some(message))) => match message.message {
+                    // The study's UID is put in by who asked.
+                    Some(Delivered::Piece(piece)) => convert::piece("", Some(piece)),
+                    Some(Delivered::Failure(failure)) => Err(status::failure(&failure.reason)),
+                    Some(Delivered::Ticket(_)) | None => {
+                        Err(Error::field("message", "must be a piece or a failure"))
+                    }
+                },
+            };
+            let last = piece.is_err();
+            match timeout(PIECE_WITHIN, pieces.send(piece)).await {
+                Ok(Ok(())) if !last => {}
+                Ok(Ok(()) | Err(_)) | Err(_) => break,
+            }
+        }
+        Ok(Response::new(pb::DeliverObjectsResponse {}))
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<pb::ListMembersRequest>,
+    ) -> Result<Response<pb::ListMembersResponse>, Status> {
+        self.caller(&request)?;
+        let nodes = self.hub.nodes().await.map_err(|e| refused(&e))?;
+        let members = nodes.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListMembersResponse { members }))
+    }
+}
+
+/// Hears a node that attends and sends it orders, until either side ends.
+async fn attended(
+    hub: &Hub,
+    mut attendance: Attendance,
+    mut from_node: Streaming<pb::AttendRequest>,
+    out: &mpsc::Sender<Result<pb::AttendResponse, Status>>,
+    stop: CancellationToken,
+) -> Result<(), Status> {
+    let node = attendance.node().to_owned();
+    let welcome = pb::Welcome {
+        hub: hub.name().to_owned(),
+        node: node.clone(),
+        index: Some(attendance.state.clone().into()),
+    };
+    let mut next = Some(FromHub::Welcome(welcome));
+    loop {
+        if let Some(message) = next.take() {
+            let message = pb::AttendResponse { message: Some(message) };
+            if out.send(Ok(message)).await.is_err() {
+                return Ok(());
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {
+                return Err(refused(&Error::Unavailable { what: "hub", cause: None }));
+            }
+            order = attendance.orders.recv() => match order {
+                Some(ToNode::Order(order)) => next = Some(FromHub::Order(order.into())),
+                Some(ToNode::Replaced) => return Err(status::replaced()),
+                None => return Ok(()),
+            },
+            heard = timeout(SILENCE_MAX, from_node.message()) => {
+                let heard = heard.map_err(|_| refused(&Error::DeadlineExceeded))??;
+                let Some(heard) = heard else { return Ok(()) };
+                let Some(FromNode::Beat(beat)) = heard.message else {
+                    return Err(refused(&Error::field("message", "must be a beat")));
+                };
+                let trip = Duration::from_micros(beat.round_trip_us);
+                let trip = (!trip.is_zero()).then_some(trip);
+                let kept = hub.beat(&node, beat.index_current, trip).await;
+                kept.map_err(|e| refused(&e))?;
+                next = Some(FromHub::Beat(pb::HubBeat { number: beat.number }));
+            }
+        }
+    }
+}

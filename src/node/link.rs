@@ -1,0 +1,172 @@
+//! Joining the region: as its hub, or as a node that dials the hub.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::imaging::Opened;
+use super::{NodeError, bind};
+use crate::app::ports::{Clock, IdSource, Journal};
+use crate::app::regional::holding::Holder;
+use crate::app::regional::hub::{Hub, HubParts, Member, OwnRegion};
+use crate::app::regional::ports::Region;
+use crate::app::regional::publisher::Publisher;
+use crate::app::{App, error};
+use crate::config::{self, Config, NodeRole};
+use crate::link::client::{HubLink, LinkOptions};
+use crate::link::identity::{Credential, Credentials};
+use crate::link::server::{LinkDoor, LinkTls};
+use crate::store::sqlite::region::RegionStore;
+
+/// Name of the database in the store's directory.
+const DATABASE: &str = "region.db";
+
+/// A region that was joined and not yet begun with.
+pub(super) enum Joined {
+    /// As its hub.
+    Hub { hub: Arc<Hub>, door: LinkDoor, listen: SocketAddr },
+    /// As a node.
+    Node { link: Arc<HubLink>, holder: Option<Holder> },
+}
+
+/// Joins the region, if the configuration names one.
+pub(super) async fn join(
+    config: &Config,
+    opened: Option<&Opened>,
+    (journal, clock, ids): (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>),
+    stop: &CancellationToken,
+) -> Result<Option<Joined>, NodeError> {
+    let section = &config.link;
+    let name = config.node.name.clone();
+    let holder = opened.map(|opened| Holder::new(Arc::clone(&opened.imaging), name.clone()));
+    if config.node.role == NodeRole::Hub {
+        let Some(listen) = section.listen else { return Ok(None) };
+        let store = RegionStore::open(&config.store.dir.join(DATABASE)).await?;
+        let members = section.nodes.iter();
+        let members = members.map(|m| Member { name: m.name.clone(), area: m.area.clone() });
+        let hub = Hub::new(HubParts {
+            name,
+            members: members.collect(),
+            store: Arc::new(store),
+            own: holder,
+            journal,
+            clock,
+            ids,
+        });
+        let tls = match (&section.tls_cert, &section.tls_key) {
+            (Some(cert), Some(key)) => Some(LinkTls {
+                cert: read(cert).await?,
+                key: read(key).await?,
+                client_ca: read_if(section.tls_ca.as_deref()).await?,
+            }),
+            (None | Some(_), None) | (None, Some(_)) => None,
+        };
+        let door = LinkDoor::new(Arc::clone(&hub), credentials(config), tls, stop.clone());
+        return Ok(Some(Joined::Hub { hub, door, listen }));
+    }
+    let Some(hub) = section.hub.clone() else { return Ok(None) };
+    let identity = match (&section.tls_cert, &section.tls_key) {
+        (Some(cert), Some(key)) => Some((read(cert).await?, read(key).await?)),
+        (None | Some(_), None) | (None, Some(_)) => None,
+    };
+    let token = match &section.token_file {
+        Some(path) => Some(String::from_utf8_lossy(&read(path).await?).trim().to_owned()),
+        None => None,
+    };
+    let ca = read_if(section.tls_ca.as_deref()).await?;
+    let options = LinkOptions { hub, ca, identity, token };
+    let link = HubLink::new(options, Arc::new(chance)).map_err(NodeError::Link)?;
+    Ok(Some(Joined::Node { link, holder }))
+}
+
+impl Joined {
+    /// The region as the application reaches it.
+    pub(super) fn region(&self) -> Arc<dyn Region> {
+        match self {
+            Self::Hub { hub, .. } => Arc::new(OwnRegion(Arc::clone(hub))),
+            Self::Node { link, .. } => Arc::<HubLink>::clone(link),
+        }
+    }
+
+    /// Opens the hub's side or dials it, and publishes what the node holds. Returns where nodes
+    /// dial in.
+    pub(super) async fn start(
+        self,
+        config: &Config,
+        app: &Arc<App>,
+        (tasks, stop): (&TaskTracker, &CancellationToken),
+    ) -> Result<Option<SocketAddr>, NodeError> {
+        if config.imaging.enabled {
+            let publisher = Publisher::new(Arc::clone(app), self.region());
+            until(stop, tasks, publisher.run());
+        }
+        match self {
+            Self::Hub { door, listen, .. } => {
+                let listener = bind(listen).await?;
+                let address = listener.local_addr().unwrap_or(listen);
+                tasks.spawn(async move {
+                    if let Err(error) = door.serve(listener).await {
+                        tracing::error!(error = crate::app::chain(&error), "link door");
+                    }
+                });
+                tracing::info!(%address, "link door open");
+                Ok(Some(address))
+            }
+            Self::Node { link, holder } => {
+                until(stop, tasks, link.run(holder));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Runs `task` until the node stops.
+fn until(
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = task => {}
+            () = stop.cancelled() => {}
+        }
+    });
+}
+
+fn credentials(config: &Config) -> Credentials {
+    let digest = |hex: &Option<String>| hex.as_deref().and_then(config::parse_sha256);
+    let nodes = config.link.nodes.iter().map(|member| Credential {
+        node: member.name.clone(),
+        certificate: digest(&member.certificate_sha256),
+        token: digest(&member.token_sha256),
+    });
+    Credentials::new(nodes.collect())
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
+    let pem = |source: std::io::Error| NodeError::Pem {
+        path: PathBuf::from(path),
+        source: error::Cause::from(source),
+    };
+    tokio::fs::read(path).await.map_err(pem)
+}
+
+async fn read_if(path: Option<&Path>) -> Result<Option<Vec<u8>>, NodeError> {
+    match path {
+        Some(path) => read(path).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// From 0 to 1.
+fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    // Without chance all pauses are the shortest; that does no harm.
+    let _ = getrandom::fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}
