@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
-pub use self::imaging::{DicomSection, ImagingSection, PeerSection};
+pub use self::imaging::{DicomSection, ImagingModelsSection, ImagingSection, PeerSection};
 pub use self::link::{LinkSection, MemberSection};
 pub use self::web::WebSection;
 use crate::app::access::Role;

@@ -4,6 +4,7 @@
 mod exchange;
 pub mod imaging;
 mod link;
+mod models;
 mod web;
 
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ use tonic_health::server::HealthReporter;
 pub use self::exchange::{exchange_path, open_exchange};
 use crate::app::credentials::{Authenticator, Token};
 use crate::app::imaging::forwarding::Forwarding;
+use crate::app::imaging::models::AnalysisStore;
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
 use crate::app::{App, NodeKind, Parts, error};
@@ -185,11 +187,7 @@ impl ModelFiles {
                 read.map_err(|source| NodeError::SitePrevalence { path: path.clone(), source })?;
             files.insert(prior::SITE, Cow::Owned(bytes));
         }
-        let choice = match section.engine {
-            EngineName::Auto => EngineChoice::Auto,
-            EngineName::OnnxRuntime => EngineChoice::OnnxRuntime,
-            EngineName::Rten => EngineChoice::Rten,
-        };
+        let choice = engine_choice(section.engine);
         let library = LibrarySearch::new(section.onnxruntime_library.clone(), None);
         let kinds =
             if section.indication_fit { ModelKind::ALL } else { &[ModelKind::Differential] };
@@ -263,12 +261,17 @@ impl Node {
         let images =
             imaging::open(&config, Arc::clone(&journal), Arc::clone(&clock), &tasks).await?;
         let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
-        let (forwarding, worklist) = match &images {
+        let until = (&tasks, &stop);
+        let (forwarding, worklist, analyses) = match &images {
             Some(opened) => {
                 let with = (Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&metrics));
-                exchange::start(&config, &opened.imaging, with, (&tasks, &stop)).await?
+                let (forwarding, worklist, store) =
+                    exchange::start(&config, &opened.imaging, with, until).await?;
+                let with: (Arc<dyn AnalysisStore>, _) = (store, Arc::clone(&clock));
+                let analyses = models::start(&config, opened, with, until).await?;
+                (forwarding, worklist, analyses)
             }
-            None => (None, None),
+            None => (None, None, None),
         };
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
         let region = link::join(&config, images.as_ref(), with, &stop).await?;
@@ -279,7 +282,6 @@ impl Node {
             journal,
             clock,
             ids,
-            images: imaging::for_people(images.as_ref()),
             region: region.as_ref().map(link::Joined::region),
             institution: config.node.institution.clone(),
             role: match config.node.role {
@@ -287,6 +289,7 @@ impl Node {
                 NodeRole::Hospital => NodeKind::Hospital,
                 NodeRole::Hub => NodeKind::Hub,
             },
+            images: imaging::for_people(images.as_ref(), analyses),
         }));
         let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -400,6 +403,14 @@ impl Observer for ModelWatch {
             Dropped::Expired => "expired",
         };
         self.0.model_dropped(model, why);
+    }
+}
+
+fn engine_choice(name: EngineName) -> EngineChoice {
+    match name {
+        EngineName::Auto => EngineChoice::Auto,
+        EngineName::OnnxRuntime => EngineChoice::OnnxRuntime,
+        EngineName::Rten => EngineChoice::Rten,
     }
 }
 

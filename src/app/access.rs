@@ -53,6 +53,8 @@ pub enum Action {
     RetrieveImages,
     /// Give images to the node.
     StoreImages,
+    /// Have imaging models look at images, and keep what they say.
+    AnalyseImages,
     /// Ask whether a study stands in the place of a planned examination.
     AssessRecognition,
     /// Record what was decided about it.
@@ -157,6 +159,7 @@ impl Action {
             Self::FindImages => "find_images",
             Self::RetrieveImages => "retrieve_images",
             Self::StoreImages => "store_images",
+            Self::AnalyseImages => "analyse_images",
             Self::AssessRecognition => "assess_recognition",
             Self::RecordRecognition => "record_recognition",
             Self::ReadRecognition => "read_recognition",

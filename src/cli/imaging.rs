@@ -1,5 +1,7 @@
 //! `xiangyi imaging`: images of a running node at the command line.
 
+mod analyse;
+mod deliver;
 mod fetch;
 mod get;
 mod recognition;
@@ -40,6 +42,12 @@ enum Command {
     Get(Box<get::GetArgs>),
     /// Draw a frame, or a series as one contact sheet
     Render(Box<RenderArgs>),
+    /// Fetch a study over a thin link: contact sheets, key images, then the objects
+    Deliver(Box<deliver::DeliverArgs>),
+    /// Have imaging models look at a study; what they say is kept as a suggestion
+    Analyse(Box<analyse::AnalyseArgs>),
+    /// List the imaging models of a node, and those that it refused
+    Models(Box<analyse::ModelsArgs>),
     /// Ask whether an examination the patient has had stands in the place of a planned one
     Assess(Box<recognition::AssessArgs>),
 }
@@ -138,6 +146,9 @@ pub(super) async fn run(args: ImagingArgs) -> Result<ExitCode, Failure> {
         Command::Fetch(args) => fetch::run(args).await,
         Command::Get(args) => get::run(*args).await,
         Command::Render(args) => render(*args).await,
+        Command::Deliver(args) => deliver::run(*args).await,
+        Command::Analyse(args) => analyse::run(*args).await,
+        Command::Models(args) => analyse::models(*args).await,
         Command::Assess(args) => recognition::run(*args).await,
     }
 }

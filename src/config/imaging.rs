@@ -25,6 +25,17 @@ pub struct ImagingSection {
     pub segment_bytes: u64,
     /// Bytes of the disk that are left free: below this no object is taken.
     pub free_bytes_min: u64,
+    /// Models that look at images.
+    pub models: ImagingModelsSection,
+}
+
+/// Models that look at images. They run on the engine of `[models]`; none is shipped.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImagingModelsSection {
+    /// Directory with a folder for each model, in it its `model.toml` and what that names. None: no
+    /// model. Read when the node starts.
+    pub dir: Option<PathBuf>,
 }
 
 /// The DICOM door.
@@ -89,7 +100,13 @@ fn utf8() -> Encoding {
 
 impl Default for ImagingSection {
     fn default() -> Self {
-        Self { enabled: true, dir: None, segment_bytes: 256 << 20, free_bytes_min: 512 << 20 }
+        Self {
+            enabled: true,
+            dir: None,
+            segment_bytes: 256 << 20,
+            free_bytes_min: 512 << 20,
+            models: ImagingModelsSection::default(),
+        }
     }
 }
 

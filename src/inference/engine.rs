@@ -1,7 +1,8 @@
 //! What the rest of the node needs of an ONNX engine, and nothing an engine could need of it.
 //!
-//! Deliberately absent: any dtype but `f32` and any rank but two. Every model of this node takes
-//! rows of numbers and answers rows of probabilities.
+//! Deliberately absent: any dtype but `f32`, and any shape but two: rows of numbers with rows of
+//! probabilities as the answer ([`Engine`]), and one image with a row of each output
+//! ([`ImageEngine`]).
 
 use ndarray::{Array2, ArrayView2};
 
@@ -34,6 +35,28 @@ pub trait Engine: Send {
     ) -> Result<Array2<f32>, InferenceError>;
 }
 
+/// A loaded model that takes an image. Not `Sync`: it belongs to one thread.
+pub trait ImageEngine: Send {
+    /// The graph's inputs, in its order.
+    fn inputs(&self) -> &[Port];
+
+    /// The graph's outputs, in its order.
+    fn outputs(&self) -> &[Port];
+
+    /// Runs one image: name, shape (NCHW with N = 1) and numbers of the input; for each of
+    /// `outputs` its one row.
+    ///
+    /// # Errors
+    ///
+    /// [`InferenceError::Input`] or [`InferenceError::Output`] for an unknown name or a wrong
+    /// shape, [`InferenceError::Engine`] when the engine objects.
+    fn run_image(
+        &mut self,
+        input: (&str, [usize; 4], &[f32]),
+        outputs: &[&str],
+    ) -> Result<Vec<Vec<f32>>, InferenceError>;
+}
+
 /// Makes engines from model bytes. Shared by all models of a node.
 pub trait EngineSource: Send + Sync + std::fmt::Debug {
     /// Engine name as in the configuration.
@@ -44,6 +67,9 @@ pub trait EngineSource: Send + Sync + std::fmt::Debug {
 
     /// Reads an ONNX model. Blocks, and may take seconds for a large one.
     fn open(&self, model: &[u8]) -> Result<Box<dyn Engine>, InferenceError>;
+
+    /// Reads an ONNX model that takes an image. Blocks likewise.
+    fn open_image(&self, model: &[u8]) -> Result<Box<dyn ImageEngine>, InferenceError>;
 }
 
 /// An input or output as the graph declares it.
@@ -56,6 +82,15 @@ pub struct Port {
     /// Sizes; `None` for a dimension that is only known at run time. Empty also when the graph
     /// does not say.
     pub shape: Vec<Option<usize>>,
+}
+
+/// Whether the answer to one image is one row.
+pub(super) fn one_row(output: &str, shape: &[usize]) -> Result<(), InferenceError> {
+    if matches!(shape, [1, _]) {
+        return Ok(());
+    }
+    let message = format!("`{output}` of shape {shape:?}, which is not one row");
+    Err(InferenceError::Output { message })
 }
 
 /// The [`Port::dtype`] of 32-bit floats.

@@ -11,6 +11,7 @@ mod check;
 pub mod choice;
 pub mod engine;
 pub mod error;
+pub mod imaging;
 pub mod library;
 pub mod manifest;
 pub mod observer;
@@ -27,8 +28,9 @@ mod parity;
 mod testing;
 
 pub use choice::EngineChoice;
-pub use engine::{Engine, EngineSource, Port};
+pub use engine::{Engine, EngineSource, ImageEngine, Port};
 pub use error::InferenceError;
+pub use imaging::ImageModels;
 pub use library::LibrarySearch;
 pub use manifest::{Column, ModelKind, ModelSpec};
 pub use observer::{Dropped, Observer, RunReport};

@@ -7,14 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ndarray::{Array2, ArrayView2, Ix2};
+use ndarray::{Array2, ArrayView2, ArrayView4, Ix2};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
-use super::engine::{Engine, EngineSource, F32, Port};
+use super::engine::{Engine, EngineSource, F32, ImageEngine, Port, one_row};
 use super::error::InferenceError;
 use super::library::{LibrarySearch, version_in};
 
@@ -93,16 +93,24 @@ impl EngineSource for OnnxRuntime {
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Engine>, InferenceError> {
+        Ok(Box::new(self.engine(model)?))
+    }
+
+    fn open_image(&self, model: &[u8]) -> Result<Box<dyn ImageEngine>, InferenceError> {
+        Ok(Box::new(self.engine(model)?))
+    }
+}
+
+impl OnnxRuntime {
+    fn engine(&self, model: &[u8]) -> Result<OrtEngine, InferenceError> {
         let session = self
             .session(model)
             .map_err(|error| InferenceError::engine(NAME, "read the model", error))?;
         let ports = |outlets: &[Outlet]| outlets.iter().map(port).collect();
         let (inputs, outputs) = (ports(session.inputs()), ports(session.outputs()));
-        Ok(Box::new(OrtEngine { session, version: self.version(), inputs, outputs }))
+        Ok(OrtEngine { session, version: self.version(), inputs, outputs })
     }
-}
 
-impl OnnxRuntime {
     fn session(&self, model: &[u8]) -> ort::Result<Session> {
         Session::builder(&self.runtime.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
@@ -156,6 +164,41 @@ impl Engine for OrtEngine {
         array.into_dimensionality::<Ix2>().map(|rows| rows.to_owned()).map_err(|_| {
             InferenceError::Output { message: format!("`{output}` that is not a table of rows") }
         })
+    }
+}
+
+impl ImageEngine for OrtEngine {
+    fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    fn run_image(
+        &mut self,
+        (name, shape, numbers): (&str, [usize; 4], &[f32]),
+        outputs: &[&str],
+    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+        let failed = |error: ort::Error| InferenceError::engine(NAME, "run the model", error);
+        // `ort` would reach into the session's name table with an unknown name.
+        if !self.inputs.iter().any(|port| port.name == name) {
+            return Err(InferenceError::input(name, "the graph has no such input"));
+        }
+        let view = ArrayView4::from_shape(shape, numbers)
+            .map_err(|_| InferenceError::input(name, "the numbers do not fill the shape"))?;
+        let value = TensorRef::from_array_view(view).map_err(failed)?;
+        let answers = self.session.run(vec![(name, value)]).map_err(failed)?;
+        let row = |output: &&str| {
+            let value = answers.get(*output).ok_or_else(|| InferenceError::Output {
+                message: format!("no output named `{output}`"),
+            })?;
+            let array = value.try_extract_array::<f32>().map_err(failed)?;
+            one_row(output, array.shape())?;
+            Ok(array.iter().copied().collect())
+        };
+        outputs.iter().map(row).collect()
     }
 }
 

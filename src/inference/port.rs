@@ -172,7 +172,7 @@ pub fn describe(model: &Model) -> ModelDescription {
     }
 }
 
-fn translate(error: InferenceError) -> Error {
+pub(super) fn translate(error: InferenceError) -> Error {
     match error {
         InferenceError::Overloaded { .. } => {
             Error::Overloaded { what: "model queue", retry_after: Duration::from_millis(100) }

@@ -13,7 +13,7 @@ use rten::{
     ValueType, ValueView,
 };
 
-use super::engine::{Engine, EngineSource, F32, Port};
+use super::engine::{Engine, EngineSource, F32, ImageEngine, Port, one_row};
 use super::error::InferenceError;
 
 /// The engine's name in configuration and reports.
@@ -50,6 +50,16 @@ impl EngineSource for Rten {
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Engine>, InferenceError> {
+        Ok(Box::new(self.engine(model)?))
+    }
+
+    fn open_image(&self, model: &[u8]) -> Result<Box<dyn ImageEngine>, InferenceError> {
+        Ok(Box::new(self.engine(model)?))
+    }
+}
+
+impl Rten {
+    fn engine(self, model: &[u8]) -> Result<RtenEngine, InferenceError> {
         if !is_protobuf(model) {
             return Err(InferenceError::engine(NAME, "read the model", NotProtobuf));
         }
@@ -60,7 +70,7 @@ impl EngineSource for Rten {
         let inputs = ports(&model, model.input_ids());
         let outputs = ports(&model, model.output_ids());
         let pool = Arc::new(ThreadPool::with_num_threads(self.threads));
-        Ok(Box::new(RtenEngine { model, pool, inputs, outputs }))
+        Ok(RtenEngine { model, pool, inputs, outputs })
     }
 }
 
@@ -110,6 +120,46 @@ impl Engine for RtenEngine {
         })?;
         Array2::from_shape_vec(shape, data)
             .map_err(|error| InferenceError::engine(NAME, "give the output", error))
+    }
+}
+
+impl ImageEngine for RtenEngine {
+    fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    fn run_image(
+        &mut self,
+        (name, shape, numbers): (&str, [usize; 4], &[f32]),
+        outputs: &[&str],
+    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+        let input = node(&self.model, &self.inputs, name)
+            .ok_or_else(|| InferenceError::input(name, "the graph has no such input"))?;
+        let value = ValueView::from_shape(shape, numbers)
+            .map_err(|error| InferenceError::engine(NAME, "take the input", error))?;
+        let wanted = outputs.iter().map(|output| {
+            node(&self.model, &self.outputs, output).ok_or_else(|| InferenceError::Output {
+                message: format!("no output named `{output}`"),
+            })
+        });
+        let wanted: Vec<NodeId> = wanted.collect::<Result<_, _>>()?;
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
+        let values = self
+            .model
+            .run(vec![(input, value.into())], &wanted, Some(options))
+            .map_err(|error| InferenceError::engine(NAME, "run the model", error))?;
+        let rows = values.into_iter().zip(outputs).map(|(value, output)| {
+            let (shape, data) = value.into_shape_vec::<f32, 2>().map_err(|_| {
+                InferenceError::Output { message: format!("`{output}` that is not one row") }
+            })?;
+            one_row(output, &shape)?;
+            Ok(data)
+        });
+        rows.collect()
     }
 }
 

@@ -50,8 +50,8 @@ pub async fn open_exchange(config: &Config) -> Result<ExchangeStore, OpenError> 
     ExchangeStore::open(&exchange_path(config)).await
 }
 
-/// What is exchanged with others: forwarding, if there are rules, and the worklist.
-type Exchange = (Option<Arc<Forwarding>>, Option<Arc<Worklist>>);
+/// What is exchanged with others: forwarding, if there are rules, the worklist, and their database.
+type Exchange = (Option<Arc<Forwarding>>, Option<Arc<Worklist>>, Arc<ExchangeStore>);
 
 /// Opens the database, starts to forward and opens the worklist. Must have returned before the doors
 /// open.
@@ -63,9 +63,9 @@ pub(super) async fn start(
 ) -> Result<Exchange, NodeError> {
     let store = Arc::new(open_exchange(config).await?);
     let with = (Arc::clone(&clock), metrics);
+    let forwarding = forward(config, images, Arc::clone(&store), with, until).await?;
     let exchange = Arc::<ExchangeStore>::clone(&store);
-    let forwarding = forward(config, images, exchange, with, until).await?;
-    Ok((forwarding, Some(Arc::new(Worklist::new(store, clock, ids)))))
+    Ok((forwarding, Some(Arc::new(Worklist::new(exchange, clock, ids))), store))
 }
 
 /// Starts to forward, if there are rules. Must have returned before the doors open.
@@ -129,7 +129,8 @@ async fn watch(forwarding: Arc<Forwarding>, metrics: Arc<Metrics>, stop: Cancell
     }
 }
 
-fn examinations(config: &Config) -> Result<Examinations, NodeError> {
+/// What examinations are, by the tables of the configuration.
+pub(super) fn examinations(config: &Config) -> Result<Examinations, NodeError> {
     let files = match &config.models.dir {
         Some(dir) => read_dir(dir)?,
         None => embedded::files(),

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::{NodeError, bind};
 use crate::app::error::{self, Cause};
 use crate::app::imaging::images::Images;
+use crate::app::imaging::models::Analyses;
 use crate::app::imaging::peers::{Peer, Peers};
 use crate::app::imaging::ports::{Archive as _, IndexCounts, StudyIndex as _, Usage};
 use crate::app::imaging::worklist::Worklist;
@@ -72,10 +73,14 @@ pub(super) async fn open(
     Ok(Some(Opened { imaging, workers }))
 }
 
-/// Images with the threads that draw them.
-pub(super) fn for_people(opened: Option<&Opened>) -> Option<Images> {
+/// Images with the threads that draw them and the models that look at them.
+pub(super) fn for_people(
+    opened: Option<&Opened>,
+    analyses: Option<Arc<Analyses>>,
+) -> Option<Images> {
     let Opened { imaging, workers } = opened?;
-    Some(Images::new(Arc::clone(imaging), Arc::<Workers>::clone(workers)))
+    let images = Images::new(Arc::clone(imaging), Arc::<Workers>::clone(workers));
+    Some(images.with_analyses(analyses))
 }
 
 /// What archive and index hold.

@@ -66,6 +66,9 @@ pub enum RenderError {
         /// What the caller allows.
         bytes_max: usize,
     },
+    /// An image that a model is not for.
+    #[error("image is not what the model takes: {0}")]
+    Unfit(&'static str),
     /// A region outside the image, a viewport without area, a window without width.
     #[error("{0}")]
     Request(&'static str),
@@ -103,6 +106,7 @@ impl From<RenderError> for Error {
             | RenderError::Unsupported(_)
             | RenderError::Codec { .. }
             | RenderError::Panicked { .. }
+            | RenderError::Unfit(_)
             | RenderError::DoesNotFit { .. } => Self::Refused { reason: error.to_string() },
         }
     }

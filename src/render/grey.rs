@@ -91,7 +91,12 @@ fn mapped(values: &[i32], map: impl Fn(f64) -> u8) -> Vec<u8> {
 
 /// What to show without a window: of up to 8 bits unsigned, all that could be stored, since such
 /// pixels are made to be looked at; else, or if asked for, what there is.
-fn whole_range(image: &Image<'_>, raster: &Raster, modality: &Modality, wanted: Window) -> Voi {
+pub(super) fn whole_range(
+    image: &Image<'_>,
+    raster: &Raster,
+    modality: &Modality,
+    wanted: Window,
+) -> Voi {
     let looked_at = !image.signed && image.bits_stored <= 8 && wanted == Window::Stored;
     if looked_at || image.bits_stored == 1 {
         let most = f64::from((1_u32 << image.bits_stored) - 1);

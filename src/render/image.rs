@@ -40,6 +40,21 @@ pub(super) enum Photometric {
 }
 
 impl Photometric {
+    /// The term of the standard; of variants that are read alike, the usual one.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Monochrome1 => "MONOCHROME1",
+            Self::Monochrome2 => "MONOCHROME2",
+            Self::Palette => "PALETTE COLOR",
+            Self::Rgb => "RGB",
+            Self::YbrFull => "YBR_FULL",
+            Self::YbrFull422 => "YBR_FULL_422",
+            Self::YbrPartial => "YBR_PARTIAL_420",
+            Self::YbrIct => "YBR_ICT",
+            Self::YbrRct => "YBR_RCT",
+        }
+    }
+
     /// The same once chrominance has full width.
     pub(super) fn unhalved(self) -> Self {
         if self == Self::YbrFull422 { Self::YbrFull } else { self }

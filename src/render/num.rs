@@ -48,6 +48,12 @@ pub(super) fn single(value: f64) -> f32 {
 }
 
 /// A whole number in single precision; exact below 2^24.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "rounding is wanted")]
+pub(super) fn float(value: i32) -> f32 {
+    value as f32
+}
+
+/// Cut to a byte.
 pub(super) fn clamp_byte(value: i32) -> u8 {
     u8::try_from(value.clamp(0, 255)).unwrap_or(0)
 }

@@ -9,7 +9,7 @@
 
 use super::error::RenderError;
 use super::testing::{EXPLICIT, Object};
-use super::{draw, frame_bytes, tensor};
+use super::{draw, frame_bytes};
 use crate::app::imaging::render::{
     ImageFormat, PixelSource, Region, RenderRequest, Viewport, Window, WindowFunction,
 };
@@ -361,22 +361,4 @@ fn a_region_is_cut_out() {
             draw::render(&image.source(EXPLICIT), &RenderRequest { region, ..request.clone() });
         assert!(matches!(refused, Err(RenderError::Request(_))));
     }
-}
-
-#[test]
-fn a_tensor_is_windowed_scaled_and_normalised() {
-    let image = Object::image("MONOCHROME2", 2, 2, 16).pixels16(&[0, 100, 100, 200]);
-    let spec = tensor::TensorSpec {
-        width: 1,
-        height: 2,
-        windows: vec![(100.0, 200.0), (50.0, 100.0)],
-        mean: vec![0.5, 0.0],
-        deviation: vec![0.5, 1.0],
-    };
-    let tensor = tensor::tensor(&image.source(EXPLICIT), 1, &spec).unwrap();
-    assert_eq!(tensor.shape(), [1, 2, 2, 1]);
-    let values: Vec<i32> = tensor.iter().map(|v| (v * 100.0).round() as i32).collect();
-    assert_eq!(values, [-50, 50, 50, 100]);
-    let wrong = tensor::TensorSpec { deviation: vec![0.0, 1.0], ..spec };
-    assert!(tensor::tensor(&image.source(EXPLICIT), 1, &wrong).is_err());
 }

@@ -13,7 +13,9 @@ use super::error::RenderError;
 use super::queue::{Queue, Task};
 use super::sheet;
 use super::syntax::syntax;
+use super::tensor::tensor;
 use crate::app::error::Error;
+use crate::app::imaging::models::{TensorSpec, Tensors};
 use crate::app::imaging::render::{
     ContactSheet, PixelSource, RenderRequest, RenderedImage, Renderer, SheetRequest, Slices,
     StoredFrame,
@@ -96,6 +98,17 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.queue.close();
+    }
+}
+
+impl Tensors for Workers {
+    fn tensor(
+        &self,
+        source: PixelSource,
+        frame: u32,
+        spec: TensorSpec,
+    ) -> BoxFuture<'_, Result<Vec<f32>, Error>> {
+        Box::pin(async move { Ok(self.run(move || tensor(&source, frame, &spec)).await?) })
     }
 }
 

@@ -1,6 +1,8 @@
 //! `xiangyi.imaging.v1.ImagingService`.
 
+mod analysing;
 mod decode;
+mod delivering;
 pub(super) mod encode;
 mod fetching;
 mod retrieving;
@@ -16,7 +18,9 @@ pub(super) use self::decode::{Spelt, day, laterality, whole_region};
 use super::common::caller;
 use super::proto::xiangyi::imaging::v1 as pb;
 use crate::app::App;
+use crate::app::imaging::delivery::DeliveryRequest;
 use crate::app::imaging::metadata::MetadataRequest;
+use crate::app::imaging::models::AnalysisRequest;
 use crate::app::imaging::objects::ObjectRequest;
 use crate::app::imaging::search::StudySearch;
 use crate::app::regional::fetching::StudyFetch;
@@ -43,6 +47,8 @@ impl pb::imaging_service_server::ImagingService for ImagingDoor {
     type StoreObjectsStream = storing::Answers;
     type WatchChangesStream = watching::Changes;
     type FetchStudyStream = fetching::Steps;
+    type DeliverStudyStream = delivering::Parts;
+    type AnalyseStudyStream = analysing::Answers;
 
     async fn search_studies(
         &self,
@@ -152,5 +158,33 @@ impl pb::imaging_service_server::ImagingService for ImagingDoor {
         let caller = caller(&request)?;
         let info = self.app.archive_info(&caller).await?;
         Ok(Response::new(info.into()))
+    }
+
+    async fn deliver_study(
+        &self,
+        request: Request<pb::DeliverStudyRequest>,
+    ) -> Result<Response<delivering::Parts>, Status> {
+        let caller = caller(&request)?;
+        let request = DeliveryRequest::from(request.into_inner());
+        let delivery = self.app.deliver_study(&caller, request).await?;
+        Ok(Response::new(delivering::parts(delivery, self.stop.clone())))
+    }
+
+    async fn list_imaging_models(
+        &self,
+        request: Request<pb::ListImagingModelsRequest>,
+    ) -> Result<Response<pb::ListImagingModelsResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.app.imaging_models(&caller)?.into()))
+    }
+
+    async fn analyse_study(
+        &self,
+        request: Request<pb::AnalyseStudyRequest>,
+    ) -> Result<Response<analysing::Answers>, Status> {
+        let caller = caller(&request)?;
+        let request = AnalysisRequest::from(request.into_inner());
+        let analysis = self.app.analyse_study(&caller, &request).await?;
+        Ok(Response::new(analysing::answers(analysis, self.stop.clone())))
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::Imaging;
+use super::models::Analyses;
 use super::render::Renderer;
 use crate::app::App;
 use crate::app::error::Error;
@@ -24,13 +25,20 @@ pub struct Images {
     pub(super) imaging: Arc<Imaging>,
     pub(super) renderer: Arc<dyn Renderer>,
     pub(super) pixels: Semaphore,
+    pub(super) analyses: Option<Arc<Analyses>>,
 }
 
 impl Images {
     /// Puts the parts together.
     pub fn new(imaging: Arc<Imaging>, renderer: Arc<dyn Renderer>) -> Self {
         let units = usize::try_from(PIXEL_BYTES_ALL_MAX / PIXEL_UNIT).unwrap_or(1);
-        Self { imaging, renderer, pixels: Semaphore::new(units) }
+        Self { imaging, renderer, pixels: Semaphore::new(units), analyses: None }
+    }
+
+    /// With the imaging models that are installed.
+    #[must_use]
+    pub fn with_analyses(self, analyses: Option<Arc<Analyses>>) -> Self {
+        Self { analyses, ..self }
     }
 }
 

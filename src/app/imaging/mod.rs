@@ -6,6 +6,7 @@
 //! Imaging use cases: keep what is sent, find it, give it back, show it.
 
 mod catching_up;
+pub mod delivery;
 pub mod feed;
 pub mod forwarding;
 pub mod images;
@@ -14,6 +15,7 @@ mod incoming;
 pub(crate) mod index_suite;
 mod keeping;
 pub mod metadata;
+pub mod models;
 pub mod objects;
 pub mod peers;
 pub mod pictures;

@@ -79,7 +79,20 @@ impl App {
             return Err(Error::field("offset", allowed));
         }
         images.audit(&requester, &object).await?;
-        let head = images.imaging.object(&requester, object.location).await?;
+        images.reader(requester, object, request.offset, chunk).await
+    }
+}
+
+impl Images {
+    /// Opens an object at `offset`, to be given in chunks of `chunk` bytes.
+    pub(super) async fn reader(
+        &self,
+        requester: Requester,
+        object: KnownObject,
+        offset: u64,
+        chunk: u64,
+    ) -> Result<ObjectReader, Error> {
+        let head = self.imaging.object(&requester, object.location).await?;
         let head = head.ok_or(Error::NotFound { kind: "instance" })?.head;
         let meta = if head.meta.is_empty() {
             let written = write_meta(Meta {
@@ -93,13 +106,13 @@ impl App {
             head.meta
         };
         Ok(ObjectReader {
-            imaging: Arc::clone(&images.imaging),
+            imaging: Arc::clone(&self.imaging),
             requester,
             object,
             meta,
             hash: Sha256::new(),
             at: 0,
-            from: request.offset,
+            from: offset,
             chunk,
             over: false,
         })
@@ -115,6 +128,16 @@ impl ObjectReader {
     /// Preamble and file meta group: those it came with, or written anew.
     pub fn meta(&self) -> &[u8] {
         &self.meta
+    }
+
+    /// From now on in chunks of `bytes`, at least 1.
+    pub(super) fn chunks_of(&mut self, bytes: u64) {
+        self.chunk = bytes.max(1);
+    }
+
+    /// Whether all bytes were given.
+    pub(super) fn is_read(&self) -> bool {
+        self.at.max(self.from) >= self.object.location.length
     }
 
     /// The next part; none at the end. [`Error::Internal`] if the bytes are no longer what was

@@ -46,7 +46,7 @@ pub struct SeriesSheet {
 
 /// The slices of a series, fetched one by one.
 #[derive(Debug)]
-struct SeriesSlices {
+pub(super) struct SeriesSlices {
     imaging: Arc<Imaging>,
     requester: Requester,
     slices: Vec<(usize, u32)>,
@@ -104,17 +104,17 @@ impl App {
         let slices = images.slices(requester.clone(), study, series).await?;
         images.imaging.audit_retrieval(&requester, study, &patient).await?;
         let sheet = images.renderer.contact_sheet(&slices, request).await?;
-        let tiles = sheet
-            .slices
-            .iter()
-            .filter_map(|index| {
-                let (instance, frame) = slices.place(*index)?;
-                let missing = sheet.missing.contains(index);
-                Some((instance.uids.instance.clone(), frame, missing))
-            })
-            .collect();
-        Ok(SeriesSheet { sheet, tiles })
+        Ok(SeriesSheet { tiles: placed(&slices, &sheet), sheet })
     }
+}
+
+/// The slice that each tile of a sheet shows, and whether it is missing.
+pub(super) fn placed(slices: &SeriesSlices, sheet: &ContactSheet) -> Vec<(String, u32, bool)> {
+    let tile = |index: &usize| {
+        let (instance, frame) = slices.place(*index)?;
+        Some((instance.uids.instance.clone(), frame, sheet.missing.contains(index)))
+    };
+    sheet.slices.iter().filter_map(tile).collect()
 }
 
 impl Images {
@@ -134,6 +134,15 @@ impl Images {
         if instances.is_empty() {
             return Err(Error::NotFound { kind: "series" });
         }
+        self.slices_of(requester, instances)
+    }
+
+    /// The slices of these instances of one series.
+    pub(super) fn slices_of(
+        &self,
+        requester: Requester,
+        instances: Vec<IndexedInstance>,
+    ) -> Result<SeriesSlices, Error> {
         let slices: Vec<(usize, u32)> = instances
             .iter()
             .enumerate()
@@ -186,7 +195,8 @@ impl Slices for SeriesSlices {
     }
 }
 
-async fn whole(
+/// All bytes of an object, read piece by piece.
+pub(super) async fn whole(
     imaging: &Imaging,
     requester: &Requester,
     location: Location,

@@ -15,6 +15,7 @@ use crate::sharing::imaging::examination::{Derived, DerivedStudy};
 use crate::sharing::imaging::header::Header;
 use crate::sharing::imaging::published::FoundBy;
 use crate::sharing::imaging::query::{Condition, Level, Match, Matching, Query};
+use crate::sharing::imaging::suggestion::is_suggestion;
 use crate::sharing::recognition::{Report, StudyAssessment};
 
 /// Answers asked of the index at once.
@@ -29,7 +30,7 @@ const APART_MAX: u64 = 10_000;
 /// Modalities of objects that can be a report.
 const REPORT_MODALITIES: [&str; 2] = ["SR", "DOC"];
 /// Classes of objects that are a report: text reports and encapsulated documents (PS3.4, B.5).
-/// Dose reports, computer-aided detection and key images are none.
+/// Dose reports, computer-aided detection, key images and what imaging models say are none.
 const REPORT_CLASSES: [&str; 7] = [
     uids::BASIC_TEXT_SR_STORAGE,
     uids::ENHANCED_SR_STORAGE,
@@ -228,6 +229,9 @@ impl Images {
         let modalities = REPORT_MODALITIES.map(str::to_owned).to_vec();
         let only = vec![any_of(tags::MODALITY, modalities)];
         for found in self.below(requester, Level::Image, studies, only).await? {
+            if is_suggestion(&found.header) {
+                continue;
+            }
             let instance = found.header.instance;
             if !REPORT_CLASSES.contains(&instance.sop_class.as_str()) {
                 continue;

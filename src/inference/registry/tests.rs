@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::engine::{Engine, Port};
+use super::super::engine::{Engine, ImageEngine, Port};
 use super::super::rten_engine::Rten;
 use super::super::testing::{
     self, Barrier, Log, MODEL, NOT_A_NUMBER, engines, fixture, fixture_version, gate, rows, start,
@@ -65,6 +65,10 @@ impl EngineSource for Hooked {
     fn open(&self, model: &[u8]) -> Result<Box<dyn Engine>, InferenceError> {
         let (armed, before) = (Arc::clone(&self.armed), Arc::clone(&self.before));
         Ok(Box::new(HookedEngine { inner: self.inner.open(model)?, armed, before }))
+    }
+
+    fn open_image(&self, model: &[u8]) -> Result<Box<dyn ImageEngine>, InferenceError> {
+        self.inner.open_image(model)
     }
 }
 

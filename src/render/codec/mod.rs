@@ -41,16 +41,6 @@ pub(in crate::render) enum Samples {
     Real(Vec<f64>),
 }
 
-impl Samples {
-    /// Each value through `map`.
-    pub(in crate::render) fn mapped<T>(&self, map: impl Fn(f64) -> T) -> Vec<T> {
-        match self {
-            Self::Whole(values) => values.iter().map(|value| map(f64::from(*value))).collect(),
-            Self::Real(values) => values.iter().map(|value| map(*value)).collect(),
-        }
-    }
-}
-
 /// One decoded frame.
 #[derive(Debug, Clone)]
 pub(in crate::render) struct Raster {

@@ -122,6 +122,7 @@ impl From<RenderError> for TranscodeError {
             | RenderError::Codec { .. }
             | RenderError::Panicked { .. }
             | RenderError::Encode
+            | RenderError::Unfit(_)
             | RenderError::Request(_) => Self::Pixels(error.into()),
         }
     }

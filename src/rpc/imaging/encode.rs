@@ -16,6 +16,7 @@ use crate::sharing::imaging::moment;
 use crate::sharing::imaging::object::Digest;
 use crate::sharing::imaging::published::FoundBy;
 use crate::sharing::imaging::query::Match;
+use crate::sharing::imaging::suggestion::is_suggestion;
 use crate::sharing::recognition::{Outcome, Report, StudyAssessment, Verdict};
 
 /// `20261128` as `2026-11-28`; what is no day stays.
@@ -253,7 +254,10 @@ impl From<SeriesPage> for pb::SeriesMetadata {
 }
 
 fn instance((found, digest): (Match, Option<Digest>)) -> pb::InstanceMetadata {
+    // What a model says has the flags of a report and is none.
+    let suggestion = is_suggestion(&found.header);
     let i = found.header.instance;
+    let state = report_state(&i.report_state).filter(|_| !suggestion);
     pb::InstanceMetadata {
         sop_instance_uid: i.uid,
         sop_class_uid: i.sop_class,
@@ -268,7 +272,7 @@ fn instance((found, digest): (Match, Option<Digest>)) -> pb::InstanceMetadata {
         image_position_mm: i.image_position,
         size_bytes: found.bytes,
         sha256: digest.map(|d| d.to_string()).unwrap_or_default(),
-        report_state: report(report_state(&i.report_state)).into(),
+        report_state: report(state).into(),
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::stream::{Stream, try_unfold};
 use tonic::Status;
 
 use crate::app::imaging::objects::{ObjectReader, Piece};
+use crate::app::imaging::ports::KnownObject;
 use crate::rpc::proto::xiangyi::imaging::v1 as pb;
 use crate::rpc::proto::xiangyi::imaging::v1::retrieve_object_response::Part;
 
@@ -32,7 +33,11 @@ pub(super) fn parts(reader: ObjectReader) -> Parts {
 }
 
 fn header(reader: &ObjectReader) -> pb::ObjectHeader {
-    let object = reader.object();
+    object_header(reader.object(), Bytes::copy_from_slice(reader.meta()))
+}
+
+/// What an object is, with its preamble and file meta group.
+pub(super) fn object_header(object: &KnownObject, file_meta: Bytes) -> pb::ObjectHeader {
     pb::ObjectHeader {
         study_uid: object.uids.study.clone(),
         series_uid: object.uids.series.clone(),
@@ -41,7 +46,7 @@ fn header(reader: &ObjectReader) -> pb::ObjectHeader {
         transfer_syntax_uid: object.transfer_syntax.clone(),
         size_bytes: object.location.length,
         sha256: object.digest.to_string(),
-        file_meta: Bytes::copy_from_slice(reader.meta()),
+        file_meta,
         kept_apart: object.apart,
     }
 }

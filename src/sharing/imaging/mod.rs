@@ -25,6 +25,7 @@ pub mod published;
 pub mod qido;
 pub mod query;
 pub mod structure;
+pub mod suggestion;
 pub mod value;
 pub mod worklist;
 pub mod writing;

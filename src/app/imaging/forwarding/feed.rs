@@ -56,7 +56,7 @@ impl Feed {
     ) -> Result<Self, Error> {
         let mut not_before_ms = i64::MIN;
         let cursor = match store.cursor().await? {
-            Some(cursor) if is_there(imaging, &cursor).await? => cursor,
+            Some(cursor) if stands_in_feed(imaging, &cursor).await? => cursor,
             Some(cursor) => {
                 tracing::warn!(
                     "the index of studies was made anew; its changes are looked at again"
@@ -65,7 +65,7 @@ impl Feed {
                 Cursor { at_ms: cursor.at_ms, ..Cursor::default() }
             }
             None => {
-                let end = end(imaging).await?;
+                let end = end_of_feed(imaging).await?;
                 store.add(Vec::new(), end.clone()).await?;
                 end
             }
@@ -185,7 +185,10 @@ impl Feed {
 }
 
 /// Whether the feed still has the change at which `cursor` stands.
-async fn is_there(imaging: &Imaging, cursor: &Cursor) -> Result<bool, Error> {
+pub(in crate::app::imaging) async fn stands_in_feed(
+    imaging: &Imaging,
+    cursor: &Cursor,
+) -> Result<bool, Error> {
     let Some(before) = cursor.number.checked_sub(1) else { return Ok(true) };
     let changes = imaging.index.changes(before, 1).await?;
     Ok(changes
@@ -194,7 +197,7 @@ async fn is_there(imaging: &Imaging, cursor: &Cursor) -> Result<bool, Error> {
 }
 
 /// The end of the feed.
-async fn end(imaging: &Imaging) -> Result<Cursor, Error> {
+pub(in crate::app::imaging) async fn end_of_feed(imaging: &Imaging) -> Result<Cursor, Error> {
     let mut cursor = Cursor::default();
     loop {
         let changes = imaging.index.changes(cursor.number, SKIP_PAGE).await?;

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use self::feed::Feed;
+pub(super) use self::feed::{end_of_feed, stands_in_feed};
 pub use self::ports::{
     Call, Counts, Cursor, Dice, Entry, EntryState, ForwardingStore, ListedEntry, NewEntry, Outcome,
     Pace, SendFailure, Sender, SentObject,

@@ -4,6 +4,7 @@
 //! The command line opens it beside a running node, so every transaction that writes begins as one
 //! that writes (a deferred one that upgrades does not wait for its lock).
 
+mod analysis;
 mod forwarding;
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,14 @@ use super::{OpenError, make_folder, migrator, options};
 use crate::app::error::Error;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "forwarding", include_str!("../../../../migrations/sqlite-exchange/0001_forwarding.sql")),
     (2, "worklist", include_str!("../../../../migrations/sqlite-exchange/0002_worklist.sql")),
+    (
+        3,
+        "imaging models",
+        include_str!("../../../../migrations/sqlite-exchange/0003_imaging_models.sql"),
+    ),
 ];
 
 /// Connections that only read.

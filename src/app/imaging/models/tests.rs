@@ -1,0 +1,1 @@
+//! Purposes, and what becomes of images.
