@@ -86,6 +86,9 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("imaging.v1.ImagingService", "ListKeptApart", NO_IMAGES),
     ("imaging.v1.ImagingService", "FetchStudy", NO_PIXELS),
     ("imaging.v1.ImagingService", "GetArchiveInfo", &[]),
+    ("imaging.v1.ImagingService", "DeliverStudy", NO_PIXELS),
+    ("imaging.v1.ImagingService", "ListImagingModels", &[]),
+    ("imaging.v1.ImagingService", "AnalyseStudy", NO_PIXELS),
     ("recognition.v1.RecognitionService", "ListRecognitionItems", &[]),
     ("recognition.v1.RecognitionService", "AssessRecognition", NO_PIXELS),
     ("recognition.v1.RecognitionService", "RecordRecognition", NO_PIXELS),
@@ -196,6 +199,14 @@ fn good(rpc: &str) -> Vec<u8> {
             ..Default::default()
         }
         .encode_to_vec(),
+        "DeliverStudy" => {
+            im::DeliverStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
+        "AnalyseStudy" => {
+            im::AnalyseStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
         "StoreObjects" => {
             let start = im::ObjectStart { object_id: "1".to_owned(), ..Default::default() };
             im::StoreObjectsRequest { part: Some(im::store_objects_request::Part::Start(start)) }
@@ -239,6 +250,8 @@ fn asks_for_one(rpc: &str) -> bool {
         "RetrieveObject",
         "RenderFrame",
         "RenderContactSheet",
+        "DeliverStudy",
+        "AnalyseStudy",
         "ExplainDecision",
     ];
     rpc.starts_with("Get") || others.contains(&rpc)

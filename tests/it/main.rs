@@ -12,11 +12,13 @@
 mod bad_input;
 mod command_line;
 mod consultations;
+mod delivery;
 mod doors;
 mod evaluation;
 mod harness;
 mod images;
 mod imaging;
+mod imaging_models;
 mod interviews;
 mod journal;
 mod limits;

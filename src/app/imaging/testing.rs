@@ -191,7 +191,7 @@ impl StudyIndex for MemoryIndex {
                 transfer_syntax: e.head.transfer_syntax.clone(),
                 digest: e.digest,
                 location: e.location,
-                frames: 0,
+                frames: e.header.instance.frames,
             });
         now(Ok(found.collect()))
     }

@@ -127,7 +127,7 @@ fn a_kept_shape_stands_in_the_middle_of_black() {
 #[test]
 fn pixels_are_averaged_downwards_and_drawn_out_upwards() {
     let image = Object::image("MONOCHROME2", 4, 4, 16)
-        .pixels16(&[0, 100, 0, 0, 100, 200, 0, 0, 10, 20, 30, 40, 50, 60, 70, 80]);
+        .pixels16(&[0, 100, 0, 0, 100, 200, 0, 0, 10, 20, 30, 40, 50, 64, 70, 84]);
     let half = spec(2, 2, window(100.0, 200.0));
     assert_eq!(rounded(&tensor(&image.source(EXPLICIT), 1, &half).unwrap()), [50, 0, 18, 28]);
     let two = Object::image("MONOCHROME2", 2, 1, 16).pixels16(&[0, 100]);

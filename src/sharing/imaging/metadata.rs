@@ -1,5 +1,5 @@
-//! Metadata of a stored object as DICOM JSON (PS3.18, F): walked where it lies, up to the pixels,
-//! and written without building an object in between.
+//! Metadata of a stored object as DICOM JSON (PS3.18, F), and as XML from that ([`native_xml`]):
+//! walked where it lies, up to the pixels, and written without building an object in between.
 //!
 //! [`Walk`] does no I/O: it says which bytes it needs next and passes over what is long, so that an
 //! object of a gigabyte costs a few kilobytes. What is long or pixels is not in the answer but has
@@ -11,6 +11,7 @@
 
 mod json;
 mod text;
+mod xml;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use super::structure::{
 use super::value::is_text;
 
 pub use self::json::write_json;
+pub use self::xml::{NAMESPACE, native_xml};
 
 /// Bytes of a value without text or numbers that stand in the answer themselves, at most.
 pub const INLINE_BYTES_MAX: u32 = 1024;

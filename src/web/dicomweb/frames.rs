@@ -29,7 +29,7 @@ const FRAMES_MAX: usize = 4_096;
 /// Bytes of an object that is read whole for one frame without looking at its header first.
 const SMALL_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of an object that is read whole at most.
-const WHOLE_BYTES_MAX: u64 = 256 << 20;
+pub(super) const WHOLE_BYTES_MAX: u64 = 256 << 20;
 
 /// A frame or several.
 pub(super) async fn frames(State(door): State<Arc<Shared>>, ask: Ask) -> Result<Response, Problem> {

@@ -1,5 +1,5 @@
-//! Metadata and bulk data (PS3.18, 10.4.1.1.2 and 10.4.1.1.5): what objects say, as DICOM JSON read
-//! up to the pixels, and the values that are too long to stand in it.
+//! Metadata and bulk data (PS3.18, 10.4.1.1.2 and 10.4.1.1.5): what objects say, as DICOM JSON or XML
+//! read up to the pixels, and the values that are too long to stand in it.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use super::ask::Ask;
 use super::deliver::{self, Piece};
 use super::problem::Problem;
 use super::retrieve::{Parts, ranged, set, unchanged, whole};
-use super::search::{DICOM_JSON, JSON};
+use super::search::{DICOM_JSON, DICOM_XML, JSON};
 use super::{conditional, frames};
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
 use crate::app::imaging::ports::IndexedInstance;
-use crate::sharing::imaging::metadata::{Bulk, Next, Walk, write_json};
+use crate::sharing::imaging::metadata::{Bulk, Next, Walk, native_xml, write_json};
 use crate::sharing::imaging::structure::Syntax;
 
 /// Bytes that are read of an object at first: most headers are shorter.
@@ -105,6 +105,21 @@ impl Shared {
         if length(&out) > DEFLATED_BYTES_MAX { Err(too_long()) } else { Ok(out.into()) }
     }
 
+    /// One object as an XML document.
+    async fn xml(
+        &self,
+        requester: &Requester,
+        instance: &IndexedInstance,
+        base: &str,
+    ) -> Result<String, Error> {
+        let json = self.json(requester, instance, base).await?;
+        // JSON is read to a depth that no object of sense has.
+        let object = serde_json::from_slice(&json).map_err(|_| Error::Refused {
+            reason: "object is nested too deep for XML".to_owned(),
+        })?;
+        Ok(native_xml(&object))
+    }
+
     /// One object as DICOM JSON.
     async fn json(
         &self,
@@ -137,7 +152,7 @@ pub(super) async fn metadata(
     State(door): State<Arc<Shared>>,
     ask: Ask,
 ) -> Result<Response, Problem> {
-    let offers = [Offer::single(DICOM_JSON), Offer::single(JSON)];
+    let offers = [Offer::single(DICOM_JSON), Offer::single(JSON), Offer::parts(DICOM_XML)];
     let media = ask.accept()?.choose(&offers)?.media;
     let instances = door.instances(&ask.requester, &ask.target).await?;
     let etag = deliver::etag(&instances, &format!("metadata {} {media}", ask.base));
@@ -145,6 +160,9 @@ pub(super) async fn metadata(
         return Ok(unchanged(&etag));
     }
     door.audit_view(&ask.requester, &instances).await?;
+    if media == DICOM_XML {
+        return xml_answer(&door, &ask, instances, &etag).await;
+    }
     let (requester, base) = (ask.requester.clone(), ask.base.clone());
     let mut answers = stream::iter(instances)
         .map(move |instance| {
@@ -165,12 +183,57 @@ pub(super) async fn metadata(
     });
     let begin = stream::iter([Ok::<_, Error>(Bytes::from(first))]);
     let end = stream::iter([Ok(Bytes::from_static(b"]"))]);
-    let mut response = Body::from_stream(begin.chain(rest).chain(end)).into_response();
-    set(&mut response, CONTENT_TYPE, media);
-    set(&mut response, ETAG, &etag);
+    Ok(answered(Body::from_stream(begin.chain(rest).chain(end)), media, &etag))
+}
+
+/// An answer that only the caller may keep, and asks again.
+pub(super) fn answered(body: Body, content: &str, etag: &str) -> Response {
+    let mut response = body.into_response();
+    set(&mut response, CONTENT_TYPE, content);
+    set(&mut response, ETAG, etag);
     set(&mut response, VARY, "accept");
     set(&mut response, CACHE_CONTROL, "private, no-cache");
-    Ok(response)
+    response
+}
+
+/// A part with an XML document for each instance (PS3.18, 8.7.5; PS3.19, A.1).
+async fn xml_answer(
+    door: &Arc<Shared>,
+    ask: &Ask,
+    instances: Vec<IndexedInstance>,
+    etag: &str,
+) -> Result<Response, Problem> {
+    let parts = Arc::new(Parts::new(DICOM_XML, etag));
+    let (content, tail) = (parts.content_type(), parts.tail());
+    let (door, requester, base) = (Arc::clone(door), ask.requester.clone(), ask.base.clone());
+    let mut documents = stream::iter(instances)
+        .map(move |instance| {
+            let (door, requester, base) = (Arc::clone(&door), requester.clone(), base.clone());
+            let parts = Arc::clone(&parts);
+            async move {
+                let uids = &instance.uids;
+                let location = format!(
+                    "{base}/studies/{}/series/{}/instances/{}/metadata",
+                    uids.study, uids.series, uids.instance
+                );
+                let document = door.xml(&requester, &instance, &base).await?;
+                let head = parts.head(DICOM_XML, &location);
+                Ok::<_, Error>(Bytes::from([head.as_ref(), document.as_bytes()].concat()))
+            }
+        })
+        .buffered(OBJECTS_AHEAD);
+    // The first says a reason with a status; should a later one fail, the answer breaks off.
+    let first = match documents.next().await {
+        Some(first) => first?,
+        None => Bytes::new(),
+    };
+    let rest = documents.map(|document| {
+        document.inspect_err(|error| {
+            tracing::warn!(error = crate::app::chain(error), "metadata broken off");
+        })
+    });
+    let (begin, end) = (stream::iter([Ok(first)]), stream::iter([Ok(tail)]));
+    Ok(answered(Body::from_stream(begin.chain(rest).chain(end)), &content, etag))
 }
 
 /// One value that metadata gives the address of.

@@ -5,7 +5,8 @@
 //! Every request passes [`gate`] first; every error is built in [`problem`]. Objects go out from
 //! the archive and come in to it piece by piece, none is held whole.
 //!
-//! Deliberately absent: XML forms, worklists over the web (UPS-RS), and changing what is stored.
+//! Deliberately absent: worklists over the web (UPS-RS), XML in what is stored, and changing what is
+//! stored.
 
 mod accept;
 mod ask;
@@ -19,6 +20,7 @@ mod metadata;
 pub mod multipart;
 mod problem;
 mod rendered;
+mod rendered_all;
 mod retrieve;
 mod search;
 mod server;
@@ -123,12 +125,14 @@ impl Door {
         let series = Router::new()
             .route("/", get(retrieve::objects))
             .route("/metadata", get(metadata::metadata))
+            .route("/rendered", get(rendered_all::rendered))
             .route("/thumbnail", get(rendered::thumbnail))
             .route("/instances", get(search::instances))
             .nest("/instances/{instance}", instance);
         let study = Router::new()
             .route("/", get(retrieve::objects).post(store::store))
             .route("/metadata", get(metadata::metadata))
+            .route("/rendered", get(rendered_all::rendered))
             .route("/thumbnail", get(rendered::thumbnail))
             .route("/series", get(search::series))
             .route("/instances", get(search::instances))

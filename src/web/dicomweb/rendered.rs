@@ -39,36 +39,58 @@ pub(super) async fn rendered(
 ) -> Result<Response, Problem> {
     let offers = [Offer::single(JPEG), Offer::single(PNG)];
     let media = ask.accept()?.choose(&offers)?.media;
-    for name in ["annotation", "iccprofile", "icc-profile"] {
-        if ask.parameter(name)?.is_some() {
-            return Err(Problem::field(name, "must not be given: it is not drawn here"));
-        }
-    }
-    let window = match ask.parameter("window")? {
-        Some(text) => window(text)?,
-        None => Window::Stored,
-    };
-    let quality = quality("quality", ask.parameter("quality")?)?;
-    let box_ = match ask.parameter("viewport")? {
-        Some(text) => Some(Box_::parse(text)?),
-        None => None,
-    };
+    let asked = Asked::read(&ask)?;
     let frame = frame(&ask)?;
     let instances = door.instances(&ask.requester, &ask.target).await?;
     let instance = instances.first().ok_or_else(|| Problem::not_found("instance"))?;
-    let region = match box_.as_ref().and_then(|b| b.source) {
+    let region = match asked.part() {
         Some(source) => Some(region(&door, &ask, instance, source).await?),
         None => None,
     };
-    let request = RenderRequest {
-        frame,
-        window,
-        region,
-        viewport: box_.map(|b| b.viewport),
-        overlays: false,
-        format: format(media, quality),
-    };
-    draw(&door, &ask, instance, request).await
+    let request = asked.request(format(media, asked.quality), region);
+    draw(&door, &ask, instance, RenderRequest { frame, ..request }).await
+}
+
+/// How an image is to be drawn, as the parameters say it (PS3.18, 8.3.5).
+pub(super) struct Asked {
+    window: Window,
+    box_: Option<Box_>,
+    /// Quality of a JPEG.
+    pub(super) quality: u8,
+}
+
+impl Asked {
+    pub(super) fn read(ask: &Ask) -> Result<Self, Problem> {
+        for name in ["annotation", "iccprofile", "icc-profile"] {
+            if ask.parameter(name)?.is_some() {
+                return Err(Problem::field(name, "must not be given: it is not drawn here"));
+            }
+        }
+        let window = match ask.parameter("window")? {
+            Some(text) => window(text)?,
+            None => Window::Stored,
+        };
+        let quality = quality("quality", ask.parameter("quality")?)?;
+        let box_ = ask.parameter("viewport")?.map(Box_::parse).transpose()?;
+        Ok(Self { window, box_, quality })
+    }
+
+    /// The part that is shown, in pixels: left, top, width, height.
+    pub(super) fn part(&self) -> Option<[f64; 4]> {
+        self.box_.as_ref().and_then(|b| b.source)
+    }
+
+    /// For the first frame.
+    pub(super) fn request(&self, format: ImageFormat, region: Option<Region>) -> RenderRequest {
+        RenderRequest {
+            frame: 1,
+            window: self.window,
+            region,
+            viewport: self.box_.map(|b| b.viewport),
+            overlays: false,
+            format,
+        }
+    }
 }
 
 pub(super) fn format(media: &str, quality: u8) -> ImageFormat {
@@ -151,12 +173,12 @@ fn image_answer(image: RenderedImage, etag: &str) -> Response {
 }
 
 /// 406 for what has no picture.
-fn unfit(why: &str) -> Problem {
+pub(super) fn unfit(why: &str) -> Problem {
     Problem::new(StatusCode::NOT_ACCEPTABLE, "NOT_RENDERABLE", why)
 }
 
 /// What cannot be drawn has other forms.
-fn undrawn(error: Error) -> Problem {
+pub(super) fn undrawn(error: Error) -> Problem {
     match error {
         Error::Refused { reason } => unfit(&reason),
         Error::NotFound { kind: "pixel data" } => unfit("object has no pixels"),

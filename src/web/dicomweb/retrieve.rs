@@ -216,15 +216,24 @@ impl Parts {
     /// What stands before a part.
     pub(super) fn begin(&self, media: &str, syntax: Option<&str>, location: &str) -> Piece {
         let syntax = syntax.map(|syntax| format!("; transfer-syntax={syntax}")).unwrap_or_default();
-        let text = format!(
-            "\r\n--{}\r\nContent-Type: {media}{syntax}\r\nContent-Location: {location}\r\n\r\n",
-            self.boundary
-        );
-        Piece::Text(Bytes::from(text))
+        Piece::Text(self.head(&format!("{media}{syntax}"), location))
     }
 
     /// What stands after the last.
     pub(super) fn end(&self) -> Piece {
-        Piece::Text(Bytes::from(format!("\r\n--{}--\r\n", self.boundary)))
+        Piece::Text(self.tail())
+    }
+
+    /// What stands before a part of the content type `content`.
+    pub(super) fn head(&self, content: &str, location: &str) -> Bytes {
+        Bytes::from(format!(
+            "\r\n--{}\r\nContent-Type: {content}\r\nContent-Location: {location}\r\n\r\n",
+            self.boundary
+        ))
+    }
+
+    /// What stands after the last.
+    pub(super) fn tail(&self) -> Bytes {
+        Bytes::from(format!("\r\n--{}--\r\n", self.boundary))
     }
 }

@@ -89,14 +89,14 @@ impl App {
         let none = || Error::Refused {
             reason: "no imaging model is installed: imaging.models.dir names none".to_owned(),
         };
+        let requester = Requester::of(caller.clone());
+        let subjects = images.subjects(&requester, request).await?;
         let analyses = Arc::clone(images.analyses.as_ref().ok_or_else(none)?);
         for model in &request.models {
             if !analyses.serving.contains_key(model) {
                 return Err(Error::field("model_ids", "must be ids of imaging models that serve"));
             }
         }
-        let requester = Requester::of(caller.clone());
-        let subjects = images.subjects(&requester, request).await?;
         let mut summary = AnalysisSummary::default();
         let mut todo = VecDeque::new();
         for subject in subjects {
