@@ -340,3 +340,63 @@ fn images_are_stored_found_fetched_drawn_and_assessed_from_the_command_line() {
     let lost = run(&["imaging", "search"]);
     assert!(text(&lost.stderr).contains("--server"), "{}", text(&lost.stderr));
 }
+
+#[test]
+fn a_study_is_delivered_and_looked_at_by_a_model_from_the_command_line() {
+    let models = crate::imaging_models::model(|text| text.replace("regions = [\"head\"]\n", ""));
+    let dir = format!("{{ dir = {:?} }}", models.path().to_str().unwrap());
+    let (mut child, url, _data) = serve(|command| {
+        command.env("XIANGYI_IMAGING_FREE_BYTES_MIN", "0").env("XIANGYI_IMAGING_MODELS", dir);
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let ct =
+        crate::images::file("pynetdicom-tests/pynetdicom/tests/dicom_files/CTImageStorage.dcm");
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let imaging = |arguments: &[&str]| {
+        let mut all = vec!["imaging"];
+        all.extend(arguments);
+        all.extend(["--server", &url]);
+        run(&all)
+    };
+    assert!(imaging(&["store", ct.to_str().unwrap()]).status.success());
+    let found = json(&imaging(&["search", "--json"]));
+    let study = found["studies"][0]["study_uid"].as_str().unwrap().to_owned();
+
+    let listed = json(&imaging(&["models", "--json"]));
+    assert_eq!(listed["models"][0]["model_id"], "mean");
+    assert!(text(&imaging(&["models"]).stdout).contains("仅供研究"));
+    let said = text(&imaging(&["analyse", "--study", &study]).stdout);
+    assert!(said.contains("偏亮") && said.contains("模型提示，不是诊断报告"), "{said}");
+    let again = text(&imaging(&["analyse", "--study", &study, "--json"]).stdout);
+    let lines: Vec<Value> = again.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["analysis"]["outcome"], "ANALYSIS_OUTCOME_SAID_BEFORE");
+    assert_eq!(lines[1]["summary"]["said_before_count"], "1");
+
+    let out = path("out");
+    let deliver = ["deliver", "--study", &study, "--out", &out, "--objects", "--json"];
+    let (mut runs, mut objects) = (0, 0);
+    loop {
+        let mut arguments = deliver.to_vec();
+        arguments.extend(["--bytes", "20000"]);
+        let came = json(&imaging(&arguments));
+        objects += came["objects"].as_u64().unwrap();
+        runs += 1;
+        assert!(runs < 20, "{came}");
+        if came["complete"] == true {
+            break;
+        }
+    }
+    assert!(runs > 1);
+    assert_eq!(objects, 2, "the image and what the model says of it");
+    let names: Vec<String> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let ending = |end: &str| names.iter().filter(|name| name.ends_with(end)).count();
+    assert_eq!((ending(".sheet.jpg"), ending(".1.jpg"), ending(".dcm")), (1, 1, 2), "{names:?}");
+    let whole = std::fs::read(&ct).unwrap();
+    let same =
+        |name: &&String| std::fs::read(folder.path().join("out").join(name)).unwrap() == whole;
+    assert_eq!(names.iter().filter(same).count(), 1, "byte for byte as it came");
+    assert!(terminate(&mut child));
+}

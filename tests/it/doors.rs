@@ -185,28 +185,6 @@ fn good(rpc: &str) -> Vec<u8> {
             im::GetStudyMetadataRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
                 .encode_to_vec()
         }
-        "RetrieveObject" => {
-            im::RetrieveObjectRequest { sop_instance_uid: "1.2.3".to_owned(), ..Default::default() }
-                .encode_to_vec()
-        }
-        "RenderFrame" => {
-            im::RenderFrameRequest { sop_instance_uid: "1.2.3".to_owned(), ..Default::default() }
-                .encode_to_vec()
-        }
-        "RenderContactSheet" => im::RenderContactSheetRequest {
-            study_uid: "1.2.3".to_owned(),
-            series_uid: "1.2.3".to_owned(),
-            ..Default::default()
-        }
-        .encode_to_vec(),
-        "DeliverStudy" => {
-            im::DeliverStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
-                .encode_to_vec()
-        }
-        "AnalyseStudy" => {
-            im::AnalyseStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
-                .encode_to_vec()
-        }
         "StoreObjects" => {
             let start = im::ObjectStart { object_id: "1".to_owned(), ..Default::default() };
             im::StoreObjectsRequest { part: Some(im::store_objects_request::Part::Start(start)) }
@@ -230,6 +208,35 @@ fn good(rpc: &str) -> Vec<u8> {
             rg::ExplainDecisionRequest { decision_id: "nobody".to_owned() }.encode_to_vec()
         }
         "GetMedicine" => rx::GetMedicineRequest { code: "W001".to_owned() }.encode_to_vec(),
+        _ => good_about_images(rpc),
+    }
+}
+
+/// Likewise, about one object or study.
+fn good_about_images(rpc: &str) -> Vec<u8> {
+    match rpc {
+        "RetrieveObject" => {
+            im::RetrieveObjectRequest { sop_instance_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
+        "RenderFrame" => {
+            im::RenderFrameRequest { sop_instance_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
+        "RenderContactSheet" => im::RenderContactSheetRequest {
+            study_uid: "1.2.3".to_owned(),
+            series_uid: "1.2.3".to_owned(),
+            ..Default::default()
+        }
+        .encode_to_vec(),
+        "DeliverStudy" => {
+            im::DeliverStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
+        "AnalyseStudy" => {
+            im::AnalyseStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
         _ => of_region(rpc),
     }
 }

@@ -17,7 +17,7 @@ use crate::images::{Slice, as_data_set, retrieve, small, store, store_slices};
 const STUDY: &str = "1.2.1";
 
 /// The model of the fixture, its manifest changed.
-fn model(change: impl Fn(&str) -> String) -> TempDir {
+pub(crate) fn model(change: impl Fn(&str) -> String) -> TempDir {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/imaging-models/mean");
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("mean");

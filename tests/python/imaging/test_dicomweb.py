@@ -1,5 +1,6 @@
 """The DICOMweb door, driven by dicomweb-client and by raw HTTP over the whole collection."""
 
+import email.message
 import hashlib
 import http.client
 import io
@@ -9,6 +10,7 @@ import math
 import re
 import socket
 import time
+from xml.etree import ElementTree
 
 import numpy
 import pydicom
@@ -608,3 +610,175 @@ def test_only_those_with_a_token_and_the_right_come_in(tmp_path):
         assert DOCTOR not in log and str(pydicom.dcmread(FILES / CT).PatientName) not in log
     finally:
         node.stop()
+
+
+NATIVE = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
+XML = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+
+
+def parts_of(answer):
+    """Content types, locations and contents of the parts of an answer."""
+    kind = email.message.Message()
+    kind["Content-Type"] = answer.headers["Content-Type"]
+    assert kind.get_content_type() == "multipart/related"
+    boundary = b"--" + kind.get_param("boundary").encode()
+    first, *parts, last = answer.content.split(boundary)
+    assert first in (b"", b"\r\n") and last == b"--\r\n"
+    for part in parts:
+        head, content = part.split(b"\r\n\r\n", 1)
+        headers = dict(line.split(": ", 1) for line in head.decode().strip().split("\r\n"))
+        assert headers["Content-Type"].split(";")[0] == kind.get_param("type")
+        yield headers["Content-Type"], headers["Content-Location"], content.removesuffix(b"\r\n")
+
+
+def native(element):
+    """Elements below a NativeDicomModel or an Item, held to the model (PS3.19, A.1.5), as JSON."""
+    attributes = {}
+    for child in element:
+        assert child.tag == f"{NATIVE}DicomAttribute" and not (child.text or "").strip()
+        tag, vr = child.get("tag"), child.get("vr")
+        assert re.fullmatch("[0-9A-F]{8}", tag) and re.fullmatch("[A-Z]{2}", vr)
+        assert set(child.attrib) <= {"tag", "vr", "keyword", "privateCreator"}
+        assert tag not in attributes and tag > max(attributes, default="")
+        private = int(tag[:4], 16) % 2 == 1
+        keyword = pydicom.datadict.keyword_for_tag(int(tag, 16))
+        if not private and keyword and child.get("keyword"):
+            assert child.get("keyword") == keyword
+        assert not (private and child.get("keyword"))
+        attributes[tag] = {"vr": vr, **content(vr, list(child))}
+    return attributes
+
+
+def content(vr, children):
+    names = {child.tag.removeprefix(NATIVE) for child in children}
+    if names == {"BulkData"}:
+        return {"BulkDataURI": children[0].get("uri")}
+    if names == {"InlineBinary"}:
+        return {"InlineBinary": children[0].text}
+    assert names <= {{"SQ": "Item", "PN": "PersonName"}.get(vr, "Value")}, (vr, names)
+    assert [c.get("number") for c in children] == [str(n + 1) for n in range(len(children))]
+    if not children:
+        return {}
+    if vr == "SQ":
+        return {"Value": [native(child) for child in children]}
+    if vr == "PN":
+        return {"Value": [named(child) for child in children]}
+    return {"Value": [child.text for child in children]}
+
+
+def named(person):
+    order = ["FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix"]
+    groups = {}
+    for group in person:
+        assert group.tag in {f"{NATIVE}{name}" for name in ("Alphabetic", "Ideographic", "Phonetic")}
+        parts = {part.tag.removeprefix(NATIVE): part.text for part in group}
+        assert set(parts) <= set(order)
+        text = "^".join(parts.get(name, "") for name in order).rstrip("^")
+        groups[group.tag.removeprefix(NATIVE)] = text
+    return groups or None
+
+
+def same(xml, json_):
+    """Whether elements from XML are those of DICOM JSON."""
+    assert xml.keys() == json_.keys()
+    for tag, there in json_.items():
+        got = xml[tag]
+        assert got["vr"] == there["vr"]
+        for key in ("BulkDataURI", "InlineBinary"):
+            assert got.get(key) == there.get(key), tag
+        values = there.get("Value", [])
+        assert len(got.get("Value", [])) == len(values), tag
+        for one, other in zip(got.get("Value", []), values):
+            if there["vr"] == "SQ":
+                same(one, other)
+            elif isinstance(other, dict):
+                wanted = {k: plain(v.rstrip("^")) for k, v in other.items() if v.strip("^")}
+                assert {k: v for k, v in (one or {}).items() if v} == wanted, tag
+            elif isinstance(other, (int, float)):
+                assert float(one) == other, tag
+            else:
+                assert (one or "") == plain(other or ""), tag
+
+
+def plain(text):
+    """Text as XML can hold it."""
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", text)
+
+
+def test_xml_metadata_says_the_same_as_json_of_every_object(door):
+    with requests.Session() as session:
+        for url, (path, _) in door.stored.items():
+            answer = session.get(f"{url}/metadata", headers=XML)
+            assert answer.status_code == 200, path
+            (_, location, document), = parts_of(answer)
+            assert location == f"{url}/metadata"
+            root = ElementTree.fromstring(document)
+            assert root.tag == f"{NATIVE}NativeDicomModel"
+            json_, = session.get(f"{url}/metadata", headers=JSON).json()
+            same(native(root), json_)
+
+
+def test_searches_answer_in_xml_and_who_asks_for_neither_is_told_what_there_is(door):
+    for resource in ("studies", "series", "instances"):
+        url = f"{door.base}/dicom-web/{resource}?limit=5"
+        there = requests.get(url, headers=JSON, timeout=60).json()
+        answer = requests.get(url, headers=XML, timeout=60)
+        documents = list(parts_of(answer))
+        assert len(documents) == len(there) == 5
+        for (_, location, document), json_ in zip(documents, there):
+            assert location == json_["00081190"]["Value"][0]
+            same(native(ElementTree.fromstring(document)), json_)
+    answer = requests.get(url, headers={"Accept": "text/html"}, timeout=60)
+    assert answer.status_code == 406 and "application/dicom+xml" in answer.text
+    # JSON is what a caller is given that does not choose, or weighs it higher.
+    both = f"application/dicom+json;q=0.9, {XML['Accept']};q=0.5"
+    for accept in ("*/*", both):
+        answer = requests.get(url, headers={"Accept": accept}, timeout=60)
+        assert answer.headers["Content-Type"] == "application/dicom+json"
+
+
+def test_a_study_and_a_series_come_as_images(door):
+    url = instance(door, CT)
+    series, study = url.split("/instances/")[0], url.split("/series/")[0]
+    there = requests.get(f"{study}/instances", headers=JSON, timeout=60).json()
+    for accept, form in (('multipart/related; type="image/jpeg"', "JPEG"),
+                         ('multipart/related; type="image/png"', "PNG"), ("*/*", "JPEG")):
+        for resource in (study, series):
+            answer = requests.get(f"{resource}/rendered", headers={"Accept": accept}, timeout=60)
+            assert answer.status_code == 200, answer.text
+            images = list(parts_of(answer))
+            assert 1 <= len(images) <= len(there)
+            for kind, location, content_ in images:
+                image = Image.open(io.BytesIO(content_))
+                assert image.format == form and kind == f"image/{form.lower()}"
+                alone = requests.get(location, headers={"Accept": kind}, timeout=60)
+                assert alone.content == content_
+    small = requests.get(f"{series}/rendered?viewport=32,32", timeout=60)
+    assert all(max(Image.open(io.BytesIO(c)).size) == 32 for _, _, c in parts_of(small))
+    tagged = requests.get(f"{series}/rendered", timeout=60)
+    again = requests.get(f"{series}/rendered", timeout=60,
+                         headers={"If-None-Match": tagged.headers["ETag"]})
+    assert again.status_code == 304
+    for query, field in (("viewport=9,9,1,1,2,2", "viewport"), ("quality=0", "quality"),
+                         ("window=1", "window")):
+        answer = requests.get(f"{series}/rendered?{query}", timeout=60)
+        assert answer.status_code == 400 and field in answer.text
+    single = requests.get(f"{study}/rendered", headers={"Accept": "image/jpeg"}, timeout=60)
+    assert single.status_code == 406
+    thumbnail = requests.get(f"{study}/thumbnail", timeout=60)
+    assert max(Image.open(io.BytesIO(thumbnail.content)).size) <= 128
+
+
+def test_every_frame_is_in_a_rendered_series(door):
+    name = "pydicom-bundled/test_files/rtdose.dcm"
+    url = instance(door, name)
+    frames = int(pydicom.dcmread(FILES / name).NumberOfFrames)
+    answer = requests.get(f"{url.split('/instances/')[0]}/rendered?viewport=16,16", timeout=60)
+    locations = [at for _, at, _ in parts_of(answer) if at.startswith(f"{url}/")]
+    assert locations == [f"{url}/frames/{n + 1}/rendered" for n in range(frames)]
+
+
+def test_what_has_no_image_is_not_rendered(door):
+    url = instance(door, "pydicom-bundled/test_files/reportsi.dcm")
+    answer = requests.get(f"{url.split('/instances/')[0]}/rendered", timeout=60)
+    assert answer.status_code == 406 and "pixels" in answer.text

@@ -328,9 +328,14 @@ impl Delivery {
                 self.place.pass();
                 return Ok(Some(Part::Image(instance.uids.instance, frame, image)));
             }
-            edge /= 2;
-            if self.sent > 0 || edge < IMAGE_EDGES.0 {
+            if self.sent > 0 {
                 return Ok(None);
+            }
+            edge /= 2;
+            if edge < IMAGE_EDGES.0 {
+                // Another call would not have more room.
+                let reason = "the image does not fit the bytes of a call".to_owned();
+                return Err(Error::Refused { reason });
             }
         }
     }
