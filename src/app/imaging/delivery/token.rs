@@ -47,21 +47,23 @@ impl Place {
         if token.is_empty() {
             return Ok(None);
         }
-        let parts: Vec<&str> = token.split('-').collect();
-        let place = match parts.as_slice() {
-            [LAYOUT, item, offset, segment, at, print] => (|| {
-                let number = |text: &str| text.parse::<u64>().ok();
-                Some(Self {
-                    item: item.parse().ok()?,
-                    offset: number(offset)?,
-                    last: ordered(number(segment)?, number(at)?),
-                    print: u64::from_str_radix(print, 16).ok()?,
-                })
-            })(),
-            _ => None,
-        };
+        let place = Self::parse(token);
         let bad = || Error::field("resume_token", "must be as it was given, or empty");
         place.map(Some).ok_or_else(bad)
+    }
+}
+
+impl Place {
+    fn parse(token: &str) -> Option<Self> {
+        let parts: Vec<&str> = token.split('-').collect();
+        let [LAYOUT, item, offset, segment, at, print] = parts.as_slice() else { return None };
+        let number = |text: &str| text.parse::<u64>().ok();
+        Some(Self {
+            item: item.parse().ok()?,
+            offset: number(offset)?,
+            last: ordered(number(segment)?, number(at)?),
+            print: u64::from_str_radix(print, 16).ok()?,
+        })
     }
 }
 

@@ -103,7 +103,7 @@ fn tag(key: &str) -> Option<Tag> {
 /// Keyword of a standard element.
 fn keyword(key: &str) -> Option<&'static str> {
     let tag = tag(key)?;
-    let entry = if tag.0 % 2 == 0 { StandardDataDictionary.by_tag(tag) } else { None };
+    let entry = if tag.0.is_multiple_of(2) { StandardDataDictionary.by_tag(tag) } else { None };
     entry.map(|entry| entry.alias()).filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
@@ -111,7 +111,7 @@ fn keyword(key: &str) -> Option<&'static str> {
 fn creator<'o>(object: &'o Map<String, Value>, key: &str) -> Option<&'o str> {
     let Tag(group, element) = tag(key)?;
     let block = element >> 8;
-    if group % 2 == 0 || block < 0x10 {
+    if group.is_multiple_of(2) || block < 0x10 {
         return None;
     }
     let declared = object.get(&format!("{group:04X}{block:04X}"))?;
