@@ -184,7 +184,7 @@ async fn a_village_finds_the_countys_ct_knows_whether_it_counts_and_fetches_it()
     assert_eq!(types[0].examination_id, "ct.brain.plain");
     // The report is not known, so it cannot be said; and the reasons say so in words.
     let outlook = study.recognition.as_ref().expect("an outlook");
-    assert_eq!(outlook.outlook(), im::RecognitionOutlook::CannotSay);
+    assert_eq!(outlook.outlook(), im::RecognitionOutlook::CannotSay, "{outlook:?}");
     assert!(!outlook.reasons.is_empty() && outlook.reasons.iter().all(|r| !r.is_empty()));
     // By its sound, by another patient, and by a wildcard.
     let by = |name: &str| im::SearchStudiesRequest { patient_name: name.to_owned(), ..wang() };

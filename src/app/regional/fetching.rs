@@ -208,7 +208,6 @@ impl<'a> Fetch<'a> {
         if listed.is_empty() {
             return Err(Error::NotFound { kind: "study" });
         }
-        listed.retain(|object| object.uids.study == self.request.study);
         let names = listed.iter().map(|object| object.uids.instance.clone()).collect();
         let known = self.imaging.known(&self.requester, names).await?;
         self.progress = Progress {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -355,7 +355,16 @@ impl Hub {
         let rest = stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|piece| (piece, receiver))
         });
-        Ok(Box::pin(stream::StreamExt::chain(first, rest)))
+        let study = request.study.clone();
+        let of_study = move |piece: Result<Piece, Error>| match piece {
+            // A listing is of the study that was asked for; its holder does not repeat the UID.
+            Ok(Piece::Listed(mut objects)) => {
+                objects.iter_mut().for_each(|o| o.uids.study.clone_from(&study));
+                Ok(Piece::Listed(objects))
+            }
+            other => other,
+        };
+        Ok(Box::pin(first.chain(rest).map(of_study)))
     }
 
     /// Awaits a delivery until the guard is dropped.
