@@ -5,3 +5,4 @@
 
 pub mod discard;
 pub mod sqlite;
+mod studies;

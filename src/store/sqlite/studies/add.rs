@@ -1,26 +1,30 @@
 //! Adding entries: what is there already is read, what is to become of it is decided here, and one
 //! trip to the connection's thread writes it, in one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sqlx::Row as _;
 
-use super::batch::{self, NewInstance, Totals};
-use super::merge::{
-    Identity, SeriesState, StudyState, fill, joined, patient_fields, series_fields, study_fields,
-};
-use super::packed::{Rows, cut_digest, int, join_digest, pack_uid};
-use super::read::{patient_of, series_columns, series_state, study_columns, study_state};
+use super::batch::{self, Totals};
+use super::desk::Desk;
+use super::read::{patient_of, series_state, study_state};
 use super::remove::forget_patient;
-use super::writer::{Desk, Memory};
+use super::rows::Rows;
 use crate::app::imaging::ports::IndexEntry;
-use crate::sharing::imaging::object::{Digest, Location};
+use crate::sharing::imaging::object::Location;
 use crate::sharing::imaging::{matching, name};
+use crate::store::studies::INSTANCES_MAX;
+use crate::store::studies::answers::{series_columns, study_columns};
+use crate::store::studies::merge::{
+    Identity, SeriesState, StudyState, joined, patient_fields, series_fields,
+};
+use crate::store::studies::packed::{cut_digest, int, join_digest, pack_uid};
+use crate::store::studies::plan::{Changed, NewApart, Objects, Plan, fresh, sounds_column};
 
 /// Adds `entries`; what is there already changes nothing but how far the index has come.
 pub(super) async fn add(desk: &mut Desk, mut entries: Vec<IndexEntry>) -> Result<(), sqlx::Error> {
     while !entries.is_empty() {
-        let later = entries.split_off(entries.len().min(batch::INSTANCES_MAX));
+        let later = entries.split_off(entries.len().min(INSTANCES_MAX));
         add_some(desk, entries).await?;
         entries = later;
     }
@@ -30,38 +34,18 @@ pub(super) async fn add(desk: &mut Desk, mut entries: Vec<IndexEntry>) -> Result
 /// Adds as many as one statement takes, in one transaction.
 async fn add_some(desk: &mut Desk, entries: Vec<IndexEntry>) -> Result<(), sqlx::Error> {
     let Some(reached) = entries.last().map(|entry| entry.location) else { return Ok(()) };
-    let mut there = there(desk, &entries).await?;
-    let mut fresh = Vec::with_capacity(entries.len());
-    for mut entry in entries {
-        let objects = there.entry(entry.head.uids.instance.clone()).or_default();
-        if objects.digests.contains(&entry.digest) {
-            continue;
-        }
-        objects.digests.push(entry.digest);
-        entry.apart |= objects.first;
-        objects.first |= !entry.apart;
-        fresh.push(entry);
-    }
+    let there = there(desk, &entries).await?;
+    let fresh = fresh(entries, there);
     load(desk, &fresh).await?;
-    let mut plan = Plan::new(desk.memory.changes);
-    for entry in fresh {
-        plan.take(&mut desk.memory, entry);
-    }
-    place_patients(desk, &mut plan).await?;
+    let mut plan = Plan::new(&mut desk.memory, fresh);
+    load_patients(desk, &plan).await?;
+    plan.place_patients(&mut desk.memory);
     let left = std::mem::take(&mut plan.left);
     write(desk, plan, reached).await?;
     if !left.is_empty() {
         forget(desk, &left).await?;
     }
     Ok(())
-}
-
-/// The objects that have a SOP instance UID.
-#[derive(Debug, Default)]
-struct Objects {
-    digests: Vec<Digest>,
-    /// Whether one of them is not kept apart.
-    first: bool,
 }
 
 async fn there(
@@ -95,11 +79,7 @@ async fn there(
 /// Reads the studies, series and words of `entries` that are not remembered.
 async fn load(desk: &mut Desk, entries: &[IndexEntry]) -> Result<(), sqlx::Error> {
     let Desk { connection, memory } = desk;
-    let placed = || entries.iter().filter(|entry| !entry.apart);
-    let studies: HashSet<&str> = placed()
-        .map(|entry| entry.head.uids.study.as_str())
-        .filter(|uid| !memory.studies.contains_key(*uid))
-        .collect();
+    let studies = memory.unknown_studies(entries);
     if !studies.is_empty() {
         let mut uids = Rows::new();
         for uid in &studies {
@@ -115,19 +95,10 @@ async fn load(desk: &mut Desk, entries: &[IndexEntry]) -> Result<(), sqlx::Error
         .fetch_all(&mut *connection)
         .await?;
         for row in &rows {
-            let state = study_state(row)?;
-            memory.studies.insert(state.study.uid.clone(), state);
+            memory.remember_study(study_state(row)?);
         }
     }
-    let mut series = HashSet::new();
-    for entry in placed() {
-        if let Some(study) = memory.studies.get(&entry.head.uids.study) {
-            let key = (study.id, entry.head.uids.series.clone());
-            if !memory.series.contains_key(&key) {
-                series.insert(key);
-            }
-        }
-    }
+    let series = memory.unknown_series(entries);
     if !series.is_empty() {
         let mut keys = Rows::new();
         for (study, uid) in &series {
@@ -143,19 +114,10 @@ async fn load(desk: &mut Desk, entries: &[IndexEntry]) -> Result<(), sqlx::Error
         .fetch_all(&mut *connection)
         .await?;
         for row in &rows {
-            let state = series_state(row, 0)?;
-            memory.series.insert((state.study, state.series.uid.clone()), state);
+            memory.remember_series(series_state(row, 0)?);
         }
     }
-    let words: HashSet<&str> = entries
-        .iter()
-        .flat_map(|entry| {
-            let instance = &entry.header.instance;
-            [&entry.head.sop_class, &entry.head.transfer_syntax, &instance.image_type]
-        })
-        .map(String::as_str)
-        .filter(|word| !memory.words.contains_key(*word))
-        .collect();
+    let words = memory.unknown_words(entries);
     if !words.is_empty() {
         let mut texts = Rows::new();
         for word in &words {
@@ -174,247 +136,60 @@ async fn load(desk: &mut Desk, entries: &[IndexEntry]) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// What is to be written.
-#[derive(Debug)]
-struct Plan {
-    changes: i64,
-    words: Rows,
-    patients: Rows,
-    name_keys: Rows,
-    instances: Vec<NewInstance>,
-    apart: Rows,
-    /// Studies with new attributes, by UID, and whether the patient's are among them.
-    studies: HashMap<String, bool>,
-    /// Series with new attributes.
-    series: HashSet<(i64, String)>,
-    /// Studies and series of which only the counts have changed.
-    counted: HashSet<(String, String)>,
-    /// Patients that studies were taken from.
-    left: Vec<i64>,
-}
-
-impl Plan {
-    fn new(changes: i64) -> Self {
-        Self {
-            changes,
-            words: Rows::new(),
-            patients: Rows::new(),
-            name_keys: Rows::new(),
-            instances: Vec::new(),
-            apart: Rows::new(),
-            studies: HashMap::new(),
-            series: HashSet::new(),
-            counted: HashSet::new(),
-            left: Vec::new(),
-        }
-    }
-
-    fn word(&mut self, memory: &mut Memory, word: &str) -> i64 {
-        if let Some(id) = memory.words.get(word) {
-            return *id;
-        }
-        memory.last_word += 1;
-        memory.words.insert(word.to_owned(), memory.last_word);
-        self.words.row().int(memory.last_word).text(word);
-        memory.last_word
-    }
-
-    fn take(&mut self, memory: &mut Memory, entry: IndexEntry) {
-        self.changes += 1;
-        let sop_class = self.word(memory, &entry.head.sop_class);
-        let transfer_syntax = self.word(memory, &entry.head.transfer_syntax);
-        let uids = &entry.head.uids;
-        if entry.apart {
-            memory.counts.apart += 1;
-            let row = self.apart.row();
-            row.int(self.changes)
-                .bytes(&pack_uid(&uids.study))
-                .bytes(&pack_uid(&uids.series))
-                .bytes(&pack_uid(&uids.instance))
-                .int(sop_class)
-                .int(transfer_syntax);
-            let (head, rest) = cut_digest(&entry.digest);
-            let Location { segment, offset, body, length } = entry.location;
-            row.int(head)
-                .bytes(rest)
-                .int(int(segment))
-                .int(int(offset))
-                .int(int(body.saturating_sub(offset)))
-                .int(int(length))
-                .int(entry.head.received_ms);
-            return;
-        }
-        let image_type = self.word(memory, &entry.header.instance.image_type);
-        let series = self.place(memory, &entry);
-        let id = self.changes;
-        self.instances.push(NewInstance {
-            id,
-            series,
-            sop_class,
-            transfer_syntax,
-            image_type,
-            entry,
-        });
-    }
-
-    /// Counts an instance into its study and series, which it makes or fills; the series.
-    fn place(&mut self, memory: &mut Memory, entry: &IndexEntry) -> i64 {
-        let uids = &entry.head.uids;
-        let Memory { counts, last_study, last_series, studies, series, .. } = memory;
-        let known = studies.contains_key(&uids.study);
-        let study = studies.entry(uids.study.clone()).or_insert_with(|| {
-            *last_study += 1;
-            counts.studies += 1;
-            let mut state = StudyState { id: *last_study, ..StudyState::default() };
-            state.study.uid.clone_from(&uids.study);
-            state
-        });
-        let key = (study.id, uids.series.clone());
-        let known_series = series.contains_key(&key);
-        let one = series.entry(key).or_insert_with(|| {
-            *last_series += 1;
-            counts.series += 1;
-            study.series += 1;
-            let mut state =
-                SeriesState { id: *last_series, study: study.id, ..SeriesState::default() };
-            state.series.uid.clone_from(&uids.series);
-            state
-        });
-        let mut header = entry.header.clone();
-        let new_patient =
-            fill(patient_fields(&mut study.patient), patient_fields(&mut header.patient)) || !known;
-        let mut new_study =
-            fill(study_fields(&mut study.study), study_fields(&mut header.study)) || new_patient;
-        if header.character_set_guessed && !study.guessed {
-            study.guessed = true;
-            new_study = true;
-        }
-        let mut new_series =
-            fill(series_fields(&mut one.series), series_fields(&mut header.series))
-                || !known_series;
-        if !one.series.modality.is_empty() && !study.modalities.contains(&one.series.modality) {
-            study.modalities.insert(one.series.modality.clone());
-            new_study = true;
-        }
-        let sop_class = &entry.head.sop_class;
-        if !sop_class.is_empty() && !one.sop_classes.contains(sop_class) {
-            one.sop_classes.insert(sop_class.clone());
-            new_series = true;
-            new_study |= study.sop_classes.insert(sop_class.clone());
-        }
-        let bytes = entry.location.length;
-        counts.instances += 1;
-        study.instances += 1;
-        study.bytes = study.bytes.saturating_add(bytes);
-        one.instances += 1;
-        one.bytes = one.bytes.saturating_add(bytes);
-        if new_study {
-            *self.studies.entry(uids.study.clone()).or_default() |= new_patient;
-        }
-        if new_series {
-            self.series.insert((study.id, uids.series.clone()));
-        }
-        if !self.counted.contains(&(uids.study.clone(), uids.series.clone())) {
-            self.counted.insert((uids.study.clone(), uids.series.clone()));
-        }
-        one.id
-    }
-}
-
-/// Finds or makes the patient of each study that has none yet or whose patient was filled.
-async fn place_patients(desk: &mut Desk, plan: &mut Plan) -> Result<(), sqlx::Error> {
+/// Reads the patients that the plan moves studies to and that are not remembered.
+async fn load_patients(desk: &mut Desk, plan: &Plan) -> Result<(), sqlx::Error> {
     let Desk { connection, memory } = desk;
-    let Memory { counts, last_patient, studies, patients, .. } = memory;
-    let moved: Vec<(String, Identity)> = plan
-        .studies
-        .iter()
-        .filter(|(_, patient)| **patient)
-        .filter_map(|(uid, _)| Some((uid.clone(), Identity::of(&studies.get(uid)?.patient))))
-        .collect();
     let mut unknown = Rows::new();
-    for (_, identity) in moved.iter().filter(|(_, identity)| !patients.contains_key(identity)) {
-        let Identity { id, issuer, look, birth_date } = identity;
-        unknown.row().text(id).text(issuer).text(look).text(birth_date);
+    for Identity { id, issuer, look, birth_date } in plan.unknown_patients(memory) {
+        unknown.row().text(&id).text(&issuer).text(&look).text(&birth_date);
     }
-    if unknown.len() > 0 {
-        let rows = sqlx::query(
-            "SELECT p.id, p.patient_id, p.issuer, p.name, p.birth_date, p.sex FROM json_each(?1) j \
-             CROSS JOIN patient p ON p.patient_id = j.value ->> 0 AND p.issuer = j.value ->> 1 \
-             AND p.look = j.value ->> 2 AND p.birth_date = j.value ->> 3",
-        )
-        .bind(unknown.finish())
-        .fetch_all(connection)
-        .await?;
-        for row in &rows {
-            let patient = patient_of(row, 1)?;
-            patients.insert(Identity::of(&patient), (row.try_get(0)?, patient));
-        }
+    if unknown.len() == 0 {
+        return Ok(());
     }
-    for (uid, identity) in moved {
-        let Some(study) = studies.get_mut(&uid) else { continue };
-        let new = !patients.contains_key(&identity);
-        let (id, patient) = patients.entry(identity).or_insert_with(|| {
-            *last_patient += 1;
-            counts.patients += 1;
-            for key in name::keys(&study.patient.name) {
-                plan.name_keys.row().text(&key).int(*last_patient);
-            }
-            (*last_patient, study.patient.clone())
-        });
-        let filled = fill(patient_fields(patient), patient_fields(&mut study.patient.clone()));
-        if new || filled {
-            let row = plan.patients.row();
-            row.int(*id);
-            for field in patient_fields(patient) {
-                row.text(field);
-            }
-            row.text(&name::look(&patient.name)).text(&sounds_column(&patient.name));
-        }
-        if study.patient_id != 0 && study.patient_id != *id {
-            plan.left.push(study.patient_id);
-        }
-        study.patient_id = *id;
+    let rows = sqlx::query(
+        "SELECT p.id, p.patient_id, p.issuer, p.name, p.birth_date, p.sex FROM json_each(?1) j \
+         CROSS JOIN patient p ON p.patient_id = j.value ->> 0 AND p.issuer = j.value ->> 1 \
+         AND p.look = j.value ->> 2 AND p.birth_date = j.value ->> 3",
+    )
+    .bind(unknown.finish())
+    .fetch_all(connection)
+    .await?;
+    for row in &rows {
+        memory.remember_patient(row.try_get(0)?, patient_of(row, 1)?);
     }
     Ok(())
 }
 
-/// The sounds of a name as a question looks through them: each after a control character, which
-/// stands in no sound.
-fn sounds_column(name: &str) -> String {
-    name::sounds(name).iter().flat_map(|sound| ["\u{1}", sound.as_str()]).collect()
-}
-
-async fn write(desk: &mut Desk, plan: Plan, reached: Location) -> Result<(), sqlx::Error> {
+async fn write(desk: &mut Desk, mut plan: Plan, reached: Location) -> Result<(), sqlx::Error> {
     let Desk { connection, memory } = desk;
-    let Plan { changes, words, patients, name_keys, instances, apart, .. } = plan;
-    let mut studies = Rows::new();
-    for uid in plan.studies.keys() {
-        if let Some(state) = memory.studies.get(uid) {
-            study_row(studies.row(), state);
-        }
+    let (mut words, mut patients, mut name_keys) = (Rows::new(), Rows::new(), Rows::new());
+    for (id, word) in &plan.words {
+        words.row().int(*id).text(word);
     }
-    let mut series = Rows::new();
-    for key in &plan.series {
-        if let Some(state) = memory.series.get(key) {
-            series_row(series.row(), state);
+    for (id, patient) in &mut plan.patients {
+        let row = patients.row();
+        row.int(*id);
+        for field in patient_fields(patient) {
+            row.text(field);
         }
+        row.text(&name::look(&patient.name)).text(&sounds_column(&patient.name));
     }
-    let mut study_counts = Rows::new();
-    let mut series_counts = Rows::new();
-    let mut counted = HashSet::new();
-    for (study, uid) in plan.counted {
-        let Some(state) = memory.studies.get(&study) else { continue };
-        if !plan.studies.contains_key(&study) && counted.insert(state.id) {
-            let row = study_counts.row().int(state.id).int(int(state.series));
-            row.int(int(state.instances)).int(int(state.bytes));
-        }
-        let key = (state.id, uid);
-        if let Some(state) = memory.series.get(&key)
-            && !plan.series.contains(&key)
-        {
-            series_counts.row().int(state.id).int(int(state.instances)).int(int(state.bytes));
-        }
+    for (key, patient) in &plan.name_keys {
+        name_keys.row().text(key).int(*patient);
     }
+    let mut apart = Rows::new();
+    for one in &plan.apart {
+        apart_row(apart.row(), one);
+    }
+    let changed = plan.changed(memory);
+    let (mut studies, mut series) = (Rows::new(), Rows::new());
+    for state in &changed.studies {
+        study_row(studies.row(), state);
+    }
+    for state in &changed.series {
+        series_row(series.row(), state);
+    }
+    let (study_counts, series_counts) = counts(&changed);
     let full = words.len() + patients.len() + name_keys.len() + studies.len() + series.len() > 0;
     let totals = Totals {
         full,
@@ -428,11 +203,42 @@ async fn write(desk: &mut Desk, plan: Plan, reached: Location) -> Result<(), sql
         series_counts: series_counts.finish(),
         reached,
         counts: memory.counts,
-        changes,
+        changes: plan.changes,
     };
-    batch::write(connection, &instances, &totals).await?;
-    memory.changes = changes;
+    batch::write(connection, &plan.instances, &totals).await?;
+    memory.changes = plan.changes;
     Ok(())
+}
+
+fn counts(changed: &Changed<'_>) -> (Rows, Rows) {
+    let (mut studies, mut series) = (Rows::new(), Rows::new());
+    for state in &changed.study_counts {
+        let row = studies.row().int(state.id).int(int(state.series));
+        row.int(int(state.instances)).int(int(state.bytes));
+    }
+    for state in &changed.series_counts {
+        series.row().int(state.id).int(int(state.instances)).int(int(state.bytes));
+    }
+    (studies, series)
+}
+
+fn apart_row(row: &mut Rows, apart: &NewApart) {
+    let uids = &apart.entry.head.uids;
+    row.int(apart.id)
+        .bytes(&pack_uid(&uids.study))
+        .bytes(&pack_uid(&uids.series))
+        .bytes(&pack_uid(&uids.instance))
+        .int(apart.sop_class)
+        .int(apart.transfer_syntax);
+    let (head, rest) = cut_digest(&apart.entry.digest);
+    let Location { segment, offset, body, length } = apart.entry.location;
+    row.int(head)
+        .bytes(rest)
+        .int(int(segment))
+        .int(int(offset))
+        .int(int(body.saturating_sub(offset)))
+        .int(int(length))
+        .int(apart.entry.head.received_ms);
 }
 
 fn study_row(row: &mut Rows, state: &StudyState) {

@@ -6,14 +6,17 @@
 use sqlx::QueryBuilder;
 use sqlx::sqlite::SqliteConnection;
 
-use super::packed::{cut_digest, int, pack_uid};
-use crate::app::imaging::ports::{IndexCounts, IndexEntry};
+use crate::app::imaging::ports::IndexCounts;
 use crate::sharing::imaging::header::Instance;
 use crate::sharing::imaging::matching;
 use crate::sharing::imaging::object::Location;
+use crate::store::studies::INSTANCES_MAX;
+use crate::store::studies::packed::{cut_digest, int, pack_uid};
+use crate::store::studies::plan::{NewInstance, some};
 
-/// Instances of one statement: 27 parameters each, and `SQLite` takes 32,766.
-pub(super) const INSTANCES_MAX: usize = 256;
+/// Parameters of an instance; `SQLite` takes 32,766 in a statement.
+const PARAMETERS: usize = 27;
+const _: () = assert!((INSTANCES_MAX + 1) * PARAMETERS <= 32_766, "a batch must fit one statement");
 
 /// What a row of the view is.
 const INSTANCE: i64 = 1;
@@ -21,17 +24,6 @@ const INSTANCE: i64 = 1;
 const COUNTS: i64 = 2;
 /// The same, and words, patients, studies and series.
 const FULL: i64 = 3;
-
-/// An instance, and the ids of what its row names.
-#[derive(Debug)]
-pub(super) struct NewInstance {
-    pub(super) id: i64,
-    pub(super) series: i64,
-    pub(super) sop_class: i64,
-    pub(super) transfer_syntax: i64,
-    pub(super) image_type: i64,
-    pub(super) entry: IndexEntry,
-}
 
 /// Everything else that a batch writes.
 #[derive(Debug)]
@@ -121,7 +113,7 @@ pub(super) async fn write(
     query.push_values(rows, |mut columns, row| match row {
         Some(Row::Instance(instance)) => push_instance(&mut columns, instance),
         Some(Row::Totals(totals)) => push_totals(&mut columns, totals),
-        None => push_nothing(&mut columns, 27),
+        None => push_nothing(&mut columns, PARAMETERS),
     });
     query.build().execute(connection).await?;
     Ok(())
@@ -138,11 +130,6 @@ fn push_nothing(columns: &mut Columns<'_, '_>, how_many: usize) {
     for _ in 0..how_many {
         columns.push_bind(None::<i64>);
     }
-}
-
-/// A number of which 0 says that it is absent.
-fn some(number: u32) -> Option<i64> {
-    (number != 0).then(|| i64::from(number))
 }
 
 fn push_instance(columns: &mut Columns<'_, '_>, new: &NewInstance) {

@@ -5,16 +5,15 @@
 //! nothing; `reached` goes back with them, and the node catches up from there.
 //!
 //! Deliberately absent: conflicts between an instance and what its study says already. The archive
-//! keeps what the instance said; [`merge`] says what the index makes of it.
+//! keeps what the instance said; [`merge`](crate::store::studies::merge) says what the index makes of it.
 
 mod add;
 mod batch;
-mod merge;
-mod packed;
+mod desk;
 mod question;
 mod read;
 mod remove;
-mod writer;
+mod rows;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -24,10 +23,9 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, QueryBuilder, Row as _, Sqlite};
 use tokio_util::task::TaskTracker;
 
-use self::packed::{Rows, int};
-use self::question::{KeyRange, Narrow, Question};
-use self::read::{instance_columns, series_columns, study_columns};
-use self::writer::{Writer, failed};
+use self::desk::Desk;
+use self::question::Narrow;
+use self::rows::Rows;
 use super::{OpenError, make_folder, migrator, options};
 use crate::app::error::Error;
 use crate::app::imaging::ports::{
@@ -36,6 +34,11 @@ use crate::app::imaging::ports::{
 use crate::app::ports::BoxFuture;
 use crate::sharing::imaging::object::{Digest, Location};
 use crate::sharing::imaging::query::{Level, Match, Query};
+use crate::store::studies::answers::{instance_columns, series_columns, study_columns};
+use crate::store::studies::packed::int;
+use crate::store::studies::question::{KeyRange, Question};
+use crate::store::studies::queue::{Writer, failed};
+use crate::store::studies::{COMMON_NAMES_MAX, DESCRIPTIONS_MAX, FAR, KEYS_MAX, NAMES_MAX};
 
 /// Released migrations. One never changes once released; a change is a new one.
 const MIGRATIONS: [(i64, &str, &str); 2] = [
@@ -55,21 +58,6 @@ const READER_CACHE: &str = "-1024";
 const WRITER_CACHE: &str = "-8192";
 /// Statements each connection keeps prepared.
 const STATEMENTS_MAX: usize = 32;
-/// Names under one key of which a search is narrowed by it. Of a commoner one, answers come sooner
-/// from a walk through the studies, newest first: about as many studies are looked at as there are
-/// names under this key.
-const NAMES_MAX: i64 = 4_000;
-/// Names under each of two keys that are looked through for those under both.
-const COMMON_NAMES_MAX: i64 = 100_000;
-/// Keys tried for one question.
-const KEYS_MAX: usize = 8;
-/// Different descriptions of studies that a pattern is tried on; beyond that every study is looked
-/// at, newest first.
-const DESCRIPTIONS_MAX: i64 = 4_096;
-
-/// Answers skipped from which on a page is found in two steps; tests get there with few.
-const FAR: u64 = if cfg!(test) { 2 } else { 200 };
-
 /// Reads an answer from its row.
 type Reader = fn(&SqliteRow) -> Result<Match, sqlx::Error>;
 
@@ -104,21 +92,22 @@ impl StudyIndexStore {
             .connect_lazy_with(
                 options.read_only(true).create_if_missing(false).pragma("cache_size", READER_CACHE),
             );
-        let writer = Writer::start(connection, tracker).await.map_err(open)?;
-        Ok(Self { readers, writer })
+        let desk = Desk::new(connection).await.map_err(open)?;
+        Ok(Self { readers, writer: Writer::start(desk, tracker) })
     }
 
     async fn answer(&self, query: &Query) -> Result<Vec<Match>, Error> {
-        let question = Question::new(query)?;
+        let question = &Question::new(query)?;
         let keys = self.rare(question.name_keys()).await.map_err(failed)?;
         let narrow = match question.description_pattern() {
             Some(pattern) if keys.is_empty() => {
+                let pattern = question::glob(pattern);
                 Narrow::by_descriptions(self.descriptions(&pattern).await.map_err(failed)?)
             }
             Some(_) | None => Narrow::by_keys(keys),
         };
         if query.level == Level::Patient {
-            return self.patients(&question, &narrow, query).await.map_err(failed);
+            return self.patients(question, &narrow, query).await.map_err(failed);
         }
         let (columns, read): (_, Reader) = match query.level {
             Level::Patient | Level::Study => {
@@ -146,15 +135,15 @@ impl StudyIndexStore {
         if far {
             sql.push(" FROM (SELECT s.id AS id");
         }
-        question.push(&mut sql, &narrow, !far);
-        question.push_order(&mut sql);
+        question::push(question, &mut sql, &narrow, !far);
+        question::push_order(question, &mut sql);
         sql.push(" LIMIT ").push_bind(int(query.limit));
         sql.push(" OFFSET ").push_bind(int(query.offset));
         if far {
             sql.push(
                 ") w CROSS JOIN study s ON s.id = w.id CROSS JOIN patient p ON p.id = s.patient",
             );
-            question.push_order(&mut sql);
+            question::push_order(question, &mut sql);
         }
         let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
         rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)
@@ -169,8 +158,8 @@ impl StudyIndexStore {
         query: &Query,
     ) -> Result<Vec<Match>, sqlx::Error> {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT s.patient");
-        question.push(&mut sql, narrow, false);
-        question.push_order(&mut sql);
+        question::push(question, &mut sql, narrow, false);
+        question::push_order(question, &mut sql);
         let mut seen = HashSet::new();
         let mut wanted = Rows::new();
         let mut connection = self.readers.acquire().await?;

@@ -3,52 +3,18 @@
 use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::merge::{SeriesState, StudyState, parted, patient_fields, series_fields, study_fields};
-use super::packed::{Rows, count, int, join_digest, pack_uid, unpack_uid};
+use super::rows::Rows;
 use crate::app::imaging::ports::{
     Change, ChangeKind, IndexCounts, IndexedInstance, KnownObject, Selection,
 };
 use crate::sharing::imaging::header::{Header, Instance, Patient, Series, Study};
 use crate::sharing::imaging::object::{InstanceUids, Location};
 use crate::sharing::imaging::query::Match;
-
-/// Columns of [`study_state`]: study `s` and its patient `p`.
-macro_rules! study_columns {
-    () => {
-        "s.id, s.patient, s.guessed, s.uid, s.modalities, s.sop_classes, s.series, s.instances, \
-         s.bytes, p.patient_id, p.issuer, p.name, p.birth_date, p.sex, s.date, s.time, \
-         s.accession_number, s.study_id, s.description, s.referring_physician, s.patient_age, \
-         s.procedure"
-    };
-}
-
-/// Columns of [`series_state`]: series `e`.
-macro_rules! series_columns {
-    () => {
-        "e.id, e.study, e.instances, e.bytes, e.uid, e.sop_classes, e.modality, e.number, \
-         e.description, e.date, e.time, e.body_part, e.laterality, e.view_position, e.protocol, \
-         e.contrast_agent, e.anatomic_region, e.anatomic_region_code, e.institution, \
-         e.department, e.station, e.manufacturer, e.model, e.performed_date, e.performed_time, \
-         e.requested_procedure_id, e.scheduled_step_id"
-    };
-}
-
-/// Columns of [`instance_match`]: instance `i`.
-macro_rules! instance_columns {
-    () => {
-        "(SELECT text FROM word WHERE id = i.sop_class), \
-         (SELECT text FROM word WHERE id = i.transfer_syntax), \
-         (SELECT text FROM word WHERE id = i.image_type), i.uid, i.length, i.rows, i.columns, \
-         i.frames, i.bits_allocated, i.number, i.content_date, i.content_time, \
-         i.slice_thickness, i.image_position, i.burned_in, i.report_state, i.report_title"
-    };
-}
-pub(super) use {instance_columns, series_columns, study_columns};
-
-/// Columns of a study and its patient.
-const STUDY_COLUMNS: usize = 22;
-/// Columns of a series.
-const SERIES_COLUMNS: usize = 27;
+use crate::store::studies::answers::{self, SERIES_COLUMNS, STUDY_COLUMNS};
+use crate::store::studies::merge::{
+    SeriesState, StudyState, parted, patient_fields, series_fields, study_fields,
+};
+use crate::store::studies::packed::{count, int, join_digest, pack_uid, unpack_uid};
 
 /// Reads the fields of a level from the columns that begin at `at`.
 fn read_fields<const N: usize>(
@@ -129,31 +95,12 @@ pub(super) fn patient_match(row: &SqliteRow) -> Result<Match, sqlx::Error> {
 
 /// The answer of a question for studies.
 pub(super) fn study_match(row: &SqliteRow) -> Result<Match, sqlx::Error> {
-    let study = study_state(row)?;
-    Ok(Match {
-        header: Header {
-            patient: study.patient,
-            study: study.study,
-            character_set_guessed: study.guessed,
-            ..Header::default()
-        },
-        modalities: study.modalities.into_iter().collect(),
-        sop_classes: study.sop_classes.into_iter().collect(),
-        series: study.series,
-        instances: study.instances,
-        bytes: study.bytes,
-        ..Match::default()
-    })
+    Ok(answers::study_match(study_state(row)?))
 }
 
 /// The answer of a question for series.
 pub(super) fn series_match(row: &SqliteRow) -> Result<Match, sqlx::Error> {
-    let mut answer = study_match(row)?;
-    let series = series_state(row, STUDY_COLUMNS)?;
-    answer.header.series = series.series;
-    answer.instances = series.instances;
-    answer.bytes = series.bytes;
-    Ok(answer)
+    Ok(answers::series_match(study_state(row)?, series_state(row, STUDY_COLUMNS)?))
 }
 
 /// The answer of a question for instances.

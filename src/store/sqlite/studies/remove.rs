@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::merge::joined;
-use super::packed::{Rows, cut_digest, join_digest};
-use super::writer::Desk;
+use super::desk::Desk;
+use super::rows::Rows;
 use crate::sharing::imaging::name;
 use crate::sharing::imaging::object::Digest;
+use crate::store::studies::merge::{joined, parted};
+use crate::store::studies::packed::{cut_digest, join_digest};
 
 /// Forgets the object with `digest`; nothing happens if there is none.
 pub(super) async fn remove(desk: &mut Desk, digest: Digest, at_ms: i64) -> Result<(), sqlx::Error> {
@@ -155,7 +156,7 @@ async fn count_study(connection: &mut SqliteConnection, study: i64) -> Result<()
         if !modality.is_empty() {
             modalities.insert(modality);
         }
-        classes.extend(super::merge::parted(row.try_get(1)?));
+        classes.extend(parted(row.try_get(1)?));
     }
     sqlx::query("UPDATE study SET modalities = ?, sop_classes = ? WHERE id = ?")
         .bind(joined(&modalities))

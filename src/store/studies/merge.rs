@@ -11,43 +11,43 @@ use crate::sharing::imaging::name;
 
 /// A study as the writer knows it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct StudyState {
-    pub(super) id: i64,
-    pub(super) patient_id: i64,
-    pub(super) patient: Patient,
-    pub(super) study: Study,
-    pub(super) guessed: bool,
-    pub(super) modalities: BTreeSet<String>,
-    pub(super) sop_classes: BTreeSet<String>,
-    pub(super) series: u64,
-    pub(super) instances: u64,
-    pub(super) bytes: u64,
+pub(in crate::store) struct StudyState {
+    pub(in crate::store) id: i64,
+    pub(in crate::store) patient_id: i64,
+    pub(in crate::store) patient: Patient,
+    pub(in crate::store) study: Study,
+    pub(in crate::store) guessed: bool,
+    pub(in crate::store) modalities: BTreeSet<String>,
+    pub(in crate::store) sop_classes: BTreeSet<String>,
+    pub(in crate::store) series: u64,
+    pub(in crate::store) instances: u64,
+    pub(in crate::store) bytes: u64,
 }
 
 /// A series as the writer knows it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SeriesState {
-    pub(super) id: i64,
-    pub(super) study: i64,
-    pub(super) series: Series,
-    pub(super) sop_classes: BTreeSet<String>,
-    pub(super) instances: u64,
-    pub(super) bytes: u64,
+pub(in crate::store) struct SeriesState {
+    pub(in crate::store) id: i64,
+    pub(in crate::store) study: i64,
+    pub(in crate::store) series: Series,
+    pub(in crate::store) sop_classes: BTreeSet<String>,
+    pub(in crate::store) instances: u64,
+    pub(in crate::store) bytes: u64,
 }
 
 /// What tells one patient from another. Two hospitals give the same ID to two people, and nobody
 /// sends the issuer: a patient's name and birth date belong to it, or one would answer with the
 /// name of the other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    pub(super) id: String,
-    pub(super) issuer: String,
-    pub(super) look: String,
-    pub(super) birth_date: String,
+pub(in crate::store) struct Identity {
+    pub(in crate::store) id: String,
+    pub(in crate::store) issuer: String,
+    pub(in crate::store) look: String,
+    pub(in crate::store) birth_date: String,
 }
 
 impl Identity {
-    pub(super) fn of(patient: &Patient) -> Self {
+    pub(in crate::store) fn of(patient: &Patient) -> Self {
         Self {
             id: patient.id.clone(),
             issuer: patient.issuer.clone(),
@@ -58,13 +58,13 @@ impl Identity {
 }
 
 /// Columns of a patient: their names in order, and the fields that stand in them.
-pub(super) fn patient_fields(patient: &mut Patient) -> [&mut String; 5] {
+pub(in crate::store) fn patient_fields(patient: &mut Patient) -> [&mut String; 5] {
     let Patient { id, issuer, name, birth_date, sex } = patient;
     [id, issuer, name, birth_date, sex]
 }
 
 /// Columns of a study after its UID.
-pub(super) fn study_fields(study: &mut Study) -> [&mut String; 8] {
+pub(in crate::store) fn study_fields(study: &mut Study) -> [&mut String; 8] {
     let Study {
         uid: _,
         date,
@@ -80,7 +80,7 @@ pub(super) fn study_fields(study: &mut Study) -> [&mut String; 8] {
 }
 
 /// Columns of a series after its UID.
-pub(super) fn series_fields(series: &mut Series) -> [&mut String; 21] {
+pub(in crate::store) fn series_fields(series: &mut Series) -> [&mut String; 21] {
     let Series {
         uid: _,
         modality,
@@ -131,7 +131,10 @@ pub(super) fn series_fields(series: &mut Series) -> [&mut String; 21] {
 }
 
 /// Fills what is empty in `mine`; whether there was anything to fill.
-pub(super) fn fill<const N: usize>(mine: [&mut String; N], theirs: [&mut String; N]) -> bool {
+pub(in crate::store) fn fill<const N: usize>(
+    mine: [&mut String; N],
+    theirs: [&mut String; N],
+) -> bool {
     let mut filled = false;
     for (mine, theirs) in mine.into_iter().zip(theirs) {
         if mine.is_empty() && !theirs.is_empty() {
@@ -143,12 +146,12 @@ pub(super) fn fill<const N: usize>(mine: [&mut String; N], theirs: [&mut String;
 }
 
 /// Several values as they are kept: sorted, parted by `\`.
-pub(super) fn joined(values: &BTreeSet<String>) -> String {
+pub(in crate::store) fn joined(values: &BTreeSet<String>) -> String {
     values.iter().map(String::as_str).collect::<Vec<_>>().join("\\")
 }
 
 /// What [`joined`] joined.
-pub(super) fn parted(text: &str) -> impl Iterator<Item = String> + '_ {
+pub(in crate::store) fn parted(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split('\\').filter(|part| !part.is_empty()).map(str::to_owned)
 }
 
