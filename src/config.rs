@@ -7,6 +7,7 @@
 mod forwarding;
 mod imaging;
 mod link;
+mod secret;
 mod web;
 
 use std::collections::BTreeMap;
@@ -17,17 +18,22 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
-pub use self::imaging::{DicomSection, ImagingModelsSection, ImagingSection, PeerSection};
+pub use self::imaging::{
+    DicomSection, ImagingModelsSection, ImagingSection, IndexName, PeerSection,
+};
 pub use self::link::{LinkSection, MemberSection};
+pub use self::secret::SecretUrl;
 pub use self::web::WebSection;
 use crate::app::access::Role;
 
 /// Environment variables that start like an override and are none.
-const RESERVED: [&str; 5] = [
+const RESERVED: [&str; 7] = [
     "XIANGYI_BINARY",
     "XIANGYI_CONFIG",
     "XIANGYI_TOKEN",
     "XIANGYI_REQUIRE_ORT",
+    "XIANGYI_REQUIRE_POSTGRES",
+    "XIANGYI_TEST_POSTGRES",
     "XIANGYI_SERVER_URL",
 ];
 
@@ -314,9 +320,19 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration as TOML.
+    /// The configuration as TOML, passwords hidden.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).unwrap_or_default()
+        toml::to_string(&self.redacted()).unwrap_or_default()
+    }
+
+    /// The configuration with its passwords hidden, for printing.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut shown = self.clone();
+        if let Some(url) = &mut shown.imaging.postgres_url {
+            *url = url.redacted();
+        }
+        shown
     }
 
     /// Checks what types cannot.

@@ -36,6 +36,7 @@ use crate::lifecycle;
 use crate::medicine::diagnosis::prior;
 use crate::rpc::gate::CallLimits;
 use crate::rpc::server::{Door, DoorError, DoorOptions, TlsFiles};
+use crate::store::postgres;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::tables::files::Files;
 use crate::telemetry::Metrics;
@@ -91,6 +92,9 @@ pub enum NodeError {
     /// The index of studies cannot be opened; it holds nothing that the archive does not.
     #[error("cannot open the index of studies; `xiangyi archive reindex` makes it anew")]
     StudyIndex(#[source] OpenError),
+    /// The database of the index of studies cannot be used.
+    #[error("cannot open the index of studies")]
+    PostgresIndex(#[source] postgres::OpenError),
     /// A rule of forwarding names a body region that the tables do not have.
     #[error("forwarding.rules: {id:?} is no region of models/imaging/regions.csv")]
     Region {

@@ -1,7 +1,9 @@
 //! The index of studies at size: fills one with generated studies, then asks it what people ask.
 //!
-//! `cargo bench --bench index -- [--studies N] [--db FILE]`. With `--db` the database stays, and a
-//! later run asks it without filling it again. Prints medians and the worst of the repetitions.
+//! `cargo bench --bench index -- [--studies N] [--db FILE | --postgres URL] [--schema NAME]`. With
+//! `--db` the database stays, and a later run asks it without filling it again; so does the schema
+//! (`bench` unless named) with `--postgres`, whose URL `scripts/postgres start` prints. Prints medians
+//! and the worst of the repetitions.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,15 +16,16 @@
 )]
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dicom_dictionary_std::tags;
 use tokio_util::task::TaskTracker;
-use xiangyi::app::imaging::ports::{IndexEntry, StudyIndex as _};
+use xiangyi::app::imaging::ports::{IndexEntry, StudyIndex};
 use xiangyi::sharing::imaging::header::{Header, Instance, Patient, Series, Study};
 use xiangyi::sharing::imaging::object::{Digest, InstanceUids, Location, ObjectHead};
 use xiangyi::sharing::imaging::query::{Condition, Level, Matching, Query};
-use xiangyi::store::sqlite::studies::StudyIndexStore;
+use xiangyi::store::{postgres, sqlite};
 
 /// Studies unless asked otherwise.
 const STUDIES: u64 = 1_000_000;
@@ -230,7 +233,14 @@ async fn main() {
     let folder = tempfile::tempdir().unwrap();
     let path = value("--db").map_or_else(|| folder.path().join("index.db"), PathBuf::from);
     let tracker = TaskTracker::new();
-    let index = StudyIndexStore::open(&path, &tracker).await.unwrap();
+    let index: Arc<dyn StudyIndex> = if let Some(url) = value("--postgres") {
+        let server = postgres::Server::parse(&url).unwrap();
+        let schema = value("--schema").unwrap_or_else(|| "bench".to_owned());
+        let opened = postgres::studies::StudyIndexStore::open(server, &schema, 4, &tracker).await;
+        Arc::new(opened.unwrap())
+    } else {
+        Arc::new(sqlite::studies::StudyIndexStore::open(&path, &tracker).await.unwrap())
+    };
     let there = index.counts().await.unwrap().instances;
     let began = Instant::now();
     let mut next = there;
@@ -241,7 +251,11 @@ async fn main() {
     }
     if there < studies {
         let each = began.elapsed().as_secs_f64() * 1e6 / (studies - there) as f64;
-        println!("filled to {studies} studies: {each:.0} µs a study in batches of {BATCH}");
+        let a_second = 1e6 / each;
+        println!(
+            "filled to {studies} studies: {each:.0} µs a study, {a_second:.0} a second, in batches \
+             of {BATCH}"
+        );
     }
     let mut alone = Vec::new();
     for _ in 0..200 {

@@ -1,8 +1,10 @@
 //! Imaging against Orthanc of Debian, in one run on one machine: both are started with empty
 //! stores, the repetitions alternate, medians and ratios are printed.
 //!
-//! `cargo bench --bench imaging -- [--repeat N] [--json]`. Needs Orthanc and DCMTK (Debian packages
-//! `orthanc`, `dcmtk`) and the release binary, which it asks for if it is missing.
+//! `cargo bench --bench imaging -- [--repeat N] [--postgres URL]`. Needs Orthanc and DCMTK (Debian
+//! packages `orthanc`, `dcmtk`) and the release binary, which it asks for if it is missing. With
+//! `--postgres` both keep their index in that database (package `orthanc-postgresql`), which must hold
+//! no index of Orthanc yet; `scripts/postgres start target/bench` prints the URL of one.
 
 #![expect(
     clippy::unwrap_used,
@@ -43,13 +45,14 @@ struct Row {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let repeat = arguments
-        .iter()
-        .position(|a| a == "--repeat")
-        .and_then(|at| arguments.get(at + 1)?.parse().ok())
-        .unwrap_or(REPEAT);
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)
+    };
+    let repeat = value("--repeat").and_then(|text| text.parse().ok()).unwrap_or(REPEAT);
+    let postgres = value("--postgres").map(String::as_str);
     let folder = tempfile::tempdir().unwrap();
-    let peers = [Peer::xiangyi(folder.path()), Peer::orthanc(folder.path())];
+    let peers = [Peer::xiangyi(folder.path(), postgres), Peer::orthanc(folder.path(), postgres)];
     for peer in &peers {
         println!("{}: {}", peer.name, peer.version);
     }

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// Where Debian's package puts the plugin.
+const PLUGIN: &str = "/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so";
+
 /// A running peer.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
@@ -17,18 +20,25 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The node, release build.
-    pub(crate) fn xiangyi(folder: &Path) -> Self {
+    /// The node, release build; its index in a fresh schema of the database at `postgres`, or in a
+    /// file.
+    pub(crate) fn xiangyi(folder: &Path, postgres: Option<&str>) -> Self {
         let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/xiangyi");
         assert!(binary.is_file(), "build it first: cargo build --release");
         let config = folder.join("node.toml");
         let data = folder.join("data");
+        let index = postgres.map_or_else(String::new, |url| {
+            let schema = format!("bench_{}", std::process::id());
+            format!(
+                "index = \"postgres\"\npostgres_url = \"{url}\"\npostgres_schema = \"{schema}\"\n"
+            )
+        });
         fs::write(
             &config,
             format!(
                 "[server]\nlisten = \"127.0.0.1:0\"\n[store]\ndir = \"{}\"\n\
                  [models]\nengine = \"rten\"\n[imaging]\nfree_bytes_min = 0\n\
-                 [log]\nlevel = \"warn\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n",
+                 {index}[log]\nlevel = \"warn\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n",
                 data.display()
             ),
         )
@@ -47,16 +57,22 @@ impl Peer {
         Self { name: "xiangyi", version, title: "XIANGYI", address, child }
     }
 
-    /// Orthanc with its SQLite index.
-    pub(crate) fn orthanc(folder: &Path) -> Self {
+    /// Orthanc; its index in the database at `postgres` (with the plugin of Debian's
+    /// `orthanc-postgresql`, files beside it as by default), or in `SQLite`.
+    pub(crate) fn orthanc(folder: &Path, postgres: Option<&str>) -> Self {
         let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (dicom, http) = (port(), port());
         let config = folder.join("orthanc.json");
         let dir = folder.join("orthanc");
+        let plugins = if postgres.is_some() { vec![PLUGIN] } else { vec![] };
         fs::write(
             &config,
             serde_json::json!({
-                "Name": "bench", "StorageDirectory": dir, "IndexDirectory": dir, "Plugins": [],
+                "Name": "bench", "StorageDirectory": dir, "IndexDirectory": dir, "Plugins": plugins,
+                "PostgreSQL": {
+                    "EnableIndex": postgres.is_some(), "EnableStorage": false, "EnableSsl": false,
+                    "ConnectionUri": postgres.unwrap_or_default(),
+                },
                 "HttpPort": http, "DicomAet": "ORTHANC", "DicomPort": dicom,
                 "DicomAlwaysAllowStore": true, "DicomThreadsCount": 32,
                 "AuthenticationEnabled": false, "RemoteAccessAllowed": false,

@@ -1,4 +1,4 @@
-//! `xiangyi config`: what is in force, defaults included.
+//! `xiangyi config`: what is in force, defaults included, passwords hidden.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ pub(super) struct ConfigArgs {
 pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref())?;
     if args.json {
-        say(&format!("{}\n", serde_json::to_string_pretty(&config)?))?;
+        say(&format!("{}\n", serde_json::to_string_pretty(&config.redacted())?))?;
     } else {
         say(&config.to_toml())?;
     }

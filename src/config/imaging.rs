@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, refuse};
+use super::{ConfigError, SecretUrl, refuse};
 use crate::app::imaging::peers::Service;
 use crate::sharing::imaging::charset::Encoding;
 
@@ -25,8 +25,29 @@ pub struct ImagingSection {
     pub segment_bytes: u64,
     /// Bytes of the disk that are left free: below this no object is taken.
     pub free_bytes_min: u64,
+    /// What the index of studies lies in: `sqlite` (a file in the imaging directory) or `postgres`.
+    pub index: IndexName,
+    /// The database of the index, `postgres://user:password@host:port/database`; another machine
+    /// needs `?sslmode=verify-full`. Never printed whole.
+    pub postgres_url: Option<SecretUrl>,
+    /// A file that holds this address instead, so that only the node can read it.
+    pub postgres_url_file: Option<PathBuf>,
+    /// The node's schema in that database; each node needs one of its own.
+    pub postgres_schema: String,
+    /// Questions that the database answers at the same time.
+    pub postgres_connections: u32,
     /// Models that look at images.
     pub models: ImagingModelsSection,
+}
+
+/// What an index of studies lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IndexName {
+    /// A file beside the archive.
+    Sqlite,
+    /// A PostgreSQL server.
+    Postgres,
 }
 
 /// Models that look at images. They run on the engine of `[models]`; none is shipped.
@@ -106,6 +127,11 @@ impl Default for ImagingSection {
             segment_bytes: 256 << 20,
             free_bytes_min: 512 << 20,
             models: ImagingModelsSection::default(),
+            index: IndexName::Sqlite,
+            postgres_url: None,
+            postgres_url_file: None,
+            postgres_schema: "xiangyi".to_owned(),
+            postgres_connections: 4,
         }
     }
 }
@@ -134,6 +160,30 @@ impl ImagingSection {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if !((16 << 20)..=(16 << 30)).contains(&self.segment_bytes) {
             return refuse("imaging.segment_bytes must be from 16777216 to 17179869184");
+        }
+        let url = (self.postgres_url.is_some(), self.postgres_url_file.is_some());
+        if url == (true, true) {
+            return refuse("imaging.postgres_url and imaging.postgres_url_file: set one of them");
+        }
+        if self.index == IndexName::Postgres && url == (false, false) {
+            return refuse(
+                "imaging.index = \"postgres\" needs imaging.postgres_url or \
+                 imaging.postgres_url_file",
+            );
+        }
+        let schema = &self.postgres_schema;
+        let begins = schema.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        let goes_on = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        // PostgreSQL cuts longer names off, and keeps those with `pg_` for itself.
+        if !begins || !schema.chars().all(goes_on) || schema.len() > 63 || schema.starts_with("pg_")
+        {
+            return refuse(
+                "imaging.postgres_schema must have 1 to 63 small letters, digits and _, begin with \
+                 no digit and not with pg_",
+            );
+        }
+        if !(1..=64).contains(&self.postgres_connections) {
+            return refuse("imaging.postgres_connections must be from 1 to 64");
         }
         Ok(())
     }

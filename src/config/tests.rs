@@ -87,6 +87,29 @@ fn the_web_door_needs_tls_credentials_and_images_on_the_open_network() {
 }
 
 #[test]
+fn an_index_on_postgres_needs_one_address_and_never_prints_its_password() {
+    let index = "[imaging]\nindex = \"postgres\"\n";
+    assert!(parse(index).unwrap_err().contains("imaging.postgres_url_file"));
+    let url = format!("{index}postgres_url = \"postgres://u:secret@127.0.0.1/db\"\n");
+    assert!(parse(&format!("{url}postgres_url_file = \"f\"\n")).unwrap_err().contains("one of"));
+    let config = parse(&url).unwrap();
+    assert!(config.imaging.postgres_url.as_ref().unwrap().expose().contains("secret"));
+    for text in [
+        config.to_toml(),
+        format!("{config:?}"),
+        serde_json::to_string(&config.redacted()).unwrap(),
+    ] {
+        assert!(text.contains("127.0.0.1") && !text.contains("secret"), "{text}");
+    }
+    // A variable laid over the file leaves the password what it is.
+    let environment = BTreeMap::from([("XIANGYI_NODE_NAME".to_owned(), "n".to_owned())]);
+    let laid = Config::parse("node.toml", &url, &environment).unwrap();
+    assert_eq!(laid.imaging.postgres_url, config.imaging.postgres_url);
+    let error = parse(&format!("{index}postgres_url = 5\n")).unwrap_err();
+    assert!(error.starts_with("node.toml:3: "), "{error}");
+}
+
+#[test]
 fn limits_out_of_range_name_their_key() {
     for (text, key) in [
         ("[server]\nconcurrency_max = 0\n", "server.concurrency_max"),
@@ -98,6 +121,11 @@ fn limits_out_of_range_name_their_key() {
         ("[web]\ncors_origins = [\"viewer\"]\n", "web.cors_origins"),
         ("[web]\ntls_cert = \"c.pem\"\n", "web.tls_key"),
         ("[web]\ntls_client_ca = \"c.pem\"\n", "web.tls_client_ca"),
+        ("[imaging]\npostgres_schema = \"a-b\"\n", "imaging.postgres_schema"),
+        ("[imaging]\npostgres_schema = \"pg_x\"\n", "imaging.postgres_schema"),
+        ("[imaging]\npostgres_schema = \"\"\n", "imaging.postgres_schema"),
+        ("[imaging]\npostgres_connections = 0\n", "imaging.postgres_connections"),
+        ("[imaging]\nindex = \"oracle\"\n", "postgres"),
         ("[node]\nname = \"\"\n", "node.name"),
         ("[node]\nrole = \"hub\"\n", "node.role"),
         ("[log]\nlevel = \"=,=\"\n", "log.level"),

@@ -21,15 +21,16 @@ use crate::app::error::{self, Cause};
 use crate::app::imaging::images::Images;
 use crate::app::imaging::models::Analyses;
 use crate::app::imaging::peers::{Peer, Peers};
-use crate::app::imaging::ports::{Archive as _, IndexCounts, StudyIndex as _, Usage};
+use crate::app::imaging::ports::{Archive as _, IndexCounts, StudyIndex, Usage};
 use crate::app::imaging::worklist::Worklist;
 use crate::app::imaging::{CaughtUp, Imaging, ImagingParts, catch_up};
 use crate::app::ports::{Clock, Journal};
 use crate::archive::local::{LocalArchive, Options, Recovery, ScrubProgress, ScrubReport};
-use crate::config::{Config, DicomSection};
+use crate::config::{Config, DicomSection, ImagingSection, IndexName};
 use crate::dicom::{self, Dialler, DicomOptions};
 use crate::render::{self, Workers};
-use crate::store::sqlite::studies::StudyIndexStore;
+use crate::store::postgres::{self, Server};
+use crate::store::sqlite;
 
 /// Name of the index of studies in the imaging directory.
 const INDEX: &str = "imaging.db";
@@ -59,7 +60,7 @@ pub(super) async fn open(
     let workers = Arc::new(workers);
     let parts = ImagingParts {
         archive: Arc::new(archive),
-        index: Arc::new(index),
+        index,
         journal,
         clock,
         transcoder: Arc::<Workers>::clone(&workers),
@@ -114,17 +115,58 @@ async fn open_archive(config: &Config) -> Result<(LocalArchive, Recovery), NodeE
     Ok((archive, recovery))
 }
 
-async fn open_index(config: &Config, tasks: &TaskTracker) -> Result<StudyIndexStore, NodeError> {
-    StudyIndexStore::open(&folder(config).join(INDEX), tasks).await.map_err(NodeError::StudyIndex)
+async fn open_index(
+    config: &Config,
+    tasks: &TaskTracker,
+) -> Result<Arc<dyn StudyIndex>, NodeError> {
+    let section = &config.imaging;
+    Ok(match section.index {
+        IndexName::Sqlite => {
+            let path = folder(config).join(INDEX);
+            let index = sqlite::studies::StudyIndexStore::open(&path, tasks).await;
+            Arc::new(index.map_err(NodeError::StudyIndex)?)
+        }
+        IndexName::Postgres => {
+            let server = server(section).map_err(NodeError::PostgresIndex)?;
+            let (schema, readers) = (&section.postgres_schema, section.postgres_connections);
+            let opened =
+                postgres::studies::StudyIndexStore::open(server, schema, readers, tasks).await;
+            Arc::new(opened.map_err(NodeError::PostgresIndex)?)
+        }
+    })
+}
+
+/// The server that the configuration names, itself or in a file.
+fn server(section: &ImagingSection) -> Result<Server, postgres::OpenError> {
+    match (&section.postgres_url, &section.postgres_url_file) {
+        (Some(url), _) => Server::parse(url.expose()),
+        (None, Some(path)) => {
+            let read = std::fs::read_to_string(path);
+            let url =
+                read.map_err(|source| postgres::OpenError::UrlFile { path: path.clone(), source })?;
+            Server::parse(&url)
+        }
+        (None, None) => Err(postgres::OpenError::Url("is missing")),
+    }
+}
+
+/// Closes an index that nobody else holds.
+async fn close_index(index: Arc<dyn StudyIndex>, tasks: &TaskTracker) {
+    drop(index);
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// What a node that does not run holds. Fails if it runs.
 pub async fn held(config: &Config) -> Result<Held, NodeError> {
     let failed = |e: error::Error| NodeError::Imaging(e.into());
     let (archive, recovery) = open_archive(config).await?;
-    let index = open_index(config, &TaskTracker::new()).await?;
+    let tasks = TaskTracker::new();
+    let index = open_index(config, &tasks).await?;
     let usage = archive.usage().await.map_err(failed)?;
-    Ok(Held { usage, counts: index.counts().await.map_err(failed)?, recovery })
+    let counts = index.counts().await;
+    close_index(index, &tasks).await;
+    Ok(Held { usage, counts: counts.map_err(failed)?, recovery })
 }
 
 /// Reads every object of a node that does not run. Blocks.
@@ -144,7 +186,22 @@ pub async fn reindex(
 ) -> Result<CaughtUp, NodeError> {
     let failed = |e: error::Error| NodeError::Imaging(e.into());
     let (archive, _) = open_archive(config).await?;
-    // The files go, so that one that is damaged beyond opening is made anew as well.
+    if config.imaging.index == IndexName::Sqlite {
+        remove_files(config)?;
+    }
+    let tasks = TaskTracker::new();
+    let index = open_index(config, &tasks).await?;
+    let caught = async {
+        index.clear().await?;
+        catch_up(&archive, &*index, progress).await
+    };
+    let caught = caught.await;
+    close_index(index, &tasks).await;
+    caught.map_err(failed)
+}
+
+/// The files of the index go, so that one that is damaged beyond opening is made anew as well.
+fn remove_files(config: &Config) -> Result<(), NodeError> {
     for suffix in ["", "-wal", "-shm"] {
         let path = folder(config).join(format!("{INDEX}{suffix}"));
         match std::fs::remove_file(&path) {
@@ -154,8 +211,7 @@ pub async fn reindex(
             Ok(()) | Err(_) => {}
         }
     }
-    let index = open_index(config, &TaskTracker::new()).await?;
-    catch_up(&archive, &index, progress).await.map_err(failed)
+    Ok(())
 }
 
 /// Opens the DICOM door, if the configuration has one. Returns where it is.

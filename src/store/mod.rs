@@ -1,8 +1,9 @@
 //! What the node keeps. SQL lives only here.
 //!
-//! One folder per back-end with the same file names; `SQLite` on a clinic or hospital node.
-//! PostgreSQL for the hub joins with the hub itself and is deliberately absent until then.
+//! One folder per back-end with the same file names: `SQLite` beside the node, PostgreSQL for an index
+//! of studies that outgrows it. What they do alike is in `studies/`.
 
 pub mod discard;
+pub mod postgres;
 pub mod sqlite;
 mod studies;

@@ -26,6 +26,7 @@ mod link;
 mod operation;
 mod parity;
 mod plans;
+mod postgres;
 mod prescriptions;
 mod recognition;
 mod region;

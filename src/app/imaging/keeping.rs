@@ -126,7 +126,19 @@ impl Keeper {
     }
 
     async fn write(&mut self, to_index: mpsc::Sender<Batch>) {
-        while let Some(first) = self.waiting.recv().await {
+        loop {
+            let first = tokio::select! {
+                biased;
+                job = self.waiting.recv() => job,
+                () = self.index.undone() => {
+                    self.on_the_way.behind.store(true, Ordering::Release);
+                    if let Err(error) = self.bring_up().await {
+                        tracing::warn!(error = %error, "the index of studies stays behind for now");
+                    }
+                    continue;
+                }
+            };
+            let Some(first) = first else { return };
             let mut bytes = first.bytes;
             let mut jobs = vec![first];
             while jobs.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
@@ -246,7 +258,14 @@ async fn add(mut written: mpsc::Receiver<Batch>, index: &dyn StudyIndex, on_the_
         let Batch { entries, waiters, memory } = batch;
         let names: Vec<(String, Digest)> =
             entries.iter().map(|e| (e.head.uids.instance.clone(), e.digest)).collect();
-        let added = if entries.is_empty() { Ok(()) } else { index.add(entries).await };
+        let added = if entries.is_empty() {
+            Ok(())
+        } else if on_the_way.behind.load(Ordering::Acquire) {
+            // What came before is missing: this would hide that. Catching up adds both.
+            Err(Error::Unavailable { what: "index of studies", cause: None })
+        } else {
+            index.add(entries).await
+        };
         on_the_way.remove(&names);
         if added.is_err() {
             on_the_way.behind.store(true, Ordering::Release);

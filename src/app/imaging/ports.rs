@@ -218,6 +218,14 @@ pub trait StudyIndex: Debug + Send + Sync {
     /// Where in the archive the index stands; none at the beginning.
     fn reached(&self) -> BoxFuture<'_, Result<Option<Location>, Error>>;
 
+    /// Returns when additions that were answered have been undone although the node lives on: the
+    /// server of the index lost them. Until somebody has asked how far the index has
+    /// [reached](Self::reached), it refuses additions. Never returns for an index that cannot lose
+    /// any while the node runs.
+    fn undone(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
     /// Answers a question.
     fn find(&self, query: Query) -> BoxFuture<'_, Result<Vec<Match>, Error>>;
 

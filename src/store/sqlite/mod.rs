@@ -132,7 +132,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+pub(super) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
     Migrator::with_migrations(
         migrations
             .iter()

@@ -131,7 +131,10 @@ async fn run(mut desk: impl Desk, mut queue: mpsc::Receiver<Job>) {
             }
             Job::Remove { digest, at_ms, reply } => {
                 let outcome = desk.remove(digest, at_ms).await;
-                desk.recover().await;
+                if let Err(error) = &outcome {
+                    tracing::warn!(error = %error, "removing from the index of studies");
+                    desk.recover().await;
+                }
                 answer_all(vec![reply], outcome);
             }
             Job::Clear(reply) => {

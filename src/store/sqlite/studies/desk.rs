@@ -62,7 +62,8 @@ impl queue::Desk for Desk {
     }
 
     async fn remove(&mut self, digest: Digest, at_ms: i64) -> Result<(), Cause> {
-        Ok(remove::remove(self, digest, at_ms).await?)
+        remove::remove(self, digest, at_ms).await?;
+        Ok(self.look_up().await?)
     }
 
     async fn clear(&mut self) -> Result<(), Cause> {
