@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 
@@ -29,6 +29,10 @@ pub(super) struct MemoryArchive {
 pub(super) struct MemoryIndex {
     pub(super) entries: Mutex<Vec<IndexEntry>>,
     pub(super) broken: AtomicBool,
+    /// The next addition fails, as soon as this archive has been written to so often.
+    pub(super) fails_after: Mutex<Option<(Arc<MemoryArchive>, usize)>>,
+    /// Tells that additions were undone.
+    pub(super) undone: tokio::sync::Notify,
 }
 
 #[derive(Debug, Default)]
@@ -144,12 +148,24 @@ impl StudyIndex for MemoryIndex {
         if self.broken.load(Ordering::Relaxed) {
             return now(Err(lost("index")));
         }
+        if let Some((archive, appends)) = self.fails_after.lock().unwrap().take() {
+            return Box::pin(async move {
+                while archive.appends.load(Ordering::Relaxed) < appends {
+                    tokio::task::yield_now().await;
+                }
+                Err(lost("index"))
+            });
+        }
         self.entries.lock().unwrap().extend(entries);
         now(Ok(()))
     }
 
     fn reached(&self) -> BoxFuture<'_, Result<Option<Location>, Error>> {
         now(Ok(self.entries.lock().unwrap().iter().map(|e| e.location).max()))
+    }
+
+    fn undone(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.undone.notified())
     }
 
     /// By SOP instance UIDs only.

@@ -258,6 +258,44 @@ async fn an_index_that_failed_is_brought_up_to_the_archive_before_more_is_added(
 }
 
 #[tokio::test]
+async fn a_batch_after_one_that_failed_does_not_hide_what_is_missing() {
+    let rig = rig().await;
+    *rig.index.fails_after.lock().unwrap() = Some((Arc::clone(&rig.archive), 2));
+    let bytes = [object("1.9", "one", 10), object("1.8", "two", 10), object("1.7", "three", 10)];
+    let second = async {
+        // Its batch follows the first, which is on its way into the index.
+        while rig.archive.appends.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        store(&rig.imaging, &bytes[1], None).await
+    };
+    let (first, second) = tokio::join!(store(&rig.imaging, &bytes[0], None), second);
+    for refused in [first.unwrap_err(), second.unwrap_err()] {
+        assert!(matches!(refused, Refused::Node(Error::Unavailable { .. })), "{refused:?}");
+    }
+    assert!(rig.index.entries.lock().unwrap().is_empty(), "the second would hide the first");
+    assert_eq!(store(&rig.imaging, &bytes[2], None).await.unwrap(), Kept::New);
+    for (bytes, kept) in bytes.iter().zip([Kept::Known; 3]) {
+        assert_eq!(store(&rig.imaging, bytes, None).await.unwrap(), kept);
+    }
+    assert_eq!(rig.index.entries.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_index_has_lost_is_added_again_before_anything_comes() {
+    let rig = rig().await;
+    for uid in ["1.9", "1.8"] {
+        store(&rig.imaging, &object(uid, "one", 10), None).await.unwrap();
+    }
+    rig.index.entries.lock().unwrap().truncate(1);
+    rig.index.undone.notify_one();
+    while rig.index.entries.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store(&rig.imaging, &object("1.8", "one", 10), None).await.unwrap(), Kept::Known);
+}
+
+#[tokio::test]
 async fn a_copy_that_was_not_erased_in_time_is_one_object_with_the_first() {
     let Rig { archive, index, imaging, keeper, .. } = rig().await;
     let bytes = object("1.9", "one", 10);
