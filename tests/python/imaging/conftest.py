@@ -26,14 +26,14 @@ class Node:
     """`xiangyi serve` in `folder`; stops and starts, or is killed, as a test asks."""
 
     def __init__(self, folder, configuration="", dicom='listen = "127.0.0.1:0"\n',
-                 engine="rten"):
+                 engine="rten", imaging=""):
         self.folder = pathlib.Path(folder)
         self.config = self.folder / "node.toml"
         self.config.write_text(
             '[server]\nlisten = "127.0.0.1:0"\n'
             f'[store]\ndir = "{self.folder / "data"}"\n'
             f'[models]\nengine = "{engine}"\n'
-            '[imaging]\nfree_bytes_min = 0\nsegment_bytes = 67108864\n'
+            f'[imaging]\nfree_bytes_min = 0\nsegment_bytes = 67108864\n{imaging}'
             '[log]\nlevel = "info"\n'
             f"[dicom]\n{dicom}{configuration}", encoding="utf-8")
         self.process = None

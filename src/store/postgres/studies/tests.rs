@@ -1,6 +1,7 @@
 //! The suite of every index of studies, and what only a server can do wrong.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
@@ -251,14 +252,18 @@ async fn a_connection_that_the_server_ended_is_made_again() {
     scratch.drop().await;
 }
 
-/// Adds everything in order as a node does: after a failure from where the index has come to.
-/// Returns how often it failed.
-async fn keep_all(index: &StudyIndexStore, archive: &[IndexEntry]) -> u32 {
-    let (mut at, mut failures) = (0, 0);
-    while at < archive.len() {
-        let to = (at + 3).min(archive.len());
-        if index.add(archive[at..to].to_vec()).await.is_ok() {
-            at = to;
+/// The object at a place of an archive that has three of each study.
+fn at(place: u32) -> IndexEntry {
+    entry(place / 3 + 1, 1, place % 3 + 1)
+}
+
+/// Adds objects in order as a node does, after a failure from where the index has come to, until it
+/// is told to stop. Returns how many, and how often it failed.
+async fn keep_until(index: &StudyIndexStore, stop: &AtomicBool) -> (u32, u32) {
+    let (mut next, mut failures) = (0, 0);
+    while !stop.load(Ordering::Relaxed) || next % 3 != 0 {
+        if index.add((next..next + 3).map(at).collect()).await.is_ok() {
+            next += 3;
             continue;
         }
         failures += 1;
@@ -268,9 +273,9 @@ async fn keep_all(index: &StudyIndexStore, archive: &[IndexEntry]) -> u32 {
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         };
-        at = archive.iter().position(|e| Some(e.location) == reached).map_or(0, |at| at + 1);
+        next = (0..next).rev().find(|n| Some(at(*n).location) == reached).map_or(0, |n| n + 1);
     }
-    failures
+    (next, failures)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,30 +287,40 @@ async fn a_server_that_crashes_under_load_loses_nothing_that_is_caught_up() {
     let scratch = Scratch::new(&url);
     let tracker = TaskTracker::new();
     let index = Arc::new(open(&scratch, &tracker).await);
-    let archive: Vec<IndexEntry> =
-        (1..=400).flat_map(|study| (1..=3).map(move |n| entry(study, 1, n))).collect();
+    let stop = Arc::new(AtomicBool::new(false));
     let adding = {
-        let (index, archive) = (Arc::clone(&index), archive.clone());
-        tracker.spawn(async move { keep_all(&index, &archive).await })
+        let (index, stop) = (Arc::clone(&index), Arc::clone(&stop));
+        tracker.spawn(async move { keep_until(&index, &stop).await })
     };
+    let told = Arc::clone(&stop);
     let cluster = tokio::task::spawn_blocking(move || {
-        for _ in 0..2 {
+        for _ in 0..3 {
             std::thread::sleep(Duration::from_millis(300));
             cluster.crash();
             cluster.go_on();
         }
+        std::thread::sleep(Duration::from_millis(300));
+        told.store(true, Ordering::Relaxed);
         cluster
     })
     .await
     .unwrap();
-    let failures = adding.await.unwrap();
-    assert!(failures > 0, "the server crashed and nobody noticed");
-    let counts = index.counts().await.unwrap();
-    assert_eq!((counts.studies, counts.instances), (400, 1200));
+    let (kept, failures) = adding.await.unwrap();
+    assert!(failures >= 3, "the server crashed and nobody noticed");
+    let archive: Vec<IndexEntry> = (0..kept).map(at).collect();
     let uids: Vec<_> = archive.iter().map(|e| e.head.uids.instance.clone()).collect();
     let known = index.known(uids).await.unwrap();
-    assert!(known.iter().zip(&archive).all(|(k, e)| k.len() == 1 && k[0].digest == e.digest));
-    let changes = index.changes(0, 10_000).await.unwrap();
+    let missing: Vec<_> = known
+        .iter()
+        .zip(&archive)
+        .filter(|(k, e)| k.len() != 1 || k[0].digest != e.digest)
+        .map(|(_, e)| &e.head.uids.instance)
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let counts = index.counts().await.unwrap();
+    assert_eq!((counts.studies, counts.instances), (u64::from(kept / 3), u64::from(kept)));
+    let changes = index.changes(0, 1_000_000).await.unwrap();
+    assert_eq!(changes.len(), archive.len());
     assert!(changes.windows(2).all(|pair| pair[0].number < pair[1].number));
     close(Arc::into_inner(index).unwrap(), &tracker).await;
     drop(cluster);
