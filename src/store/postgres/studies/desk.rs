@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::{MIGRATIONS, add, remove};
+use super::{KEYED, MIGRATIONS, add, remove};
 use crate::app::chain;
 use crate::app::error::Cause;
 use crate::app::imaging::ports::{IndexCounts, IndexEntry};
@@ -37,17 +37,6 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 const JOB_WAIT: Duration = Duration::from_secs(120);
 /// Numbers of changes passed over when some may have been told and lost. No server loses so many.
 const CHANGES_PASSED: i64 = 1 << 20;
-
-/// Settings of the writer. What it looks up are rows by their keys, and a plan made while a table was
-/// small must not be kept for one that has grown: loops over indexes are always right.
-const SETTINGS: [(&str, &str); 6] = [
-    ("synchronous_commit", "off"),
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_bitmapscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-];
 
 /// Whether the server has lost additions that were answered.
 #[derive(Debug, Default)]
@@ -300,7 +289,7 @@ impl queue::Desk for Desk {
 /// Opens the writer's connection and takes the lock of the schema, which it makes if it is not there.
 async fn connect(server: &Server, schema: &str) -> Result<PgConnection, OpenError> {
     let failed = |source| server.unreachable(source);
-    let options = server.options(schema).options(SETTINGS);
+    let options = server.options(schema).options(KEYED).options([("synchronous_commit", "off")]);
     let mut connection = timeout(ANSWER_WAIT, options.connect())
         .await
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Connection as _, Postgres, QueryBuilder, Row as _};
 use tokio_util::task::TaskTracker;
 
@@ -53,9 +53,28 @@ const IDLE_TRIED: Duration = Duration::from_secs(1);
 const STEP: u64 = if cfg!(test) { 2 } else { 512 };
 const STEP_MAX: u64 = 1 << 16;
 
-/// Settings of readers: a plan for each question, because `LIMIT` and what is asked decide it.
-const SETTINGS: [(&str, &str); 2] =
-    [("plan_cache_mode", "force_custom_plan"), ("default_transaction_read_only", "on")];
+/// Settings of connections whose statements are always the same and look rows up by their keys. Their
+/// plans are made once, and one made while a table was small must not be kept for one that has grown:
+/// loops over indexes are always right. A plan for each look-up would cost several times the look-up.
+const KEYED: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+/// Settings of readers: a plan for each question, because `LIMIT` and what is asked decide it; always
+/// by an index, the order of the studies if no other fits, because right after a large addition the
+/// server knows nothing of the tables yet; and on one core, because a question must not take those of
+/// the others.
+const PLANNED: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_custom_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+];
+/// Connections that look up by key.
+const LOOKUPS_MAX: u32 = 2;
 /// Begins a question that walks through the studies in their order instead of sorting them.
 const WALK: &str = "BEGIN; SET LOCAL enable_sort = off";
 
@@ -65,7 +84,10 @@ type Reader = fn(&PgRow) -> Result<Match, sqlx::Error>;
 /// An open index of studies.
 #[derive(Debug)]
 pub struct StudyIndexStore {
+    /// For questions.
     readers: PgPool,
+    /// For what is found by its key.
+    lookups: PgPool,
     writer: Writer,
     undone: Arc<Undone>,
 }
@@ -93,6 +115,23 @@ where
     }
 }
 
+/// At most `connections`, made when they are needed.
+fn pool(connections: u32, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_WAIT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > IDLE_TRIED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options)
+}
+
 impl StudyIndexStore {
     /// Opens `schema` on `server`, or makes it, and brings it up to date. At most `readers` questions
     /// are answered at the same time. The writer runs on `tracker` until the index is dropped.
@@ -107,22 +146,11 @@ impl StudyIndexStore {
         tracker: &TaskTracker,
     ) -> Result<Self, OpenError> {
         let undone = Arc::new(Undone::default());
-        let options = server.options(schema).options(SETTINGS);
+        let options = server.options(schema).options([("default_transaction_read_only", "on")]);
         let desk = Desk::open(server, schema, Arc::clone(&undone)).await?;
-        let readers = PgPoolOptions::new()
-            .max_connections(readers)
-            .acquire_timeout(ACQUIRE_WAIT)
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > IDLE_TRIED {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options);
-        Ok(Self { readers, writer: Writer::start(desk, tracker), undone })
+        let readers = pool(readers, options.clone().options(PLANNED));
+        let lookups = pool(LOOKUPS_MAX, options.options(KEYED));
+        Ok(Self { readers, lookups, writer: Writer::start(desk, tracker), undone })
     }
 
     async fn answer(&self, question: &Question, query: &Query) -> Result<Vec<Match>, sqlx::Error> {
@@ -164,18 +192,16 @@ impl StudyIndexStore {
             sql.push(") w JOIN study s ON s.id = w.id JOIN patient p ON p.id = s.patient");
             question::push_order(question, &mut sql);
         }
-        // What is found far away stands in few rows, which are sorted again.
-        let walk = matches!(narrow, Narrow::Walk) && !far;
-        let rows = self.rows(sql, walk).await?;
+        let rows = self.rows(sql, &narrow).await?;
         rows.iter().map(read).collect()
     }
 
     async fn rows(
         &self,
         mut sql: QueryBuilder<Postgres>,
-        walk: bool,
+        narrow: &Narrow,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
-        if !walk {
+        if !matches!(narrow, Narrow::Walk) {
             return sql.build().fetch_all(&self.readers).await;
         }
         let mut transaction = self.readers.begin_with(WALK).await?;
@@ -205,7 +231,7 @@ impl StudyIndexStore {
             }
             question::push_order(question, &mut sql);
             sql.push(" LIMIT ").push_bind(int(step));
-            let rows = self.rows(sql, matches!(narrow, Narrow::Walk)).await?;
+            let rows = self.rows(sql, narrow).await?;
             for row in &rows {
                 let id: i64 = row.try_get(0)?;
                 let place = u64::try_from(seen.len()).unwrap_or(u64::MAX);
@@ -305,7 +331,7 @@ impl StudyIndexStore {
 
 impl StudyIndex for StudyIndexStore {
     fn known(&self, instances: Vec<String>) -> BoxFuture<'_, Result<Vec<Vec<KnownObject>>, Error>> {
-        Box::pin(async move { twice(|| read::known(&self.readers, &instances)).await })
+        Box::pin(async move { twice(|| read::known(&self.lookups, &instances)).await })
     }
 
     fn add(&self, entries: Vec<IndexEntry>) -> BoxFuture<'_, Result<(), Error>> {
@@ -316,7 +342,7 @@ impl StudyIndex for StudyIndexStore {
         Box::pin(async move {
             // Who asks adds from there on.
             self.undone.unread.store(false, Ordering::Release);
-            twice(|| read::reached(&self.readers)).await
+            twice(|| read::reached(&self.lookups)).await
         })
     }
 
@@ -347,15 +373,15 @@ impl StudyIndex for StudyIndexStore {
     }
 
     fn apart(&self, offset: u64, limit: u64) -> BoxFuture<'_, Result<Vec<KnownObject>, Error>> {
-        Box::pin(async move { twice(|| read::apart(&self.readers, offset, limit)).await })
+        Box::pin(async move { twice(|| read::apart(&self.lookups, offset, limit)).await })
     }
 
     fn changes(&self, number: u64, limit: u64) -> BoxFuture<'_, Result<Vec<Change>, Error>> {
-        Box::pin(async move { twice(|| read::changes(&self.readers, number, limit)).await })
+        Box::pin(async move { twice(|| read::changes(&self.lookups, number, limit)).await })
     }
 
     fn counts(&self) -> BoxFuture<'_, Result<IndexCounts, Error>> {
-        Box::pin(async move { twice(|| read::counts(&self.readers)).await })
+        Box::pin(async move { twice(|| read::counts(&self.lookups)).await })
     }
 
     fn clear(&self) -> BoxFuture<'_, Result<(), Error>> {
