@@ -145,7 +145,9 @@ impl Server {
 
     /// For connections whose names without a schema are those of `schema`.
     fn options(&self, schema: &str) -> PgConnectOptions {
-        self.options.clone().options([("search_path", schema), ("jit", "off")])
+        let settings =
+            [("search_path", schema), ("jit", "off"), ("client_min_messages", "warning")];
+        self.options.clone().options(settings)
     }
 
     fn unreachable(&self, source: sqlx::Error) -> OpenError {

@@ -190,9 +190,17 @@ impl StudyIndexStore {
         sql.push(" OFFSET ").push_bind(int(query.offset));
         if far {
             sql.push(") w JOIN study s ON s.id = w.id JOIN patient p ON p.id = s.patient");
-            question::push_order(question, &mut sql);
         }
-        let rows = self.rows(sql, &narrow).await?;
+        let mut rows = self.rows(sql, &narrow).await?;
+        if far {
+            // Put in order here: a walk may not sort, and would walk through everything for it.
+            let mut placed = Vec::with_capacity(rows.len());
+            for row in rows {
+                placed.push((read::place(&row)?, row));
+            }
+            placed.sort_by(|(a, _), (b, _)| b.cmp(a));
+            rows = placed.into_iter().map(|(_, row)| row).collect();
+        }
         rows.iter().map(read).collect()
     }
 

@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::postgres::{PgPool, PgRow};
 
+use super::question::Place;
 use super::values::{kept, uid as packed, uids as packed_uids};
 use crate::app::imaging::ports::{
     Change, ChangeKind, IndexCounts, IndexedInstance, KnownObject, Selection,
@@ -65,6 +66,11 @@ pub(super) fn study_state(row: &PgRow) -> Result<StudyState, sqlx::Error> {
         instances: whole(row, 7)?,
         bytes: whole(row, 8)?,
     })
+}
+
+/// Where the study whose columns a row begins with stands in the order of answers.
+pub(super) fn place(row: &PgRow) -> Result<Place, sqlx::Error> {
+    Ok((row.try_get(14)?, row.try_get(15)?, row.try_get(0)?))
 }
 
 /// The series whose columns begin at `at`.
