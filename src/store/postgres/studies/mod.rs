@@ -94,14 +94,11 @@ pub struct StudyIndexStore {
 
 /// Whether `error` says that the connection is gone, and not that the question is wrong.
 fn lost(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+    if let sqlx::Error::Database(error) = error {
         // Class 08: connection; 57P: the server ends or starts.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
-        }
-        _ => false,
+        return error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"));
     }
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
 }
 
 /// Asks, and once more if the connection turned out to be lost.
