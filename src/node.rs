@@ -262,15 +262,16 @@ impl Node {
         );
         let journal: Arc<dyn Journal> = Arc::new(store?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let images =
-            imaging::open(&config, Arc::clone(&journal), Arc::clone(&clock), &tasks).await?;
+        let exchange = Arc::new(open_exchange(&config).await?);
+        let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&exchange));
+        let images = imaging::open(&config, with, &tasks).await?;
         let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
         let until = (&tasks, &stop);
         let (forwarding, worklist, analyses) = match &images {
             Some(opened) => {
                 let with = (Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&metrics));
                 let (forwarding, worklist, store) =
-                    exchange::start(&config, &opened.imaging, with, until).await?;
+                    exchange::start(&config, (&opened.imaging, exchange), with, until).await?;
                 let with: (Arc<dyn AnalysisStore>, _) = (store, Arc::clone(&clock));
                 let analyses = models::start(&config, opened, with, until).await?;
                 (forwarding, worklist, analyses)

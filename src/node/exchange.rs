@@ -53,15 +53,13 @@ pub async fn open_exchange(config: &Config) -> Result<ExchangeStore, OpenError> 
 /// What is exchanged with others: forwarding, if there are rules, the worklist, and their database.
 type Exchange = (Option<Arc<Forwarding>>, Option<Arc<Worklist>>, Arc<ExchangeStore>);
 
-/// Opens the database, starts to forward and opens the worklist. Must have returned before the doors
-/// open.
+/// Starts to forward and opens the worklist. Must have returned before the doors open.
 pub(super) async fn start(
     config: &Config,
-    images: &Arc<Imaging>,
+    (images, store): (&Arc<Imaging>, Arc<ExchangeStore>),
     (clock, ids, metrics): (Arc<dyn Clock>, Arc<dyn IdSource>, Arc<Metrics>),
     until: (&TaskTracker, &CancellationToken),
 ) -> Result<Exchange, NodeError> {
-    let store = Arc::new(open_exchange(config).await?);
     let with = (Arc::clone(&clock), metrics);
     let forwarding = forward(config, images, Arc::clone(&store), with, until).await?;
     let exchange = Arc::<ExchangeStore>::clone(&store);

@@ -31,6 +31,7 @@ use crate::dicom::{self, Dialler, DicomOptions};
 use crate::render::{self, Workers};
 use crate::store::postgres::{self, Server};
 use crate::store::sqlite;
+use crate::store::sqlite::exchange::ExchangeStore;
 
 /// Name of the index of studies in the imaging directory.
 const INDEX: &str = "imaging.db";
@@ -45,8 +46,7 @@ pub(super) struct Opened {
 /// Opens archive and index, and brings the one up to the other.
 pub(super) async fn open(
     config: &Config,
-    journal: Arc<dyn Journal>,
-    clock: Arc<dyn Clock>,
+    (journal, clock, exchange): (Arc<dyn Journal>, Arc<dyn Clock>, Arc<ExchangeStore>),
     tasks: &TaskTracker,
 ) -> Result<Option<Opened>, NodeError> {
     let section = &config.imaging;
@@ -64,6 +64,7 @@ pub(super) async fn open(
         journal,
         clock,
         transcoder: Arc::<Workers>::clone(&workers),
+        holdings: exchange,
     };
     let failed = |e: error::Error| NodeError::Imaging(e.into());
     let (imaging, keeper, caught) = Imaging::start(parts).await.map_err(failed)?;
@@ -193,7 +194,7 @@ pub async fn reindex(
     let index = open_index(config, &tasks).await?;
     let caught = async {
         index.clear().await?;
-        catch_up(&archive, &*index, progress).await
+        catch_up(&archive, &*index, None, progress).await
     };
     let caught = caught.await;
     close_index(index, &tasks).await;

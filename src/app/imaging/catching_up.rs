@@ -1,6 +1,7 @@
 //! Bringing the index up to what the archive holds.
 
 use super::OBJECT_BYTES_MAX;
+use super::holdings::{Holdings, copies_among};
 use super::ports::{Archive, ArchivedObject, IndexEntry, StudyIndex};
 use crate::app::error::Error;
 use crate::sharing::imaging::header::{Header, WANTED};
@@ -20,10 +21,13 @@ pub struct CaughtUp {
     pub unreadable: u64,
 }
 
-/// Adds to `index` all that `archive` holds beyond what the index has reached.
+/// Adds to `index` all that `archive` holds beyond what the index has reached. With `holdings`, what
+/// was fetched from other nodes is noted as copies first; without, as when a lost index is made anew,
+/// only what is noted already is a copy.
 pub async fn catch_up(
     archive: &dyn Archive,
     index: &dyn StudyIndex,
+    holdings: Option<&dyn Holdings>,
     progress: &mut (dyn FnMut(&CaughtUp) + Send),
 ) -> Result<CaughtUp, Error> {
     let mut done = CaughtUp::default();
@@ -53,6 +57,10 @@ pub async fn catch_up(
         }
         done.added += u64::try_from(entries.len()).unwrap_or(u64::MAX);
         if !entries.is_empty() {
+            let copies = copies_among(&entries);
+            if let Some(holdings) = holdings.filter(|_| !copies.is_empty()) {
+                holdings.note(copies).await?;
+            }
             index.add(entries).await?;
         }
         progress(&done);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::holdings::{NODE_BYTES_MAX, NODE_SOURCE};
 use super::keeping::{Job, Stored};
 use super::peers::Service;
 use super::ports::{Body, NewObject, Spool};
@@ -60,6 +61,7 @@ pub struct Incoming<'a> {
     meta: Vec<u8>,
     expected: Option<Expected>,
     study: Option<String>,
+    node: Option<String>,
     guard: Guard,
     hash: Sha256,
     length: u64,
@@ -88,6 +90,7 @@ impl Imaging {
             meta,
             expected,
             study: None,
+            node: None,
             guard: Guard::new(syntax, Wanted::List(WANTED), Limits::default()),
             hash: Sha256::new(),
             length: 0,
@@ -104,6 +107,14 @@ impl Incoming<'_> {
     #[must_use]
     pub fn of_study(mut self, study: Option<String>) -> Self {
         self.study = study;
+        self
+    }
+
+    /// Notes the object as a copy of what the node of that name has, unless it turns out to be there
+    /// already as this node's own.
+    #[must_use]
+    pub fn copy_of(mut self, node: &str) -> Self {
+        self.node = Some(node.to_owned());
         self
     }
 
@@ -167,7 +178,12 @@ impl Incoming<'_> {
     /// The first half of [`Incoming::finish`]: the object is checked and waits to be kept. The
     /// receiver tells what became of it.
     pub async fn submit(self) -> Result<oneshot::Receiver<Result<Stored, Error>>, Refused> {
-        let Self { imaging, guard, hash, memory, .. } = self;
+        let Self { imaging, guard, hash, memory, node, .. } = self;
+        let named = |node: &String| (1..=NODE_BYTES_MAX).contains(&node.len());
+        if !node.as_ref().is_none_or(named) {
+            let allowed = format!("must have 1 to {NODE_BYTES_MAX} bytes");
+            return Err(Error::field("node", allowed).into());
+        }
         let facts = guard.finish()?;
         let Identity { uids, sop_class, .. } = identify(&facts.captured)?;
         if let Some(expected) = &self.expected {
@@ -188,14 +204,20 @@ impl Incoming<'_> {
             uids,
             sop_class,
             transfer_syntax: self.transfer_syntax,
-            source: self.source,
+            source: match &node {
+                Some(node) => format!("{NODE_SOURCE}{node}"),
+                // A caller whose name looks like that is no node.
+                None if self.source.starts_with(NODE_SOURCE) => format!("caller:{}", self.source),
+                None => self.source,
+            },
             received_ms: imaging.clock.now_ms(),
             meta: self.meta,
         };
         let body = self.spool.map_or(Body::Memory(self.parts), Body::Spooled);
         let object = NewObject { digest: Digest(hash.finalize().into()), head, body };
         let (answer, told) = oneshot::channel();
-        let job = Job { object, header, bytes: self.length, answer, memory };
+        let copy = node.is_some();
+        let job = Job { object, header, bytes: self.length, copy, answer, memory };
         imaging.jobs.send(job).await.map_err(|_| gone())?;
         Ok(told)
     }

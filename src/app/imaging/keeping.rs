@@ -9,11 +9,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::sleep;
 
 use super::catching_up::catch_up;
+use super::holdings::{Holdings, Uses, copies_among};
 use super::ports::{Archive, IndexEntry, KnownObject, NewObject, StudyIndex};
+use crate::app::chain;
 use crate::app::error::Error;
 use crate::sharing::imaging::header::Header;
 use crate::sharing::imaging::object::{Digest, InstanceUids, Location};
@@ -24,6 +28,8 @@ const BATCH_MAX: usize = 256;
 const BATCH_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Objects for which the index is asked first after one that was known.
 const ASK_FIRST: usize = 1000;
+/// Between two times that last uses are written.
+const WRITE_USES_EVERY: Duration = Duration::from_mins(1);
 /// Why bytes that were kept twice are erased.
 const KEPT_TWICE: &str = "these bytes were kept before";
 
@@ -57,6 +63,8 @@ pub(super) struct Job {
     pub(super) object: NewObject,
     pub(super) header: Header,
     pub(super) bytes: u64,
+    /// Whether it was fetched from another node.
+    pub(super) copy: bool,
     pub(super) answer: oneshot::Sender<Result<Stored, Error>>,
     /// Gives its memory back when the object is done with.
     pub(super) memory: Vec<OwnedSemaphorePermit>,
@@ -65,11 +73,19 @@ pub(super) struct Job {
 /// The task that keeps.
 #[derive(Debug)]
 pub struct Keeper {
-    archive: Arc<dyn Archive>,
-    index: Arc<dyn StudyIndex>,
+    places: Places,
     waiting: mpsc::Receiver<Job>,
     on_the_way: Arc<OnTheWay>,
     ask_first: usize,
+}
+
+/// Where things are kept.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) archive: Arc<dyn Archive>,
+    pub(super) index: Arc<dyn StudyIndex>,
+    pub(super) holdings: Arc<dyn Holdings>,
+    pub(super) uses: Arc<Uses>,
 }
 
 /// Objects that are on the disk and not in the index yet: the digests under a SOP instance UID.
@@ -84,6 +100,8 @@ struct OnTheWay {
 struct Waiter {
     answer: oneshot::Sender<Result<Stored, Error>>,
     stored: Stored,
+    /// Whether it was fetched from another node.
+    copy: bool,
     told: Told,
 }
 
@@ -106,23 +124,28 @@ struct Batch {
 }
 
 impl Keeper {
-    pub(super) fn new(
-        archive: Arc<dyn Archive>,
-        index: Arc<dyn StudyIndex>,
-        waiting: mpsc::Receiver<Job>,
-        behind: bool,
-    ) -> Self {
+    pub(super) fn new(places: Places, waiting: mpsc::Receiver<Job>, behind: bool) -> Self {
         let on_the_way = OnTheWay { behind: AtomicBool::new(behind), ..OnTheWay::default() };
-        Self { archive, index, waiting, on_the_way: Arc::new(on_the_way), ask_first: 0 }
+        Self { places, waiting, on_the_way: Arc::new(on_the_way), ask_first: 0 }
     }
 
     /// Keeps what arrives until nobody can send any more.
     pub async fn run(mut self) {
         // A batch may be written while the one before goes into the index, no further ahead.
         let (to_index, written) = mpsc::channel(1);
-        let index = Arc::clone(&self.index);
+        let (index, holdings) = (Arc::clone(&self.places.index), Arc::clone(&self.places.holdings));
         let on_the_way = Arc::clone(&self.on_the_way);
-        tokio::join!(self.write(to_index), add(written, &*index, &on_the_way));
+        let uses = Arc::clone(&self.places.uses);
+        let keep = async {
+            tokio::join!(self.write(to_index), add(written, (&*index, &*holdings), &on_the_way));
+        };
+        tokio::select! {
+            () = keep => {}
+            () = write_uses(&uses, &holdings) => {}
+        }
+        if let Err(error) = uses.write(&holdings).await {
+            tracing::warn!(error = chain(&error), "last uses of studies are lost");
+        }
     }
 
     async fn write(&mut self, to_index: mpsc::Sender<Batch>) {
@@ -130,7 +153,7 @@ impl Keeper {
             let first = tokio::select! {
                 biased;
                 job = self.waiting.recv() => job,
-                () = self.index.undone() => {
+                () = self.places.index.undone() => {
                     self.on_the_way.behind.store(true, Ordering::Release);
                     if let Err(error) = self.bring_up().await {
                         tracing::warn!(error = %error, "the index of studies stays behind for now");
@@ -162,7 +185,8 @@ impl Keeper {
 
     /// Brings an index up that failed before. Nothing is on its way into it then but what failed.
     async fn bring_up(&self) -> Result<(), Error> {
-        catch_up(&*self.archive, &*self.index, &mut |_| ()).await?;
+        let Places { archive, index, holdings, .. } = &self.places;
+        catch_up(&**archive, &**index, Some(&**holdings), &mut |_| ()).await?;
         self.on_the_way.behind.store(false, Ordering::Release);
         Ok(())
     }
@@ -173,7 +197,7 @@ impl Keeper {
             jobs.iter().map(|job| job.object.head.uids.instance.clone()).collect();
         if self.ask_first > 0 {
             self.ask_first = self.ask_first.saturating_sub(jobs.len());
-            let known = match self.index.known(uids).await {
+            let known = match self.places.index.known(uids).await {
                 Ok(known) => known,
                 Err(error) => {
                     answer_all(jobs, &error);
@@ -187,7 +211,7 @@ impl Keeper {
         }
         let plan = plan(&jobs, &[], &self.on_the_way);
         let (rests, objects) = take_objects(jobs, &plan);
-        let (known, located) = tokio::join!(self.index.known(uids), self.append(objects));
+        let (known, located) = tokio::join!(self.places.index.known(uids), self.append(objects));
         match known {
             Ok(known) => Some(self.settle(rests, &plan, &known, located).await),
             Err(error) => {
@@ -202,7 +226,7 @@ impl Keeper {
     }
 
     async fn append(&self, objects: Vec<NewObject>) -> Vec<Result<Location, Error>> {
-        if objects.is_empty() { Vec::new() } else { self.archive.append(objects).await }
+        if objects.is_empty() { Vec::new() } else { self.places.archive.append(objects).await }
     }
 
     /// Decides what becomes of each object, now that it is written and what was known is known.
@@ -215,7 +239,7 @@ impl Keeper {
     ) -> Batch {
         let mut batch = Batch { entries: Vec::new(), waiters: Vec::new(), memory: Vec::new() };
         for (((rest, write), plan), known) in jobs.into_iter().zip(plan).zip(known) {
-            let Rest { digest, head, header, answer, memory } = rest;
+            let Rest { digest, head, header, copy, answer, memory } = rest;
             batch.memory.extend(memory);
             let stored = Stored {
                 kept: Kept::Known,
@@ -235,7 +259,7 @@ impl Keeper {
                 (Plan::Write { .. }, Some(Some(Ok(location)))) if same => {
                     self.ask_first = ASK_FIRST;
                     // It takes room and nothing else if this fails; nothing points to it.
-                    let _ = self.archive.erase(*location, KEPT_TWICE).await;
+                    let _ = self.places.archive.erase(*location, KEPT_TWICE).await;
                     Told::Kept(Kept::Known)
                 }
                 (Plan::Write { apart }, Some(Some(Ok(location)))) => {
@@ -246,26 +270,29 @@ impl Keeper {
                     Told::Kept(if apart { Kept::Apart } else { Kept::New })
                 }
             };
-            batch.waiters.push(Waiter { answer, stored, told });
+            batch.waiters.push(Waiter { answer, stored, copy, told });
         }
         batch
     }
 }
 
 /// Adds what was written to the index and tells those who wait.
-async fn add(mut written: mpsc::Receiver<Batch>, index: &dyn StudyIndex, on_the_way: &OnTheWay) {
+async fn add(
+    mut written: mpsc::Receiver<Batch>,
+    (index, holdings): (&dyn StudyIndex, &dyn Holdings),
+    on_the_way: &OnTheWay,
+) {
     while let Some(batch) = written.recv().await {
         let Batch { entries, waiters, memory } = batch;
         let names: Vec<(String, Digest)> =
             entries.iter().map(|e| (e.head.uids.instance.clone(), e.digest)).collect();
-        let added = if entries.is_empty() {
-            Ok(())
-        } else if on_the_way.behind.load(Ordering::Acquire) {
+        let added = if !entries.is_empty() && on_the_way.behind.load(Ordering::Acquire) {
             // What came before is missing: this would hide that. Catching up adds both.
             Err(Error::Unavailable { what: "index of studies", cause: None })
         } else {
-            index.add(entries).await
+            settled_in(entries, index, holdings).await
         };
+        let owned = own(&waiters, holdings).await;
         on_the_way.remove(&names);
         if added.is_err() {
             on_the_way.behind.store(true, Ordering::Release);
@@ -273,9 +300,12 @@ async fn add(mut written: mpsc::Receiver<Batch>, index: &dyn StudyIndex, on_the_
         drop(memory);
         let written = !names.is_empty();
         let mut failed: Vec<bool> = Vec::with_capacity(waiters.len());
-        for Waiter { answer, stored, told } in waiters {
+        for Waiter { answer, stored, copy, told } in waiters {
             let outcome = match (told, &added) {
                 (Told::Failed(error), _) => Err(error),
+                (Told::Kept(Kept::Known) | Told::As(_), _) if !copy && owned.is_err() => {
+                    Err(Error::Unavailable { what: "imaging", cause: None })
+                }
                 (Told::As(first), _) if failed.get(first) == Some(&true) => {
                     Err(Error::Unavailable { what: "imaging", cause: None })
                 }
@@ -294,6 +324,44 @@ async fn add(mut written: mpsc::Receiver<Batch>, index: &dyn StudyIndex, on_the_
             let _ = answer.send(outcome.map(|kept| Stored { kept, ..stored }));
         }
     }
+}
+
+/// Writes down from time to time which studies were used; never ends.
+async fn write_uses(uses: &Uses, holdings: &Arc<dyn Holdings>) {
+    loop {
+        sleep(WRITE_USES_EVERY).await;
+        if let Err(error) = uses.write(holdings).await {
+            tracing::warn!(error = chain(&error), "last uses of studies cannot be written");
+        }
+    }
+}
+
+/// Notes the copies among `entries` and adds all of them to the index.
+async fn settled_in(
+    entries: Vec<IndexEntry>,
+    index: &dyn StudyIndex,
+    holdings: &dyn Holdings,
+) -> Result<(), Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let copies = copies_among(&entries);
+    if !copies.is_empty() {
+        holdings.note(copies).await?;
+    }
+    index.add(entries).await
+}
+
+/// What the node's own senders sent and was there before is the node's own, copy or not.
+async fn own(waiters: &[Waiter], holdings: &dyn Holdings) -> Result<(), Error> {
+    let sent = waiters.iter().filter(|waiter| {
+        !waiter.copy && matches!(waiter.told, Told::Kept(Kept::Known) | Told::As(_))
+    });
+    let digests: Vec<Digest> = sent.map(|waiter| waiter.stored.digest).collect();
+    if digests.is_empty() {
+        return Ok(());
+    }
+    holdings.own(digests).await.map(drop)
 }
 
 impl OnTheWay {
@@ -363,6 +431,7 @@ struct Rest {
     digest: Digest,
     head: crate::sharing::imaging::object::ObjectHead,
     header: Header,
+    copy: bool,
     answer: oneshot::Sender<Result<Stored, Error>>,
     memory: Vec<OwnedSemaphorePermit>,
 }
@@ -373,9 +442,9 @@ fn take_objects(jobs: Vec<Job>, plans: &[Plan]) -> (Vec<(Rest, Option<usize>)>, 
     let mut objects = Vec::new();
     let mut rests = Vec::with_capacity(jobs.len());
     for (job, plan) in jobs.into_iter().zip(plans) {
-        let Job { object, header, answer, memory, .. } = job;
+        let Job { object, header, copy, answer, memory, .. } = job;
         let (digest, head) = (object.digest, object.head.clone());
-        let rest = Rest { digest, head, header, answer, memory };
+        let rest = Rest { digest, head, header, copy, answer, memory };
         let place = matches!(plan, Plan::Write { .. }).then_some(objects.len());
         if place.is_some() {
             objects.push(object);

@@ -9,6 +9,7 @@ mod catching_up;
 pub mod delivery;
 pub mod feed;
 pub mod forwarding;
+pub mod holdings;
 pub mod images;
 mod incoming;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use self::catching_up::{CaughtUp, catch_up};
+use self::holdings::{Holdings, Uses};
 pub use self::incoming::{Expected, Incoming, Refused};
 pub use self::keeping::{Keeper, Kept, Stored};
 use self::peers::{Service, Services};
@@ -76,6 +78,8 @@ pub struct Imaging {
     memory: Arc<Semaphore>,
     transcoder: Arc<dyn Transcoder>,
     converting: Arc<Semaphore>,
+    holdings: Arc<dyn Holdings>,
+    uses: Arc<Uses>,
 }
 
 /// What imaging works with.
@@ -91,6 +95,8 @@ pub struct ImagingParts {
     pub clock: Arc<dyn Clock>,
     /// Converts what receivers do not take as it is kept.
     pub transcoder: Arc<dyn Transcoder>,
+    /// Which objects are copies of other nodes.
+    pub holdings: Arc<dyn Holdings>,
 }
 
 impl Requester {
@@ -135,20 +141,39 @@ impl Imaging {
     /// up now, on a full disk mostly, does not keep the node from giving what it finds; nothing is
     /// taken until it can.
     pub async fn start(parts: ImagingParts) -> Result<(Arc<Self>, Keeper, CaughtUp), Error> {
-        let ImagingParts { archive, index, journal, clock, transcoder } = parts;
-        let (caught, behind) = match catch_up(&*archive, &*index, &mut |_| ()).await {
-            Ok(caught) => (caught, false),
-            Err(error) => {
-                let error = super::chain(&error);
-                tracing::error!(error, "index of studies lacks what the archive holds");
-                (CaughtUp::default(), true)
-            }
-        };
+        let ImagingParts { archive, index, journal, clock, transcoder, holdings } = parts;
+        let (caught, behind) =
+            match catch_up(&*archive, &*index, Some(&*holdings), &mut |_| ()).await {
+                Ok(caught) => (caught, false),
+                Err(error) => {
+                    let error = super::chain(&error);
+                    tracing::error!(error, "index of studies lacks what the archive holds");
+                    (CaughtUp::default(), true)
+                }
+            };
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        let keeper = Keeper::new(Arc::clone(&archive), Arc::clone(&index), waiting, behind);
+        let uses = Arc::new(Uses::default());
+        let kept = keeping::Places {
+            archive: Arc::clone(&archive),
+            index: Arc::clone(&index),
+            holdings: Arc::clone(&holdings),
+            uses: Arc::clone(&uses),
+        };
+        let keeper = Keeper::new(kept, waiting, behind);
         let memory = Arc::new(Semaphore::new(MEMORY_BYTES_ALL_MAX / MEMORY_UNIT));
         let converting = Arc::new(Semaphore::new(transcode::CONVERTING_BYTES_MAX / MEMORY_UNIT));
-        let imaging = Self { archive, index, journal, clock, jobs, memory, transcoder, converting };
+        let imaging = Self {
+            archive,
+            index,
+            journal,
+            clock,
+            jobs,
+            memory,
+            transcoder,
+            converting,
+            holdings,
+            uses,
+        };
         Ok((Arc::new(imaging), keeper, caught))
     }
 }

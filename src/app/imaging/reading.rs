@@ -143,6 +143,7 @@ impl Imaging {
             patient_reference: patient_id.to_owned(),
             outcome,
         };
+        self.remember_use(study);
         self.journal.audit(&permit, entry).await
     }
 }

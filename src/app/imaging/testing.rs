@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 
+use super::holdings::{CopyTotals, HeldCopy, Holdings, StudyCopies};
 use super::ports::{
     Archive, ArchivedObject, Body, Change, ChangeKind, IndexCounts, IndexEntry, IndexedInstance,
     KnownObject, NewObject, Selection, Spool, StudyIndex, Usage,
@@ -239,5 +240,75 @@ impl StudyIndex for MemoryIndex {
     fn clear(&self) -> BoxFuture<'_, Result<(), Error>> {
         self.entries.lock().unwrap().clear();
         now(Ok(()))
+    }
+}
+
+/// Notes of copies in a list, with when their study was last used and whether they are own.
+#[derive(Debug, Default)]
+pub(super) struct MemoryHoldings {
+    pub(super) copies: Mutex<Vec<(HeldCopy, bool)>>,
+    pub(super) uses: Mutex<HashMap<String, i64>>,
+    pub(super) broken: AtomicBool,
+}
+
+impl Holdings for MemoryHoldings {
+    fn note(&self, copies: Vec<HeldCopy>) -> BoxFuture<'_, Result<(), Error>> {
+        if self.broken.load(Ordering::Relaxed) {
+            return now(Err(lost("holdings")));
+        }
+        let mut noted = self.copies.lock().unwrap();
+        for copy in copies {
+            if !noted.iter().any(|(there, _)| there.digest == copy.digest) {
+                noted.push((copy, false));
+            }
+        }
+        now(Ok(()))
+    }
+
+    fn own(&self, digests: Vec<Digest>) -> BoxFuture<'_, Result<u64, Error>> {
+        if self.broken.load(Ordering::Relaxed) {
+            return now(Err(lost("holdings")));
+        }
+        let mut owned = 0;
+        for (copy, own) in self.copies.lock().unwrap().iter_mut() {
+            if digests.contains(&copy.digest) && !*own {
+                *own = true;
+                owned += 1;
+            }
+        }
+        now(Ok(owned))
+    }
+
+    fn copies_of(&self, studies: Vec<String>) -> BoxFuture<'_, Result<Vec<StudyCopies>, Error>> {
+        let noted = self.copies.lock().unwrap();
+        let of = |study: String| {
+            let copies: Vec<_> =
+                noted.iter().filter(|(c, own)| c.study == study && !own).map(|(c, _)| c).collect();
+            (!copies.is_empty()).then(|| StudyCopies {
+                study,
+                nodes: copies.iter().map(|c| c.node.clone()).collect(),
+                objects: u64::try_from(copies.len()).unwrap(),
+                apart: u64::try_from(copies.iter().filter(|c| c.apart).count()).unwrap(),
+                bytes: copies.iter().map(|c| c.bytes).sum(),
+                used_ms: 0,
+            })
+        };
+        now(Ok(studies.into_iter().filter_map(of).collect()))
+    }
+
+    fn used(&self, uses: Vec<(String, i64)>) -> BoxFuture<'_, Result<(), Error>> {
+        self.uses.lock().unwrap().extend(uses);
+        now(Ok(()))
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<CopyTotals, Error>> {
+        let noted = self.copies.lock().unwrap();
+        let copies = noted.iter().filter(|(_, own)| !own).map(|(c, _)| c);
+        let studies: std::collections::HashSet<_> = copies.clone().map(|c| &c.study).collect();
+        now(Ok(CopyTotals {
+            studies: u64::try_from(studies.len()).unwrap(),
+            objects: u64::try_from(copies.clone().count()).unwrap(),
+            bytes: copies.map(|c| c.bytes).sum(),
+        }))
     }
 }

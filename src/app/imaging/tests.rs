@@ -1,5 +1,7 @@
 //! Objects arrive, are kept once, apart, or not at all.
 
+mod copies;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +9,7 @@ use bytes::Bytes;
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 
-use super::testing::{MemoryArchive, MemoryIndex};
+use super::testing::{MemoryArchive, MemoryHoldings, MemoryIndex};
 use super::transcode::TranscodeError;
 use super::*;
 use crate::app::access::Permit;
@@ -109,23 +111,26 @@ pub(in crate::app) async fn imaging_in_memory() -> (Arc<Imaging>, tokio::task::J
 struct Rig {
     archive: Arc<MemoryArchive>,
     index: Arc<MemoryIndex>,
+    holdings: Arc<MemoryHoldings>,
     imaging: Arc<Imaging>,
     keeper: tokio::task::JoinHandle<()>,
     caught: CaughtUp,
 }
 
 async fn rig_over(archive: Arc<MemoryArchive>, index: Arc<MemoryIndex>) -> Rig {
+    let holdings = Arc::<MemoryHoldings>::default();
     let parts = ImagingParts {
         archive: Arc::<MemoryArchive>::clone(&archive),
         index: Arc::<MemoryIndex>::clone(&index),
         journal: Arc::new(NoJournal),
         clock: Arc::new(Noon),
         transcoder: Arc::new(Twentyfold),
+        holdings: Arc::<MemoryHoldings>::clone(&holdings),
     };
     let (imaging, keeper, caught) = Imaging::start(parts).await.unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let keeper = tokio::spawn(keeper.run());
-    Rig { archive, index, imaging, keeper, caught }
+    Rig { archive, index, holdings, imaging, keeper, caught }
 }
 
 async fn rig() -> Rig {

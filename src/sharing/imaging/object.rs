@@ -26,7 +26,8 @@ pub struct ObjectHead {
     pub sop_class: String,
     /// Transfer syntax UID of the bytes.
     pub transfer_syntax: String,
-    /// Who sent it: an AE title, or `import`, `stow`, `grpc`, or a node's name.
+    /// Who sent it: `dicom:` and an AE title, the name of a caller, or `node:` and the name of the
+    /// node that it was fetched from.
     pub source: String,
     /// When it was received, in milliseconds since 1970-01-01T00:00:00Z.
     pub received_ms: i64,

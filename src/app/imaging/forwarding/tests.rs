@@ -13,7 +13,7 @@ use super::testing::{FakeSender, Largest, MemoryQueue, PausedClock, Peer, START_
 use super::*;
 use crate::app::imaging::ImagingParts;
 use crate::app::imaging::ports::{ArchivedObject, IndexEntry};
-use crate::app::imaging::testing::{MemoryArchive, MemoryIndex};
+use crate::app::imaging::testing::{MemoryArchive, MemoryHoldings, MemoryIndex};
 use crate::app::imaging::tests::{NoJournal, Twentyfold};
 use crate::sharing::imaging::forwarding::Window;
 use crate::sharing::imaging::header::Header;
@@ -87,6 +87,7 @@ async fn imaging(
         journal: Arc::new(NoJournal),
         clock: Arc::<PausedClock>::clone(clock),
         transcoder: Arc::new(Twentyfold),
+        holdings: Arc::new(MemoryHoldings::default()),
     };
     Imaging::start(parts).await.unwrap().0
 }

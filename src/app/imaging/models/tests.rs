@@ -14,7 +14,7 @@ use crate::app::access::{Caller, Role};
 use crate::app::imaging::forwarding::Cursor;
 use crate::app::imaging::ports::{Selection, StudyIndex as _};
 use crate::app::imaging::render::PixelSource;
-use crate::app::imaging::testing::{MemoryArchive, MemoryIndex};
+use crate::app::imaging::testing::{MemoryArchive, MemoryHoldings, MemoryIndex};
 use crate::app::imaging::tests::{NoJournal, Twentyfold};
 use crate::app::imaging::{ImagingParts, Keeper, Requester};
 use crate::sharing::imaging::element::ElementSet;
@@ -142,6 +142,7 @@ async fn rig() -> (Rig, Keeper) {
         journal: Arc::new(NoJournal),
         clock: Arc::new(Noon),
         transcoder: Arc::new(Twentyfold),
+        holdings: Arc::new(MemoryHoldings::default()),
     };
     let (imaging, keeper, _) = Imaging::start(parts).await.unwrap();
     let cards = vec![Arc::new(card(true))];

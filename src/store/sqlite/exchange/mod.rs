@@ -1,11 +1,12 @@
 //! What is exchanged with other systems and cannot be made anew: the queue of forwarding, the
-//! modality worklist, performed procedure steps. A small database of its own, `synchronous=FULL`.
+//! modality worklist, performed procedure steps, which objects are copies of other nodes. A small database of its own, `synchronous=FULL`.
 //!
 //! The command line opens it beside a running node, so every transaction that writes begins as one
 //! that writes (a deferred one that upgrades does not wait for its lock).
 
 mod analysis;
 mod forwarding;
+mod holdings;
 #[cfg(test)]
 mod tests;
 mod worklist;
@@ -19,7 +20,7 @@ use super::{OpenError, make_folder, migrator, options};
 use crate::app::error::Error;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "forwarding", include_str!("../../../../migrations/sqlite-exchange/0001_forwarding.sql")),
     (2, "worklist", include_str!("../../../../migrations/sqlite-exchange/0002_worklist.sql")),
     (
@@ -27,6 +28,7 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         "imaging models",
         include_str!("../../../../migrations/sqlite-exchange/0003_imaging_models.sql"),
     ),
+    (4, "copies", include_str!("../../../../migrations/sqlite-exchange/0004_copies.sql")),
 ];
 
 /// Connections that only read.

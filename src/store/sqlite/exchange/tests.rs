@@ -1,5 +1,7 @@
 //! The queue, the worklist and performed steps over a real file.
 
+mod holdings;
+
 use std::path::Path;
 
 use dicom_core::VR;
