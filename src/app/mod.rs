@@ -218,6 +218,7 @@ impl App {
             record_id: String::new(),
             patient_reference: String::new(),
             outcome: if loaded.is_ok() { "ok" } else { "refused" },
+            detail: String::new(),
         };
         self.journal.audit(&permit, entry).await?;
         match loaded {
@@ -244,6 +245,7 @@ impl App {
             record_id: record_id.to_owned(),
             patient_reference: patient_reference.to_owned(),
             outcome: "ok",
+            detail: String::new(),
         }
     }
 

@@ -181,6 +181,8 @@ pub struct AuditEntry {
     pub patient_reference: String,
     /// `ok`, or the error's code.
     pub outcome: &'static str,
+    /// Why it was done, where that must be said; else empty. Never patient data.
+    pub detail: String,
 }
 
 /// What a store says of itself.

@@ -67,6 +67,7 @@ fn audit(id: &str) -> AuditEntry {
         record_id: id.to_owned(),
         patient_reference: "p1".to_owned(),
         outcome: "ok",
+        detail: String::new(),
     }
 }
 

@@ -126,22 +126,23 @@ impl Imaging {
         study: &str,
         patient_id: &str,
     ) -> Result<(), Error> {
-        self.audit_images(requester, (study, patient_id), "ok").await
+        self.audit_images(requester, (study, patient_id), String::new()).await
     }
 
-    /// Likewise, with the outcome in words of its own: `ok:treatment`.
+    /// Likewise, and why: `purpose treatment`.
     pub(in crate::app) async fn audit_images(
         &self,
         requester: &Requester,
         (study, patient_id): (&str, &str),
-        outcome: &'static str,
+        detail: String,
     ) -> Result<(), Error> {
         let permit = authorise(&requester.caller, Action::RetrieveImages)?;
         let entry = AuditEntry {
             at_ms: self.clock.now_ms(),
             record_id: study.to_owned(),
             patient_reference: patient_id.to_owned(),
-            outcome,
+            outcome: "ok",
+            detail,
         };
         self.remember_use(study);
         self.journal.audit(&permit, entry).await

@@ -108,7 +108,8 @@ impl App {
             at_ms: self.clock.now_ms(),
             record_id: request.study.clone(),
             patient_reference: String::new(),
-            outcome: request.purpose.audited(),
+            outcome: "ok",
+            detail: request.purpose.audited(),
         };
         self.journal.audit(&permit, entry).await?;
         let imaging = images.imaging();

@@ -392,7 +392,8 @@ impl Hub {
             at_ms: self.clock.now_ms(),
             record_id: request.study.clone(),
             patient_reference: String::new(),
-            outcome: request.purpose.audited(),
+            outcome: "ok",
+            detail: request.purpose.audited(),
         };
         self.journal.audit(&permit, entry).await
     }

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -31,6 +31,7 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         include_str!("../../../migrations/sqlite/0002_overrides_and_plans.sql"),
     ),
     (3, "recognition", include_str!("../../../migrations/sqlite/0003_recognition.sql")),
+    (4, "audit detail", include_str!("../../../migrations/sqlite/0004_audit_detail.sql")),
 ];
 
 /// How long a reader waits for a lock.

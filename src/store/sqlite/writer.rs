@@ -132,7 +132,7 @@ fn is_conflict(error: &sqlx::Error) -> bool {
 pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(
         "CREATE TEMP VIEW batch AS SELECT NULL AS at_ms, NULL AS caller, NULL AS role, \
-         NULL AS action, NULL AS record_id, NULL AS patient_reference, NULL AS outcome, \
+         NULL AS action, NULL AS record_id, NULL AS patient_reference, NULL AS outcome, NULL AS detail, \
          NULL AS kind, NULL AS request_id, NULL AS content_sha256, NULL AS created_ms, \
          NULL AS request_json, NULL AS answer_json, NULL AS summary_json, NULL AS model_version, \
          NULL AS rule_version; \
@@ -144,9 +144,10 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sql
          NEW.summary_json, NEW.model_version, NEW.rule_version); \
          END; \
          CREATE TEMP TRIGGER keep_entry INSTEAD OF INSERT ON batch BEGIN \
-         INSERT INTO audit (at_ms, caller, role, action, record_id, patient_reference, outcome) \
+         INSERT INTO audit (at_ms, caller, role, action, record_id, patient_reference, outcome, \
+         detail) \
          VALUES (NEW.at_ms, NEW.caller, NEW.role, NEW.action, NEW.record_id, \
-         NEW.patient_reference, NEW.outcome); \
+         NEW.patient_reference, NEW.outcome, NEW.detail); \
          END;",
     )
     .execute(connection)
@@ -186,6 +187,7 @@ async fn commit_new(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(
             .push_bind(record.map_or(&audit.record_id, |r| &r.id))
             .push_bind(record.map_or(&audit.patient_reference, |r| &r.patient_reference))
             .push_bind(audit.outcome)
+            .push_bind(&audit.detail)
             .push_bind(record.map(|r| kind_name(r.kind)))
             .push_bind(record.map(|r| &r.request_id))
             .push_bind(record.map(|r| r.content_sha256.as_slice()))
