@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
 pub use self::imaging::{
-    DicomSection, ImagingModelsSection, ImagingSection, IndexName, PeerSection,
+    CopiesSection, DicomSection, ImagingModelsSection, ImagingSection, IndexName, PeerSection,
 };
 pub use self::link::{LinkSection, MemberSection};
 pub use self::secret::SecretUrl;

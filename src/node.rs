@@ -46,11 +46,12 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
 /// Services whose health is told apart from the whole node's (the empty name).
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     "xiangyi.diagnosis.v1.DiagnosisService",
     "xiangyi.prescription.v1.PrescriptionService",
     "xiangyi.imaging.v1.ImagingService",
+    "xiangyi.imaging.v1.CustodyService",
     "xiangyi.recognition.v1.RecognitionService",
     "xiangyi.model.v1.ModelService",
     "xiangyi.node.v1.NodeService",
@@ -269,6 +270,8 @@ impl Node {
         let until = (&tasks, &stop);
         let (forwarding, worklist, analyses) = match &images {
             Some(opened) => {
+                let watched = Arc::clone(&opened.imaging);
+                tasks.spawn(imaging::watch(watched, Arc::clone(&metrics), stop.clone()));
                 let with = (Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&metrics));
                 let (forwarding, worklist, store) =
                     exchange::start(&config, (&opened.imaging, exchange), with, until).await?;

@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::imaging::forwarding::DestinationStatus;
+use crate::app::imaging::holdings::CopyInfo;
 use crate::config::{LogFormat, LogSection};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,6 +92,36 @@ impl ForwardingMetrics {
     }
 }
 
+/// Metrics of copies of other nodes.
+#[derive(Debug, Default)]
+struct CopyMetrics {
+    studies: Gauge<i64, AtomicI64>,
+    bytes: Gauge<i64, AtomicI64>,
+    evicted_studies: Counter,
+    evicted_bytes: Counter,
+}
+
+impl CopyMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "copied_studies",
+            "Studies of which there are copies of other nodes",
+            self.studies.clone(),
+        );
+        registry.register("copied_bytes", "Bytes of copies of other nodes", self.bytes.clone());
+        registry.register(
+            "evicted_studies",
+            "Evictions of the copies of a study",
+            self.evicted_studies.clone(),
+        );
+        registry.register(
+            "evicted_bytes",
+            "Bytes of copies that were evicted",
+            self.evicted_bytes.clone(),
+        );
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DropLabel {
     model: String,
@@ -110,6 +141,7 @@ pub struct Metrics {
     model_queue: Family<ModelLabel, Gauge<i64, AtomicI64>>,
     model_dropped: Family<DropLabel, Counter>,
     forwarding: ForwardingMetrics,
+    copies: CopyMetrics,
 }
 
 /// Counts one call, running or waiting, for as long as it lives.
@@ -159,6 +191,7 @@ impl Metrics {
             model_queue: Family::default(),
             model_dropped: Family::default(),
             forwarding: ForwardingMetrics::default(),
+            copies: CopyMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("rpc_calls", "Calls by method and gRPC code", metrics.calls.clone());
@@ -184,6 +217,7 @@ impl Metrics {
             metrics.model_dropped.clone(),
         );
         metrics.forwarding.register(&mut registry);
+        metrics.copies.register(&mut registry);
         Self { registry, ..metrics }
     }
 
@@ -249,6 +283,16 @@ impl Metrics {
         ] {
             counter.get_or_create(&label).inner().store(count, Ordering::Relaxed);
         }
+    }
+
+    /// How copies of other nodes stand. Evictions are kept in the store, so that they go on over
+    /// restarts.
+    pub fn copies(&self, info: &CopyInfo) {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.copies.studies.set(number(info.totals.studies));
+        self.copies.bytes.set(number(info.totals.bytes));
+        self.copies.evicted_studies.inner().store(info.evictions.studies, Ordering::Relaxed);
+        self.copies.evicted_bytes.inner().store(info.evictions.bytes, Ordering::Relaxed);
     }
 
     /// The text that Prometheus reads.

@@ -55,6 +55,12 @@ pub enum Action {
     StoreImages,
     /// Have imaging models look at images, and keep what they say.
     AnalyseImages,
+    /// Erase images for good.
+    EraseImages,
+    /// Place and lift legal holds on studies.
+    HoldImages,
+    /// Read which holds stand and stood.
+    ReadHolds,
     /// Ask whether a study stands in the place of a planned examination.
     AssessRecognition,
     /// Record what was decided about it.
@@ -117,7 +123,10 @@ impl Role {
         match (self, action) {
             (Self::DicomPeer | Self::Node, action) => matches!(action, Action::RetrieveImages),
             (Self::Local, _) | (_, Action::SearchKnowledge | Action::ReadNodeInfo) => true,
-            (Self::VillageDoctor, action) => !matches!(action, Action::ReloadModels),
+            (Self::VillageDoctor, action) => !matches!(
+                action,
+                Action::ReloadModels | Action::EraseImages | Action::HoldImages | Action::ReadHolds
+            ),
             (Self::Pharmacist, action) => {
                 matches!(
                     action,
@@ -135,11 +144,19 @@ impl Role {
                         | Action::ReviewPrescriptions
                         | Action::FindImages
                         | Action::ReadRecognition
+                        | Action::ReadHolds
                         | Action::ListModels
                 )
             }
             (Self::Administrator, action) => {
-                matches!(action, Action::ListModels | Action::ReloadModels)
+                matches!(
+                    action,
+                    Action::ListModels
+                        | Action::ReloadModels
+                        | Action::EraseImages
+                        | Action::HoldImages
+                        | Action::ReadHolds
+                )
             }
         }
     }
@@ -160,6 +177,9 @@ impl Action {
             Self::RetrieveImages => "retrieve_images",
             Self::StoreImages => "store_images",
             Self::AnalyseImages => "analyse_images",
+            Self::EraseImages => "erase_images",
+            Self::HoldImages => "hold_images",
+            Self::ReadHolds => "read_holds",
             Self::AssessRecognition => "assess_recognition",
             Self::RecordRecognition => "record_recognition",
             Self::ReadRecognition => "read_recognition",

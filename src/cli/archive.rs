@@ -51,12 +51,20 @@ pub(super) async fn run(args: ArchiveArgs) -> Result<ExitCode, Failure> {
 
 async fn info(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
     let held = node::imaging::held(config).await?;
-    let node::imaging::Held { usage, counts, recovery } = held;
+    let node::imaging::Held { usage, counts, copies, recovery } = held;
+    let held_copies = copies.totals;
     if as_json {
         let line = serde_json::json!({
             "segments": usage.segments, "bytes": usage.bytes, "bytes_free": usage.bytes_free,
             "patients": counts.patients, "studies": counts.studies, "series": counts.series,
             "instances": counts.instances, "kept_apart": counts.apart,
+            "copies": {
+                "studies": held_copies.studies, "objects": held_copies.objects,
+                "bytes": held_copies.bytes, "bytes_max": copies.bytes_max,
+                "evicted_studies": copies.evictions.studies,
+                "evicted_objects": copies.evictions.objects,
+                "evicted_bytes": copies.evictions.bytes,
+            },
             "bytes_cut": recovery.bytes_cut, "gaps": recovery.gaps, "missing": recovery.missing,
         });
         say(&format!("{line}\n"))?;
@@ -76,6 +84,19 @@ async fn info(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
         let _ = write!(text, ", {} free", size(free));
     }
     text.push('\n');
+    if held_copies.objects > 0 || copies.evictions.studies > 0 {
+        let _ = writeln!(
+            text,
+            "copies of other nodes: {} of {} at most, {} objects of {} studies; evicted so far: {} \
+             of {} studies",
+            size(held_copies.bytes),
+            size(copies.bytes_max),
+            held_copies.objects,
+            held_copies.studies,
+            size(copies.evictions.bytes),
+            copies.evictions.studies
+        );
+    }
     for (count, what) in [
         (recovery.bytes_cut, "bytes of a torn end were cut off (never acknowledged)"),
         (recovery.gaps, "damaged stretches between records: run `xiangyi archive scrub`"),

@@ -1,6 +1,7 @@
 //! `xiangyi imaging`: images of a running node at the command line.
 
 mod analyse;
+mod custody;
 mod deliver;
 mod fetch;
 mod get;
@@ -48,6 +49,14 @@ enum Command {
     Analyse(Box<analyse::AnalyseArgs>),
     /// List the imaging models of a node, and those that it refused
     Models(Box<analyse::ModelsArgs>),
+    /// Place a legal hold on a study: nothing of it is erased until it is lifted
+    Hold(custody::HoldArgs),
+    /// Lift a legal hold
+    Release(custody::ReleaseArgs),
+    /// List legal holds
+    Holds(custody::HoldsArgs),
+    /// Erase a study or an object for good
+    Erase(Box<custody::EraseArgs>),
     /// Ask whether an examination the patient has had stands in the place of a planned one
     Assess(Box<recognition::AssessArgs>),
 }
@@ -149,6 +158,10 @@ pub(super) async fn run(args: ImagingArgs) -> Result<ExitCode, Failure> {
         Command::Deliver(args) => deliver::run(*args).await,
         Command::Analyse(args) => analyse::run(*args).await,
         Command::Models(args) => analyse::models(*args).await,
+        Command::Hold(args) => custody::hold(args).await,
+        Command::Release(args) => custody::release(args).await,
+        Command::Holds(args) => custody::holds(args).await,
+        Command::Erase(args) => custody::erase(*args).await,
         Command::Assess(args) => recognition::run(*args).await,
     }
 }

@@ -38,6 +38,8 @@ pub struct ImagingSection {
     pub postgres_connections: u32,
     /// Models that look at images.
     pub models: ImagingModelsSection,
+    /// Copies of objects of other nodes.
+    pub copies: CopiesSection,
 }
 
 /// What an index of studies lies in.
@@ -57,6 +59,16 @@ pub struct ImagingModelsSection {
     /// Directory with a folder for each model, in it its `model.toml` and what that names. None: no
     /// model. Read when the node starts.
     pub dir: Option<PathBuf>,
+}
+
+/// What may be kept of copies of objects of other nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CopiesSection {
+    /// Bytes of all copies at most: the least recently used studies of them are evicted.
+    pub bytes_max: u64,
+    /// Bytes of the disk that copies leave free.
+    pub free_bytes_min: u64,
 }
 
 /// The DICOM door.
@@ -132,7 +144,14 @@ impl Default for ImagingSection {
             postgres_url_file: None,
             postgres_schema: "xiangyi".to_owned(),
             postgres_connections: 4,
+            copies: CopiesSection::default(),
         }
+    }
+}
+
+impl Default for CopiesSection {
+    fn default() -> Self {
+        Self { bytes_max: 20 << 30, free_bytes_min: 2 << 30 }
     }
 }
 
@@ -184,6 +203,12 @@ impl ImagingSection {
         }
         if !(1..=64).contains(&self.postgres_connections) {
             return refuse("imaging.postgres_connections must be from 1 to 64");
+        }
+        if self.copies.free_bytes_min < self.free_bytes_min {
+            return refuse(
+                "imaging.copies.free_bytes_min must be at least imaging.free_bytes_min: copies \
+                 give room before what is the node's own is refused",
+            );
         }
         Ok(())
     }

@@ -16,14 +16,17 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{NodeError, bind};
+use super::{NodeError, bind, open_exchange};
+use crate::app::chain;
 use crate::app::error::{self, Cause};
+use crate::app::imaging::custody::Custody as _;
+use crate::app::imaging::holdings::{CopyInfo, Holdings as _};
 use crate::app::imaging::images::Images;
 use crate::app::imaging::models::Analyses;
 use crate::app::imaging::peers::{Peer, Peers};
 use crate::app::imaging::ports::{Archive as _, IndexCounts, StudyIndex, Usage};
 use crate::app::imaging::worklist::Worklist;
-use crate::app::imaging::{CaughtUp, Imaging, ImagingParts, catch_up};
+use crate::app::imaging::{CaughtUp, CopyLimits, Imaging, ImagingParts, catch_up};
 use crate::app::ports::{Clock, Journal};
 use crate::archive::local::{LocalArchive, Options, Recovery, ScrubProgress, ScrubReport};
 use crate::config::{Config, DicomSection, ImagingSection, IndexName};
@@ -32,9 +35,13 @@ use crate::render::{self, Workers};
 use crate::store::postgres::{self, Server};
 use crate::store::sqlite;
 use crate::store::sqlite::exchange::ExchangeStore;
+use crate::telemetry::Metrics;
 
 /// Name of the index of studies in the imaging directory.
 const INDEX: &str = "imaging.db";
+
+/// Between two looks at copies for metrics.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 
 /// What the doors open to.
 pub(super) struct Opened {
@@ -64,7 +71,8 @@ pub(super) async fn open(
         journal,
         clock,
         transcoder: Arc::<Workers>::clone(&workers),
-        holdings: exchange,
+        custody: exchange,
+        copies: copy_limits(config),
     };
     let failed = |e: error::Error| NodeError::Imaging(e.into());
     let (imaging, keeper, caught) = Imaging::start(parts).await.map_err(failed)?;
@@ -73,6 +81,21 @@ pub(super) async fn open(
     }
     tasks.spawn(keeper.run());
     Ok(Some(Opened { imaging, workers }))
+}
+
+/// Measures copies until the node stops.
+pub(super) async fn watch(imaging: Arc<Imaging>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(WATCH_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match imaging.copy_info().await {
+            Ok(info) => metrics.copies(&info),
+            Err(error) => tracing::warn!(error = chain(&error), "copies cannot be measured"),
+        }
+    }
 }
 
 /// Images with the threads that draw them and the models that look at them.
@@ -92,8 +115,19 @@ pub struct Held {
     pub usage: Usage,
     /// Of the index.
     pub counts: IndexCounts,
+    /// Copies of other nodes.
+    pub copies: CopyInfo,
     /// What opening the archive had to mend.
     pub recovery: Recovery,
+}
+
+/// What may be kept of copies. The archive counts as free what it may write itself.
+fn copy_limits(config: &Config) -> CopyLimits {
+    let copies = &config.imaging.copies;
+    CopyLimits {
+        bytes_max: copies.bytes_max,
+        spare_bytes_min: copies.free_bytes_min.saturating_sub(config.imaging.free_bytes_min),
+    }
 }
 
 fn options(config: &Config) -> Options {
@@ -165,9 +199,15 @@ pub async fn held(config: &Config) -> Result<Held, NodeError> {
     let tasks = TaskTracker::new();
     let index = open_index(config, &tasks).await?;
     let usage = archive.usage().await.map_err(failed)?;
+    let exchange = open_exchange(config).await?;
+    let copies = CopyInfo {
+        totals: exchange.totals().await.map_err(failed)?,
+        bytes_max: config.imaging.copies.bytes_max,
+        evictions: exchange.evictions().await.map_err(failed)?,
+    };
     let counts = index.counts().await;
     close_index(index, &tasks).await;
-    Ok(Held { usage, counts: counts.map_err(failed)?, recovery })
+    Ok(Held { usage, counts: counts.map_err(failed)?, copies, recovery })
 }
 
 /// Reads every object of a node that does not run. Blocks.

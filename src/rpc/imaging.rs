@@ -1,6 +1,7 @@
 //! `xiangyi.imaging.v1.ImagingService`.
 
 mod analysing;
+pub(super) mod custody;
 mod decode;
 mod delivering;
 pub(super) mod encode;

@@ -17,6 +17,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::gate::{CallLimits, GateLayer};
 use super::proto::xiangyi::diagnosis::v1::diagnosis_service_server::DiagnosisServiceServer;
+use super::proto::xiangyi::imaging::v1::custody_service_server::CustodyServiceServer;
 use super::proto::xiangyi::imaging::v1::imaging_service_server::ImagingServiceServer;
 use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
 use super::proto::xiangyi::node::v1::node_service_server::NodeServiceServer;
@@ -175,6 +176,10 @@ impl Door {
                     stop.clone(),
                 ))
                 .max_decoding_message_size(max.max(STORE_MESSAGE_BYTES_MAX)),
+            )
+            .add_service(
+                CustodyServiceServer::new(imaging::custody::CustodyDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
             )
             .add_service(
                 RecognitionServiceServer::new(recognition::RecognitionDoor(Arc::clone(&app)))

@@ -20,6 +20,9 @@ const NO_IMAGES: &[Role] = &[Role::Pharmacist, Role::Administrator];
 /// Those who see no images and decide nothing about them.
 const NO_PIXELS: &[Role] = &[Role::Pharmacist, Role::Auditor, Role::Administrator];
 
+/// Those who neither hold nor erase.
+const NO_CUSTODY: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Auditor];
+
 /// Service, RPC, and the roles that may not call it.
 const CALLS: &[(&str, &str, &[Role])] = &[
     (
@@ -89,6 +92,11 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("imaging.v1.ImagingService", "DeliverStudy", NO_PIXELS),
     ("imaging.v1.ImagingService", "ListImagingModels", &[]),
     ("imaging.v1.ImagingService", "AnalyseStudy", NO_PIXELS),
+    ("imaging.v1.CustodyService", "PlaceHold", NO_CUSTODY),
+    ("imaging.v1.CustodyService", "LiftHold", NO_CUSTODY),
+    ("imaging.v1.CustodyService", "ListHolds", &[Role::VillageDoctor, Role::Pharmacist]),
+    ("imaging.v1.CustodyService", "EraseStudy", NO_CUSTODY),
+    ("imaging.v1.CustodyService", "EraseInstance", NO_CUSTODY),
     ("recognition.v1.RecognitionService", "ListRecognitionItems", &[]),
     ("recognition.v1.RecognitionService", "AssessRecognition", NO_PIXELS),
     ("recognition.v1.RecognitionService", "RecordRecognition", NO_PIXELS),
@@ -233,6 +241,26 @@ fn good_about_images(rpc: &str) -> Vec<u8> {
             im::DeliverStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
                 .encode_to_vec()
         }
+        "PlaceHold" => {
+            im::PlaceHoldRequest { study_uid: "1.2.3".to_owned(), reason: "why".to_owned() }
+                .encode_to_vec()
+        }
+        "LiftHold" => {
+            im::LiftHoldRequest { hold_id: "nobody".to_owned(), reason: "why".to_owned() }
+                .encode_to_vec()
+        }
+        "EraseStudy" => im::EraseStudyRequest {
+            study_uid: "1.2.3".to_owned(),
+            reason: "why".to_owned(),
+            include_kept_apart: true,
+        }
+        .encode_to_vec(),
+        "EraseInstance" => im::EraseInstanceRequest {
+            sop_instance_uid: "1.2.3".to_owned(),
+            reason: "why".to_owned(),
+            ..Default::default()
+        }
+        .encode_to_vec(),
         "AnalyseStudy" => {
             im::AnalyseStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
                 .encode_to_vec()
@@ -260,6 +288,10 @@ fn asks_for_one(rpc: &str) -> bool {
         "DeliverStudy",
         "AnalyseStudy",
         "ExplainDecision",
+        "PlaceHold",
+        "LiftHold",
+        "EraseStudy",
+        "EraseInstance",
     ];
     rpc.starts_with("Get") || others.contains(&rpc)
 }

@@ -12,6 +12,8 @@
 mod bad_input;
 mod command_line;
 mod consultations;
+mod copies;
+mod custody;
 mod delivery;
 mod doors;
 mod evaluation;

@@ -1,6 +1,7 @@
 //! What happened, what is kept apart, and how much there is.
 
 use super::Requester;
+use super::holdings::CopyInfo;
 use super::ports::{Change, IndexCounts, KnownObject, Usage};
 use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
@@ -32,6 +33,8 @@ pub struct ArchiveInfo {
     pub counts: IndexCounts,
     /// Room.
     pub usage: Usage,
+    /// Copies of other nodes.
+    pub copies: CopyInfo,
     /// Version of the tables that examinations are told by.
     pub examination_version: String,
 }
@@ -84,6 +87,7 @@ impl App {
         Ok(ArchiveInfo {
             counts: images.imaging.counts().await?,
             usage: images.imaging.usage().await?,
+            copies: images.imaging.copy_info().await?,
             examination_version: self.knowledge.load().examinations.version().to_owned(),
         })
     }

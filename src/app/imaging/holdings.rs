@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use dicom_dictionary_std::tags;
 
 use super::Imaging;
+use super::custody::Evictions;
 use super::ports::IndexEntry;
 use super::study::any_of;
 use crate::app::error::Error;
@@ -84,6 +85,17 @@ pub struct CopyTotals {
     pub bytes: u64,
 }
 
+/// What there is and was of copies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CopyInfo {
+    /// What there is.
+    pub totals: CopyTotals,
+    /// Bytes at most.
+    pub bytes_max: u64,
+    /// What gave room over all time.
+    pub evictions: Evictions,
+}
+
 /// Keeps which objects are copies. What it says is kept, is on the disk.
 pub trait Holdings: Debug + Send + Sync {
     /// Notes copies. One that was noted before changes nothing, and neither does one that has become
@@ -126,7 +138,7 @@ impl Uses {
     }
 
     /// Writes what was remembered. Where that fails it is remembered on.
-    pub(super) async fn write(&self, holdings: &Arc<dyn Holdings>) -> Result<(), Error> {
+    pub(super) async fn write(&self, holdings: &dyn Holdings) -> Result<(), Error> {
         let uses = self.take();
         if uses.is_empty() {
             return Ok(());
@@ -188,13 +200,16 @@ impl Imaging {
         Ok(told.collect())
     }
 
-    /// All copies together.
-    pub async fn copy_totals(&self) -> Result<CopyTotals, Error> {
-        self.holdings.totals().await
+    /// What there is and was of copies.
+    pub async fn copy_info(&self) -> Result<CopyInfo, Error> {
+        let (totals, evictions) = (self.holdings.totals().await?, self.custody.evictions().await?);
+        Ok(CopyInfo { totals, bytes_max: self.room.limits.bytes_max, evictions })
     }
 
     /// Remembers that a study is used, for as long as it takes to be written.
     pub(super) fn remember_use(&self, study: &str) {
-        self.uses.remember(study, self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        self.uses.remember(study, now_ms);
+        self.room.reading.study(study, now_ms);
     }
 }

@@ -216,8 +216,12 @@ impl Incoming<'_> {
         let body = self.spool.map_or(Body::Memory(self.parts), Body::Spooled);
         let object = NewObject { digest: Digest(hash.finalize().into()), head, body };
         let (answer, told) = oneshot::channel();
+        let promise = match &node {
+            Some(_) => Some(imaging.room_for(&object.head.uids.study, self.length).await?),
+            None => None,
+        };
         let copy = node.is_some();
-        let job = Job { object, header, bytes: self.length, copy, answer, memory };
+        let job = Job { object, header, bytes: self.length, copy, promise, answer, memory };
         imaging.jobs.send(job).await.map_err(|_| gone())?;
         Ok(told)
     }

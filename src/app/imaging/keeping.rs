@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::sleep;
 
 use super::catching_up::catch_up;
+use super::eraser::{Eraser, Errand, Gate};
 use super::holdings::{Holdings, Uses, copies_among};
 use super::ports::{Archive, IndexEntry, KnownObject, NewObject, StudyIndex};
+use super::room::Promise;
 use crate::app::chain;
 use crate::app::error::Error;
 use crate::sharing::imaging::header::Header;
@@ -65,6 +67,8 @@ pub(super) struct Job {
     pub(super) bytes: u64,
     /// Whether it was fetched from another node.
     pub(super) copy: bool,
+    /// Room for it, if it was.
+    pub(super) promise: Option<Promise>,
     pub(super) answer: oneshot::Sender<Result<Stored, Error>>,
     /// Gives its memory back when the object is done with.
     pub(super) memory: Vec<OwnedSemaphorePermit>,
@@ -77,6 +81,7 @@ pub struct Keeper {
     waiting: mpsc::Receiver<Job>,
     on_the_way: Arc<OnTheWay>,
     ask_first: usize,
+    eraser: Option<(Eraser, mpsc::Receiver<Errand>)>,
 }
 
 /// Where things are kept.
@@ -86,6 +91,7 @@ pub(super) struct Places {
     pub(super) index: Arc<dyn StudyIndex>,
     pub(super) holdings: Arc<dyn Holdings>,
     pub(super) uses: Arc<Uses>,
+    pub(super) gate: Gate,
 }
 
 /// Objects that are on the disk and not in the index yet: the digests under a SOP instance UID.
@@ -121,12 +127,25 @@ struct Batch {
     waiters: Vec<Waiter>,
     /// Gives the batch's memory back when it is done with.
     memory: Vec<OwnedSemaphorePermit>,
+    /// Room of its copies, until they are noted.
+    promises: Vec<Promise>,
+    /// Nothing is erased until those who wait were told.
+    keeping: Keeping,
 }
 
+/// Keeps the eraser away.
+type Keeping = OwnedRwLockReadGuard<()>;
+
 impl Keeper {
-    pub(super) fn new(places: Places, waiting: mpsc::Receiver<Job>, behind: bool) -> Self {
+    pub(super) fn new(
+        places: Places,
+        waiting: mpsc::Receiver<Job>,
+        behind: bool,
+        eraser: (Eraser, mpsc::Receiver<Errand>),
+    ) -> Self {
         let on_the_way = OnTheWay { behind: AtomicBool::new(behind), ..OnTheWay::default() };
-        Self { places, waiting, on_the_way: Arc::new(on_the_way), ask_first: 0 }
+        let (on_the_way, eraser) = (Arc::new(on_the_way), Some(eraser));
+        Self { places, waiting, on_the_way, ask_first: 0, eraser }
     }
 
     /// Keeps what arrives until nobody can send any more.
@@ -136,14 +155,21 @@ impl Keeper {
         let (index, holdings) = (Arc::clone(&self.places.index), Arc::clone(&self.places.holdings));
         let on_the_way = Arc::clone(&self.on_the_way);
         let uses = Arc::clone(&self.places.uses);
+        let eraser = self.eraser.take();
+        let erase = async {
+            if let Some((eraser, errands)) = eraser {
+                eraser.run(errands).await;
+            }
+        };
         let keep = async {
-            tokio::join!(self.write(to_index), add(written, (&*index, &*holdings), &on_the_way));
+            let add = add(written, (&*index, &*holdings), &on_the_way);
+            tokio::join!(self.write(to_index), add, erase);
         };
         tokio::select! {
             () = keep => {}
-            () = write_uses(&uses, &holdings) => {}
+            () = write_uses(&uses, &*holdings) => {}
         }
-        if let Err(error) = uses.write(&holdings).await {
+        if let Err(error) = uses.write(&*holdings).await {
             tracing::warn!(error = chain(&error), "last uses of studies are lost");
         }
     }
@@ -169,13 +195,14 @@ impl Keeper {
                 bytes += next.bytes;
                 jobs.push(next);
             }
+            let keeping = Arc::clone(&self.places.gate).read_owned().await;
             if self.on_the_way.behind.load(Ordering::Acquire)
                 && let Err(error) = self.bring_up().await
             {
                 answer_all(jobs, &error);
                 continue;
             }
-            if let Some(batch) = self.keep(jobs).await
+            if let Some(batch) = self.keep(jobs, keeping).await
                 && to_index.send(batch).await.is_err()
             {
                 return;
@@ -192,7 +219,7 @@ impl Keeper {
     }
 
     /// Writes a batch. None: all of it has been answered.
-    async fn keep(&mut self, jobs: Vec<Job>) -> Option<Batch> {
+    async fn keep(&mut self, jobs: Vec<Job>, keeping: Keeping) -> Option<Batch> {
         let uids: Vec<String> =
             jobs.iter().map(|job| job.object.head.uids.instance.clone()).collect();
         if self.ask_first > 0 {
@@ -207,13 +234,13 @@ impl Keeper {
             let plan = plan(&jobs, &known, &self.on_the_way);
             let (rests, objects) = take_objects(jobs, &plan);
             let located = self.append(objects).await;
-            return Some(self.settle(rests, &plan, &known, located).await);
+            return Some(self.settle((rests, keeping), &plan, &known, located).await);
         }
         let plan = plan(&jobs, &[], &self.on_the_way);
         let (rests, objects) = take_objects(jobs, &plan);
         let (known, located) = tokio::join!(self.places.index.known(uids), self.append(objects));
         match known {
-            Ok(known) => Some(self.settle(rests, &plan, &known, located).await),
+            Ok(known) => Some(self.settle((rests, keeping), &plan, &known, located).await),
             Err(error) => {
                 // What was written will be in the index when that answers again.
                 self.on_the_way.behind.store(true, Ordering::Release);
@@ -232,14 +259,21 @@ impl Keeper {
     /// Decides what becomes of each object, now that it is written and what was known is known.
     async fn settle(
         &mut self,
-        jobs: Vec<(Rest, Option<usize>)>,
+        (jobs, keeping): (Vec<(Rest, Option<usize>)>, Keeping),
         plan: &[Plan],
         known: &[Vec<KnownObject>],
         located: Vec<Result<Location, Error>>,
     ) -> Batch {
-        let mut batch = Batch { entries: Vec::new(), waiters: Vec::new(), memory: Vec::new() };
+        let mut batch = Batch {
+            entries: Vec::new(),
+            waiters: Vec::new(),
+            memory: Vec::new(),
+            promises: Vec::new(),
+            keeping,
+        };
         for (((rest, write), plan), known) in jobs.into_iter().zip(plan).zip(known) {
-            let Rest { digest, head, header, copy, answer, memory } = rest;
+            let Rest { digest, head, header, copy, promise, answer, memory } = rest;
+            batch.promises.extend(promise);
             batch.memory.extend(memory);
             let stored = Stored {
                 kept: Kept::Known,
@@ -283,7 +317,7 @@ async fn add(
     on_the_way: &OnTheWay,
 ) {
     while let Some(batch) = written.recv().await {
-        let Batch { entries, waiters, memory } = batch;
+        let Batch { entries, waiters, memory, promises, keeping } = batch;
         let names: Vec<(String, Digest)> =
             entries.iter().map(|e| (e.head.uids.instance.clone(), e.digest)).collect();
         let added = if !entries.is_empty() && on_the_way.behind.load(Ordering::Acquire) {
@@ -297,7 +331,7 @@ async fn add(
         if added.is_err() {
             on_the_way.behind.store(true, Ordering::Release);
         }
-        drop(memory);
+        drop((memory, promises));
         let written = !names.is_empty();
         let mut failed: Vec<bool> = Vec::with_capacity(waiters.len());
         for Waiter { answer, stored, copy, told } in waiters {
@@ -323,11 +357,12 @@ async fn add(
             // A sender that has gone will send again and be told then.
             let _ = answer.send(outcome.map(|kept| Stored { kept, ..stored }));
         }
+        drop(keeping);
     }
 }
 
 /// Writes down from time to time which studies were used; never ends.
-async fn write_uses(uses: &Uses, holdings: &Arc<dyn Holdings>) {
+async fn write_uses(uses: &Uses, holdings: &dyn Holdings) {
     loop {
         sleep(WRITE_USES_EVERY).await;
         if let Err(error) = uses.write(holdings).await {
@@ -432,6 +467,7 @@ struct Rest {
     head: crate::sharing::imaging::object::ObjectHead,
     header: Header,
     copy: bool,
+    promise: Option<Promise>,
     answer: oneshot::Sender<Result<Stored, Error>>,
     memory: Vec<OwnedSemaphorePermit>,
 }
@@ -442,9 +478,9 @@ fn take_objects(jobs: Vec<Job>, plans: &[Plan]) -> (Vec<(Rest, Option<usize>)>, 
     let mut objects = Vec::new();
     let mut rests = Vec::with_capacity(jobs.len());
     for (job, plan) in jobs.into_iter().zip(plans) {
-        let Job { object, header, copy, answer, memory, .. } = job;
+        let Job { object, header, copy, promise, answer, memory, .. } = job;
         let (digest, head) = (object.digest, object.head.clone());
-        let rest = Rest { digest, head, header, copy, answer, memory };
+        let rest = Rest { digest, head, header, copy, promise, answer, memory };
         let place = matches!(plan, Plan::Write { .. }).then_some(objects.len());
         if place.is_some() {
             objects.push(object);

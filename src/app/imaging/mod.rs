@@ -6,10 +6,14 @@
 //! Imaging use cases: keep what is sent, find it, give it back, show it.
 
 mod catching_up;
+pub mod custody;
 pub mod delivery;
+mod eraser;
+pub mod erasing;
 pub mod feed;
 pub mod forwarding;
 pub mod holdings;
+pub mod holds;
 pub mod images;
 mod incoming;
 #[cfg(test)]
@@ -23,6 +27,7 @@ pub mod pictures;
 pub mod ports;
 mod reading;
 pub mod receiving;
+mod room;
 pub mod search;
 pub mod study;
 #[cfg(test)]
@@ -36,12 +41,16 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use self::catching_up::{CaughtUp, catch_up};
+use self::custody::Custody;
+use self::eraser::{Eraser, Errand};
 use self::holdings::{Holdings, Uses};
 pub use self::incoming::{Expected, Incoming, Refused};
 pub use self::keeping::{Keeper, Kept, Stored};
 use self::peers::{Service, Services};
 use self::ports::{Archive, StudyIndex};
 pub use self::reading::{ANSWERS_MAX, INSTANCES_PAGE_MAX};
+pub use self::room::CopyLimits;
+use self::room::Room;
 use self::transcode::Transcoder;
 use crate::app::access::{Caller, Role};
 use crate::app::error::Error;
@@ -79,6 +88,9 @@ pub struct Imaging {
     transcoder: Arc<dyn Transcoder>,
     converting: Arc<Semaphore>,
     holdings: Arc<dyn Holdings>,
+    custody: Arc<dyn Custody>,
+    errands: mpsc::Sender<Errand>,
+    room: Arc<Room>,
     uses: Arc<Uses>,
 }
 
@@ -95,8 +107,10 @@ pub struct ImagingParts {
     pub clock: Arc<dyn Clock>,
     /// Converts what receivers do not take as it is kept.
     pub transcoder: Arc<dyn Transcoder>,
-    /// Which objects are copies of other nodes.
-    pub holdings: Arc<dyn Holdings>,
+    /// Which objects are copies of other nodes, what is held, what is being erased.
+    pub custody: Arc<dyn Custody>,
+    /// What may be kept of copies.
+    pub copies: CopyLimits,
 }
 
 impl Requester {
@@ -141,7 +155,8 @@ impl Imaging {
     /// up now, on a full disk mostly, does not keep the node from giving what it finds; nothing is
     /// taken until it can.
     pub async fn start(parts: ImagingParts) -> Result<(Arc<Self>, Keeper, CaughtUp), Error> {
-        let ImagingParts { archive, index, journal, clock, transcoder, holdings } = parts;
+        let ImagingParts { archive, index, journal, clock, transcoder, custody, copies } = parts;
+        let holdings: Arc<dyn Holdings> = Arc::<dyn Custody>::clone(&custody);
         let (caught, behind) =
             match catch_up(&*archive, &*index, Some(&*holdings), &mut |_| ()).await {
                 Ok(caught) => (caught, false),
@@ -152,14 +167,28 @@ impl Imaging {
                 }
             };
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        let uses = Arc::new(Uses::default());
+        let (errands, to_do) = mpsc::channel(WAITING_MAX);
+        let (uses, room) = (Arc::new(Uses::default()), Arc::new(Room::new(copies)));
+        let gate = eraser::Gate::default();
+        let eraser = Eraser {
+            archive: Arc::clone(&archive),
+            index: Arc::clone(&index),
+            custody: Arc::clone(&custody),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            uses: Arc::clone(&uses),
+            room: Arc::clone(&room),
+            gate: Arc::clone(&gate),
+        };
+        eraser.begin().await;
         let kept = keeping::Places {
             archive: Arc::clone(&archive),
             index: Arc::clone(&index),
             holdings: Arc::clone(&holdings),
             uses: Arc::clone(&uses),
+            gate,
         };
-        let keeper = Keeper::new(kept, waiting, behind);
+        let keeper = Keeper::new(kept, waiting, behind, (eraser, to_do));
         let memory = Arc::new(Semaphore::new(MEMORY_BYTES_ALL_MAX / MEMORY_UNIT));
         let converting = Arc::new(Semaphore::new(transcode::CONVERTING_BYTES_MAX / MEMORY_UNIT));
         let imaging = Self {
@@ -172,6 +201,9 @@ impl Imaging {
             transcoder,
             converting,
             holdings,
+            custody,
+            errands,
+            room,
             uses,
         };
         Ok((Arc::new(imaging), keeper, caught))

@@ -220,7 +220,7 @@ impl Images {
         object: &KnownObject,
     ) -> Result<(), Error> {
         let study = &object.uids.study;
-        let patient = self.imaging.patient_of(requester, study).await?;
+        let patient = self.imaging.patient_of(study).await?;
         self.imaging.audit_retrieval(requester, study, &patient).await
     }
 }

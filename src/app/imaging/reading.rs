@@ -4,19 +4,16 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use dicom_dictionary_std::tags;
-
 use super::peers::Service;
 use super::ports::{
     ArchivedObject, Change, IndexCounts, IndexedInstance, KnownObject, Selection, Usage,
 };
-use super::study::any_of;
 use super::{Imaging, Requester};
 use crate::app::access::{Action, authorise};
 use crate::app::error::Error;
 use crate::app::ports::AuditEntry;
 use crate::sharing::imaging::object::Location;
-use crate::sharing::imaging::query::{Level, Match, Query};
+use crate::sharing::imaging::query::{Match, Query};
 
 /// Answers to one question at most.
 pub const ANSWERS_MAX: u64 = 10_000;
@@ -51,6 +48,7 @@ impl Imaging {
         range: Range<u64>,
     ) -> Result<Bytes, Error> {
         requester.permit(Service::Retrieve)?;
+        self.room.reading.object(location, self.clock.now_ms());
         self.archive.read(location, range).await
     }
 
@@ -104,19 +102,6 @@ impl Imaging {
     /// How much room it takes.
     pub async fn usage(&self) -> Result<Usage, Error> {
         self.archive.usage().await
-    }
-
-    /// The patient ID of a study; empty if the study has none or is not there.
-    pub async fn patient_of(&self, requester: &Requester, study: &str) -> Result<String, Error> {
-        let query = Query {
-            level: Level::Study,
-            conditions: vec![any_of(tags::STUDY_INSTANCE_UID, vec![study.to_owned()])],
-            combined_date_time: false,
-            offset: 0,
-            limit: 1,
-        };
-        let found = self.find(requester, query).await?;
-        Ok(found.into_iter().next().map(|m| m.header.patient.id).unwrap_or_default())
     }
 
     /// Writes into the audit trail that `requester` was given a patient's images, before they are.

@@ -7,6 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 
+use super::custody::{
+    Begun, Custody, ErasedObject, Erasure, Evictions, Hold, HoldQuery, Lifted, NewErasure, NewHold,
+    Placed,
+};
 use super::holdings::{CopyTotals, HeldCopy, Holdings, StudyCopies};
 use super::ports::{
     Archive, ArchivedObject, Body, Change, ChangeKind, IndexCounts, IndexEntry, IndexedInstance,
@@ -310,5 +314,64 @@ impl Holdings for MemoryHoldings {
             objects: u64::try_from(copies.clone().count()).unwrap(),
             bytes: copies.map(|c| c.bytes).sum(),
         }))
+    }
+}
+
+/// Keeps neither holds nor erasures: what it would have to keep fails.
+impl Custody for MemoryHoldings {
+    fn place(&self, _: NewHold) -> BoxFuture<'_, Result<Placed, Error>> {
+        now(Err(lost("holds")))
+    }
+
+    fn lift<'a>(&'a self, _: &'a str, _: Lifted) -> BoxFuture<'a, Result<Option<Hold>, Error>> {
+        now(Ok(None))
+    }
+
+    fn holds(&self, _: HoldQuery) -> BoxFuture<'_, Result<Vec<Hold>, Error>> {
+        now(Ok(Vec::new()))
+    }
+
+    fn begin(&self, _: NewErasure) -> BoxFuture<'_, Result<Begun, Error>> {
+        now(Err(lost("erasures")))
+    }
+
+    fn still_copies(&self, digests: Vec<Digest>) -> BoxFuture<'_, Result<Vec<Digest>, Error>> {
+        let noted = self.copies.lock().unwrap();
+        let copies = noted.iter().filter(|(_, own)| !own).map(|(c, _)| c.digest);
+        now(Ok(copies.filter(|digest| digests.contains(digest)).collect()))
+    }
+
+    fn did(&self, _: i64, _: Vec<Digest>) -> BoxFuture<'_, Result<(), Error>> {
+        now(Err(lost("erasures")))
+    }
+
+    fn finish(&self, _: i64, _: i64) -> BoxFuture<'_, Result<(), Error>> {
+        now(Err(lost("erasures")))
+    }
+
+    fn unfinished(&self) -> BoxFuture<'_, Result<Vec<Erasure>, Error>> {
+        now(Ok(Vec::new()))
+    }
+
+    fn lately_erased(&self) -> BoxFuture<'_, Result<Vec<ErasedObject>, Error>> {
+        now(Ok(Vec::new()))
+    }
+
+    fn prune(&self, _: i64) -> BoxFuture<'_, Result<(), Error>> {
+        now(Ok(()))
+    }
+
+    fn least_used(&self, _: u64, _: u64) -> BoxFuture<'_, Result<Vec<StudyCopies>, Error>> {
+        now(Ok(Vec::new()))
+    }
+
+    fn copies(&self, study: String) -> BoxFuture<'_, Result<Vec<HeldCopy>, Error>> {
+        let noted = self.copies.lock().unwrap();
+        let copies = noted.iter().filter(|(c, own)| c.study == study && !own);
+        now(Ok(copies.map(|(c, _)| c.clone()).collect()))
+    }
+
+    fn evictions(&self) -> BoxFuture<'_, Result<Evictions, Error>> {
+        now(Ok(Evictions::default()))
     }
 }

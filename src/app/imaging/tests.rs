@@ -125,7 +125,8 @@ async fn rig_over(archive: Arc<MemoryArchive>, index: Arc<MemoryIndex>) -> Rig {
         journal: Arc::new(NoJournal),
         clock: Arc::new(Noon),
         transcoder: Arc::new(Twentyfold),
-        holdings: Arc::<MemoryHoldings>::clone(&holdings),
+        custody: Arc::<MemoryHoldings>::clone(&holdings),
+        copies: CopyLimits { bytes_max: u64::MAX, spare_bytes_min: 0 },
     };
     let (imaging, keeper, caught) = Imaging::start(parts).await.unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]

@@ -65,7 +65,7 @@ impl Holder {
         if first.is_empty() {
             return Err(Error::NotFound { kind: "study" });
         }
-        let patient = self.imaging.patient_of(&requester, &order.study).await?;
+        let patient = self.imaging.patient_of(&order.study).await?;
         let of = (order.study.as_str(), patient.as_str());
         self.imaging.audit_images(&requester, of, order.purpose.audited()).await?;
         let from = Piece::From { node: self.name.clone() };

@@ -1,6 +1,7 @@
 //! From what the application answers to the contract.
 
 use crate::app::imaging::feed::{ArchiveInfo, ChangePage};
+use crate::app::imaging::holdings::CopyInfo;
 use crate::app::imaging::metadata::{SeriesPage, StudyPage};
 use crate::app::imaging::pictures::SeriesSheet;
 use crate::app::imaging::ports::{Change, ChangeKind, KnownObject};
@@ -350,6 +351,20 @@ impl From<KnownObject> for pb::KeptApart {
     }
 }
 
+impl From<CopyInfo> for pb::ArchiveCopies {
+    fn from(info: CopyInfo) -> Self {
+        Self {
+            study_count: info.totals.studies,
+            object_count: info.totals.objects,
+            size_bytes: info.totals.bytes,
+            size_bytes_max: info.bytes_max,
+            evicted_study_count: info.evictions.studies,
+            evicted_object_count: info.evictions.objects,
+            evicted_size_bytes: info.evictions.bytes,
+        }
+    }
+}
+
 impl From<ArchiveInfo> for pb::GetArchiveInfoResponse {
     fn from(info: ArchiveInfo) -> Self {
         Self {
@@ -362,6 +377,7 @@ impl From<ArchiveInfo> for pb::GetArchiveInfoResponse {
             size_bytes: info.usage.bytes,
             free_bytes: info.usage.bytes_free,
             examination_version: info.examination_version,
+            copies: Some(info.copies.into()),
         }
     }
 }

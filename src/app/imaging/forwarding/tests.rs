@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::testing::{FakeSender, Largest, MemoryQueue, PausedClock, Peer, START_MS};
 use super::*;
+use crate::app::imaging::CopyLimits;
 use crate::app::imaging::ImagingParts;
 use crate::app::imaging::ports::{ArchivedObject, IndexEntry};
 use crate::app::imaging::testing::{MemoryArchive, MemoryHoldings, MemoryIndex};
@@ -87,7 +88,8 @@ async fn imaging(
         journal: Arc::new(NoJournal),
         clock: Arc::<PausedClock>::clone(clock),
         transcoder: Arc::new(Twentyfold),
-        holdings: Arc::new(MemoryHoldings::default()),
+        custody: Arc::new(MemoryHoldings::default()),
+        copies: CopyLimits { bytes_max: u64::MAX, spare_bytes_min: 0 },
     };
     Imaging::start(parts).await.unwrap().0
 }

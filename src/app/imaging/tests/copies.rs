@@ -31,7 +31,7 @@ async fn what_is_fetched_is_noted_and_what_was_there_before_is_not() {
     assert_eq!(noted(&rig), [row("1.2", "hospital", false)]);
     let archived = rig.archive.objects.lock().unwrap()[2].0.clone();
     assert_eq!(archived.head.source, "node:hospital");
-    let totals = rig.imaging.copy_totals().await.unwrap();
+    let totals = rig.imaging.copy_info().await.unwrap().totals;
     assert_eq!((totals.studies, totals.objects), (1, 1));
     assert_eq!(totals.bytes, u64::try_from(copy.len()).unwrap());
 }
@@ -47,7 +47,7 @@ async fn a_copy_that_an_own_sender_sends_becomes_the_nodes_own() {
     rig.holdings.broken.store(false, Ordering::Relaxed);
     assert_eq!(store(&rig.imaging, &copy, None).await.unwrap(), Kept::Known);
     assert_eq!(noted(&rig), [row("1.2", "hospital", true)]);
-    assert_eq!(rig.imaging.copy_totals().await.unwrap().objects, 0);
+    assert_eq!(rig.imaging.copy_info().await.unwrap().totals.objects, 0);
     // The same when both come at the same moment, whichever is first.
     let twin = object("1.3", "twin", 10);
     let fetched = fetch(&rig.imaging, &twin, "hub");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::{ExchangeStore, failed, int, whole};
@@ -127,7 +128,7 @@ impl Holdings for ExchangeStore {
     }
 }
 
-fn list(sql: &mut QueryBuilder<Sqlite>, digests: &[Digest]) {
+pub(super) fn list(sql: &mut QueryBuilder<Sqlite>, digests: &[Digest]) {
     let mut values = sql.separated(", ");
     for digest in digests {
         values.push_bind(digest.0.to_vec());
@@ -135,10 +136,23 @@ fn list(sql: &mut QueryBuilder<Sqlite>, digests: &[Digest]) {
     sql.push(")");
 }
 
-fn study_copies(row: &sqlx::sqlite::SqliteRow) -> Result<StudyCopies, sqlx::Error> {
+/// The SHA-256 in a column.
+pub(super) fn digest_of(row: &SqliteRow, at: usize) -> Result<Digest, sqlx::Error> {
+    let digest: Vec<u8> = row.try_get(at)?;
+    digest.try_into().map(Digest).map_err(|_| sqlx::Error::ColumnDecode {
+        index: "digest".to_owned(),
+        source: "not 32 bytes".into(),
+    })
+}
+
+pub(super) fn study_copies(row: &SqliteRow) -> Result<StudyCopies, sqlx::Error> {
     let nodes: Option<String> = row.try_get(5)?;
-    let nodes: BTreeSet<String> =
-        nodes.unwrap_or_default().split(SEPARATOR).map(str::to_owned).collect();
+    let nodes: BTreeSet<String> = nodes
+        .unwrap_or_default()
+        .split(SEPARATOR)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
     Ok(StudyCopies {
         study: row.try_get(0)?,
         nodes,

@@ -1,10 +1,11 @@
 //! What is exchanged with other systems and cannot be made anew: the queue of forwarding, the
-//! modality worklist, performed procedure steps, which objects are copies of other nodes. A small database of its own, `synchronous=FULL`.
+//! modality worklist, performed procedure steps, which objects are copies of other nodes, legal holds, erasures. A small database of its own, `synchronous=FULL`.
 //!
 //! The command line opens it beside a running node, so every transaction that writes begins as one
 //! that writes (a deferred one that upgrades does not wait for its lock).
 
 mod analysis;
+mod custody;
 mod forwarding;
 mod holdings;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use super::{OpenError, make_folder, migrator, options};
 use crate::app::error::Error;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "forwarding", include_str!("../../../../migrations/sqlite-exchange/0001_forwarding.sql")),
     (2, "worklist", include_str!("../../../../migrations/sqlite-exchange/0002_worklist.sql")),
     (
@@ -29,6 +30,7 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         include_str!("../../../../migrations/sqlite-exchange/0003_imaging_models.sql"),
     ),
     (4, "copies", include_str!("../../../../migrations/sqlite-exchange/0004_copies.sql")),
+    (5, "custody", include_str!("../../../../migrations/sqlite-exchange/0005_custody.sql")),
 ];
 
 /// Connections that only read.

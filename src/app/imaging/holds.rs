@@ -1,0 +1,105 @@
+//! Legal holds: a study that is held is neither erased nor evicted until every hold is lifted.
+
+use super::custody::{Hold, HoldQuery, Lifted, NewHold, Placed};
+use super::erasing::validate_reason;
+use super::search::validate_uid;
+use crate::app::App;
+use crate::app::access::{Action, Caller, authorise};
+use crate::app::error::Error;
+use crate::app::ports::AuditEntry;
+use crate::app::request::{PageRequest, Problems};
+
+/// Lists of holds are told apart from others by this.
+const SEAL: &str = "holds";
+
+impl App {
+    /// Places a hold on a study that is kept here.
+    pub async fn place_hold(
+        &self,
+        caller: &Caller,
+        study: &str,
+        reason: &str,
+    ) -> Result<Hold, Error> {
+        let permit = authorise(caller, Action::HoldImages)?;
+        let imaging = self.images()?.imaging();
+        let mut problems = Problems::default();
+        validate_uid(&mut problems, "study_uid", study);
+        validate_reason(&mut problems, reason);
+        problems.finish()?;
+        if !imaging.has_study(study).await? {
+            return Err(Error::NotFound { kind: "study" });
+        }
+        let new = NewHold {
+            id: self.ids.new_id(),
+            study: study.to_owned(),
+            reason: reason.to_owned(),
+            by: caller.name.clone(),
+            at_ms: self.clock.now_ms(),
+        };
+        let placed = imaging.custody.place(new).await?;
+        let Placed::Stands(hold) = placed else {
+            let reason = "objects of the study are being erased".to_owned();
+            return Err(Error::Refused { reason });
+        };
+        let patient = imaging.patient_of(study).await?;
+        let detail = format!("hold {}: {reason}", hold.id);
+        self.journal.audit(&permit, self.explained(study, &patient, detail)).await?;
+        Ok(hold)
+    }
+
+    /// Lifts a hold. One that was lifted before stays as it is.
+    pub async fn lift_hold(&self, caller: &Caller, id: &str, reason: &str) -> Result<Hold, Error> {
+        let permit = authorise(caller, Action::HoldImages)?;
+        let imaging = self.images()?.imaging();
+        let mut problems = Problems::default();
+        problems.unless(!id.is_empty(), "hold_id", "must not be empty");
+        problems.id("hold_id", id);
+        validate_reason(&mut problems, reason);
+        problems.finish()?;
+        let lifted = Lifted {
+            by: caller.name.clone(),
+            at_ms: self.clock.now_ms(),
+            reason: reason.to_owned(),
+        };
+        let hold = imaging.custody.lift(id, lifted).await?;
+        let hold = hold.ok_or(Error::NotFound { kind: "hold" })?;
+        let patient = imaging.patient_of(&hold.study).await?;
+        let detail = format!("hold {id} lifted: {reason}");
+        self.journal.audit(&permit, self.explained(&hold.study, &patient, detail)).await?;
+        Ok(hold)
+    }
+
+    /// Holds, newest first, and the token of the next page; of one study or of all (empty), those
+    /// that stand or the lifted ones too.
+    pub async fn list_holds(
+        &self,
+        caller: &Caller,
+        (study, standing): (&str, bool),
+        page: &PageRequest,
+    ) -> Result<(Vec<Hold>, String), Error> {
+        authorise(caller, Action::ReadHolds)?;
+        let imaging = self.images()?.imaging();
+        if !study.is_empty() {
+            let mut problems = Problems::default();
+            validate_uid(&mut problems, "study_uid", study);
+            problems.finish()?;
+        }
+        let (size, before_seq) = page.open(SEAL)?;
+        let query = HoldQuery {
+            study: (!study.is_empty()).then(|| study.to_owned()),
+            standing,
+            before_seq,
+            limit: size.saturating_add(1),
+        };
+        let mut holds = imaging.custody.holds(query).await?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let more = holds.len() > size;
+        holds.truncate(size);
+        let next = holds.last().filter(|_| more).map(|last| format!("{SEAL}-{}", last.seq));
+        Ok((holds, next.unwrap_or_default()))
+    }
+
+    fn explained(&self, study: &str, patient: &str, detail: String) -> AuditEntry {
+        AuditEntry { detail, ..self.entry(study, patient) }
+    }
+}
