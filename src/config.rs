@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
 pub use self::imaging::{
     CopiesSection, DicomSection, ImagingModelsSection, ImagingSection, IndexName, PeerSection,
+    S3Section,
 };
 pub use self::link::{LinkSection, MemberSection};
 pub use self::secret::SecretUrl;

@@ -265,7 +265,10 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let exchange = Arc::new(open_exchange(&config).await?);
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&exchange));
-        let images = imaging::open(&config, with, &tasks).await?;
+        let mut images = imaging::open(&config, with, &tasks).await?;
+        if let Some(tender) = images.as_mut().and_then(|opened| opened.tender.take()) {
+            tasks.spawn(imaging::tend(tender, config.clone(), stop.clone()));
+        }
         let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
         let until = (&tasks, &stop);
         let (forwarding, worklist, analyses) = match &images {

@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::imaging::forwarding::DestinationStatus;
 use crate::app::imaging::holdings::CopyInfo;
+use crate::app::imaging::ports::Usage;
 use crate::config::{LogFormat, LogSection};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -92,13 +93,18 @@ impl ForwardingMetrics {
     }
 }
 
-/// Metrics of copies of other nodes.
+/// Metrics of copies of other nodes, and of the archive.
 #[derive(Debug, Default)]
 struct CopyMetrics {
     studies: Gauge<i64, AtomicI64>,
     bytes: Gauge<i64, AtomicI64>,
     evicted_studies: Counter,
     evicted_bytes: Counter,
+    archive_bytes: Gauge<i64, AtomicI64>,
+    remote_bytes: Gauge<i64, AtomicI64>,
+    waiting_bytes: Gauge<i64, AtomicI64>,
+    away_bytes: Gauge<i64, AtomicI64>,
+    remote_failing: Gauge<i64, AtomicI64>,
 }
 
 impl CopyMetrics {
@@ -119,6 +125,27 @@ impl CopyMetrics {
             "Bytes of copies that were evicted",
             self.evicted_bytes.clone(),
         );
+        for (name, help, gauge) in [
+            ("archive_bytes", "Bytes that the archive keeps", &self.archive_bytes),
+            ("archive_remote_bytes", "Bytes of segments in the remote store", &self.remote_bytes),
+            (
+                "archive_waiting_bytes",
+                "Bytes that wait to be put into the remote store",
+                &self.waiting_bytes,
+            ),
+            (
+                "archive_away_bytes",
+                "Bytes kept whose bodies are in the remote store only",
+                &self.away_bytes,
+            ),
+            (
+                "archive_remote_failing",
+                "1 while the remote store does not answer as it should",
+                &self.remote_failing,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
     }
 }
 
@@ -293,6 +320,17 @@ impl Metrics {
         self.copies.bytes.set(number(info.totals.bytes));
         self.copies.evicted_studies.inner().store(info.evictions.studies, Ordering::Relaxed);
         self.copies.evicted_bytes.inner().store(info.evictions.bytes, Ordering::Relaxed);
+    }
+
+    /// How much the archive keeps, and where.
+    pub fn archive(&self, usage: &Usage) {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let remote = usage.remote.unwrap_or_default();
+        self.copies.archive_bytes.set(number(usage.bytes));
+        self.copies.remote_bytes.set(number(remote.bytes));
+        self.copies.waiting_bytes.set(number(remote.waiting_bytes));
+        self.copies.away_bytes.set(number(remote.away_bytes));
+        self.copies.remote_failing.set(i64::from(remote.failing));
     }
 
     /// The text that Prometheus reads.

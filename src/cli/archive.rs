@@ -65,6 +65,11 @@ async fn info(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
                 "evicted_objects": copies.evictions.objects,
                 "evicted_bytes": copies.evictions.bytes,
             },
+            "remote": usage.remote.map(|remote| serde_json::json!({
+                "segments": remote.segments, "bytes": remote.bytes,
+                "away_bytes": remote.away_bytes, "waiting_bytes": remote.waiting_bytes,
+                "tainted_segments": remote.tainted_segments,
+            })),
             "bytes_cut": recovery.bytes_cut, "gaps": recovery.gaps, "missing": recovery.missing,
         });
         say(&format!("{line}\n"))?;
@@ -84,6 +89,18 @@ async fn info(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
         let _ = write!(text, ", {} free", size(free));
     }
     text.push('\n');
+    if let Some(remote) = usage.remote {
+        let _ = writeln!(
+            text,
+            "remote store: {} in {} segments, {} of them there only; {} wait, {} segments must be \
+             put anew",
+            size(remote.bytes),
+            remote.segments,
+            size(remote.away_bytes),
+            size(remote.waiting_bytes),
+            remote.tainted_segments
+        );
+    }
     if held_copies.objects > 0 || copies.evictions.studies > 0 {
         let _ = writeln!(
             text,

@@ -40,6 +40,58 @@ pub struct ImagingSection {
     pub models: ImagingModelsSection,
     /// Copies of objects of other nodes.
     pub copies: CopiesSection,
+    /// An S3-compatible store that has copies of the archive's segments; none: they are on the disk
+    /// only.
+    pub s3: Option<S3Section>,
+}
+
+/// An S3-compatible store of copies of segments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3Section {
+    /// `https://host[:port]`; `http://` only where the host is a loopback address.
+    pub endpoint: String,
+    /// Bucket.
+    pub bucket: String,
+    /// What names in the bucket begin with.
+    #[serde(default)]
+    pub prefix: String,
+    /// Region.
+    #[serde(default = "usual_region")]
+    pub region: String,
+    /// File with the access key's id in its first line and the secret in its second.
+    pub access_key_file: PathBuf,
+    /// PEM certificates of the authorities that the store's certificate must be signed by; none: those
+    /// of the system.
+    pub tls_ca: Option<PathBuf>,
+    /// Bytes of segments whose bodies stay on the disk, about: beyond, those of the oldest segments are
+    /// only in the store. None: all stay.
+    pub local_bytes_max: Option<u64>,
+    /// How long a request may take, its answer included, in milliseconds.
+    #[serde(default = "usual_request_timeout_ms")]
+    pub request_timeout_ms: u64,
+    /// How many times a request is tried again.
+    #[serde(default = "usual_retries_max")]
+    pub retries_max: u32,
+    /// Between two looks at what is to be copied, in milliseconds.
+    #[serde(default = "usual_look_every_ms")]
+    pub look_every_ms: u64,
+}
+
+fn usual_region() -> String {
+    "us-east-1".to_owned()
+}
+
+fn usual_request_timeout_ms() -> u64 {
+    60_000
+}
+
+fn usual_retries_max() -> u32 {
+    3
+}
+
+fn usual_look_every_ms() -> u64 {
+    10_000
 }
 
 /// What an index of studies lies in.
@@ -67,7 +119,8 @@ pub struct ImagingModelsSection {
 pub struct CopiesSection {
     /// Bytes of all copies at most: the least recently used studies of them are evicted.
     pub bytes_max: u64,
-    /// Bytes of the disk that copies leave free.
+    /// Bytes of the disk that copies leave free, where that is more than the archive leaves free
+    /// anyway.
     pub free_bytes_min: u64,
 }
 
@@ -145,6 +198,7 @@ impl Default for ImagingSection {
             postgres_schema: "xiangyi".to_owned(),
             postgres_connections: 4,
             copies: CopiesSection::default(),
+            s3: None,
         }
     }
 }
@@ -204,11 +258,49 @@ impl ImagingSection {
         if !(1..=64).contains(&self.postgres_connections) {
             return refuse("imaging.postgres_connections must be from 1 to 64");
         }
-        if self.copies.free_bytes_min < self.free_bytes_min {
+        self.s3.as_ref().map_or(Ok(()), S3Section::validate)
+    }
+}
+
+impl S3Section {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let host = |rest: &str| {
+            let authority = rest.split('/').next().unwrap_or_default();
+            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+            host.trim_matches(['[', ']']).to_owned()
+        };
+        let loopback = |rest: &str| {
+            let host = host(rest);
+            host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        };
+        let plain = self.endpoint.strip_prefix("http://").map(loopback);
+        let fine = plain.unwrap_or_else(|| {
+            self.endpoint.strip_prefix("https://").is_some_and(|rest| !host(rest).is_empty())
+        });
+        if !fine {
             return refuse(
-                "imaging.copies.free_bytes_min must be at least imaging.free_bytes_min: copies \
-                 give room before what is the node's own is refused",
+                "imaging.s3.endpoint must be https://host[:port], or http:// with a loopback \
+                 address: images of patients go there",
             );
+        }
+        let name =
+            |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+        if self.bucket.is_empty() || self.bucket.contains('/') || !name(&self.bucket) {
+            return refuse("imaging.s3.bucket must have letters, digits, `.`, `_` and `-` only");
+        }
+        if !name(&self.prefix) || self.prefix.len() > 256 {
+            return refuse(
+                "imaging.s3.prefix must have at most 256 letters, digits, `.`, `_`, `-` and `/`",
+            );
+        }
+        for (key, value, min, max) in [
+            ("imaging.s3.request_timeout_ms", self.request_timeout_ms, 1_000, 600_000),
+            ("imaging.s3.retries_max", u64::from(self.retries_max), 0, 20),
+            ("imaging.s3.look_every_ms", self.look_every_ms, 100, 3_600_000),
+        ] {
+            if !(min..=max).contains(&value) {
+                return refuse(&format!("{key} must be from {min} to {max}"));
+            }
         }
         Ok(())
     }

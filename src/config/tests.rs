@@ -166,3 +166,45 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn copies_have_a_quota_of_their_own() {
+    let config = parse("[imaging.copies]\nbytes_max = 5\n").unwrap();
+    assert_eq!(config.imaging.copies.bytes_max, 5);
+    assert_eq!(config.imaging.copies.free_bytes_min, 2 << 30);
+    assert!(parse("[imaging.copies]\nbytes = 5\n").unwrap_err().contains("bytes_max"));
+}
+
+#[test]
+fn a_remote_store_is_spoken_to_over_tls_or_on_the_same_machine() {
+    let s3 = |endpoint: &str, more: &str| {
+        parse(&format!(
+            "[imaging.s3]\nendpoint = \"{endpoint}\"\nbucket = \"images\"\n\
+             access_key_file = \"key\"\n{more}"
+        ))
+    };
+    for fine in [
+        "https://s3.example",
+        "https://s3.example:9000",
+        "http://127.0.0.1:9000",
+        "http://[::1]:9000",
+        "http://localhost",
+    ] {
+        assert!(s3(fine, "").is_ok(), "{fine}");
+    }
+    for bad in ["http://s3.example", "s3.example", "https://", "ftp://localhost", ""] {
+        let error = s3(bad, "").unwrap_err();
+        assert!(error.contains("imaging.s3.endpoint"), "{bad}: {error}");
+    }
+    for (more, key) in [
+        ("prefix = \"a b\"\n", "prefix"),
+        ("request_timeout_ms = 1\n", "request_timeout_ms"),
+        ("retries_max = 21\n", "retries_max"),
+        ("look_every_ms = 1\n", "look_every_ms"),
+    ] {
+        let error = s3("https://s3.example", more).unwrap_err();
+        assert!(error.contains(&format!("imaging.s3.{key}")), "{error}");
+    }
+    let config = s3("https://s3.example", "local_bytes_max = 7\n").unwrap();
+    assert_eq!(parse(&config.to_toml()).unwrap(), config);
+}

@@ -28,7 +28,10 @@ use crate::app::imaging::ports::{Archive as _, IndexCounts, StudyIndex, Usage};
 use crate::app::imaging::worklist::Worklist;
 use crate::app::imaging::{CaughtUp, CopyLimits, Imaging, ImagingParts, catch_up};
 use crate::app::ports::{Clock, Journal};
-use crate::archive::local::{LocalArchive, Options, Recovery, ScrubProgress, ScrubReport};
+use crate::archive::local::{
+    LocalArchive, Options, Recovery, ScrubProgress, ScrubReport, Tended, Tender,
+};
+use crate::archive::s3::{self, S3Options};
 use crate::config::{Config, DicomSection, ImagingSection, IndexName};
 use crate::dicom::{self, Dialler, DicomOptions};
 use crate::render::{self, Workers};
@@ -48,6 +51,8 @@ pub(super) struct Opened {
     pub(super) imaging: Arc<Imaging>,
     /// The threads that draw and convert, one pool for all.
     pub(super) workers: Arc<Workers>,
+    /// Who looks after copies in a remote store, where there is one.
+    pub(super) tender: Option<Tender>,
 }
 
 /// Opens archive and index, and brings the one up to the other.
@@ -61,6 +66,8 @@ pub(super) async fn open(
         return Ok(None);
     }
     let (archive, _) = open_archive(config).await?;
+    let local_bytes_max = section.s3.as_ref().and_then(|s3| s3.local_bytes_max);
+    let tender = archive.tender(local_bytes_max);
     let index = open_index(config, tasks).await?;
     let workers =
         Workers::start(render::Options::default()).map_err(|e| NodeError::Imaging(e.into()))?;
@@ -80,10 +87,10 @@ pub(super) async fn open(
         tracing::info!(added = caught.added, unreadable = caught.unreadable, "index caught up");
     }
     tasks.spawn(keeper.run());
-    Ok(Some(Opened { imaging, workers }))
+    Ok(Some(Opened { imaging, workers, tender }))
 }
 
-/// Measures copies until the node stops.
+/// Measures copies and the archive until the node stops.
 pub(super) async fn watch(imaging: Arc<Imaging>, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(WATCH_EVERY);
     loop {
@@ -95,6 +102,42 @@ pub(super) async fn watch(imaging: Arc<Imaging>, metrics: Arc<Metrics>, stop: Ca
             Ok(info) => metrics.copies(&info),
             Err(error) => tracing::warn!(error = chain(&error), "copies cannot be measured"),
         }
+        match imaging.usage().await {
+            Ok(usage) => metrics.archive(&usage),
+            Err(error) => tracing::warn!(error = chain(&error), "archive cannot be measured"),
+        }
+    }
+}
+
+/// Looks after copies in a remote store until the node stops. What is cut off is done again at the
+/// next start.
+pub(super) async fn tend(tender: Tender, config: Config, stop: CancellationToken) {
+    let every = config.imaging.s3.map_or(10_000, |s3| s3.look_every_ms);
+    let mut failing = false;
+    loop {
+        let tended = tokio::select! {
+            () = stop.cancelled() => return,
+            tended = tender.tend() => tended,
+        };
+        match tended {
+            Ok(done) => {
+                if done != Tended::default() {
+                    let Tended { put, replaced, away } = done;
+                    tracing::info!(put, replaced, away, "copies of segments in the remote store");
+                }
+                failing = false;
+            }
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(error = chain(&error), "copies of segments wait");
+                }
+                failing = true;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(every)) => {}
+        }
     }
 }
 
@@ -103,7 +146,7 @@ pub(super) fn for_people(
     opened: Option<&Opened>,
     analyses: Option<Arc<Analyses>>,
 ) -> Option<Images> {
-    let Opened { imaging, workers } = opened?;
+    let Opened { imaging, workers, .. } = opened?;
     let images = Images::new(Arc::clone(imaging), Arc::<Workers>::clone(workers));
     Some(images.with_analyses(analyses))
 }
@@ -138,12 +181,29 @@ fn options(config: &Config) -> Options {
     }
 }
 
-async fn open_archive(config: &Config) -> Result<(LocalArchive, Recovery), NodeError> {
+/// Opens the archive, with the remote store that the configuration names. Blocks; asks the remote
+/// store for nothing.
+fn open_files(config: &Config) -> Result<(LocalArchive, Recovery), Cause> {
     let options = options(config);
-    let opened = tokio::task::spawn_blocking(move || LocalArchive::open(options)).await;
-    let (archive, recovery) = opened
-        .map_err(|e| NodeError::Imaging(e.into()))?
-        .map_err(|e| NodeError::Imaging(e.into()))?;
+    let Some(section) = &config.imaging.s3 else { return Ok(LocalArchive::open(options)?) };
+    let blobs = s3::open(&S3Options {
+        endpoint: section.endpoint.clone(),
+        bucket: section.bucket.clone(),
+        prefix: section.prefix.clone(),
+        region: section.region.clone(),
+        access_key_file: section.access_key_file.clone(),
+        tls_ca: section.tls_ca.clone(),
+        request_timeout: Duration::from_millis(section.request_timeout_ms),
+        retries_max: usize::try_from(section.retries_max).unwrap_or(0),
+    })?;
+    Ok(LocalArchive::open_with(options, Arc::new(blobs))?)
+}
+
+async fn open_archive(config: &Config) -> Result<(LocalArchive, Recovery), NodeError> {
+    let config = config.clone();
+    let opened = tokio::task::spawn_blocking(move || open_files(&config)).await;
+    let (archive, recovery) =
+        opened.map_err(|e| NodeError::Imaging(e.into()))?.map_err(NodeError::Imaging)?;
     if recovery.bytes_cut > 0 || recovery.gaps > 0 || recovery.missing > 0 {
         tracing::warn!(?recovery, "archive was mended");
     }
@@ -210,13 +270,13 @@ pub async fn held(config: &Config) -> Result<Held, NodeError> {
     Ok(Held { usage, counts: counts.map_err(failed)?, copies, recovery })
 }
 
-/// Reads every object of a node that does not run. Blocks.
+/// Reads every object of a node that does not run. Blocks; not to be called on a thread of the
+/// runtime.
 pub fn scrub(
     config: &Config,
     progress: &mut dyn FnMut(&ScrubProgress),
 ) -> Result<ScrubReport, NodeError> {
-    let (archive, _) =
-        LocalArchive::open(options(config)).map_err(|e| NodeError::Imaging(e.into()))?;
+    let (archive, _) = open_files(config).map_err(NodeError::Imaging)?;
     Ok(archive.scrub(&|| false, progress))
 }
 

@@ -100,6 +100,25 @@ pub struct Usage {
     pub bytes: u64,
     /// Bytes that may still be written; none if not known.
     pub bytes_free: Option<u64>,
+    /// Copies of segments in a remote store, where there is one.
+    pub remote: Option<RemoteUsage>,
+}
+
+/// What a remote store has of an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RemoteUsage {
+    /// Segments of which it has a copy.
+    pub segments: u64,
+    /// Bytes of the copies.
+    pub bytes: u64,
+    /// Bytes kept whose bodies are not on the disk any more.
+    pub away_bytes: u64,
+    /// Bytes kept that wait to be copied.
+    pub waiting_bytes: u64,
+    /// Copies that must be made anew, or an older one deleted, because bodies were erased.
+    pub tainted_segments: u64,
+    /// Whether the store failed when it was last used.
+    pub failing: bool,
 }
 
 /// One object for the index.

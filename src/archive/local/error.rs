@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::app::error::Error;
+use crate::archive::remote::RemoteError;
 
 /// When to try again after the disk was full.
 const FULL_RETRY: Duration = Duration::from_secs(30);
@@ -80,6 +81,26 @@ pub(super) fn refusal(error: &io::Error) -> Error {
 /// The disk is full.
 pub(super) fn full() -> Error {
     Error::Overloaded { what: "archive", retry_after: FULL_RETRY }
+}
+
+/// A failure of the remote store as callers see it.
+pub(super) fn remote(error: RemoteError) -> Error {
+    match error {
+        RemoteError::Missing { .. } | RemoteError::Changed { .. } => {
+            Error::internal("remote archive", error)
+        }
+        RemoteError::Store(_) | RemoteError::Local(_) => {
+            Error::Unavailable { what: "remote archive", cause: Some(error.into()) }
+        }
+    }
+}
+
+/// Bodies are in a remote store, and none is configured.
+pub(super) fn no_remote() -> Error {
+    Error::Unavailable {
+        what: "remote archive",
+        cause: Some("bodies of this segment are in a remote store: configure imaging.s3".into()),
+    }
 }
 
 /// The writer has gone.

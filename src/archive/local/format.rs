@@ -147,6 +147,9 @@ pub enum Flaw {
     /// The disk does not give the bytes.
     #[error("cannot be read from the disk")]
     Unreadable,
+    /// The copy of the segment is not as it was put.
+    #[error("copy in the remote store is missing, cannot be read, or is not what was put there")]
+    Remote,
     /// The label of the segment is wrong.
     #[error("label of the segment does not fit its checksum")]
     Label,

@@ -6,6 +6,7 @@
 //! - `recovery`: opening, and what a crash left behind.
 //! - `scrub`: reads everything again.
 //! - `spool`: objects too large for memory.
+//! - `tier` and `tend`: copies of whole segments in a remote store, and bodies that are only there.
 //!
 //! An erasure is first a record of its own, synced; then the record of the object is marked and a
 //! hole punched in its body. A crash between the two is put right when the archive is next opened
@@ -24,6 +25,8 @@ mod recovery;
 mod scrub;
 mod spool;
 mod store;
+mod tend;
+mod tier;
 mod walk;
 mod writer;
 
@@ -35,21 +38,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::error::ArchiveError;
 pub use self::recovery::Recovery;
 pub use self::scrub::{Damage, ScrubProgress, ScrubReport};
+pub use self::tend::{Tended, Tender};
 
 use self::disk::{Disk, LocalDisk};
-use self::error::{Tried as _, gone, refusal};
+use self::error::{Tried as _, gone, no_remote, refusal, remote as remote_failed};
 use self::format::{HEAD_BYTES_MAX, REASON_BYTES_MAX};
+use self::read::Found;
 use self::spool::LocalSpool;
 use self::store::Store;
 use self::writer::{Job, Limits, Prepared, Ready};
 use crate::app::error::Error;
 use crate::app::imaging::ports::{Archive, ArchivedObject, Body, NewObject, Spool, Usage};
 use crate::app::ports::BoxFuture;
+use crate::archive::remote::{Blobs, RemoteError};
 use crate::sharing::imaging::object::Location;
 
 /// Least bytes of a segment.
@@ -80,8 +87,17 @@ pub struct LocalArchive {
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
     spools: AtomicU64,
+    remote: Option<Remote>,
     /// Held for as long as the archive is open.
     lock: File,
+}
+
+/// A remote store, and where its requests run.
+#[derive(Debug, Clone)]
+struct Remote {
+    blobs: Arc<dyn Blobs>,
+    /// For the scrub, which blocks; none where the archive was opened outside a runtime.
+    runtime: Option<Handle>,
 }
 
 impl Options {
@@ -101,12 +117,29 @@ impl Options {
 impl LocalArchive {
     /// Opens the archive, or makes one. Blocks.
     pub fn open(options: Options) -> Result<(Self, Recovery), ArchiveError> {
-        Self::open_on(options, Arc::new(LocalDisk))
+        Self::open_on(options, Arc::new(LocalDisk), None)
+    }
+
+    /// Opens the archive, or makes one, with a remote store that has copies of its segments, or will
+    /// ([`LocalArchive::tender`]). Asks the store for nothing. Blocks.
+    pub fn open_with(
+        options: Options,
+        blobs: Arc<dyn Blobs>,
+    ) -> Result<(Self, Recovery), ArchiveError> {
+        Self::open_on(options, Arc::new(LocalDisk), Some(blobs))
+    }
+
+    /// Who looks after the copies in the remote store; none without one. `local_bytes_max`: bytes
+    /// whose bodies stay on the disk, about; none for all.
+    pub fn tender(&self, local_bytes_max: Option<u64>) -> Option<Tender> {
+        let blobs = Arc::clone(&self.remote.as_ref()?.blobs);
+        Some(Tender::new(Arc::clone(&self.store), blobs, local_bytes_max))
     }
 
     fn open_on<D: Disk + 'static>(
         options: Options,
         disk: Arc<D>,
+        blobs: Option<Arc<dyn Blobs>>,
     ) -> Result<(Self, Recovery), ArchiveError> {
         let root = options.dir;
         fs::create_dir_all(&root).tried("create", &root)?;
@@ -134,21 +167,33 @@ impl LocalArchive {
             .name("archive".to_owned())
             .spawn(move || writer::run(writer, queue))
             .map_err(ArchiveError::Thread)?;
-        let archive =
-            Self { store, jobs: Some(jobs), writer: Some(thread), spools: AtomicU64::new(0), lock };
+        let runtime = Handle::try_current().ok();
+        let archive = Self {
+            store,
+            jobs: Some(jobs),
+            writer: Some(thread),
+            spools: AtomicU64::new(0),
+            remote: blobs.map(|blobs| Remote { blobs, runtime }),
+            lock,
+        };
         Ok((archive, recovery))
     }
 
     /// Reads every record again and compares it with its checksums and digest. Blocks for as long
     /// as the disk takes; reading, appending and erasing go on beside it. `progress` is called after
     /// every record and may sleep to leave the disk to others; `cancelled` is asked before every
-    /// record. Damage is reported and changes nothing; an erasure that was not carried out is.
+    /// record. Damage is reported and changes nothing; an erasure that was not carried out is. Copies
+    /// in the remote store are compared in length, and bodies that are only there are read: not to be
+    /// called on a thread of the runtime then.
     pub fn scrub(
         &self,
         cancelled: &dyn Fn() -> bool,
         progress: &mut dyn FnMut(&ScrubProgress),
     ) -> ScrubReport {
-        scrub::scrub(&self.store, cancelled, progress)
+        let remote = self.remote.as_ref().and_then(|remote| {
+            Some(scrub::Copies { blobs: &*remote.blobs, runtime: remote.runtime.as_ref()? })
+        });
+        scrub::scrub((&self.store, remote), cancelled, progress)
     }
 
     async fn send(&self, job: Job) -> Result<(), Error> {
@@ -203,6 +248,35 @@ impl LocalArchive {
             .collect()
     }
 
+    async fn read_any(&self, location: Location, range: Range<u64>) -> Result<Bytes, Error> {
+        let mut tries = 0;
+        loop {
+            let range = range.clone();
+            let found = self.blocking(move |store| read::bytes(store, &location, &range)).await?;
+            let (tier, range) = match found {
+                Found::Here(bytes) => return Ok(bytes),
+                Found::Away { tier, range } => (tier, range),
+            };
+            let remote = self.remote.as_ref().ok_or_else(no_remote)?;
+            let name = tend::name(self.store.key, tier.number, tier.generation);
+            match tend::fetch(&*remote.blobs, &name, range).await {
+                Ok(bytes) => {
+                    self.blocking(move |store| read::not_erased(store, &location)).await?;
+                    return Ok(bytes);
+                }
+                // The copy may have been made anew under another name meanwhile.
+                Err(RemoteError::Missing { .. })
+                    if tries < 2
+                        && self.store.tiers.get(tier.number).map(|t| t.generation)
+                            != Some(tier.generation) =>
+                {
+                    tries += 1;
+                }
+                Err(error) => return Err(remote_failed(error)),
+            }
+        }
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
@@ -243,7 +317,7 @@ impl Archive for LocalArchive {
     }
 
     fn read(&self, location: Location, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, Error>> {
-        Box::pin(self.blocking(move |store| read::bytes(store, &location, &range)))
+        Box::pin(self.read_any(location, range))
     }
 
     fn object(&self, location: Location) -> BoxFuture<'_, Result<Option<ArchivedObject>, Error>> {
@@ -274,11 +348,14 @@ impl Archive for LocalArchive {
     }
 
     fn usage(&self) -> BoxFuture<'_, Result<Usage, Error>> {
-        Box::pin(self.blocking(|store| {
+        let with_remote = self.remote.is_some();
+        Box::pin(self.blocking(move |store| {
             let (segments, bytes) = store.totals();
             let free = store.disk.free_bytes(&store.paths.root).ok();
             let bytes_free = free.map(|free| free.saturating_sub(store.free_bytes_min));
-            Ok(Usage { segments, bytes, bytes_free })
+            let remote = store.remote_usage();
+            let remote = (with_remote || remote.segments > 0).then_some(remote);
+            Ok(Usage { segments, bytes, bytes_free, remote })
         }))
     }
 }

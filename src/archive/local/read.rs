@@ -8,6 +8,7 @@ use super::disk;
 use super::error::{not_found, refusal};
 use super::format::{self, FIRST_RECORD_AT, Kind};
 use super::store::Store;
+use super::tier::Tier;
 use super::walk::{Step, Walk};
 use crate::app::error::Error;
 use crate::app::imaging::ports::ArchivedObject;
@@ -20,12 +21,21 @@ pub(super) const OBJECTS_MAX: usize = 10_000;
 /// Bytes of file meta groups listed at once, about: the object that reaches it is the last.
 const META_BYTES_MAX: usize = 16 << 20;
 
+/// Where bytes of a body are.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Here they are.
+    Here(Bytes),
+    /// In the copy of the segment, at these places.
+    Away { tier: Tier, range: Range<u64> },
+}
+
 /// Bytes `range` of the body at `location`, cut at its end.
 pub(super) fn bytes(
     store: &Store,
     location: &Location,
     range: &Range<u64>,
-) -> Result<Bytes, Error> {
+) -> Result<Found, Error> {
     let start = range.start.min(location.length);
     let length = range.end.min(location.length).saturating_sub(start);
     if length > disk::bytes(READ_BYTES_MAX) {
@@ -36,16 +46,31 @@ pub(super) fn bytes(
     if end > known.end {
         return Err(not_found());
     }
+    let at = location.body.saturating_add(start);
+    let away = || {
+        let tier = store.tiers.get(location.segment).filter(|tier| tier.away)?;
+        Some(Found::Away { tier, range: at..at.saturating_add(length) })
+    };
+    if let Some(found) = away() {
+        not_erased(store, location)?;
+        return Ok(found);
+    }
     let read = || {
         let file = store.file(location.segment)?;
-        let at = location.body.saturating_add(start);
         disk::read_exact_at(&file, disk::size(length), at)
     };
     let bytes = read().map_err(|error| refusal(&error))?;
     // The header after the body: a mark that is not there now was not there before.
+    not_erased(store, location)?;
+    // The holes may have been made while it was read.
+    Ok(away().unwrap_or(Found::Here(bytes.into())))
+}
+
+/// Fails unless an object stands at `location` that is not erased.
+pub(super) fn not_erased(store: &Store, location: &Location) -> Result<(), Error> {
     let header = store.header(location).map_err(|error| refusal(&error))?;
     match header {
-        Some(header) if header.kind == Kind::Object && !header.erased() => Ok(bytes.into()),
+        Some(header) if header.kind == Kind::Object && !header.erased() => Ok(()),
         Some(_) | None => Err(not_found()),
     }
 }

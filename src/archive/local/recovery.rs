@@ -17,6 +17,7 @@ use super::error::{ArchiveError, Tried as _};
 use super::format::{FIRST_RECORD_AT, Flaw, Key, Kind, LABEL_BYTES, Label, RECORD_MAGIC};
 use super::list::{self, List};
 use super::store::{Paths, Record, Segment, Store};
+use super::tier::Tiers;
 use super::walk::{self, Step, Walk};
 use super::writer::{Active, Limits, Writer, entry};
 use crate::sharing::imaging::object::Location;
@@ -57,7 +58,8 @@ struct Walked {
     segment: Segment,
     /// Records of the last batch.
     last: Vec<Record>,
-    erasures: Vec<Location>,
+    /// With the number of the batch that each belongs to.
+    erasures: Vec<(Location, u64)>,
     gaps: u64,
     /// Whether nothing but zeros follows its end.
     clean: bool,
@@ -103,7 +105,8 @@ pub(super) fn recover(
         List::open(&paths.list, key)?
     };
     let highest = numbers.iter().chain(listed.entries.keys()).max().copied().unwrap_or(0);
-    let store = Arc::new(Store::new(paths, key, disk, free_bytes_min, segments));
+    let tiers = Tiers::open(paths.remote.clone(), root, key)?;
+    let store = Arc::new(Store::new(paths, key, disk, free_bytes_min, (tiers, segments)));
     let mut writer = Writer {
         store,
         list,
@@ -117,7 +120,13 @@ pub(super) fn recover(
     for number in unlisted {
         erasures.extend(writer.put_right(number, number == highest, &mut recovery)?);
     }
-    for location in erasures {
+    for (location, batch) in erasures {
+        let tier = writer.store.tiers.get(location.segment);
+        if tier.is_some_and(|tier| batch >= tier.as_of_batch) {
+            // Its copy may have been written down between the erasure and the end.
+            let tainted = writer.store.tiers.taint(writer.store.disk.as_ref(), location.segment);
+            tainted.tried("write", &writer.store.paths.remote)?;
+        }
         complete(&writer.store, &location, &mut recovery);
     }
     let mut from = 0;
@@ -207,7 +216,7 @@ impl Writer {
         number: u64,
         last: bool,
         recovery: &mut Recovery,
-    ) -> Result<Vec<Location>, ArchiveError> {
+    ) -> Result<Vec<(Location, u64)>, ArchiveError> {
         let path = self.store.paths.segment(number);
         let file = File::options().read(true).write(true).open(&path).tried("open", &path)?;
         let length = file.metadata().tried("look at", &path)?.len();
@@ -217,6 +226,11 @@ impl Writer {
         };
         let mut walked = walk_through(&file, self.store.key, number, length);
         recovery.walked = recovery.walked.saturating_add(1);
+        let copied = self.store.tiers.get(number);
+        if copied.is_some_and(|tier| tier.away) {
+            // What was copied was whole, and the bodies are not here to be compared.
+            walked.last.clear();
+        }
         while let Some(record) = walked.last.pop() {
             if walk::check_body(&file, &record).is_ok() {
                 walked.last.push(record);
@@ -259,7 +273,7 @@ impl Writer {
             written: end,
             segment: walked.segment,
         });
-        let roomy = last && labelled && end < self.limits.segment_bytes;
+        let roomy = last && labelled && copied.is_none() && end < self.limits.segment_bytes;
         if !roomy || !self.reserve_again(end) {
             self.seal();
         }
@@ -340,7 +354,7 @@ impl Walked {
         }
         segment.batch = segment.batch.max(record.header.batch);
         if let Ok(Some(erasure)) = record.erasure() {
-            self.erasures.push(erasure.location);
+            self.erasures.push((erasure.location, record.header.batch));
         }
         self.last.push(record);
     }

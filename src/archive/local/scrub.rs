@@ -3,12 +3,18 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
+
 use super::disk;
 use super::format::{FIRST_RECORD_AT, Flaw, Kind};
 use super::recovery::label;
 use super::store::{Record, Segment, Store};
+use super::tend;
+use super::tier::Tier;
 use super::walk::{self, Step, Walk};
-use crate::sharing::imaging::object::Location;
+use crate::archive::remote::{Blobs, RemoteError};
+use crate::sharing::imaging::object::{Digest, Location};
 
 /// Damaged segments that a report names at most.
 const DAMAGED_MAX: usize = 1000;
@@ -54,20 +60,38 @@ pub struct Damage {
     pub flaw: Flaw,
 }
 
+/// The remote store, and where its requests run.
+pub(super) struct Copies<'a> {
+    pub(super) blobs: &'a dyn Blobs,
+    pub(super) runtime: &'a Handle,
+}
+
 /// A scrub under way.
 struct Scrub<'a> {
     store: &'a Arc<Store>,
+    copies: Option<Copies<'a>>,
     report: ScrubReport,
     erasures: Vec<Location>,
 }
 
+/// Where the bodies of a segment are.
+#[derive(Debug, Clone, Copy)]
+enum Copied {
+    /// On the disk.
+    Here,
+    /// Only in the copy.
+    Away(Tier),
+    /// Only in a copy that is not as it was put.
+    Lost,
+}
+
 /// Reads every segment that there is when it begins.
 pub(super) fn scrub(
-    store: &Arc<Store>,
+    (store, copies): (&Arc<Store>, Option<Copies<'_>>),
     cancelled: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(&ScrubProgress),
 ) -> ScrubReport {
-    let mut scrub = Scrub { store, report: ScrubReport::default(), erasures: Vec::new() };
+    let mut scrub = Scrub { store, copies, report: ScrubReport::default(), erasures: Vec::new() };
     let mut segments = Vec::new();
     let mut from = 0;
     while let Some((number, segment)) = store.segment_from(from) {
@@ -103,6 +127,7 @@ impl Scrub<'_> {
         if label(&file).ok().is_none_or(|l| l.number != number || l.key != self.store.key) {
             self.flaw(&mut first, number, 0, Flaw::Label);
         }
+        let copy = self.copy(&mut first, number);
         let mut reached = FIRST_RECORD_AT;
         for step in Walk::new(&file, self.store.key, number, FIRST_RECORD_AT, segment.end) {
             if cancelled() {
@@ -116,7 +141,7 @@ impl Scrub<'_> {
                 }
                 Step::Record(record) => {
                     reached = record.header.ends(record.place.offset).map_or(reached, |e| e.1);
-                    if let Err(flaw) = self.record(&file, &record) {
+                    if let Err(flaw) = self.record(&file, &record, copy) {
                         self.flaw(&mut first, number, record.place.offset, flaw);
                     }
                     progress(&self.report.done);
@@ -128,7 +153,7 @@ impl Scrub<'_> {
         }
     }
 
-    fn record(&mut self, file: &File, record: &Record) -> Result<(), Flaw> {
+    fn record(&mut self, file: &File, record: &Record, copy: Copied) -> Result<(), Flaw> {
         let done = &mut self.report.done;
         done.records = done.records.saturating_add(1);
         if record.header.erased() {
@@ -139,12 +164,62 @@ impl Scrub<'_> {
         if let Some(erasure) = record.erasure()? {
             self.erasures.push(erasure.location);
         }
-        match walk::check_body(file, record) {
+        let checked = match copy {
+            Copied::Here => walk::check_body(file, record),
+            Copied::Away(tier) => self.check_away(&tier, record),
+            // Said once for the segment.
+            Copied::Lost => Ok(()),
+        };
+        match checked {
             // It may have been erased while it was read.
             Err(Flaw::Body) if self.erased_meanwhile(record) => Ok(()),
             Ok(()) if record.header.mark_damaged() => Err(Flaw::Mark),
             other => other,
         }
+    }
+
+    /// Looks at the copy of a segment, and where its bodies are. A copy that is lost while the bodies
+    /// are here is put again.
+    fn copy(&mut self, first: &mut bool, number: u64) -> Copied {
+        let Some(tier) = self.store.tiers.get(number) else { return Copied::Here };
+        let length = self.copies.as_ref().map(|Copies { blobs, runtime }| {
+            let name = tend::name(self.store.key, number, tier.generation);
+            runtime.block_on(blobs.length(&name))
+        });
+        let whole = matches!(length, Some(Ok(length)) if length == tier.length);
+        if whole || (length.is_none() && !tier.away) {
+            return if tier.away { Copied::Away(tier) } else { Copied::Here };
+        }
+        self.flaw(first, number, 0, Flaw::Remote);
+        if tier.away {
+            return Copied::Lost;
+        }
+        let lost = matches!(length, Some(Ok(_) | Err(RemoteError::Missing { .. })));
+        if lost && let Err(error) = self.store.tiers.taint(self.store.disk.as_ref(), number) {
+            tracing::warn!(%error, "archive cannot note that a copy is lost");
+        }
+        Copied::Here
+    }
+
+    /// Whether a body that is only in the copy is what was received.
+    fn check_away(&self, tier: &Tier, record: &Record) -> Result<(), Flaw> {
+        let Some(Copies { blobs, runtime }) = &self.copies else { return Err(Flaw::Remote) };
+        if record.header.kind == Kind::Erasure || record.header.erased() {
+            return Ok(());
+        }
+        let name = tend::name(self.store.key, tier.number, tier.generation);
+        let location = record.location();
+        let end = location.body.saturating_add(location.length);
+        let mut hash = Sha256::new();
+        let mut at = location.body;
+        while at < end {
+            let to = at.saturating_add(tend::RANGE_BYTES).min(end);
+            let part = runtime.block_on(blobs.range(&name, at..to));
+            hash.update(part.map_err(|_| Flaw::Remote)?);
+            at = to;
+        }
+        let found = Digest(hash.finalize().into());
+        if found == record.header.digest { Ok(()) } else { Err(Flaw::Body) }
     }
 
     fn erased_meanwhile(&self, record: &Record) -> bool {

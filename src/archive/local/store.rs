@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::disk::{self, Disk};
 use super::format::{self, Flaw, HEADER_BYTES, Header, Key, Kind, Place};
+use super::tier::Tiers;
 use super::walk;
-use crate::app::imaging::ports::ArchivedObject;
+use crate::app::imaging::ports::{ArchivedObject, RemoteUsage};
 use crate::sharing::imaging::object::Location;
 
 /// Segments whose files stay open.
@@ -26,6 +28,7 @@ pub(super) struct Paths {
     pub(super) spool: PathBuf,
     pub(super) torn: PathBuf,
     pub(super) list: PathBuf,
+    pub(super) remote: PathBuf,
 }
 
 /// What is known of a segment.
@@ -58,6 +61,7 @@ pub(super) struct Store {
     pub(super) key: Key,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) free_bytes_min: u64,
+    pub(super) tiers: Tiers,
     segments: RwLock<BTreeMap<u64, Segment>>,
     handles: Mutex<Vec<(u64, Arc<File>)>>,
 }
@@ -69,6 +73,7 @@ impl Paths {
             spool: root.join("spool"),
             torn: root.join("torn"),
             list: root.join("sealed"),
+            remote: root.join("remote"),
             root: root.to_owned(),
         }
     }
@@ -85,13 +90,14 @@ impl Store {
         key: Key,
         disk: Arc<dyn Disk>,
         free_bytes_min: u64,
-        segments: BTreeMap<u64, Segment>,
+        (tiers, segments): (Tiers, BTreeMap<u64, Segment>),
     ) -> Self {
         Self {
             paths,
             key,
             disk,
             free_bytes_min,
+            tiers,
             segments: RwLock::new(segments),
             handles: Mutex::default(),
         }
@@ -116,6 +122,46 @@ impl Store {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         let kept = segments.values().fold(0_u64, |sum, s| sum.saturating_add(s.bytes_kept));
         (disk::bytes(segments.len()), kept)
+    }
+
+    /// Number of the next batch, or one before: erasures that are not published yet have it or a
+    /// later one.
+    pub(super) fn next_batch(&self) -> u64 {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.values().map(|s| s.batch).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// Bytes kept in segments whose bodies are on the disk.
+    pub(super) fn local_bytes(&self) -> u64 {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let here = segments.iter().filter(|(number, _)| !self.tiers.away(**number));
+        here.fold(0_u64, |sum, (_, s)| sum.saturating_add(s.bytes_kept))
+    }
+
+    /// What there is of copies.
+    pub(super) fn remote_usage(&self) -> RemoteUsage {
+        let mut usage = RemoteUsage {
+            failing: self.tiers.failing.load(Ordering::Acquire),
+            ..RemoteUsage::default()
+        };
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        for (number, segment) in segments.iter() {
+            let tier = self.tiers.get(*number);
+            let kept = segment.bytes_kept;
+            match tier {
+                None if segment.sealed => usage.waiting_bytes += kept,
+                None => {}
+                Some(tier) => {
+                    usage.segments += 1;
+                    usage.bytes = usage.bytes.saturating_add(tier.length);
+                    usage.tainted_segments += u64::from(tier.tainted || tier.stale != 0);
+                    if tier.away {
+                        usage.away_bytes = usage.away_bytes.saturating_add(kept);
+                    }
+                }
+            }
+        }
+        usage
     }
 
     pub(super) fn publish(&self, number: u64, segment: Segment) {

@@ -4,6 +4,7 @@ mod damage;
 mod disk_faults;
 mod erasure;
 mod killed;
+mod remote;
 mod spools;
 mod support;
 
@@ -125,7 +126,7 @@ async fn many_appends_share_few_syncs() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(Counting::slow());
     let options = Options { segment_bytes: 1 << 20, ..options(dir.path()) };
-    let (archive, _) = LocalArchive::open_on(options, Arc::clone(&disk)).unwrap();
+    let (archive, _) = LocalArchive::open_on(options, Arc::clone(&disk), None).unwrap();
     let bodies = bodies(64);
     let before = disk.syncs();
     let appends = bodies.iter().map(|b| archive.append(vec![object(b)]));
@@ -224,7 +225,7 @@ async fn objects_are_read_while_others_are_appended() {
 async fn an_archive_dropped_has_answered_everything_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(Counting::slow());
-    let (archive, _) = LocalArchive::open_on(options(dir.path()), disk).unwrap();
+    let (archive, _) = LocalArchive::open_on(options(dir.path()), disk, None).unwrap();
     let (reply, mut answer) = oneshot::channel();
     let NewObject { digest, head, .. } = object(b"abc");
     let head = format::encode_object(&head).unwrap();

@@ -492,10 +492,10 @@ impl Writer {
             body: Vec::new(),
             body_bytes: 0,
         };
-        // Makes room, and so may use what must otherwise stay free.
-        let bytes = record.bytes();
-        self.write(&[record], bytes, 0).map_err(refused)?;
-        self.store.complete_erasure(location).map_err(refused)?;
+        self.store.tiers.erasing(location.segment);
+        let done = self.erase_in(location, record);
+        self.store.tiers.erasing(0);
+        done.map_err(refused)?;
         self.free = None;
         if let Some(segment) = self.store.segment(location.segment).filter(|s| s.sealed) {
             let entry = entry(location.segment, &segment);
@@ -504,6 +504,18 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Writes an erasure down and carries it out.
+    fn erase_in(&mut self, location: &Location, record: Waiting) -> io::Result<()> {
+        // Makes room, and so may use what must otherwise stay free.
+        let bytes = record.bytes();
+        self.write(&[record], bytes, 0)?;
+        let (tiers, disk) = (&self.store.tiers, self.store.disk.as_ref());
+        tiers.taint(disk, location.segment)?;
+        self.store.complete_erasure(location)?;
+        // A copy may have been written down meanwhile.
+        tiers.taint(disk, location.segment)
     }
 }
 

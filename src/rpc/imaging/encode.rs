@@ -4,7 +4,7 @@ use crate::app::imaging::feed::{ArchiveInfo, ChangePage};
 use crate::app::imaging::holdings::CopyInfo;
 use crate::app::imaging::metadata::{SeriesPage, StudyPage};
 use crate::app::imaging::pictures::SeriesSheet;
-use crate::app::imaging::ports::{Change, ChangeKind, KnownObject};
+use crate::app::imaging::ports::{Change, ChangeKind, KnownObject, RemoteUsage};
 use crate::app::imaging::render::RenderedImage;
 use crate::app::imaging::search;
 use crate::app::imaging::study::{
@@ -351,6 +351,19 @@ impl From<KnownObject> for pb::KeptApart {
     }
 }
 
+impl From<RemoteUsage> for pb::ArchiveRemote {
+    fn from(usage: RemoteUsage) -> Self {
+        Self {
+            segment_count: usage.segments,
+            size_bytes: usage.bytes,
+            away_size_bytes: usage.away_bytes,
+            waiting_size_bytes: usage.waiting_bytes,
+            tainted_segment_count: usage.tainted_segments,
+            failing: usage.failing,
+        }
+    }
+}
+
 impl From<CopyInfo> for pb::ArchiveCopies {
     fn from(info: CopyInfo) -> Self {
         Self {
@@ -378,6 +391,7 @@ impl From<ArchiveInfo> for pb::GetArchiveInfoResponse {
             free_bytes: info.usage.bytes_free,
             examination_version: info.examination_version,
             copies: Some(info.copies.into()),
+            remote: info.usage.remote.map(Into::into),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::support::{Counting, listed, object, open, options, scrub, store_one};
 
 fn failing(dir: &Path) -> (LocalArchive, Arc<Counting>) {
     let disk = Arc::new(Counting::default());
-    let (archive, _) = LocalArchive::open_on(options(dir), Arc::clone(&disk)).unwrap();
+    let (archive, _) = LocalArchive::open_on(options(dir), Arc::clone(&disk), None).unwrap();
     (archive, disk)
 }
 
@@ -69,7 +69,7 @@ async fn a_full_disk_refuses_objects_and_still_reads_and_erases() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(Counting::default());
     let options = Options { free_bytes_min: 1 << 20, ..options(dir.path()) };
-    let (archive, _) = LocalArchive::open_on(options.clone(), Arc::clone(&disk)).unwrap();
+    let (archive, _) = LocalArchive::open_on(options.clone(), Arc::clone(&disk), None).unwrap();
     let kept = store_one(&archive, &[1; 100]).await;
     let large = vec![2; 30 << 10];
     disk.used.store((1 << 30) - (1 << 20) - (20 << 10), Ordering::SeqCst);
@@ -85,7 +85,7 @@ async fn a_full_disk_refuses_objects_and_still_reads_and_erases() {
     assert!(matches!(error, Error::Overloaded { .. }), "{error:?}");
     drop(archive);
     disk.used.store(0, Ordering::SeqCst);
-    let (archive, _) = LocalArchive::open_on(options, disk).unwrap();
+    let (archive, _) = LocalArchive::open_on(options, disk, None).unwrap();
     store_one(&archive, &large).await;
 }
 

@@ -39,7 +39,7 @@ async fn erased_bytes_are_gone_from_disk_and_the_record_says_so_after_a_restart(
 /// Writes the erasure down and then fails to mark the record, as a crash in between would.
 async fn half_erased(dir: &std::path::Path) -> (LocalArchive, Location) {
     let disk = Arc::new(Counting::default());
-    let (archive, _) = LocalArchive::open_on(options(dir), Arc::clone(&disk)).unwrap();
+    let (archive, _) = LocalArchive::open_on(options(dir), Arc::clone(&disk), None).unwrap();
     let location = store_one(&archive, &[0xAB; 5000]).await;
     disk.fail_punch.store(true, Ordering::SeqCst);
     let answer = archive.erase(location, "a person asked").await;
