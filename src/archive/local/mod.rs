@@ -16,6 +16,7 @@
 //! Deliberately absent: a second try after a failed sync, compression, and any knowledge of what is
 //! in an object.
 
+mod ahead;
 mod disk;
 mod error;
 pub mod format;
@@ -46,6 +47,7 @@ pub use self::recovery::Recovery;
 pub use self::scrub::{Damage, ScrubProgress, ScrubReport};
 pub use self::tend::{Tended, Tender};
 
+use self::ahead::Ahead;
 use self::disk::{Disk, LocalDisk};
 use self::error::{Tried as _, gone, no_remote, refusal, remote as remote_failed};
 use self::format::{HEAD_BYTES_MAX, REASON_BYTES_MAX};
@@ -88,6 +90,7 @@ pub struct LocalArchive {
     writer: Option<JoinHandle<()>>,
     spools: AtomicU64,
     remote: Option<Remote>,
+    ahead: Ahead,
     /// Held for as long as the archive is open.
     lock: File,
 }
@@ -174,6 +177,7 @@ impl LocalArchive {
             writer: Some(thread),
             spools: AtomicU64::new(0),
             remote: blobs.map(|blobs| Remote { blobs, runtime }),
+            ahead: Ahead::default(),
             lock,
         };
         Ok((archive, recovery))
@@ -259,7 +263,7 @@ impl LocalArchive {
             };
             let remote = self.remote.as_ref().ok_or_else(no_remote)?;
             let name = tend::name(self.store.key, tier.number, tier.generation);
-            match tend::fetch(&*remote.blobs, &name, range).await {
+            match self.ahead.read(&*remote.blobs, (&name, &tier), range).await {
                 Ok(bytes) => {
                     self.blocking(move |store| read::not_erased(store, &location)).await?;
                     return Ok(bytes);

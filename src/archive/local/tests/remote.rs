@@ -231,6 +231,11 @@ async fn a_store_that_goes_down_stops_nothing_and_is_gone_on_with_later() {
     memory.parts.store(u64::MAX / 2, Ordering::SeqCst);
     tender.tend().await.unwrap();
     check(&archive, &kept).await;
+    let before = memory.ranges.load(Ordering::SeqCst);
+    check(&archive, &kept).await;
+    assert_eq!(memory.ranges.load(Ordering::SeqCst), before, "read ahead and kept");
+    drop((archive, tender));
+    let (archive, _) = open(dir.path(), &memory);
     memory.down.store(true, Ordering::SeqCst);
     let refused = archive.read(kept[0].0, 0..9).await;
     assert!(matches!(refused, Err(Error::Unavailable { what: "remote archive", .. })));
@@ -352,8 +357,10 @@ async fn the_scrub_reads_what_is_only_in_the_store_and_finds_what_it_lost() {
     memory.blobs.lock().unwrap().get_mut(&name).unwrap().truncate(1000);
     let report = scrubbed(&archive).await;
     assert_eq!((report.flaws, report.damaged[0].segment), (1, 1));
-    let read = archive.read(kept[1].0, 0..u64::MAX).await;
-    assert!(matches!(read, Err(Error::Internal { .. })), "{read:?}");
+    let afresh = Ahead::default();
+    let (tier, name_of) = (archive.store.tiers.get(1).unwrap(), name.clone());
+    let read = afresh.read(&*memory, (&name_of, &tier), 5000..6000).await;
+    assert!(matches!(read, Err(RemoteError::Changed { .. })), "{read:?}");
     let mut changed = whole.clone();
     changed[usize::try_from(kept[0].0.body).unwrap()] ^= 1;
     memory.blobs.lock().unwrap().insert(name.clone(), changed);
