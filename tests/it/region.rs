@@ -310,6 +310,9 @@ async fn a_study_comes_from_the_nearest_node_that_has_all_of_it() {
     reaches(&village).await;
     assert_eq!(fetch(&village, fetch_of("1.2.1")).await.unwrap().node, "city");
     published(&hub, "village", 1).await;
+    let study = ask(&hub, wang()).await.studies.remove(0);
+    let copies: Vec<_> = study.places.iter().map(|p| (p.node.as_str(), p.copy)).collect();
+    assert_eq!(copies, [("city", false), ("village", true)]);
     // The village lies in the township; the city does not.
     let township = node("township", &hub).await;
     reaches(&township).await;

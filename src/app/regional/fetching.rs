@@ -283,7 +283,8 @@ impl<'a> Fetch<'a> {
                     match self.imaging.receive(&self.requester, &transfer_syntax, None, meta) {
                         Ok(incoming) => {
                             let study = Some(self.request.study.clone());
-                            self.partial = Some((Box::new(incoming.of_study(study)), 0));
+                            let incoming = incoming.of_study(study).copy_of(&self.node);
+                            self.partial = Some((Box::new(incoming), 0));
                         }
                         Err(refused) => {
                             self.refuse(refused)?;

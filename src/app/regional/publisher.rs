@@ -213,6 +213,9 @@ impl Publisher {
         let mut headers = images.series_headers(&self.requester, &uids).await?;
         let mut reports = images.reports(&self.requester, &uids).await?;
         let apart = images.apart_by_study(&self.requester).await?;
+        let copied = images.imaging().copied(&uids).await?;
+        let copied: BTreeSet<String> =
+            copied.into_iter().filter(|c| c.wholly).map(|c| c.copies.study).collect();
         let mut published = Vec::with_capacity(found.len());
         for study in found {
             let uid = study.header.study.uid.clone();
@@ -238,7 +241,7 @@ impl Publisher {
                 bytes: study.bytes,
                 kept_apart: apart.get(&uid).copied().unwrap_or(0),
                 content: self.content(images, &uid).await?,
-                held: Held::Own,
+                held: if copied.contains(&uid) { Held::Copy } else { Held::Own },
                 character_set_guessed: study.header.character_set_guessed,
             });
         }
