@@ -241,9 +241,7 @@ pub trait StudyIndex: Debug + Send + Sync {
     /// server of the index lost them. Until somebody has asked how far the index has
     /// [reached](Self::reached), it refuses additions. Never returns for an index that cannot lose
     /// any while the node runs.
-    fn undone(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::pending())
-    }
+    fn undone(&self) -> BoxFuture<'_, ()>;
 
     /// Answers a question.
     fn find(&self, query: Query) -> BoxFuture<'_, Result<Vec<Match>, Error>>;

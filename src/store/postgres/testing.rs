@@ -51,7 +51,7 @@ impl Scratch {
     /// Takes the schema away.
     pub(crate) async fn drop(self) {
         let mut connection = self.server.options(&self.schema).connect().await.unwrap();
-        #[expect(clippy::disallowed_types, reason = "the name was made of hex digits above")]
+        // The name was made of hex digits above.
         let sql = sqlx::AssertSqlSafe(format!("DROP SCHEMA \"{}\" CASCADE", self.schema));
         sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();

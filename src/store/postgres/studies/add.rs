@@ -217,11 +217,11 @@ fn batch(memory: &Memory, plan: Plan, reached: Location) -> Batch {
     for NewApart { id, sop_class, transfer_syntax, entry } in plan.apart {
         let (head, rest) = cut_digest(&entry.digest);
         let [segment, start, before, length] = place(entry.location);
-        let numbers = [id, sop_class, transfer_syntax, head, segment, start, before, length];
-        let [a, b, c, d, e, f, g, h] = numbers.map(Some);
         let named = &entry.head.uids;
+        let received = entry.head.received_ms;
         batch.apart.push(
-            [a, b, c, d, e, f, g, h, Some(entry.head.received_ms)],
+            [id, sop_class, transfer_syntax, head, segment, start, before, length, received]
+                .map(Some),
             [uid(&named.study), uid(&named.series), uid(&named.instance), rest.to_vec()],
             [],
         );
@@ -238,8 +238,10 @@ fn place(location: Location) -> [i64; 4] {
 fn push_patient(rows: &mut Patients, id: i64, mut patient: Patient) {
     let identity = identity(&Identity::of(&patient));
     let (look, sounds) = (name::look(&patient.name), sounds_column(&patient.name));
-    let [a, b, c, d, e] = patient_fields(&mut patient).map(std::mem::take);
-    rows.push([Some(id)], [identity], [a, b, c, d, e, look, sounds]);
+    let [patient_id, issuer, name, birth_date, sex] =
+        patient_fields(&mut patient).map(std::mem::take);
+    let texts = [patient_id, issuer, name, birth_date, sex, look, sounds];
+    rows.push([Some(id)], [identity], texts);
 }
 
 fn push_study(rows: &mut Studies, state: &StudyState) {

@@ -34,7 +34,7 @@ const LOCK_LOOK: Duration = Duration::from_millis(100);
 /// How long the server may take to let the writer in, or to answer a ping.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// How long one job may take; after that the connection is given up.
-const JOB_WAIT: Duration = Duration::from_secs(120);
+const JOB_WAIT: Duration = Duration::from_mins(2);
 /// Numbers of changes passed over when some may have been told and lost. No server loses so many.
 const CHANGES_PASSED: i64 = 1 << 20;
 
@@ -307,7 +307,7 @@ async fn connect(server: &Server, schema: &str) -> Result<PgConnection, OpenErro
         .await
         .map_err(failed)?;
     if !there {
-        #[expect(clippy::disallowed_types, reason = "the configuration allows letters, digits, _")]
+        // The configuration allows letters, digits and `_`.
         let make = sqlx::AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""));
         sqlx::raw_sql(make).execute(&mut connection).await.map_err(failed)?;
     }

@@ -169,7 +169,7 @@ fn asks_for_nul(test: &Test) -> bool {
         Test::Any | Test::Never | Test::Numbers(_) | Test::Either(_) => false,
         Test::Equal(texts) | Test::NameIs(texts) => texts.iter().all(has),
         Test::NameSounds(texts) => texts.iter().any(has),
-        Test::Like(text) | Test::NameLike(text) => has(text),
+        Test::Like(pattern) | Test::NameLike(pattern) => has(pattern),
         Test::Between(from, to) => from.iter().chain(to).any(has),
     }
 }

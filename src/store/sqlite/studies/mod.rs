@@ -262,6 +262,10 @@ impl StudyIndex for StudyIndexStore {
         Box::pin(async move { read::reached(&self.readers).await.map_err(failed) })
     }
 
+    fn undone(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
     fn find(&self, query: Query) -> BoxFuture<'_, Result<Vec<Match>, Error>> {
         Box::pin(async move { self.answer(&query).await })
     }
