@@ -1,10 +1,10 @@
-//! Any bytes as a data set in every coding: metadata is JSON or an error, and how much is read at
-//! once changes nothing.
+//! Any bytes as a data set in every coding: metadata is JSON or an error, XML is made of it, and how
+//! much is read at once changes nothing.
 #![no_main]
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use xiangyi::sharing::imaging::metadata::{MetadataError, Next, Walk, write_json};
+use xiangyi::sharing::imaging::metadata::{MetadataError, Next, Walk, native_xml, write_json};
 use xiangyi::sharing::imaging::structure::Syntax;
 
 /// One transfer syntax for each way in which bytes are read.
@@ -34,7 +34,8 @@ fuzz_target!(|bytes: &[u8]| {
         let whole = json(syntax, &data, usize::MAX >> 1);
         assert_eq!(json(syntax, &data, 16), whole);
         if let Ok(json) = whole {
-            serde_json::from_slice::<serde_json::Value>(&json).unwrap();
+            let xml = native_xml(&serde_json::from_slice(&json).unwrap());
+            assert!(xml.ends_with("</NativeDicomModel>\n"));
         }
     }
 });

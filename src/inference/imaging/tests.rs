@@ -88,7 +88,7 @@ fn a_manifest_that_breaks_a_promise_is_refused_with_the_field() {
         ("mean = [0.0]", "mean = [0.0, 0.0]", "input.mean must be"),
         ("deviation = [1.0]", "deviation = [0.0]", "input.deviation must not be 0"),
         ("width = 4096.0", "width = 0.0", "input.range[0].width must be above 0"),
-        ("kind = \"window\"", "kind = \"level\"", "unknown variant `level`"),
+        ("kind = \"window\"\n", "kind = \"level\"\n", "unknown variant `level`"),
         ("name = \"scores\"", "name = \"score\"", "output[0].name: the file has no such output"),
         ("activation = \"sigmoid\"", "activation = \"relu\"", "unknown variant `relu`"),
         ("threshold = 0.5", "threshold = 1.0", "output[0].label[0].threshold must be"),
