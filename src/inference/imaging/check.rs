@@ -145,7 +145,7 @@ fn probabilities(
     }
     match activation {
         Activation::None => {
-            if numbers.iter().any(|n| *n < -ROUNDING || *n > 1.0 + ROUNDING) {
+            if !numbers.iter().all(|n| (-ROUNDING..=1.0 + ROUNDING).contains(n)) {
                 return Err(refused("that is no probability"));
             }
             numbers.iter_mut().for_each(|n| *n = n.clamp(0.0, 1.0));

@@ -185,7 +185,7 @@ impl Analyses {
             incoming.push(bytes).await?;
             incoming.finish().await
         };
-        match kept.await {
+        match Box::pin(kept).await {
             Ok(_) => Ok(()),
             Err(Refused::Node(error)) => Err(error),
             Err(refused) => Err(Error::internal("structured report", refused)),

@@ -102,9 +102,9 @@ fn tag(key: &str) -> Option<Tag> {
 
 /// Keyword of a standard element.
 fn keyword(key: &str) -> Option<&'static str> {
-    let tag = tag(key)?;
-    let entry = if tag.0.is_multiple_of(2) { StandardDataDictionary.by_tag(tag) } else { None };
-    entry.map(|entry| entry.alias()).filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric()))
+    let tag = tag(key).filter(|tag| tag.0.is_multiple_of(2))?;
+    let name = StandardDataDictionary.by_tag(tag)?.alias();
+    name.bytes().all(|b| b.is_ascii_alphanumeric()).then_some(name)
 }
 
 /// Creator of a private element, as the same data set or item declares it (PS3.5, 7.8.1).
