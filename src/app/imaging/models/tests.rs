@@ -16,7 +16,7 @@ use crate::app::imaging::ports::{Selection, StudyIndex as _};
 use crate::app::imaging::render::PixelSource;
 use crate::app::imaging::testing::{MemoryArchive, MemoryHoldings, MemoryIndex};
 use crate::app::imaging::tests::{NoJournal, Twentyfold};
-use crate::app::imaging::{ImagingParts, Keeper, Requester};
+use crate::app::imaging::{CopyLimits, ImagingParts, Keeper, Requester};
 use crate::sharing::imaging::element::ElementSet;
 use crate::sharing::imaging::header::Header;
 use crate::sharing::imaging::suggestion::instance_uid;
@@ -142,7 +142,8 @@ async fn rig() -> (Rig, Keeper) {
         journal: Arc::new(NoJournal),
         clock: Arc::new(Noon),
         transcoder: Arc::new(Twentyfold),
-        holdings: Arc::new(MemoryHoldings::default()),
+        custody: Arc::new(MemoryHoldings::default()),
+        copies: CopyLimits { bytes_max: u64::MAX, spare_bytes_min: 0 },
     };
     let (imaging, keeper, _) = Imaging::start(parts).await.unwrap();
     let cards = vec![Arc::new(card(true))];
