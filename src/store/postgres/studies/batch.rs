@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+use sqlx::{SqlSafeStr as _, SqlStr};
 
 use super::values::Rows;
 use crate::app::imaging::ports::IndexCounts;
@@ -150,7 +150,7 @@ fn statement(full: bool) -> SqlStr {
         let _ = write!(text.sql, "{before}{name} = ${}", text.parameters);
     }
     // Names of columns and tables of this file, and nothing else.
-    AssertSqlSafe(text.sql).into_sql_str()
+    sqlx::AssertSqlSafe(text.sql).into_sql_str()
 }
 
 impl Batch {
