@@ -77,7 +77,7 @@ async fn what_a_node_stores_is_found_in_postgres_also_after_a_restart_and_made_a
     let second = tempfile::tempdir().unwrap();
     let mut config = on(&url, &schema).config;
     config.store.dir = second.path().to_owned();
-    let refused = node::Node::start(config).await.err().expect("refused");
+    let refused = node::Node::start(config).await.expect_err("refused");
     let refused = xiangyi::app::chain(&refused);
     assert!(refused.contains(&schema) && refused.contains("another node"), "{refused}");
 
