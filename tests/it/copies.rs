@@ -62,7 +62,7 @@ async fn rig(folder: &Path, bytes_max: u64, now_ms: i64) -> Rig {
         copies: CopyLimits { bytes_max, spare_bytes_min: 0 },
     };
     let (imaging, keeper, _) = Imaging::start(parts).await.unwrap();
-    let keeper = tokio::spawn(keeper.run());
+    let keeper = tasks.spawn(keeper.run());
     Rig { imaging, exchange, clock, keeper, tasks }
 }
 

@@ -127,9 +127,9 @@ impl Reading {
     }
 
     /// Whether bytes of any of these objects were given out lately.
-    pub(super) fn has_object(&self, at: impl Iterator<Item = Location>, now_ms: i64) -> bool {
+    pub(super) fn has_object(&self, mut at: impl Iterator<Item = Location>, now_ms: i64) -> bool {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        at.into_iter().any(|at| objects.has(&(at.segment, at.offset), now_ms))
+        at.any(|at| objects.has(&(at.segment, at.offset), now_ms))
     }
 }
 

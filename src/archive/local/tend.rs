@@ -6,6 +6,7 @@
 //! is put but not written down is put again under the same name, and a generation that is still to be
 //! deleted is written down until it is.
 
+use std::fmt::Write as _;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,7 +59,11 @@ struct Laid {
 /// Name of a copy: nothing in it tells the key.
 pub(super) fn name(key: Key, number: u64, generation: u64) -> String {
     let sum = format::checksum(&[b"archive", &key.0]);
-    let archive = sum.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut archive = String::new();
+    for byte in sum.iter().take(8) {
+        // Writing to a text does not fail.
+        let _ = write!(archive, "{byte:02x}");
+    }
     format!("{archive}/{number:016}-{generation:08}.seg")
 }
 
@@ -221,9 +226,9 @@ impl Tender {
         let mut bytes = fetch(self.blobs.as_ref(), &name, start..end).await?.to_vec();
         for record in laid {
             // The head with its mark is the one on the disk.
-            copy(&mut bytes, start, record.at..record.body.0, Some(&local));
+            copy(&mut bytes, start, (record.at, record.body.0), Some(&local));
             if record.erased {
-                copy(&mut bytes, start, record.body.0..record.body.1, None);
+                copy(&mut bytes, start, record.body, None);
             }
         }
         Ok(bytes.into())
@@ -335,9 +340,9 @@ fn layout(store: &Store, number: u64, end: u64) -> io::Result<Vec<Laid>> {
 
 /// Copies `what` of the segment from `local` into `bytes`, both of which begin at `start`; zeros
 /// without it.
-fn copy(bytes: &mut [u8], start: u64, what: Range<u64>, local: Option<&[u8]>) {
+fn copy(bytes: &mut [u8], start: u64, what: (u64, u64), local: Option<&[u8]>) {
     let end = start.saturating_add(disk::bytes(bytes.len()));
-    let (from, to) = (what.start.clamp(start, end), what.end.clamp(start, end));
+    let (from, to) = (what.0.clamp(start, end), what.1.clamp(start, end));
     let range = disk::size(from.saturating_sub(start))..disk::size(to.saturating_sub(start));
     let Some(into) = bytes.get_mut(range.clone()) else { return };
     match local.and_then(|local| local.get(range)) {
