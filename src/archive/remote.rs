@@ -88,10 +88,10 @@ impl ObjectBlobs {
 }
 
 fn failed(name: &str, error: object_store::Error) -> RemoteError {
-    match error {
-        object_store::Error::NotFound { .. } => RemoteError::Missing { name: name.to_owned() },
-        other => RemoteError::Store(other),
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return RemoteError::Missing { name: name.to_owned() };
     }
+    RemoteError::Store(error)
 }
 
 impl Blobs for ObjectBlobs {

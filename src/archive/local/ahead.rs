@@ -61,13 +61,12 @@ impl Ahead {
             let begin = number.saturating_mul(BLOCK_BYTES);
             let end = begin.saturating_add(BLOCK_BYTES).min(tier.length);
             let which = (tier.number, tier.generation, number);
-            let block = match self.get(which) {
-                Some(block) => block,
-                None => {
-                    let block = blobs.range(name, begin..end).await?;
-                    self.keep(which, block.clone());
-                    block
-                }
+            let block = if let Some(block) = self.get(which) {
+                block
+            } else {
+                let block = blobs.range(name, begin..end).await?;
+                self.keep(which, block.clone());
+                block
             };
             let to = range.end.min(end);
             let part = disk::size(at.saturating_sub(begin))..disk::size(to.saturating_sub(begin));

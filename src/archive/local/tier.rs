@@ -241,7 +241,7 @@ mod tests {
         let (path, key) = (dir.path().join("remote"), Key([7; 16]));
         let open = |key| Tiers::open(path.clone(), dir.path(), key).unwrap();
         let tiers = open(key);
-        assert!(!path.exists() && tiers.all().is_empty());
+        assert!(!path.try_exists().unwrap() && tiers.all().is_empty());
         let tier = |number, generation| Tier {
             number,
             away: number == 2,

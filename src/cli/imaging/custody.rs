@@ -180,7 +180,7 @@ fn listed(found: &pb::ListHoldsResponse) -> String {
 }
 
 fn told(erasure: Option<&pb::Erasure>) -> String {
-    let erased = erasure.cloned().unwrap_or_default();
+    let erased = erasure.copied().unwrap_or_default();
     let mut out = format!("已销毁 {} 个对象，{} 字节", erased.object_count, erased.size_bytes);
     if erased.kept_apart_left_count > 0 {
         let _ = write!(out, "；另有 {} 个同号不同内容未销毁", erased.kept_apart_left_count);
