@@ -107,8 +107,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Runs a parsed command line.
 pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Demo(args) => demo::run(args).await,
-        Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => Box::pin(demo::run(args)).await,
+        Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Diagnose(args) => diagnose::run(*args).await,
         Command::Interview(args) => interview::run(*args).await,
         Command::Check(args) => check::run(args).await,

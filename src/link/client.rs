@@ -32,7 +32,7 @@ use crate::sharing::imaging::published::PatientQuestion;
 /// Between two beats.
 const BEAT_EVERY: Duration = Duration::from_secs(15);
 /// How long the hub may be silent.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// How long dialling and the hub's welcome may take.
 const WELCOME_WITHIN: Duration = Duration::from_secs(15);
 /// How long a question may take.

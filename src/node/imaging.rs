@@ -111,13 +111,13 @@ pub(super) async fn watch(imaging: Arc<Imaging>, metrics: Arc<Metrics>, stop: Ca
 
 /// Looks after copies in a remote store until the node stops. What is cut off is done again at the
 /// next start.
-pub(super) async fn tend(tender: Tender, config: Config, stop: CancellationToken) {
+pub(super) async fn tend(remote: Tender, config: Config, stop: CancellationToken) {
     let every = config.imaging.s3.map_or(10_000, |s3| s3.look_every_ms);
     let mut failing = false;
     loop {
         let tended = tokio::select! {
             () = stop.cancelled() => return,
-            tended = tender.tend() => tended,
+            tended = remote.tend() => tended,
         };
         match tended {
             Ok(done) => {

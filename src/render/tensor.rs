@@ -69,7 +69,9 @@ pub fn tensor(source: &PixelSource, number: u32, spec: &TensorSpec) -> Result<Ve
         out.chunks_exact_mut(place.plane()).zip(&spec.mean).zip(&spec.deviation)
     {
         let (times, less) = (spec.scale / deviation, mean / deviation);
-        plane.iter_mut().for_each(|value| *value = *value * times - less);
+        for value in plane {
+            *value = *value * times - less;
+        }
     }
     Ok(out)
 }
@@ -209,7 +211,7 @@ impl<'a, 's> Grey<'a, 's> {
     fn put(
         &self,
         plane: &mut [f32],
-        place: &Place,
+        fit: &Place,
         range: GreyRange,
         invert_monochrome1: bool,
     ) -> Result<()> {
@@ -223,19 +225,19 @@ impl<'a, 's> Grey<'a, 's> {
         match &self.raster.samples {
             Samples::Real(values) => {
                 let line = |at: usize| values.iter().skip(at * cols).take(cols);
-                place.put(plane, line, |value: &f64| single(grey(*value)));
+                fit.put(plane, line, |value: &f64| single(grey(*value)));
             }
             Samples::Whole(values) => {
                 let line =
                     |at: usize| values.get(at * cols..(at + 1) * cols).unwrap_or_default().iter();
                 match self.map(values, &voi, inverse, &grey) {
-                    Some(Map::Linear { slope, intercept }) => place.put(plane, line, |v: &i32| {
+                    Some(Map::Linear { slope, intercept }) => fit.put(plane, line, |v: &i32| {
                         (float(*v) * slope + intercept).clamp(0.0, 1.0)
                     }),
-                    Some(Map::Table { low, values }) => place.put(plane, line, |v: &i32| {
+                    Some(Map::Table { low, values }) => fit.put(plane, line, |v: &i32| {
                         values.get(size(v.abs_diff(low))).copied().unwrap_or(0.0)
                     }),
-                    None => place.put(plane, line, |v: &i32| single(grey(f64::from(*v)))),
+                    None => fit.put(plane, line, |v: &i32| single(grey(f64::from(*v)))),
                 }
             }
         }

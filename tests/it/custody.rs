@@ -73,7 +73,7 @@ async fn a_held_study_is_not_erased_until_every_hold_is_lifted_and_the_history_s
     };
     let refused = custody(&node).erase_instance(one.clone()).await.unwrap_err();
     assert!(refused.message().contains(&hold.hold_id), "{}", refused.message());
-    assert_eq!(holds(&node, true).await, [hold.clone()]);
+    assert_eq!(holds(&node, true).await, std::slice::from_ref(&hold));
 
     let lift = im::LiftHoldRequest {
         hold_id: hold.hold_id.clone(),

@@ -37,7 +37,7 @@ fn member(name: &str) -> MemberSection {
 async fn hub() -> TestNode {
     let setup = small().with(|c| {
         c.node.role = NodeRole::Hub;
-        c.node.name = "hub".to_owned();
+        "hub".clone_into(&mut c.node.name);
         c.link.listen = Some("127.0.0.1:0".parse().unwrap());
         c.link.nodes = vec![member("a"), member("b")];
     });
@@ -290,8 +290,8 @@ async fn a_holder_that_fails_or_lies_hurts_nobody_but_the_one_fetch() {
             let said = with(tokio_stream::iter(said), Some("token of a"));
             client.clone().deliver_objects(said).await.unwrap();
         };
-        let (asked, ()) = tokio::join!(asking, delivering);
-        assert_eq!(asked.unwrap_err().code(), code);
+        let (answered, ()) = tokio::join!(asking, delivering);
+        assert_eq!(answered.unwrap_err().code(), code);
     }
     // And it still attends.
     let beat = pb::NodeBeat { index_current: true, number: 7, round_trip_us: 1 };
@@ -342,7 +342,7 @@ async fn a_node_is_known_by_its_certificate_and_a_strangers_is_none() {
     issue(folder.path(), &others, "foreign");
     let setup = small().with(|c| {
         c.node.role = NodeRole::Hub;
-        c.node.name = "hub".to_owned();
+        "hub".clone_into(&mut c.node.name);
         c.link.listen = Some("127.0.0.1:0".parse().unwrap());
         c.link.tls_cert = Some(path("hub.pem"));
         c.link.tls_key = Some(path("hub.key"));
@@ -357,7 +357,7 @@ async fn a_node_is_known_by_its_certificate_and_a_strangers_is_none() {
     let port = hub.node.link_address().unwrap().port();
     let joining = async |shown: &str| {
         let setup = small().with(|c| {
-            c.node.name = "a".to_owned();
+            "a".clone_into(&mut c.node.name);
             c.link.hub = Some(format!("https://localhost:{port}"));
             c.link.tls_ca = Some(path("ca.pem"));
             c.link.tls_cert = Some(path(&format!("{shown}.pem")));

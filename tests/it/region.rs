@@ -20,7 +20,7 @@ use crate::harness::{TestNode, bad_fields, hex};
 use crate::images::{Slice, retrieve, small, store_slices};
 
 /// A node restarts, a line breaks and is dialled again: all within this.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const MEMBERS: [(&str, &str); 4] = [
     ("county", "360981"),
     ("city", "360902"),
@@ -43,7 +43,7 @@ fn member(name: &str, area: &str) -> MemberSection {
 
 async fn hub_at(listen: &str, data: TempDir) -> TestNode {
     let setup = small().with(|c| {
-        c.node.name = "hub".to_owned();
+        "hub".clone_into(&mut c.node.name);
         c.node.role = NodeRole::Hub;
         c.link.listen = Some(listen.parse().unwrap());
         c.link.nodes = MEMBERS.map(|(name, area)| member(name, area)).to_vec();
@@ -60,7 +60,7 @@ async fn node_in(name: &str, address: SocketAddr, data: TempDir) -> TestNode {
     let file = data.path().join("link-token");
     std::fs::write(&file, format!("{}\n", token(name))).unwrap();
     let setup = small().with(|c: &mut Config| {
-        c.node.name = name.to_owned();
+        name.clone_into(&mut c.node.name);
         c.link.hub = Some(format!("http://{address}"));
         c.link.token_file = Some(file);
     });
@@ -198,8 +198,8 @@ async fn a_village_finds_the_countys_ct_knows_whether_it_counts_and_fetches_it()
         im::RetrieveObjectRequest { sop_instance_uid: slices[0].uid(), ..Default::default() };
     assert_eq!(retrieve(&village, request).await.unwrap_err().code(), Code::NotFound);
     let fetched = fetch(&village, fetch_of("1.2.1")).await.unwrap();
-    let counts = (fetched.object_count, fetched.kept_count, fetched.here_count);
-    assert_eq!((fetched.node.as_str(), counts), ("county", (12, 12, 0)));
+    let objects = (fetched.object_count, fetched.kept_count, fetched.here_count);
+    assert_eq!((fetched.node.as_str(), objects), ("county", (12, 12, 0)));
     assert_eq!(fetched.received_bytes, fetched.size_bytes);
     holds(&village, &slices).await;
     // What is here is not asked for again.

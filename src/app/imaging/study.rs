@@ -147,7 +147,7 @@ impl App {
                 let uid = study.header.study.uid.as_str();
                 let headers = headers.get(uid).map(Vec::as_slice).unwrap_or_default();
                 let derived = knowledge.examinations.derive(headers);
-                let mut one = self.told(knowledge, study.clone(), headers, derived);
+                let mut one = Self::told(knowledge, study.clone(), headers, derived);
                 one.facts.places = vec![Place {
                     node: self.name.clone(),
                     availability: Availability::Online,
@@ -163,8 +163,8 @@ impl App {
         Ok(described)
     }
 
+    /// What the index and the tables say of a study; where it lies is not said.
     pub(in crate::app) fn told(
-        &self,
         knowledge: &Knowledge,
         found: Match,
         headers: &[Header],

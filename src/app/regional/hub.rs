@@ -199,8 +199,8 @@ impl Hub {
             let allowed = "must be given with the patient's birth date, or a patient ID instead";
             return Err(Error::field("patient_name", allowed));
         }
-        let asked = question.keys();
-        let keys: Vec<Key> = asked.iter().map(|(_, key)| *key).collect();
+        let looked_up = question.keys();
+        let keys: Vec<Key> = looked_up.iter().map(|(_, key)| *key).collect();
         let kept = self.store.find(keys, HOLDINGS_MAX).await?;
         let nodes: HashMap<String, KeptNode> =
             self.store.nodes().await?.into_iter().map(|n| (n.node.clone(), n)).collect();
@@ -211,7 +211,7 @@ impl Hub {
             if node != self.name && !self.members.contains_key(&node) {
                 continue;
             }
-            let Some((found_by, _)) = asked.get(key) else { continue };
+            let Some((found_by, _)) = looked_up.get(key) else { continue };
             let holding = Holding {
                 online: self.is_online(&node),
                 indexed_ms: nodes.get(&node).map_or(0, |n| n.indexed_ms),
@@ -359,7 +359,9 @@ impl Hub {
         let of_study = move |piece: Result<Piece, Error>| match piece {
             // A listing is of the study that was asked for; its holder does not repeat the UID.
             Ok(Piece::Listed(mut objects)) => {
-                objects.iter_mut().for_each(|o| o.uids.study.clone_from(&study));
+                for object in &mut objects {
+                    object.uids.study.clone_from(&study);
+                }
                 Ok(Piece::Listed(objects))
             }
             other => other,

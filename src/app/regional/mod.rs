@@ -32,7 +32,7 @@ pub const WANTED_MAX: usize = 500;
 /// Bytes of a piece of an object.
 pub const PIECE_BYTES: u64 = 256 * 1024;
 
-/// Why images of another node are asked for (after HL7 v3 PurposeOfUse).
+/// Why images of another node are asked for (after HL7 v3 `PurposeOfUse`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {

@@ -131,7 +131,7 @@ impl App {
             {
                 told.facts.places.extend::<Vec<Place>>(places);
             } else if question.fits(&best.study, found_by) && !places.is_empty() {
-                let mut told = self.told_of(knowledge, best.study);
+                let mut told = Self::told_of(knowledge, best.study);
                 told.facts.places = places;
                 told.facts.found_by = Some(found_by);
                 studies.push(told);
@@ -140,7 +140,7 @@ impl App {
     }
 
     /// A published study as it is told.
-    fn told_of(&self, knowledge: &Knowledge, study: PublishedStudy) -> Told {
+    fn told_of(knowledge: &Knowledge, study: PublishedStudy) -> Told {
         let headers = study.headers();
         let derived = knowledge.examinations.derive(&headers);
         let found = Match {
@@ -156,7 +156,7 @@ impl App {
             },
             ..Match::default()
         };
-        let mut facts = self.told(knowledge, found, &headers, derived).facts;
+        let mut facts = Self::told(knowledge, found, &headers, derived).facts;
         facts.kept_apart = study.kept_apart;
         facts.report = StudyReport {
             state: study.report.state,

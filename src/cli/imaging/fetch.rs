@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
+use tokio::time::Instant;
 
 use super::super::client::readable;
 use super::super::serve::answer;

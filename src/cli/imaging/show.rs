@@ -68,14 +68,9 @@ fn outlook(out: &mut String, study: &pb::StudySummary) {
         pb::RecognitionOutlook::NotRecognised => "不互认",
         pb::RecognitionOutlook::Unspecified => return,
     };
-    let _ = writeln!(
-        out,
-        "    {word}{}",
-        match recognition.reasons.is_empty() {
-            true => String::new(),
-            false => format!("：{}", recognition.reasons.join("；")),
-        }
-    );
+    let reasons = recognition.reasons.join("；");
+    let colon = if reasons.is_empty() { "" } else { "：" };
+    let _ = writeln!(out, "    {word}{colon}{reasons}");
 }
 
 /// How far a fetch has come.

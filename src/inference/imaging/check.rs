@@ -148,16 +148,24 @@ fn probabilities(
             if !numbers.iter().all(|n| (-ROUNDING..=1.0 + ROUNDING).contains(n)) {
                 return Err(refused("that is no probability"));
             }
-            numbers.iter_mut().for_each(|n| *n = n.clamp(0.0, 1.0));
+            for n in &mut numbers {
+                *n = n.clamp(0.0, 1.0);
+            }
         }
         Activation::Sigmoid => {
-            numbers.iter_mut().for_each(|n| *n = 1.0 / (1.0 + (-*n).exp()));
+            for n in &mut numbers {
+                *n = 1.0 / (1.0 + (-*n).exp());
+            }
         }
         Activation::Softmax => {
             let most = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            numbers.iter_mut().for_each(|n| *n = (*n - most).exp());
+            for n in &mut numbers {
+                *n = (*n - most).exp();
+            }
             let sum: f32 = numbers.iter().sum();
-            numbers.iter_mut().for_each(|n| *n /= sum);
+            for n in &mut numbers {
+                *n /= sum;
+            }
         }
     }
     Ok(numbers)

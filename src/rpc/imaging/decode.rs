@@ -131,14 +131,13 @@ impl TryFrom<pb::FetchStudyRequest> for StudyFetch {
         let mut problems = Problems::default();
         let allowed = "PURPOSE_OF_USE_TREATMENT, PURPOSE_OF_USE_EMERGENCY, PURPOSE_OF_USE_QUALITY";
         let purpose = match known(&mut problems, "purpose", r.purpose, allowed) {
-            Some(pb::PurposeOfUse::Treatment) => Purpose::Treatment,
+            Some(pb::PurposeOfUse::Treatment) | None => Purpose::Treatment,
             Some(pb::PurposeOfUse::Emergency) => Purpose::Emergency,
             Some(pb::PurposeOfUse::Quality) => Purpose::Quality,
             Some(pb::PurposeOfUse::Unspecified) => {
                 problems.add("purpose", format!("must be one of {allowed}"));
                 Purpose::Treatment
             }
-            None => Purpose::Treatment,
         };
         problems.finish()?;
         Ok(Self { study: r.study_uid, node: r.node, purpose })

@@ -201,8 +201,9 @@ impl Rig {
 
 /// Runs a test beside the task that keeps.
 async fn beside<T>(keeper: Keeper, test: impl Future<Output = T>) -> T {
+    let (keep, test) = (Box::pin(keeper.run()), Box::pin(test));
     tokio::select! {
-        () = keeper.run() => panic!("the keeper ended"),
+        () = keep => panic!("the keeper ended"),
         done = test => done,
     }
 }

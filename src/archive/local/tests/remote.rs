@@ -180,8 +180,8 @@ async fn segments_are_copied_and_their_bodies_leave_the_disk_the_oldest_first() 
     let tender = archive.tender(Some(0)).unwrap();
     let keeps_all = archive.tender(None).unwrap();
     let sealed = kept.last().unwrap().0.segment - 1;
-    let tended = keeps_all.tend().await.unwrap();
-    assert_eq!((tended.put, tended.away), (sealed, 0));
+    let done = keeps_all.tend().await.unwrap();
+    assert_eq!((done.put, done.away), (sealed, 0));
     assert_eq!(keeps_all.tend().await.unwrap(), Tended::default(), "nothing is done twice");
     for number in 1..=sealed {
         let name = tend::name(archive.store.key, number, 1);

@@ -60,9 +60,9 @@ impl RegionStore {
             "SELECT s.node, s.study, k.key, s.id FROM region_key k \
              JOIN region_study s ON s.id = k.study WHERE k.key IN (",
         );
-        let mut list = query.separated(", ");
+        let mut wanted = query.separated(", ");
         for key in keys {
-            list.push_bind(key.to_vec());
+            wanted.push_bind(key.to_vec());
         }
         query.push(") ORDER BY s.moment DESC, s.uid, s.node LIMIT ");
         // A study is found once for each of its keys.
