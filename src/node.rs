@@ -295,11 +295,7 @@ impl Node {
             ids,
             region: region.as_ref().map(link::Joined::region),
             institution: config.node.institution.clone(),
-            role: match config.node.role {
-                NodeRole::Clinic => NodeKind::Clinic,
-                NodeRole::Hospital => NodeKind::Hospital,
-                NodeRole::Hub => NodeKind::Hub,
-            },
+            role: kind(config.node.role),
             images: imaging::for_people(images.as_ref(), analyses),
         }));
         let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
@@ -422,6 +418,14 @@ fn engine_choice(name: EngineName) -> EngineChoice {
         EngineName::Auto => EngineChoice::Auto,
         EngineName::OnnxRuntime => EngineChoice::OnnxRuntime,
         EngineName::Rten => EngineChoice::Rten,
+    }
+}
+
+fn kind(role: NodeRole) -> NodeKind {
+    match role {
+        NodeRole::Clinic => NodeKind::Clinic,
+        NodeRole::Hospital => NodeKind::Hospital,
+        NodeRole::Hub => NodeKind::Hub,
     }
 }
 

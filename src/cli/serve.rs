@@ -31,10 +31,11 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let mut termination = lifecycle::Termination::listen()?;
     let node = Node::start(config).await?;
     let (address, metrics) = (node.address(), node.metrics_address());
-    let (dicom, web) = (node.dicom_address(), node.web_address());
+    let (dicom, web, link) = (node.dicom_address(), node.web_address(), node.link_address());
     if args.json {
         let line = serde_json::json!({
             "grpc": address, "metrics": metrics, "dicom": dicom, "web": web,
+            "link": link,
         });
         say(&format!("{line}\n"))?;
     } else {
@@ -44,6 +45,9 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
         }
         if let Some(web) = web {
             say(&format!("DICOMweb on {web}/dicom-web\n"))?;
+        }
+        if let Some(link) = link {
+            say(&format!("nodes dial in on {link}\n"))?;
         }
         if let Some(metrics) = metrics {
             say(&format!("metrics on http://{metrics}/metrics\n"))?;

@@ -164,7 +164,7 @@ async fn a_village_finds_the_countys_ct_knows_whether_it_counts_and_fetches_it()
     let (county, village) = tokio::join!(node("county", &hub), node("village", &hub));
     // Of today: a result that is too old is not recognised, whatever else is known.
     let date = jiff::Timestamp::now().strftime("%Y%m%d").to_string();
-    let slices = (1..=12).map(|n| Slice { date: date.clone(), ..Slice::head("1.2.1", n) });
+    let slices = (1..=24).map(|n| Slice { date: date.clone(), ..Slice::head("1.2.1", n) });
     let slices: Vec<Slice> = slices.collect();
     store_slices(&county, &slices).await;
     published(&hub, "county", 1).await;
@@ -179,7 +179,7 @@ async fn a_village_finds_the_countys_ct_knows_whether_it_counts_and_fetches_it()
     let [study] = answer.studies.as_slice() else { panic!("{:?}", answer.studies) };
     assert_eq!(places(study), [("county".to_owned(), Online)]);
     assert_eq!(study.found_by(), im::FoundBy::Name);
-    assert_eq!(study.instance_count, 12);
+    assert_eq!(study.instance_count, 24);
     let types = &study.examination.as_ref().unwrap().types;
     assert_eq!(types[0].examination_id, "ct.brain.plain");
     // The report is not known, so it cannot be said; and the reasons say so in words.
@@ -199,12 +199,12 @@ async fn a_village_finds_the_countys_ct_knows_whether_it_counts_and_fetches_it()
     assert_eq!(retrieve(&village, request).await.unwrap_err().code(), Code::NotFound);
     let fetched = fetch(&village, fetch_of("1.2.1")).await.unwrap();
     let objects = (fetched.object_count, fetched.kept_count, fetched.here_count);
-    assert_eq!((fetched.node.as_str(), objects), ("county", (12, 12, 0)));
+    assert_eq!((fetched.node.as_str(), objects), ("county", (24, 24, 0)));
     assert_eq!(fetched.received_bytes, fetched.size_bytes);
     holds(&village, &slices).await;
     // What is here is not asked for again.
     let again = fetch(&village, fetch_of("1.2.1")).await.unwrap();
-    assert_eq!((again.here_count, again.received_bytes), (12, 0));
+    assert_eq!((again.here_count, again.received_bytes), (24, 0));
 
     // The doctor who plans the same examination is told of it.
     let planned = rg::PlannedExamination {

@@ -151,7 +151,8 @@ fn written(quantity: Quantity) -> (Option<f32>, String) {
         reason = "a dose has few digits"
     )]
     let value = quantity.value as f32;
-    (Some(value), unit.to_owned())
+    // A number without end was a slip of the pen: then the dose is not known.
+    if value.is_finite() { (Some(value), unit.to_owned()) } else { (None, String::new()) }
 }
 
 /// The frequency as a word that [`Frequency::read`] understands again.
@@ -225,7 +226,8 @@ fn days(text: &str) -> Option<f32> {
         }
     }
     #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "days are few")]
-    found.map(|days: f64| days as f32)
+    let found = found.map(|days: f64| days as f32);
+    found.filter(|days| days.is_finite())
 }
 
 fn skin_test(text: &str) -> SkinTestResult {
@@ -256,6 +258,13 @@ mod tests {
             ("tid", "口服", Some(7.0))
         );
         assert_eq!(line.id, "t1");
+    }
+
+    #[test]
+    fn a_number_without_end_is_no_dose_and_no_number_of_days() {
+        let nines = "9".repeat(60);
+        let lines = read_orders(&format!("阿莫西林胶囊 {nines}mg tid ×{nines}天"), "t");
+        assert_eq!((lines[0].dose, lines[0].dose_unit.as_str(), lines[0].days), (None, "", None));
     }
 
     #[test]
