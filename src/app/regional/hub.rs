@@ -229,6 +229,10 @@ impl Hub {
         studies.truncate(STUDIES_MAX);
         for study in &mut studies {
             study.holdings.sort_by_key(|holding| self.rank(asker, holding));
+            // The series are told once; of the others it counts who has how much of it.
+            for other in study.holdings.iter_mut().skip(1) {
+                other.study.series.clear();
+            }
         }
         let members = self.members.keys().filter(|name| **name != self.name);
         let offline = members

@@ -89,7 +89,7 @@ pub struct Holding {
 pub struct RegionalStudy {
     /// How it was found.
     pub found_by: FoundBy,
-    /// Who holds it, the one it is best had from first; never empty.
+    /// Who holds it, the one it is best had from first; never empty. Only the first has series.
     pub holdings: Vec<Holding>,
 }
 

@@ -41,6 +41,10 @@ const CHANGES_PAGE: u64 = 5_000;
 const STUDIES_PAGE: u64 = 100;
 /// How often the whole index is walked again because something was erased meanwhile.
 const WALKS_MAX: usize = 3;
+/// Series of one publication at most, about.
+const SERIES_AT_ONCE: usize = 2_000;
+/// Series told of one study: of more, the first.
+const SERIES_MAX: usize = 2_000;
 /// Objects of a study asked for at once.
 const INSTANCES_PAGE: u64 = 10_000;
 
@@ -131,12 +135,7 @@ impl Publisher {
                 let page = images.imaging().find(&self.requester, query).await?;
                 let count = u64::try_from(page.len()).unwrap_or(u64::MAX);
                 studies += count;
-                let publication = Publication {
-                    generation: generation.clone(),
-                    studies: self.describe(page).await?,
-                    ..Publication::default()
-                };
-                self.region.publish(publication).await?;
+                self.publish(&generation, self.describe(page).await?).await?;
                 if count < STUDIES_PAGE {
                     break;
                 }
@@ -193,10 +192,12 @@ impl Publisher {
             let studies = self.describe(found).await?;
             let there: BTreeSet<&str> = studies.iter().map(|s| s.study.uid.as_str()).collect();
             let removed = group.iter().filter(|uid| !there.contains(uid.as_str())).cloned();
+            let removed: Vec<String> = removed.collect();
+            self.publish(generation, studies).await?;
             let publication = Publication {
                 generation: generation.to_owned(),
-                removed: removed.collect(),
-                studies,
+                removed,
+                studies: Vec::new(),
                 // Only with the last of them has the index come to `cursor`.
                 cursor: if groups.peek().is_none() { cursor.to_string() } else { String::new() },
                 complete: false,
@@ -204,6 +205,26 @@ impl Publisher {
             self.region.publish(publication).await?;
         }
         Ok(())
+    }
+
+    /// Publishes studies, so many at once that a message can take them.
+    async fn publish(&self, generation: &str, studies: Vec<PublishedStudy>) -> Result<(), Error> {
+        let (mut together, mut series) = (Vec::new(), 0);
+        for study in studies {
+            series += study.series.len();
+            if series > SERIES_AT_ONCE && !together.is_empty() {
+                self.send(generation, std::mem::take(&mut together)).await?;
+                series = study.series.len();
+            }
+            together.push(study);
+        }
+        if together.is_empty() { Ok(()) } else { self.send(generation, together).await }
+    }
+
+    async fn send(&self, generation: &str, studies: Vec<PublishedStudy>) -> Result<(), Error> {
+        let generation = generation.to_owned();
+        let publication = Publication { generation, studies, ..Publication::default() };
+        self.region.publish(publication).await
     }
 
     /// Studies as they are published.
@@ -221,7 +242,8 @@ impl Publisher {
             let uid = study.header.study.uid.clone();
             let quality: BTreeMap<_, _> =
                 images.quality(&self.requester, &uid).await?.into_iter().collect();
-            let series = headers.remove(&uid).unwrap_or_default().into_iter().map(|header| {
+            let series = headers.remove(&uid).unwrap_or_default().into_iter();
+            let series = series.take(SERIES_MAX).map(|header| {
                 let quality = quality.get(&header.series.uid).cloned().unwrap_or_default();
                 PublishedSeries { series: header.series, quality }
             });
