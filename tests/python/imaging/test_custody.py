@@ -54,7 +54,7 @@ def test_a_held_study_stays_and_an_erased_one_is_gone_for_every_peer(tmp_path):
 
         held = imaging(node, "hold", "--study", study, "--reason", "医疗纠纷", "--json")
         assert held.returncode == 0, held.stderr
-        hold = json.loads(held.stdout)["hold"]["holdId"]
+        hold = json.loads(held.stdout)["hold"]["hold_id"]
         refused = imaging(node, "erase", "--study", study, "--reason", "duplicate")
         assert refused.returncode != 0 and hold in refused.stderr, refused.stderr
         assert str(image.PatientID) not in refused.stderr
@@ -69,7 +69,7 @@ def test_a_held_study_stays_and_an_erased_one_is_gone_for_every_peer(tmp_path):
         assert requests.get(web, timeout=30).status_code == 200
         erased = imaging(node, "erase", "--study", study, "--reason", "duplicate", "--json")
         assert erased.returncode == 0, erased.stderr
-        assert int(json.loads(erased.stdout)["erasure"]["objectCount"]) == 1
+        assert int(json.loads(erased.stdout)["erasure"]["object_count"]) == 1
 
         found = list(association.send_c_find(wanted(study), finder))
         assert [status.Status for status, _ in found] == [0x0000], "no match"

@@ -207,9 +207,10 @@ def test_a_store_that_is_not_there_yet_or_hangs_stops_nothing(tmp_path, store):
     node = started(tmp_path, store)
     put(node, source)
     compare(node, source, tmp_path / "without", 6)
-    store.start()
-    # The credentials are new, so the node must read them.
+    # The credentials are new, so the node must read them; and while the server still takes some
+    # calls without any, the node is not to make them.
     node.stop()
+    store.start()
     node.start()
     sealed = len(segments(node)) - 1
     until(lambda: len(store.names()) == sealed)
