@@ -31,11 +31,11 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let mut termination = lifecycle::Termination::listen()?;
     let node = Node::start(config).await?;
     let (address, metrics) = (node.address(), node.metrics_address());
-    let (dicom, web, link) = (node.dicom_address(), node.web_address(), node.link_address());
+    let (dicom, web, nodes_at) = (node.dicom_address(), node.web_address(), node.link_address());
     if args.json {
         let line = serde_json::json!({
             "grpc": address, "metrics": metrics, "dicom": dicom, "web": web,
-            "link": link,
+            "link": nodes_at,
         });
         say(&format!("{line}\n"))?;
     } else {
@@ -46,8 +46,8 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
         if let Some(web) = web {
             say(&format!("DICOMweb on {web}/dicom-web\n"))?;
         }
-        if let Some(link) = link {
-            say(&format!("nodes dial in on {link}\n"))?;
+        if let Some(address) = nodes_at {
+            say(&format!("nodes dial in on {address}\n"))?;
         }
         if let Some(metrics) = metrics {
             say(&format!("metrics on http://{metrics}/metrics\n"))?;
