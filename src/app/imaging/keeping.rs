@@ -100,6 +100,9 @@ struct OnTheWay {
     objects: Mutex<HashMap<String, Vec<Digest>>>,
     /// The index lacks something that the archive holds.
     behind: AtomicBool,
+    /// Held by whoever adds to the index: a batch that went in while it is brought up would move
+    /// the place that it has reached past what it lacks.
+    adding: tokio::sync::Mutex<()>,
 }
 
 /// One who waits, and what there is to tell.
@@ -210,8 +213,9 @@ impl Keeper {
         }
     }
 
-    /// Brings an index up that failed before. Nothing is on its way into it then but what failed.
+    /// Brings an index up that failed before, once what is on its way into it has come or failed.
     async fn bring_up(&self) -> Result<(), Error> {
+        let _adding = self.on_the_way.adding.lock().await;
         let Places { archive, index, holdings, .. } = &self.places;
         catch_up(&**archive, &**index, Some(&**holdings), &mut |_| ()).await?;
         self.on_the_way.behind.store(false, Ordering::Release);
@@ -320,6 +324,7 @@ async fn add(
         let Batch { entries, waiters, memory, promises, keeping } = batch;
         let names: Vec<(String, Digest)> =
             entries.iter().map(|e| (e.head.uids.instance.clone(), e.digest)).collect();
+        let adding = on_the_way.adding.lock().await;
         let added = if !entries.is_empty() && on_the_way.behind.load(Ordering::Acquire) {
             // What came before is missing: this would hide that. Catching up adds both.
             Err(Error::Unavailable { what: "index of studies", cause: None })
@@ -331,6 +336,7 @@ async fn add(
         if added.is_err() {
             on_the_way.behind.store(true, Ordering::Release);
         }
+        drop(adding);
         drop((memory, promises));
         let written = !names.is_empty();
         let mut failed: Vec<bool> = Vec::with_capacity(waiters.len());

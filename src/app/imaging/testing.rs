@@ -38,6 +38,11 @@ pub(super) struct MemoryIndex {
     pub(super) fails_after: Mutex<Option<(Arc<MemoryArchive>, usize)>>,
     /// Tells that additions were undone.
     pub(super) undone: tokio::sync::Notify,
+    /// The next addition finds that the last one was undone, tells so, and is refused unless
+    /// somebody asks meanwhile how far the index reaches.
+    pub(super) undoes: AtomicBool,
+    /// How often that was asked.
+    pub(super) asked: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -161,11 +166,27 @@ impl StudyIndex for MemoryIndex {
                 Err(lost("index"))
             });
         }
+        if self.undoes.swap(false, Ordering::Relaxed) {
+            return Box::pin(async move {
+                self.entries.lock().unwrap().pop();
+                let asked = self.asked.load(Ordering::Relaxed);
+                self.undone.notify_one();
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                if self.asked.load(Ordering::Relaxed) == asked {
+                    return Err(lost("index"));
+                }
+                self.entries.lock().unwrap().extend(entries);
+                Ok(())
+            });
+        }
         self.entries.lock().unwrap().extend(entries);
         now(Ok(()))
     }
 
     fn reached(&self) -> BoxFuture<'_, Result<Option<Location>, Error>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         now(Ok(self.entries.lock().unwrap().iter().map(|e| e.location).max()))
     }
 

@@ -302,6 +302,20 @@ async fn what_the_index_has_lost_is_added_again_before_anything_comes() {
 }
 
 #[tokio::test]
+async fn what_is_on_its_way_when_the_index_loses_something_does_not_hide_it() {
+    let rig = rig().await;
+    let bytes = [object("1.9", "one", 10), object("1.8", "two", 10)];
+    store(&rig.imaging, &bytes[0], None).await.unwrap();
+    rig.index.undoes.store(true, Ordering::Relaxed);
+    let refused = store(&rig.imaging, &bytes[1], None).await.unwrap_err();
+    assert!(matches!(refused, Refused::Node(Error::Unavailable { .. })), "{refused:?}");
+    for bytes in &bytes {
+        assert_eq!(store(&rig.imaging, bytes, None).await.unwrap(), Kept::Known);
+    }
+    assert_eq!(rig.index.entries.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_copy_that_was_not_erased_in_time_is_one_object_with_the_first() {
     let Rig { archive, index, imaging, keeper, .. } = rig().await;
     let bytes = object("1.9", "one", 10);

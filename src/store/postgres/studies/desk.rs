@@ -136,14 +136,15 @@ impl Desk {
         Ok(Self { server, schema: schema.to_owned(), connection, memory, undone })
     }
 
-    /// Connects again if the connection was lost.
-    async fn ready(&mut self) -> Result<(), Cause> {
+    /// Connects again if the connection was lost. Whether the server has lost additions then.
+    async fn ready(&mut self) -> Result<bool, Cause> {
         if self.connection.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let mut connection = connect(&self.server, &self.schema).await?;
         let mut memory = look_up(&mut connection).await?;
-        if memory.changes < self.memory.changes {
+        let lost = memory.changes < self.memory.changes;
+        if lost {
             tracing::warn!(
                 server = self.server.name,
                 lost = self.memory.changes - memory.changes,
@@ -158,7 +159,7 @@ impl Desk {
         sign(&mut connection, memory.changes, false).await?;
         self.memory = memory;
         self.connection = Some(connection);
-        Ok(())
+        Ok(lost)
     }
 
     /// Gives up the connection after `cause`.
@@ -173,8 +174,9 @@ impl Desk {
     }
 
     async fn add_now(&mut self, entries: Vec<IndexEntry>) -> Result<(), Cause> {
-        self.ready().await?;
-        if self.undone.unread.load(Ordering::Acquire) {
+        let lost = self.ready().await?;
+        // Whoever asked meanwhile did not know of this addition.
+        if lost || self.undone.unread.load(Ordering::Acquire) {
             return Err(DeskError::Undone.into());
         }
         let Some(connection) = &mut self.connection else { return Ok(()) };
