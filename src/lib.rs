@@ -3,9 +3,7 @@
 //!
 //! The layers, each of which may only use those before it:
 //! `tables` <- `medicine`, `sharing` <- `app` <- { `rpc`, `dicom`, `web`, `store`, `archive`,
-//! `inference` } <- `node` <- `cli`.
-//! `medicine`, `sharing` <- `app` <- { `rpc`, `dicom`, `web`, `store`, `archive`, `inference`,
-//! `render` } <- `node` <- `cli`.
+//! `render`, `inference`, `link` } <- `node` <- `cli`.
 //! See ARCHITECTURE.md for the map and the reasons.
 
 pub mod app;

@@ -147,11 +147,6 @@ impl HubLink {
         }))
     }
 
-    /// Whether the hub is reached now.
-    pub fn is_connected(&self) -> bool {
-        self.session.borrow().is_some()
-    }
-
     /// Attends for ever. `holder` gives out what is ordered; none: this node holds nothing.
     pub async fn run(self: Arc<Self>, holder: Option<Holder>) {
         let mut pause = PAUSES.0;
@@ -263,7 +258,8 @@ impl Region for HubLink {
             let Session { mut client, state } = self.session()?;
             let told =
                 (publication.generation.clone(), publication.cursor.clone(), publication.complete);
-            within(PUBLISHED_WITHIN, client.publish_studies(publication_of(publication))).await?;
+            let publication = pb::PublishStudiesRequest::from(publication);
+            within(PUBLISHED_WITHIN, client.publish_studies(publication)).await?;
             let (generation, cursor, complete) = told;
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             if complete {
@@ -313,10 +309,6 @@ impl Region for HubLink {
             Ok(listed.members.into_iter().map(Into::into).collect())
         })
     }
-}
-
-fn publication_of(publication: Publication) -> pb::PublishStudiesRequest {
-    publication.into()
 }
 
 fn said(message: FromNode) -> pb::AttendRequest {

@@ -120,7 +120,7 @@ impl Eraser {
         for objects in objects.chunks(PAGE) {
             let known = self.known(objects).await?;
             for object in objects {
-                if self.stands(object, &known) {
+                if stands(object, &known) {
                     self.index.remove(object.digest, self.clock.now_ms()).await?;
                 }
             }
@@ -180,17 +180,10 @@ impl Eraser {
                 Err(error) => return Err(error),
             }
         }
-        if self.stands(object, known) {
+        if stands(object, known) {
             self.index.remove(object.digest, self.clock.now_ms()).await?;
         }
         Ok(())
-    }
-
-    /// Whether the index has the object where it was erased: the same bytes may have come again.
-    #[expect(clippy::unused_self, reason = "reads like what stands beside it")]
-    fn stands(&self, object: &ErasedObject, known: &HashMap<String, Vec<KnownObject>>) -> bool {
-        let there = known.get(&object.instance).map(Vec::as_slice).unwrap_or_default();
-        there.iter().any(|k| k.digest == object.digest && Some(k.location) == object.location)
     }
 
     async fn known(
@@ -271,4 +264,10 @@ impl Eraser {
             }
         }
     }
+}
+
+/// Whether the index has the object where it was erased: the same bytes may have come again.
+fn stands(object: &ErasedObject, known: &HashMap<String, Vec<KnownObject>>) -> bool {
+    let there = known.get(&object.instance).map(Vec::as_slice).unwrap_or_default();
+    there.iter().any(|k| k.digest == object.digest && Some(k.location) == object.location)
 }

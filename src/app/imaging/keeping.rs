@@ -184,6 +184,8 @@ impl Keeper {
                 job = self.waiting.recv() => job,
                 () = self.places.index.undone() => {
                     self.on_the_way.behind.store(true, Ordering::Release);
+                    // What is erased meanwhile would be added again.
+                    let _keeping = Arc::clone(&self.places.gate).read_owned().await;
                     if let Err(error) = self.bring_up().await {
                         tracing::warn!(error = %error, "the index of studies stays behind for now");
                     }

@@ -84,7 +84,7 @@ impl<T: Eq + Hash> Lately<T> {
             return;
         }
         self.before = std::mem::take(&mut self.now);
-        self.overflowed = [false, self.overflowed == [true, true] || self.overflowed[0]];
+        self.overflowed = [false, self.overflowed[0]];
         if age >= 2 * READING_MS {
             self.before.clear();
             self.overflowed = [false; 2];

@@ -359,8 +359,10 @@ impl Hub {
         let rest = stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|piece| (piece, receiver))
         });
-        let study = request.study.clone();
+        let (study, node) = (request.study.clone(), node.to_owned());
         let of_study = move |piece: Result<Piece, Error>| match piece {
+            // Who delivers is known by its link, not by what it says.
+            Ok(Piece::From { .. }) => Ok(Piece::From { node: node.clone() }),
             // A listing is of the study that was asked for; its holder does not repeat the UID.
             Ok(Piece::Listed(mut objects)) => {
                 for object in &mut objects {

@@ -216,9 +216,6 @@ pub enum Piece {
 }
 
 impl Purpose {
-    /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::Treatment, Self::Emergency, Self::Quality];
-
     /// The name in audit.
     pub fn name(self) -> &'static str {
         match self {

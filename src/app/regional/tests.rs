@@ -379,7 +379,7 @@ async fn only_members_attend_publish_and_deliver_and_a_ticket_holds_once() {
         assert!(hub.deliver("b", &order.ticket).is_err(), "another node's ticket");
         let pieces = hub.deliver("a", &order.ticket).unwrap();
         assert!(hub.deliver("a", &order.ticket).is_err(), "a second time");
-        pieces.send(from("a")).await.unwrap();
+        pieces.send(from("another's name")).await.unwrap();
     };
     let (pieces, ()) = tokio::join!(asking, delivering);
     assert!(matches!(pieces.as_slice(), [Ok(Piece::From { node })] if node == "a"));

@@ -5,10 +5,9 @@ use crate::app::regional::store_suite;
 
 #[tokio::test]
 async fn keeps_what_the_suite_asks_for() {
-    for (name, test) in store_suite::TESTS {
+    for (_, test) in store_suite::TESTS {
         let folder = tempfile::tempdir().unwrap();
         let store = RegionStore::open(&folder.path().join("region.db")).await.unwrap();
-        let _ = name;
         test(&store).await;
     }
 }
