@@ -62,7 +62,11 @@ class Store:
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
     def body(self, name):
-        return self.s3.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+        """What is under a name; nothing if it has gone since it was listed."""
+        try:
+            return self.s3.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+        except self.s3.exceptions.NoSuchKey:
+            return b""
 
     def hang(self):
         self.process.send_signal(signal.SIGSTOP)
