@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
 pub use self::imaging::{
-    CopiesSection, DicomSection, ImagingModelsSection, ImagingSection, IndexName, PeerSection,
-    S3Section,
+    CopiesSection, DicomSection, ImagingModelsSection, ImagingSection, IndexName, PacsSection,
+    PeerSection, RetrieveName, S3Section,
 };
 pub use self::link::{LinkSection, MemberSection};
 pub use self::secret::SecretUrl;
@@ -389,6 +389,8 @@ impl Config {
         self.web.validate(&self.imaging, &self.auth)?;
         self.forwarding.validate(&self.imaging, &self.dicom)?;
         self.link.validate(&self.node)?;
+        let region = self.link.hub.is_some() || self.node.role == NodeRole::Hub;
+        self.imaging.validate_pacs(&self.dicom, region)?;
         check_tokens(&self.auth.tokens)?;
         tracing_subscriber::EnvFilter::try_new(&self.log.level)
             .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;

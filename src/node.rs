@@ -5,6 +5,7 @@ mod exchange;
 pub mod imaging;
 mod link;
 mod models;
+mod pacs;
 mod web;
 
 use std::borrow::Cow;
@@ -269,6 +270,8 @@ impl Node {
         if let Some(tender) = images.as_mut().and_then(|opened| opened.tender.take()) {
             tasks.spawn(imaging::tend(tender, config.clone(), stop.clone()));
         }
+        let behind = pacs::open(&config, images.as_ref(), Arc::clone(&exchange), &clock).await?;
+        let (behind, followers) = behind.unzip();
         let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
         let until = (&tasks, &stop);
         let (forwarding, worklist, analyses) = match &images {
@@ -285,7 +288,8 @@ impl Node {
             None => (None, None, None),
         };
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
-        let region = link::join(&config, images.as_ref(), with, &stop).await?;
+        let held = (images.as_ref(), behind.clone());
+        let region = link::join(&config, held, with, &stop).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
             knowledge: knowledge.map_err(NodeError::Knowledge)?,
@@ -294,6 +298,7 @@ impl Node {
             clock,
             ids,
             region: region.as_ref().map(link::Joined::region),
+            behind: behind.clone(),
             institution: config.node.institution.clone(),
             role: kind(config.node.role),
             images: imaging::for_people(images.as_ref(), analyses),
@@ -313,9 +318,12 @@ impl Node {
         let dicom_address =
             imaging::open_door(&config, images.as_ref(), worklist, (&tasks, &stop)).await?;
         let link_address = match region {
-            Some(joined) => joined.start(&config, &app, (&tasks, &stop)).await?,
+            Some(joined) => joined.start(&config, (&app, behind), (&tasks, &stop)).await?,
             None => None,
         };
+        for follower in followers.into_iter().flatten() {
+            link::until(&stop, &tasks, follower.run());
+        }
         let web_address = web::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
         let serving = door.serve(listener, health, stop.clone());
         let failed = stop.clone();

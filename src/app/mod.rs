@@ -37,6 +37,7 @@ use self::ports::{
     Appended, AuditEntry, Clock, IdSource, Journal, JournalInfo, KeptRecord, KnowledgeSource,
     ListQuery, ListedRecord, ModelDescription, NewRecord, RecordKind,
 };
+use self::regional::behind::Behind;
 use self::regional::ports::Region;
 use self::request::{PageRequest, Problems};
 
@@ -52,6 +53,7 @@ pub struct App {
     ids: Arc<dyn IdSource>,
     images: Option<Images>,
     region: Option<Arc<dyn Region>>,
+    behind: Option<Arc<Behind>>,
     institution: String,
     role: NodeKind,
     reloading: tokio::sync::Mutex<()>,
@@ -76,6 +78,8 @@ pub struct Parts {
     pub images: Option<Images>,
     /// The region, where the node belongs to one.
     pub region: Option<Arc<dyn Region>>,
+    /// What is behind the node, where a PACS is.
+    pub behind: Option<Arc<Behind>>,
     /// Name of the institution that the node stands in, as in the table of institutions; may be
     /// empty.
     pub institution: String,
@@ -142,6 +146,7 @@ impl App {
             ids: parts.ids,
             images: parts.images,
             region: parts.region,
+            behind: parts.behind,
             institution: parts.institution,
             role: parts.role,
             reloading: tokio::sync::Mutex::new(()),

@@ -80,6 +80,7 @@ impl Client {
             ids: Arc::new(UuidSource),
             images: None,
             region: None,
+            behind: None,
             institution: String::new(),
             role: NodeKind::Clinic,
         });

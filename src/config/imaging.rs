@@ -43,6 +43,52 @@ pub struct ImagingSection {
     /// An S3-compatible store that has copies of the archive's segments; none: they are on the disk
     /// only.
     pub s3: Option<S3Section>,
+    /// PACS behind the node: what they have is told to the region, and brought when it is asked for.
+    pub pacs: Vec<PacsSection>,
+}
+
+/// A PACS behind the node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PacsSection {
+    /// AE title; one of `dicom.peers`, with its address.
+    pub ae_title: String,
+    /// How studies are brought from it: `get` (C-GET) or `move` (C-MOVE to the node's own AE title,
+    /// which the PACS must have in its table).
+    #[serde(default)]
+    pub retrieve: RetrieveName,
+    /// Days before today whose studies are told; those without a study date are not.
+    #[serde(default = "usual_pacs_days")]
+    pub days: u16,
+    /// Between two questions for the newest studies, in seconds.
+    #[serde(default = "usual_pacs_every_s")]
+    pub every_s: u32,
+    /// Between two questions for the studies of all those days, in seconds.
+    #[serde(default = "usual_pacs_whole_every_s")]
+    pub whole_every_s: u32,
+}
+
+/// How studies are brought from a PACS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RetrieveName {
+    /// C-GET.
+    #[default]
+    Get,
+    /// C-MOVE.
+    Move,
+}
+
+fn usual_pacs_days() -> u16 {
+    365
+}
+
+fn usual_pacs_every_s() -> u32 {
+    60
+}
+
+fn usual_pacs_whole_every_s() -> u32 {
+    6 * 3600
 }
 
 /// An S3-compatible store of copies of segments.
@@ -199,6 +245,7 @@ impl Default for ImagingSection {
             postgres_connections: 4,
             copies: CopiesSection::default(),
             s3: None,
+            pacs: Vec::new(),
         }
     }
 }
@@ -259,6 +306,51 @@ impl ImagingSection {
             return refuse("imaging.postgres_connections must be from 1 to 64");
         }
         self.s3.as_ref().map_or(Ok(()), S3Section::validate)
+    }
+
+    /// The PACS behind the node, which are among `dicom.peers`; `region`: whether there is anybody
+    /// to tell.
+    pub(super) fn validate_pacs(
+        &self,
+        dicom: &DicomSection,
+        region: bool,
+    ) -> Result<(), ConfigError> {
+        for (at, pacs) in self.pacs.iter().enumerate() {
+            let key = |name: &str| format!("imaging.pacs[{at}].{name}");
+            if !region {
+                return refuse(
+                    "imaging.pacs needs link.hub, or node.role = \"hub\": what a PACS has is told \
+                     to the region",
+                );
+            }
+            if self.pacs.iter().take(at).any(|other| other.ae_title == pacs.ae_title) {
+                return refuse(&format!("{} is there twice", key("ae_title")));
+            }
+            let peer = dicom.peers.iter().find(|peer| peer.ae_title == pacs.ae_title);
+            let Some(peer) = peer.filter(|peer| peer.address.is_some()) else {
+                return refuse(&format!(
+                    "{} must be one of dicom.peers, with an address",
+                    key("ae_title")
+                ));
+            };
+            let takes = dicom.listen.is_some() && peer.services.contains(&Service::Store);
+            if pacs.retrieve == RetrieveName::Move && !takes {
+                return refuse(&format!(
+                    "{} = \"move\" needs dicom.listen, and `store` among the services of that peer",
+                    key("retrieve")
+                ));
+            }
+            if pacs.days > 3_660 {
+                return refuse(&format!("{} must be at most 3660", key("days")));
+            }
+            for (name, value) in [("every_s", pacs.every_s), ("whole_every_s", pacs.whole_every_s)]
+            {
+                if !(1..=604_800).contains(&value) {
+                    return refuse(&format!("{} must be from 1 to 604800", key(name)));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

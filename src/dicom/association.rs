@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::command::{COMMAND_BYTES_MAX, Command, CommandSet, element, field};
 use super::negotiation::{Accepted, Context};
+use super::pacs::Moved;
 use super::server::Shared;
 use super::status::{self, Status};
 use super::uids;
@@ -258,7 +259,18 @@ impl Association {
             return Err(Refused::NotAsAnnounced { attribute: "SOP class UID" });
         }
         let syntax = &context.transfer_syntax;
-        imaging.receive(&self.requester, syntax, Some(expected), Vec::new()).map(Box::new)
+        let incoming = imaging.receive(&self.requester, syntax, Some(expected), Vec::new())?;
+        Ok(Box::new(match self.moved(command) {
+            Some(moved) => incoming.of_study(Some(moved.study)).copy_of(&moved.from),
+            None => incoming,
+        }))
+    }
+
+    /// What a C-MOVE of ours moves, if the object comes by one.
+    fn moved(&self, command: &Command) -> Option<Moved> {
+        let id = command.number_if_any(element::MOVE_ORIGINATOR_MESSAGE_ID).ok()??;
+        let own = command.text(element::MOVE_ORIGINATOR) == self.shared.peers.own_title();
+        if own { self.shared.moves.of(id) } else { None }
     }
 
     async fn answer_store(

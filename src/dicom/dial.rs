@@ -25,6 +25,8 @@ use crate::app::imaging::peers::Peer;
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// How long a peer may take to answer a message.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+/// Bytes of a data set in an answer at most: a list of 65,535 UIDs that failed.
+const ANSWER_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// Presentation contexts in one request at most.
 pub(super) const CONTEXTS_MAX: usize = 128;
 
@@ -273,7 +275,10 @@ impl Dialler {
                 abstract_syntax: proposal.abstract_syntax.clone(),
                 transfer_syntaxes: proposal.transfer_syntaxes.clone(),
             });
-            if proposal.as_provider {
+            let again = proposals.iter().take(usize::from(id / 2)).any(|before| {
+                before.as_provider && before.abstract_syntax == proposal.abstract_syntax
+            });
+            if proposal.as_provider && !again {
                 user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(
                     proposal.abstract_syntax.clone(),
                     RequestorRoles { scu: false, scp: true },
@@ -322,8 +327,12 @@ impl Dialled {
                 }
                 Frame::End => return Err(WireError::Lost(super::server::gone())),
             };
-            let into = if pdv.command { &mut command } else { &mut data_set };
-            if into.len() + pdv.data.len() > COMMAND_BYTES_MAX {
+            let (into, most) = if pdv.command {
+                (&mut command, COMMAND_BYTES_MAX)
+            } else {
+                (&mut data_set, ANSWER_BYTES_MAX)
+            };
+            if into.len() + pdv.data.len() > most {
                 return Err(super::association::unexpected("answer is too long"));
             }
             into.extend_from_slice(&pdv.data);

@@ -12,6 +12,7 @@ mod dial;
 mod find;
 mod forward;
 mod negotiation;
+mod pacs;
 mod retrieve;
 mod server;
 mod status;
@@ -21,4 +22,5 @@ mod worklist;
 
 pub use self::dial::{DialError, Dialler, Echo, Sent};
 pub use self::forward::DimseSender;
+pub use self::pacs::{DimsePacs, Moves, Way};
 pub use self::server::{DicomOptions, Door};

@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 use super::association::{Association, unexpected};
 use super::dial::Dialler;
 use super::negotiation::{Here, negotiate};
+use super::pacs::Moves;
 use super::wire::{Frame, Patience, Socket, Wire, WireError};
 use crate::app::imaging::Imaging;
 use crate::app::imaging::peers::Peers;
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     pub(super) worklist: Arc<Worklist>,
     pub(super) peers: Arc<Peers>,
     pub(super) dialler: Dialler,
+    pub(super) moves: Moves,
     pub(super) options: DicomOptions,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -78,6 +80,8 @@ pub struct Door {
     pub peers: Arc<Peers>,
     /// How peers are dialled.
     pub dialler: Dialler,
+    /// What was asked to be moved here.
+    pub moves: Moves,
     /// How the door behaves.
     pub options: DicomOptions,
     /// Where associations run.
@@ -95,12 +99,13 @@ impl std::fmt::Debug for Door {
 impl Door {
     /// Serves until it is to stop. Objects that came whole by then are kept.
     pub async fn serve(self, listener: TcpListener) {
-        let Self { tls, imaging, worklist, peers, dialler, options, tasks, stop } = self;
+        let Self { tls, imaging, worklist, peers, dialler, moves, options, tasks, stop } = self;
         let shared = Arc::new(Shared {
             imaging,
             worklist,
             peers,
             dialler,
+            moves,
             options,
             tasks: tasks.clone(),
             stop: stop.clone(),

@@ -40,7 +40,7 @@ pub(super) fn of_store(stored: &Result<Stored, Refused>) -> Status {
 }
 
 /// The status of a refusal.
-fn of_refused(refused: &Refused) -> Status {
+pub(super) fn of_refused(refused: &Refused) -> Status {
     match refused {
         Refused::Structure(error) => Status::new(0xC000, error.to_string()),
         Refused::Identity(error) => Status::new(0xA900, error.to_string()),

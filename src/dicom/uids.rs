@@ -15,6 +15,12 @@ pub(super) const STORAGE_COMMITMENT_INSTANCE: &str = "1.2.840.10008.1.20.1.1";
 pub(super) const MODALITY_WORKLIST: &str = "1.2.840.10008.5.1.4.31";
 /// Modality performed procedure step.
 pub(super) const MPPS: &str = "1.2.840.10008.3.1.2.3.3";
+/// Study root: find.
+pub(super) const STUDY_FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
+/// Study root: move.
+pub(super) const STUDY_MOVE: &str = "1.2.840.10008.5.1.4.1.2.2.2";
+/// Study root: get.
+pub(super) const STUDY_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
 /// Implicit VR little endian.
 pub(super) const IMPLICIT_LE: &str = "1.2.840.10008.1.2";
 /// Explicit VR little endian.
@@ -25,7 +31,7 @@ pub(super) const EXPLICIT_BE: &str = "1.2.840.10008.1.2.2";
 /// Patient root, study root, patient/study only (retired): find, move, get.
 const QUERY: [[&str; 3]; 3] = [
     ["1.2.840.10008.5.1.4.1.2.1.1", "1.2.840.10008.5.1.4.1.2.1.2", "1.2.840.10008.5.1.4.1.2.1.3"],
-    ["1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"],
+    [STUDY_FIND, STUDY_MOVE, STUDY_GET],
     ["1.2.840.10008.5.1.4.1.2.3.1", "1.2.840.10008.5.1.4.1.2.3.2", "1.2.840.10008.5.1.4.1.2.3.3"],
 ];
 /// Storage classes whose objects belong to no patient and no study (hanging protocols, colour

@@ -33,7 +33,7 @@ use crate::archive::local::{
 };
 use crate::archive::s3::{self, S3Options};
 use crate::config::{Config, DicomSection, ImagingSection, IndexName};
-use crate::dicom::{self, Dialler, DicomOptions};
+use crate::dicom::{self, Dialler, DicomOptions, Moves};
 use crate::render::{self, Workers};
 use crate::store::postgres::{self, Server};
 use crate::store::sqlite;
@@ -53,6 +53,8 @@ pub(super) struct Opened {
     pub(super) workers: Arc<Workers>,
     /// Who looks after copies in a remote store, where there is one.
     pub(super) tender: Option<Tender>,
+    /// What was asked of a PACS to be moved here.
+    pub(super) moves: Moves,
 }
 
 /// Opens archive and index, and brings the one up to the other.
@@ -87,7 +89,7 @@ pub(super) async fn open(
         tracing::info!(added = caught.added, unreadable = caught.unreadable, "index caught up");
     }
     tasks.spawn(keeper.run());
-    Ok(Some(Opened { imaging, workers, tender }))
+    Ok(Some(Opened { imaging, workers, tender, moves: Moves::default() }))
 }
 
 /// Measures copies and the archive until the node stops.
@@ -347,6 +349,7 @@ pub(super) async fn open_door(
         worklist,
         peers: Arc::new(peers(section)),
         dialler,
+        moves: opened.moves.clone(),
         options,
         tasks: tasks.clone(),
         stop: stop.clone(),

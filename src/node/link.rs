@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::imaging::Opened;
 use super::{NodeError, bind};
 use crate::app::ports::{Clock, IdSource, Journal};
+use crate::app::regional::behind::Behind;
 use crate::app::regional::holding::Holder;
 use crate::app::regional::hub::{Hub, HubParts, Member, OwnRegion};
 use crate::app::regional::ports::Region;
@@ -35,13 +36,14 @@ pub(super) enum Joined {
 /// Joins the region, if the configuration names one.
 pub(super) async fn join(
     config: &Config,
-    opened: Option<&Opened>,
+    (opened, behind): (Option<&Opened>, Option<Arc<Behind>>),
     (journal, clock, ids): (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>),
     stop: &CancellationToken,
 ) -> Result<Option<Joined>, NodeError> {
     let section = &config.link;
     let name = config.node.name.clone();
-    let holder = opened.map(|opened| Holder::new(Arc::clone(&opened.imaging), name.clone()));
+    let holder =
+        opened.map(|opened| Holder::new(Arc::clone(&opened.imaging), name.clone(), behind));
     if config.node.role == NodeRole::Hub {
         let Some(listen) = section.listen else { return Ok(None) };
         let store = RegionStore::open(&config.store.dir.join(DATABASE)).await?;
@@ -96,11 +98,11 @@ impl Joined {
     pub(super) async fn start(
         self,
         config: &Config,
-        app: &Arc<App>,
+        (app, behind): (&Arc<App>, Option<Arc<Behind>>),
         (tasks, stop): (&TaskTracker, &CancellationToken),
     ) -> Result<Option<SocketAddr>, NodeError> {
         if config.imaging.enabled {
-            let publisher = Publisher::new(Arc::clone(app), self.region());
+            let publisher = Publisher::new(Arc::clone(app), self.region(), behind);
             until(stop, tasks, publisher.run());
         }
         match self {
@@ -124,7 +126,7 @@ impl Joined {
 }
 
 /// Runs `task` until the node stops.
-fn until(
+pub(super) fn until(
     stop: &CancellationToken,
     tasks: &TaskTracker,
     task: impl Future<Output = ()> + Send + 'static,

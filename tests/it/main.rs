@@ -26,6 +26,7 @@ mod journal;
 mod limits;
 mod link;
 mod operation;
+mod pacs;
 mod parity;
 mod plans;
 mod postgres;

@@ -28,11 +28,11 @@ const MEMBERS: [(&str, &str); 4] = [
     ("township", "360981102"),
 ];
 
-fn token(node: &str) -> String {
+pub(crate) fn token(node: &str) -> String {
     format!("link-token-of-{node}")
 }
 
-fn member(name: &str, area: &str) -> MemberSection {
+pub(crate) fn member(name: &str, area: &str) -> MemberSection {
     MemberSection {
         name: name.to_owned(),
         area: area.to_owned(),
@@ -51,28 +51,39 @@ async fn hub_at(listen: &str, data: TempDir) -> TestNode {
     setup.start_in(data).await
 }
 
-async fn hub() -> TestNode {
+pub(crate) async fn hub() -> TestNode {
     hub_at("127.0.0.1:0", tempfile::tempdir().unwrap()).await
 }
 
 /// A node that dials the hub at `address`.
-async fn node_in(name: &str, address: SocketAddr, data: TempDir) -> TestNode {
+pub(crate) async fn node_in(name: &str, address: SocketAddr, data: TempDir) -> TestNode {
+    node_with(name, address, data, |_| ()).await
+}
+
+/// The same, with more in its configuration.
+pub(crate) async fn node_with(
+    name: &str,
+    address: SocketAddr,
+    data: TempDir,
+    more: impl FnOnce(&mut Config),
+) -> TestNode {
     let file = data.path().join("link-token");
     std::fs::write(&file, format!("{}\n", token(name))).unwrap();
     let setup = small().with(|c: &mut Config| {
         name.clone_into(&mut c.node.name);
         c.link.hub = Some(format!("http://{address}"));
         c.link.token_file = Some(file);
+        more(c);
     });
     setup.start_in(data).await
 }
 
-async fn node(name: &str, hub: &TestNode) -> TestNode {
+pub(crate) async fn node(name: &str, hub: &TestNode) -> TestNode {
     node_in(name, hub.node.link_address().unwrap(), tempfile::tempdir().unwrap()).await
 }
 
 /// Tries until `done` gives something.
-async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = tokio::time::Instant::now();
     loop {
         if let Some(found) = done().await {
@@ -83,14 +94,14 @@ async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
-fn nodes_of(
+pub(crate) fn nodes_of(
     node: &TestNode,
 ) -> nd::node_service_client::NodeServiceClient<tonic::transport::Channel> {
     nd::node_service_client::NodeServiceClient::new(node.channel.clone())
 }
 
 /// Waits until the hub has `count` studies of a node whose index is current.
-async fn published(hub: &TestNode, node: &str, count: u64) {
+pub(crate) async fn published(hub: &TestNode, node: &str, count: u64) {
     until(&format!("{node} publishes {count}"), async || {
         let listed = nodes_of(hub).list_nodes(nd::ListNodesRequest {}).await.unwrap().into_inner();
         let line = listed.nodes.into_iter().find(|n| n.name == node)?;
@@ -100,14 +111,14 @@ async fn published(hub: &TestNode, node: &str, count: u64) {
 }
 
 /// Waits until a node reaches its hub.
-async fn reaches(node: &TestNode) {
+pub(crate) async fn reaches(node: &TestNode) {
     until("the hub is reached", async || {
         nodes_of(node).list_nodes(nd::ListNodesRequest {}).await.ok().map(|_| ())
     })
     .await;
 }
 
-fn wang() -> im::SearchStudiesRequest {
+pub(crate) fn wang() -> im::SearchStudiesRequest {
     im::SearchStudiesRequest {
         patient_name: "王小东".to_owned(),
         birth_date: "1960-01-31".to_owned(),
@@ -116,11 +127,14 @@ fn wang() -> im::SearchStudiesRequest {
     }
 }
 
-async fn ask(node: &TestNode, request: im::SearchStudiesRequest) -> im::SearchStudiesResponse {
+pub(crate) async fn ask(
+    node: &TestNode,
+    request: im::SearchStudiesRequest,
+) -> im::SearchStudiesResponse {
     node.imaging().search_studies(request).await.unwrap().into_inner()
 }
 
-fn fetch_of(study: &str) -> im::FetchStudyRequest {
+pub(crate) fn fetch_of(study: &str) -> im::FetchStudyRequest {
     im::FetchStudyRequest {
         study_uid: study.to_owned(),
         node: String::new(),
@@ -128,7 +142,7 @@ fn fetch_of(study: &str) -> im::FetchStudyRequest {
     }
 }
 
-async fn fetch(
+pub(crate) async fn fetch(
     node: &TestNode,
     request: im::FetchStudyRequest,
 ) -> Result<im::FetchStudyResponse, Status> {
@@ -144,7 +158,7 @@ async fn fetch(
 }
 
 /// Every slice is at `node` as it was written.
-async fn holds(node: &TestNode, slices: &[Slice]) {
+pub(crate) async fn holds(node: &TestNode, slices: &[Slice]) {
     for slice in slices {
         let request =
             im::RetrieveObjectRequest { sop_instance_uid: slice.uid(), ..Default::default() };
@@ -335,7 +349,7 @@ async fn a_study_comes_from_the_nearest_node_that_has_all_of_it() {
 
 /// Passes bytes on to the hub and breaks every line after so many bytes from it; a negative number
 /// breaks none.
-async fn brittle(hub: SocketAddr) -> (SocketAddr, Arc<AtomicI64>, Arc<AtomicU64>) {
+pub(crate) async fn brittle(hub: SocketAddr) -> (SocketAddr, Arc<AtomicI64>, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (limit, broken) = (Arc::new(AtomicI64::new(-1)), Arc::new(AtomicU64::new(0)));

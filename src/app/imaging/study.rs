@@ -28,7 +28,7 @@ pub(super) const GROUP: usize = 50;
 const APART_MAX: u64 = 10_000;
 
 /// Modalities of objects that can be a report.
-const REPORT_MODALITIES: [&str; 2] = ["SR", "DOC"];
+pub(in crate::app) const REPORT_MODALITIES: [&str; 2] = ["SR", "DOC"];
 /// Classes of objects that are a report: text reports and encapsulated documents (PS3.4, B.5).
 /// Dose reports, computer-aided detection, key images and what imaging models say are none.
 const REPORT_CLASSES: [&str; 7] = [
@@ -229,22 +229,8 @@ impl Images {
         let modalities = REPORT_MODALITIES.map(str::to_owned).to_vec();
         let only = vec![any_of(tags::MODALITY, modalities)];
         for found in self.below(requester, Level::Image, studies, only).await? {
-            if is_suggestion(&found.header) {
-                continue;
-            }
-            let instance = found.header.instance;
-            if !REPORT_CLASSES.contains(&instance.sop_class.as_str()) {
-                continue;
-            }
-            let report = StudyReport {
-                state: report_state(&instance.report_state),
-                title: instance.report_title,
-                instance: instance.uid,
-            };
-            let there = by_study.entry(found.header.study.uid).or_default();
-            if rank(&report) > rank(there) {
-                *there = report;
-            }
+            let there = by_study.entry(found.header.study.uid.clone()).or_default();
+            better_report(there, found.header);
         }
         Ok(by_study)
     }
@@ -321,6 +307,21 @@ pub fn report_state(flags: &str) -> Option<Report> {
         ("COMPLETE" | "", "VERIFIED") => Some(Report::Signed),
         ("", "") => None,
         (_, _) => Some(Report::Unsigned),
+    }
+}
+
+/// Takes the report that an object is in place of `report`, if it is one and says more.
+pub(in crate::app) fn better_report(report: &mut StudyReport, object: Header) {
+    if is_suggestion(&object) || !REPORT_CLASSES.contains(&object.instance.sop_class.as_str()) {
+        return;
+    }
+    let another = StudyReport {
+        state: report_state(&object.instance.report_state),
+        title: object.instance.report_title,
+        instance: object.instance.uid,
+    };
+    if rank(&another) > rank(report) {
+        *report = another;
     }
 }
 

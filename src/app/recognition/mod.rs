@@ -311,10 +311,7 @@ impl App {
 
     /// Today in China.
     pub(in crate::app) fn today(&self) -> Date {
-        const BEIJING: i8 = 8;
-        let offset = jiff::tz::Offset::constant(BEIJING);
-        let now = jiff::Timestamp::from_millisecond(self.clock.now_ms());
-        now.map(|now| offset.to_datetime(now).date()).unwrap_or_default()
+        beijing_day(self.clock.now_ms())
     }
 
     /// A day of a request; empty is today. At most [`DAYS_AWAY_MAX`] away in the future.
@@ -379,4 +376,12 @@ fn refusals(assessment: &Assessment) -> Vec<String> {
     codes.sort_unstable();
     codes.dedup();
     codes
+}
+
+/// The day in Beijing at `now_ms`, milliseconds since 1970-01-01T00:00:00Z.
+pub(in crate::app) fn beijing_day(now_ms: i64) -> Date {
+    const HOURS: i8 = 8;
+    let offset = jiff::tz::Offset::constant(HOURS);
+    let now = jiff::Timestamp::from_millisecond(now_ms);
+    now.map(|now| offset.to_datetime(now).date()).unwrap_or_default()
 }

@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::behind::Brought;
 use super::ports::{Pieces, Region};
 use super::{FetchRequest, ListedObject, Piece, Purpose, WANTED_MAX, Wanted, WantedObject};
 use crate::app::access::{Action, Caller, Role, authorise};
@@ -104,6 +105,17 @@ impl App {
         problems.finish()?;
         let region = Arc::clone(self.region()?);
         let images: &Images = self.images()?;
+        let imaging = images.imaging();
+        let own = if request.node.is_empty() || request.node == self.name {
+            self.behind.as_ref()
+        } else {
+            None
+        };
+        let keeper = keeper();
+        let lacking = match own {
+            Some(behind) => behind.lacking(&keeper, &request.study).await?,
+            None => None,
+        };
         let entry = AuditEntry {
             at_ms: self.clock.now_ms(),
             record_id: request.study.clone(),
@@ -112,8 +124,19 @@ impl App {
             detail: request.purpose.audited(),
         };
         self.journal.audit(&permit, entry).await?;
-        let imaging = images.imaging();
-        Fetch::new(region, imaging, request, caller.name.clone(), told).run().await
+        let fetch = Fetch::new(region, imaging, request, caller.name.clone(), told);
+        let (Some(behind), Some(lacking)) = (own, lacking) else { return fetch.run().await };
+        match behind.bring(&keeper, &lacking).await {
+            Ok(Brought { completed, failed }) => Ok(Progress {
+                node: self.name.clone(),
+                objects: completed.saturating_add(failed),
+                kept: completed,
+                ..Progress::default()
+            }),
+            // Another node may have it as well.
+            Err(error) if request.node.is_empty() => fetch.run().await.map_err(|_| error),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -128,11 +151,7 @@ impl<'a> Fetch<'a> {
         Self {
             region,
             imaging,
-            // What comes is kept by the node, for whom the caller asked it.
-            requester: Requester {
-                caller: Caller { name: "region".to_owned(), role: Role::Node },
-                services: [Service::Store].into_iter().collect::<Services>(),
-            },
+            requester: keeper(),
             request,
             requested_by,
             wanted: VecDeque::new(),
@@ -394,6 +413,14 @@ const APART: &str = "another object with its SOP instance UID is here; this one 
 enum Step {
     List,
     Objects,
+}
+
+/// What comes is kept by the node, for whom the caller asked it.
+fn keeper() -> Requester {
+    Requester {
+        caller: Caller { name: "region".to_owned(), role: Role::Node },
+        services: [Service::Find, Service::Store].into_iter().collect::<Services>(),
+    }
 }
 
 /// The next piece; none at the end.

@@ -1,10 +1,13 @@
 //! The node that holds a study gives out what the hub orders.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
+use tokio::time::timeout;
 
+use super::behind::{Behind, BehindStudy};
 use super::ports::Pieces;
 use super::{ListedObject, PIECE_BYTES, Piece, Purpose, Wanted, WantedObject};
 use crate::app::access::{Action, Caller, Role, authorise};
@@ -17,6 +20,8 @@ use crate::sharing::imaging::object::Digest;
 
 /// Objects of a listing told at once.
 const LISTED_AT_ONCE: u64 = 500;
+/// While a study is brought from a PACS, who waits hears so often that it is not silent.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// What the hub orders of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +45,13 @@ pub struct Order {
 pub struct Holder {
     imaging: Arc<Imaging>,
     name: String,
+    behind: Option<Arc<Behind>>,
 }
 
 impl Holder {
-    /// For the node called `name`.
-    pub fn new(imaging: Arc<Imaging>, name: String) -> Self {
-        Self { imaging, name }
+    /// For the node called `name`, with what is behind it.
+    pub fn new(imaging: Arc<Imaging>, name: String, behind: Option<Arc<Behind>>) -> Self {
+        Self { imaging, name, behind }
     }
 
     /// The pieces of an order. The audit trail has an entry before the first of them.
@@ -62,17 +68,31 @@ impl Holder {
         let requester = Requester { caller, services };
         let selection = Selection { studies: vec![order.study.clone()], ..Selection::default() };
         let first = self.imaging.instances(&requester, selection.clone(), 0, 1).await?;
-        if first.is_empty() {
-            return Err(Error::NotFound { kind: "study" });
-        }
-        let patient = self.imaging.patient_of(&order.study).await?;
+        let lacking = match (&self.behind, &order.wanted) {
+            (Some(behind), Wanted::Listing) => behind.lacking(&requester, &order.study).await?,
+            (Some(_) | None, _) => None,
+        };
+        let patient = match &lacking {
+            Some(behind) => behind.study.patient.id.clone(),
+            None if first.is_empty() => return Err(Error::NotFound { kind: "study" }),
+            None => self.imaging.patient_of(&order.study).await?,
+        };
         let of = (order.study.as_str(), patient.as_str());
         self.imaging.audit_images(&requester, of, order.purpose.audited()).await?;
         let from = Piece::From { node: self.name.clone() };
         let from = stream::once(std::future::ready(Ok(from)));
         let imaging = Arc::clone(&self.imaging);
         Ok(match order.wanted.clone() {
-            Wanted::Listing => Box::pin(from.chain(listing(imaging, requester, selection))),
+            Wanted::Listing => {
+                let listing = listing(imaging, requester.clone(), selection);
+                match (self.behind, lacking) {
+                    (Some(behind), Some(lacking)) => {
+                        let brought = brought(behind, requester, lacking);
+                        Box::pin(from.chain(brought).chain(listing))
+                    }
+                    (_, _) => Box::pin(from.chain(listing)),
+                }
+            }
             Wanted::Objects(wanted) => {
                 let study = order.study.clone();
                 let each = stream::iter(wanted).then(move |object| {
@@ -84,6 +104,24 @@ impl Holder {
             }
         })
     }
+}
+
+/// Brings a study from the PACS behind the node. Empty lists say that it goes on; the error, that it
+/// cannot be had.
+fn brought(
+    behind: Arc<Behind>,
+    requester: Requester,
+    lacking: BehindStudy,
+) -> impl Stream<Item = Result<Piece, Error>> + Send {
+    let bringing = async move { behind.bring(&requester, &lacking).await };
+    stream::unfold(Some(Box::pin(bringing)), |bringing| async {
+        let mut bringing = bringing?;
+        match timeout(BEAT_EVERY, &mut bringing).await {
+            Err(_) => Some((Ok(Piece::Listed(Vec::new())), Some(bringing))),
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some((Err(error), None)),
+        }
+    })
 }
 
 fn listing(

@@ -414,7 +414,7 @@ impl Hub {
         node == self.name || lock(&self.attending).contains_key(node)
     }
 
-    /// The smaller the better: there, in an archive and not behind one, most objects, nearest by
+    /// The smaller the better: there, most objects, in an archive and not behind one, nearest by
     /// area, quickest to answer, the original before copies, by name.
     fn rank(&self, asker: &str, holding: &Holding) -> impl Ord + use<> {
         let area = |name: &str| self.members.get(name).map_or("", |m| m.area.as_str());
@@ -424,8 +424,8 @@ impl Hub {
         let trip = lock(&self.attending).get(&holding.node).map_or(0, |a| a.round_trip_us);
         (
             !holding.online,
-            holding.study.held == Held::Behind,
             std::cmp::Reverse(holding.study.instances),
+            holding.study.held == Held::Behind,
             !here,
             std::cmp::Reverse(shared.count()),
             // Differences below ten milliseconds are chance.

@@ -5,8 +5,10 @@
 //! somebody with a reason asks. The hub ([`hub`]) looks patients up and passes objects through from
 //! the nearest node that holds them, without keeping any. The node that asks ([`fetching`]) checks
 //! every object against the digest that the holder published, goes on where a broken line left off,
-//! and keeps what came as a copy. How nodes reach the hub is behind [`ports::Region`].
+//! and keeps what came as a copy. A PACS behind a node ([`behind`]) is asked what it has, and for the
+//! images when they are ordered. How nodes reach the hub is behind [`ports::Region`].
 
+pub mod behind;
 pub mod fetching;
 pub mod holding;
 pub mod hub;

@@ -5,12 +5,13 @@
 //! the node's name, the hub was set back) the whole index is told again, and what the new telling
 //! does not have is gone at its end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::behind::{Behind, BehindStudy, Mark};
 use super::ports::Region;
 use super::{IndexState, PUBLISHED_MAX, Publication};
 use crate::app::access::{Caller, Role};
@@ -53,23 +54,26 @@ const INSTANCES_PAGE: u64 = 10_000;
 pub struct Publisher {
     app: Arc<App>,
     region: Arc<dyn Region>,
+    behind: Option<Arc<Behind>>,
     requester: Requester,
 }
 
-/// A place in the change feed, with what tells it from the same number in another feed.
+/// A place in the change feed, with what tells it from the same number in another feed; and in the
+/// feed of what is behind the node, where something is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Cursor {
     number: u64,
     at_ms: i64,
     instance: String,
+    behind: Option<Mark>,
 }
 
 impl Publisher {
-    /// For the images of `app`.
-    pub fn new(app: Arc<App>, region: Arc<dyn Region>) -> Self {
+    /// For the images of `app`, and what is behind the node.
+    pub fn new(app: Arc<App>, region: Arc<dyn Region>, behind: Option<Arc<Behind>>) -> Self {
         let services: Services = [Service::Find, Service::Retrieve].into_iter().collect();
         let caller = Caller { name: "region".to_owned(), role: Role::Node };
-        Self { app, region, requester: Requester { caller, services } }
+        Self { app, region, behind, requester: Requester { caller, services } }
     }
 
     /// Publishes for ever.
@@ -135,7 +139,9 @@ impl Publisher {
                 let page = images.imaging().find(&self.requester, query).await?;
                 let count = u64::try_from(page.len()).unwrap_or(u64::MAX);
                 studies += count;
-                self.publish(&generation, self.describe(page).await?).await?;
+                let uids = page.iter().map(|found| found.header.study.uid.clone()).collect();
+                let behind = self.behind(uids).await?;
+                self.publish(&generation, self.merged(page, behind).await?).await?;
                 if count < STUDIES_PAGE {
                     break;
                 }
@@ -145,6 +151,7 @@ impl Publisher {
                 break;
             }
         }
+        studies += self.tell_behind(&generation).await?;
         let publication = Publication {
             generation: generation.clone(),
             cursor: begun.to_string(),
@@ -154,6 +161,25 @@ impl Publisher {
         self.region.publish(publication).await?;
         tracing::info!(studies, "whole index of studies is published");
         Ok((generation, begun))
+    }
+
+    /// Tells what is only behind the node. How many studies that are.
+    async fn tell_behind(&self, generation: &str) -> Result<u64, Error> {
+        let Some(behind) = &self.behind else { return Ok(0) };
+        let mut told = 0;
+        let mut after = String::new();
+        loop {
+            let uids = behind.store().list(&after, STUDIES_PAGE).await?;
+            let Some(last) = uids.last() else { return Ok(told) };
+            after.clone_from(last);
+            let mut only = self.behind(uids.clone()).await?;
+            for found in self.images()?.studies(&self.requester, uids).await? {
+                only.remove(&found.header.study.uid);
+            }
+            told += u64::try_from(only.len()).unwrap_or(u64::MAX);
+            let studies = only.into_values().map(|behind| behind.study).collect();
+            self.publish(generation, studies).await?;
+        }
     }
 
     /// Studies that have changed since `cursor` and have come to rest, with the place of the feed
@@ -166,9 +192,17 @@ impl Publisher {
         loop {
             let page = self.changes(at.number, CHANGES_PAGE).await?;
             if let Some(end) = page.last() {
-                at = Cursor::of(end);
+                at = Cursor { behind: at.behind, ..Cursor::of(end) };
                 changed.extend(page.into_iter().map(|change| change.uids.study));
                 last = Instant::now();
+            }
+            if let (Some(behind), Some(mark)) = (&self.behind, &mut at.behind) {
+                let page = behind.store().changed(mark.number, CHANGES_PAGE).await?;
+                if let Some((number, _)) = page.last() {
+                    mark.number = *number;
+                    last = Instant::now();
+                }
+                changed.extend(page.into_iter().map(|(_, study)| study));
             }
             let rests = last.elapsed() >= SETTLED_AFTER || first.elapsed() >= TOLD_WITHIN;
             if changed.is_empty() || rests {
@@ -189,7 +223,8 @@ impl Publisher {
         let mut groups = uids.chunks(PUBLISHED_MAX).peekable();
         while let Some(group) = groups.next() {
             let found = self.images()?.studies(&self.requester, group.to_vec()).await?;
-            let studies = self.describe(found).await?;
+            let behind = self.behind(group.to_vec()).await?;
+            let studies = self.merged(found, behind).await?;
             let there: BTreeSet<&str> = studies.iter().map(|s| s.study.uid.as_str()).collect();
             let removed = group.iter().filter(|uid| !there.contains(uid.as_str())).cloned();
             let removed: Vec<String> = removed.collect();
@@ -225,6 +260,36 @@ impl Publisher {
         let generation = generation.to_owned();
         let publication = Publication { generation, studies, ..Publication::default() };
         self.region.publish(publication).await
+    }
+
+    /// What is behind the node of these studies.
+    async fn behind(&self, studies: Vec<String>) -> Result<HashMap<String, BehindStudy>, Error> {
+        match &self.behind {
+            Some(behind) => behind.among(studies).await,
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    /// Studies as they are published: by what is behind the node where that is more than what the
+    /// node holds.
+    async fn merged(
+        &self,
+        found: Vec<Match>,
+        mut behind: HashMap<String, BehindStudy>,
+    ) -> Result<Vec<PublishedStudy>, Error> {
+        let here = found.into_iter().filter(|study| {
+            let more = behind.get(&study.header.study.uid);
+            more.is_none_or(|behind| behind.study.instances <= study.instances)
+        });
+        let mut studies = self.describe(here.collect()).await?;
+        for study in &mut studies {
+            // What was brought from the node's own PACS is the node's own for the region.
+            if behind.remove(&study.study.uid).is_some() {
+                study.held = Held::Own;
+            }
+        }
+        studies.extend(behind.into_values().map(|behind| behind.study));
+        Ok(studies)
     }
 
     /// Studies as they are published.
@@ -298,19 +363,40 @@ impl Publisher {
         self.images()?.imaging().changes(&self.requester, number, limit).await
     }
 
-    /// Whether the feed still has the change at which `cursor` stands.
+    /// Whether the feeds still have the changes at which `cursor` stands.
     async fn is_there(&self, cursor: &Cursor) -> Result<bool, Error> {
+        let epoch = |mark: &Option<Mark>| mark.as_ref().map(|mark| mark.epoch.clone());
+        let end = self.mark().await?;
+        let number = |mark: &Option<Mark>| mark.as_ref().map_or(0, |mark| mark.number);
+        if epoch(&cursor.behind) != epoch(&end) || number(&cursor.behind) > number(&end) {
+            return Ok(false);
+        }
+        // A node that has nothing of its own has told that.
+        if cursor.number == 0 && cursor.behind.is_some() {
+            return Ok(self.changes(0, 1).await?.is_empty());
+        }
         let Some(before) = cursor.number.checked_sub(1) else { return Ok(false) };
         let changes = self.changes(before, 1).await?;
-        Ok(changes.first().is_some_and(|change| Cursor::of(change) == *cursor))
+        Ok(changes
+            .first()
+            .is_some_and(|change| Cursor::of(change) == Cursor { behind: None, ..cursor.clone() }))
     }
 
-    /// The end of the feed.
+    /// The end of the feed of what is behind the node.
+    async fn mark(&self) -> Result<Option<Mark>, Error> {
+        match &self.behind {
+            Some(behind) => behind.store().mark().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The end of the feeds.
     async fn end(&self) -> Result<Cursor, Error> {
+        let behind = self.mark().await?;
         let mut cursor = Cursor::default();
         loop {
             let page = self.changes(cursor.number, CHANGES_PAGE).await?;
-            let Some(last) = page.last() else { return Ok(cursor) };
+            let Some(last) = page.last() else { return Ok(Cursor { behind, ..cursor }) };
             cursor = Cursor::of(last);
         }
     }
@@ -335,31 +421,48 @@ impl Publisher {
 impl Cursor {
     fn of(change: &Change) -> Self {
         let Change { number, at_ms, uids, .. } = change;
-        Self { number: *number, at_ms: *at_ms, instance: uids.instance.clone() }
+        let instance = uids.instance.clone();
+        Self { number: *number, at_ms: *at_ms, instance, behind: None }
     }
 
+    /// `number:at_ms:instance`, and with something behind the node `:epoch:number`.
     fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(3, ':');
+        let mut parts = text.split(':');
         let (number, at_ms) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { number, at_ms, instance: parts.next()?.to_owned() })
+        let instance = parts.next()?.to_owned();
+        let behind = match (parts.next(), parts.next(), parts.next()) {
+            (None, None, None) => None,
+            (Some(epoch), Some(number), None) => {
+                Some(Mark { epoch: epoch.to_owned(), number: number.parse().ok()? })
+            }
+            (_, _, _) => return None,
+        };
+        Some(Self { number, at_ms, instance, behind })
     }
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{}", self.number, self.at_ms, self.instance)
+        write!(f, "{}:{}:{}", self.number, self.at_ms, self.instance)?;
+        match &self.behind {
+            Some(Mark { epoch, number }) => write!(f, ":{epoch}:{number}"),
+            None => Ok(()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Cursor;
+    use super::{Cursor, Mark};
 
     #[test]
     fn a_cursor_reads_back_what_it_prints() {
-        let cursor = Cursor { number: 7, at_ms: -1, instance: "1.2.3".to_owned() };
+        let cursor = Cursor { number: 7, at_ms: -1, instance: "1.2.3".to_owned(), behind: None };
+        assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor.clone()));
+        let behind = Some(Mark { epoch: "ab12".to_owned(), number: 9 });
+        let cursor = Cursor { behind, ..cursor };
         assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
-        for text in ["", "7", "7:1", "x:1:1.2", "7:x:1.2"] {
+        for text in ["", "7", "7:1", "x:1:1.2", "7:x:1.2", "7:1:1.2:e", "7:1:1.2:e:x"] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
     }

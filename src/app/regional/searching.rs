@@ -125,10 +125,15 @@ impl App {
             .collect();
         for study in answer.studies {
             let RegionalStudy { found_by, holdings } = study;
-            let places = holdings.iter().filter(|h| h.node != self.name).map(place).collect();
+            let is_here = |uid: &String| here.get(uid).copied();
+            // What lies in the PACS behind this node is not in its archive.
+            let elsewhere = |holding: &&Holding| {
+                let behind = holding.study.held == Held::Behind;
+                holding.node != self.name || (behind && is_here(&holding.study.study.uid).is_none())
+            };
+            let places = holdings.iter().filter(elsewhere).map(place).collect();
             let Some(best) = holdings.into_iter().next() else { continue };
-            if let Some(told) = here.get(&best.study.study.uid).and_then(|at| studies.get_mut(*at))
-            {
+            if let Some(told) = is_here(&best.study.study.uid).and_then(|at| studies.get_mut(at)) {
                 told.facts.places.extend::<Vec<Place>>(places);
             } else if question.fits(&best.study, found_by) && !places.is_empty() {
                 let mut told = Self::told_of(knowledge, best.study);

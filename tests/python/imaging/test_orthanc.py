@@ -19,7 +19,7 @@ US = FILES / "pydicom-data/US1_J2KR.dcm"
 class Orthanc:
     """Debian's Orthanc with an empty database, that knows the node as a modality."""
 
-    def __init__(self, folder, node_port):
+    def __init__(self, folder, node_port, title=TITLE):
         self.http, self.dicom = free_port(), free_port()
         config = folder / "orthanc.json"
         config.write_text(json.dumps({
@@ -27,8 +27,8 @@ class Orthanc:
             "IndexDirectory": str(folder / "orthanc"), "Plugins": [],
             "HttpPort": self.http, "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
             "DicomAet": "ORTHANC", "DicomPort": self.dicom, "DicomCheckCalledAet": True,
-            "DicomModalities": {"node": [TITLE, "127.0.0.1", node_port]},
-            "SynchronousCMove": True, "DicomAlwaysAllowMove": True,
+            "DicomModalities": {"node": [title, "127.0.0.1", node_port]},
+            "SynchronousCMove": True, "DicomAlwaysAllowMove": True, "DefaultEncoding": "Utf8",
         }), encoding="utf-8")
         path = shutil.which("Orthanc")
         assert path, "Orthanc is missing: scripts/test installs it"

@@ -1,10 +1,13 @@
 //! What is exchanged with other systems and cannot be made anew: the queue of forwarding, the
-//! modality worklist, performed procedure steps, which objects are copies of other nodes, legal holds, erasures. A small database of its own, `synchronous=FULL`.
+//! modality worklist, performed procedure steps, which objects are copies of other nodes, legal holds,
+//! erasures; and what PACS behind the node answered. A small database of its own,
+//! `synchronous=FULL`.
 //!
 //! The command line opens it beside a running node, so every transaction that writes begins as one
 //! that writes (a deferred one that upgrades does not wait for its lock).
 
 mod analysis;
+mod behind;
 mod custody;
 mod forwarding;
 mod holdings;
@@ -21,7 +24,7 @@ use super::{OpenError, make_folder, migrator, options};
 use crate::app::error::Error;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "forwarding", include_str!("../../../../migrations/sqlite-exchange/0001_forwarding.sql")),
     (2, "worklist", include_str!("../../../../migrations/sqlite-exchange/0002_worklist.sql")),
     (
@@ -31,6 +34,7 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
     ),
     (4, "copies", include_str!("../../../../migrations/sqlite-exchange/0004_copies.sql")),
     (5, "custody", include_str!("../../../../migrations/sqlite-exchange/0005_custody.sql")),
+    (6, "behind", include_str!("../../../../migrations/sqlite-exchange/0006_behind.sql")),
 ];
 
 /// Connections that only read.

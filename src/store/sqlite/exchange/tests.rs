@@ -1,5 +1,6 @@
 //! The queue, the worklist and performed steps over a real file.
 
+mod behind;
 mod holdings;
 
 use std::path::Path;
