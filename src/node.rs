@@ -308,12 +308,7 @@ impl Node {
         report(&reporter, &app).await;
         tasks.spawn(watch_health(reporter, Arc::clone(&app), stop.clone()));
         if let Some(listener) = metrics_listener {
-            let serving = crate::web::serve(listener, Arc::clone(&app), metrics, stop.clone());
-            tasks.spawn(async move {
-                if let Err(error) = serving.await {
-                    tracing::error!(error = %error, "metrics door");
-                }
-            });
+            tasks.spawn(serve_metrics(listener, Arc::clone(&app), metrics, stop.clone()));
         }
         let dicom_address =
             imaging::open_door(&config, images.as_ref(), worklist, (&tasks, &stop)).await?;
@@ -396,6 +391,17 @@ impl Node {
         // The store's writer ends when nobody can send to it any more.
         drop(app);
         lifecycle::drain(&stop, &tasks, drain_timeout).await
+    }
+}
+
+async fn serve_metrics(
+    listener: TcpListener,
+    app: Arc<App>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    if let Err(error) = crate::web::serve(listener, app, metrics, stop).await {
+        tracing::error!(error = %error, "metrics door");
     }
 }
 

@@ -99,7 +99,7 @@ async fn region(retrieve: RetrieveName) -> Region {
     Region { hub, pacs, county, village }
 }
 
-async fn custody(node: &TestNode) -> CustodyServiceClient<tonic::transport::Channel> {
+fn custody(node: &TestNode) -> CustodyServiceClient<tonic::transport::Channel> {
     CustodyServiceClient::new(node.channel.clone())
 }
 
@@ -109,7 +109,7 @@ async fn erase(node: &TestNode, study: &str) {
         reason: "the test asked".to_owned(),
         include_kept_apart: true,
     };
-    custody(node).await.erase_study(request).await.unwrap();
+    custody(node).erase_study(request).await.unwrap();
 }
 
 /// Of whom the node has copies of a study, and how many.
@@ -180,12 +180,12 @@ async fn retrieve_code(node: &TestNode, request: im::RetrieveObjectRequest) -> C
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_study_in_the_pacs_is_found_in_the_region_and_comes_by_c_get() {
-    found_and_brought(RetrieveName::Get).await;
+    Box::pin(found_and_brought(RetrieveName::Get)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_study_in_the_pacs_is_found_in_the_region_and_comes_by_c_move() {
-    found_and_brought(RetrieveName::Move).await;
+    Box::pin(found_and_brought(RetrieveName::Move)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

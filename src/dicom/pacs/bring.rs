@@ -4,6 +4,7 @@
 //! come in at the door like any others, and are known by the message that they name. What comes is
 //! noted as a copy of what the PACS has, so that it gives room again.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -140,8 +141,8 @@ impl Moves {
         for _ in 0..u16::MAX {
             running.last = running.last.wrapping_add(1).max(1);
             let id = running.last;
-            if !running.by_id.contains_key(&id) {
-                running.by_id.insert(id, moved);
+            if let Entry::Vacant(free) = running.by_id.entry(id) {
+                free.insert(moved);
                 return Some(RunningMove { moves: self.clone(), id });
             }
         }
@@ -184,8 +185,8 @@ impl DimsePacs {
 
     async fn by_move(&self, study: &str, title: &str, moves: &Moves) -> Result<Brought, PacsError> {
         let lost = |source| PacsError::from(broken(&self.peer, source));
-        let moved = Moved { from: self.source(), study: study.to_owned() };
-        let running = moves.begin(moved).ok_or(PacsError::TooMany)?;
+        let subject = Moved { from: self.source(), study: study.to_owned() };
+        let running = moves.begin(subject).ok_or(PacsError::TooMany)?;
         let mut dialled = self.dialler.dial(&self.peer, vec![plain(uids::STUDY_MOVE)]).await?;
         dialled.wire.set_patience(Patience { idle: SILENCE_MAX, within: SILENCE_MAX });
         let Agreed { id: context, transfer_syntax, .. } = first(&dialled)?;
@@ -195,14 +196,14 @@ impl DimsePacs {
             .data_set(true);
         let asked = write(&identifier(study), transfer_syntax != uids::IMPLICIT_LE);
         dialled.send(context, set, Some(&asked)).await.map_err(lost)?;
-        let last = loop {
+        let answer = loop {
             let (answer, _) = dialled.answer().await.map_err(lost)?;
             if answer.number(element::STATUS) != Ok(status::PENDING) {
                 break answer;
             }
         };
         dialled.release().await;
-        outcome("C-MOVE", &last, 0)
+        outcome("C-MOVE", &answer, 0)
     }
 
     async fn by_get(&self, study: &str) -> Result<Brought, PacsError> {
@@ -266,7 +267,7 @@ impl DimsePacs {
         };
         let mut command = BytesMut::new();
         let mut arriving: Option<Arriving<'_>> = None;
-        let mut last: Option<Command> = None;
+        let mut end: Option<Command> = None;
         let mut waiting = Waiting::new();
         let mut refused = 0;
         loop {
@@ -286,13 +287,13 @@ impl DimsePacs {
                 continue;
             }
             // The data set of the last answer lists what failed.
-            if let Some(last) = &last {
+            if let Some(end) = &end {
                 if pdv.command {
                     return Err(lost(unexpected("a data set was expected")));
                 }
                 if pdv.last {
                     settle(&mut waiting, 0).await?;
-                    return outcome("C-GET", last, refused);
+                    return outcome("C-GET", end, refused);
                 }
                 continue;
             }
@@ -319,7 +320,7 @@ impl DimsePacs {
                         settle(&mut waiting, 0).await?;
                         return outcome("C-GET", &read, refused);
                     }
-                    last = Some(read);
+                    end = Some(read);
                 }
                 _ => return Err(lost(unexpected("C-STORE or an answer was expected"))),
             }
@@ -375,8 +376,8 @@ impl DimsePacs {
             .data_set(false)
             .status(answered.code, &answered.comment)
             .text(element::AFFECTED_SOP_INSTANCE, &command.text(element::AFFECTED_SOP_INSTANCE));
-        let sent = dialled.send(context, set, None).await;
-        sent.map_err(|source| PacsError::from(broken(&self.peer, source)))?;
+        let lost = |source| PacsError::from(broken(&self.peer, source));
+        dialled.send(context, set, None).await.map_err(lost)?;
         match submitted {
             Ok(told) => {
                 waiting.push_back(told);

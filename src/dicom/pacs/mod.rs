@@ -236,9 +236,10 @@ fn identifier(question: &Question) -> ElementSet {
     };
     let mut set = ElementSet::default().with_text(tags::QUERY_RETRIEVE_LEVEL, VR::CS, level);
     for (tag, vr) in keys {
-        set = match *vr {
-            VR::SQ => set.with_items(*tag, Vec::new()),
-            vr => set.with_text(*tag, vr, ""),
+        set = if *vr == VR::SQ {
+            set.with_items(*tag, Vec::new())
+        } else {
+            set.with_text(*tag, *vr, "")
         };
     }
     for (tag, vr, value) in given {

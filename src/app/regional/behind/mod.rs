@@ -133,8 +133,10 @@ pub trait BehindStore: Debug + Send + Sync {
     fn list<'a>(&'a self, after: &'a str, limit: u64) -> BoxFuture<'a, Result<Vec<String>, Error>>;
 }
 
-/// A study on its way from a PACS.
-type Bringing = Shared<Future<'static, Result<Brought, Arc<Error>>>>;
+/// What brings a study from a PACS.
+type Errand = Future<'static, Result<Brought, Arc<Error>>>;
+/// The same, awaited by everybody who wants that study.
+type Bringing = Shared<Errand>;
 
 /// What is behind the node, and the way to it.
 #[derive(Debug)]
@@ -143,7 +145,7 @@ pub struct Behind {
     store: Arc<dyn BehindStore>,
     pacs: BTreeMap<String, (Arc<dyn Pacs>, Arc<Semaphore>)>,
     /// Studies that are being brought. Nothing is brought that nobody waits for.
-    bringing: Mutex<HashMap<String, WeakShared<Future<'static, Result<Brought, Arc<Error>>>>>>,
+    bringing: Mutex<HashMap<String, WeakShared<Errand>>>,
     /// How much of a study the PACS had and was here when the last of it had been brought: it may
     /// have objects that it does not give or that are not kept here.
     settled: Mutex<HashMap<String, (u64, u64)>>,

@@ -51,7 +51,7 @@ fn unavailable() -> Error {
 }
 
 impl Pacs for FakePacs {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "A"
     }
 
@@ -67,7 +67,9 @@ impl Pacs for FakePacs {
                 Question::Series { study } => {
                     let mut found = vec![series(study, "CT"), series(study, "SR")];
                     if *self.uncounted.lock().unwrap() {
-                        found.iter_mut().for_each(|series| series.instances = 0);
+                        for series in &mut found {
+                            series.instances = 0;
+                        }
                     }
                     found
                 }
