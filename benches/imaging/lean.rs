@@ -194,8 +194,16 @@ fn padded(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn uid_of(number: u64) -> String {
+pub(crate) fn uid_of(number: u64) -> String {
     format!("1.2.826.0.1.3680043.10.1099.{}{number:0DIGITS$}", 7)
+}
+
+pub(crate) fn study_uid(study: u64) -> String {
+    format!("1.2.826.0.1.3680043.10.1099.1.{study}")
+}
+
+pub(crate) fn series_uid(study: u64) -> String {
+    format!("1.2.826.0.1.3680043.10.1099.2.{study}")
 }
 
 fn fragments(out: &mut Vec<u8>, data: &[u8], command: bool, pdu_bytes_max: usize) {
@@ -215,8 +223,7 @@ fn fragments(out: &mut Vec<u8>, data: &[u8], command: bool, pdu_bytes_max: usize
 fn data_set(study: u64, pixels: usize) -> Vec<u8> {
     let side = u16::try_from((pixels / 2).isqrt()).unwrap();
     let mut out = Vec::with_capacity(pixels + 2048);
-    let study_uid = format!("1.2.826.0.1.3680043.10.1099.1.{study}");
-    let series_uid = format!("1.2.826.0.1.3680043.10.1099.2.{study}");
+    let (study_uid, series_uid) = (study_uid(study), series_uid(study));
     let id = format!("P{study:08}");
     let name = format!("Zhang^San{study}");
     let text: [(u16, u16, [u8; 2], &str); 34] = [

@@ -1,10 +1,11 @@
 //! Imaging against Orthanc of Debian, in one run on one machine: both are started with empty
 //! stores, the repetitions alternate, medians and ratios are printed.
 //!
-//! `cargo bench --bench imaging -- [--repeat N] [--postgres URL]`. Needs Orthanc and DCMTK (Debian
-//! packages `orthanc`, `dcmtk`) and the release binary, which it asks for if it is missing. With
-//! `--postgres` both keep their index in that database (package `orthanc-postgresql`), which must hold
-//! no index of Orthanc yet; `scripts/postgres start target/bench` prints the URL of one.
+//! `cargo bench --bench imaging -- [--repeat N] [--only store|retrieve|web|idle] [--postgres URL]`.
+//! Needs Orthanc and DCMTK (Debian packages `orthanc`, `orthanc-dicomweb`, `dcmtk`) and the release
+//! binary, which it asks for if it is missing. With `--postgres` both keep their index in that
+//! database (package `orthanc-postgresql`), which must hold no index of Orthanc yet;
+//! `scripts/postgres start target/bench` prints the URL of one.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@
 
 mod lean;
 mod peer;
+mod retrieve;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,9 +29,12 @@ use std::time::Instant;
 
 use lean::Client;
 use peer::{Peer, cpu_seconds};
+use retrieve::{Kept, StoreScp};
 
 /// Repetitions unless asked otherwise.
 const REPEAT: usize = 5;
+/// Idle peers.
+const IDLE: usize = 1_000;
 /// Bytes of pixels: a CT of 512 by 512, and a small object.
 const SIZES: [(&str, usize); 2] = [("0.5 MB CT", 524_288), ("8 KB", 8_192)];
 
@@ -52,11 +57,35 @@ fn main() {
     let repeat = value("--repeat").and_then(|text| text.parse().ok()).unwrap_or(REPEAT);
     let postgres = value("--postgres").map(String::as_str);
     let folder = tempfile::tempdir().unwrap();
-    let peers = [Peer::xiangyi(folder.path(), postgres), Peer::orthanc(folder.path(), postgres)];
+    let scp = peer::free_port();
+    let path = folder.path();
+    let peers = [Peer::xiangyi(path, scp, postgres), Peer::orthanc(path, scp, postgres)];
     for peer in &peers {
         println!("{}: {}", peer.name, peer.version);
     }
-    let mut rows = Vec::new();
+    let only = value("--only").map(String::as_str);
+    let wanted = |part: &str| only.is_none_or(|only| only == part);
+    println!("{:<52} {:>10} {:>10}", "", peers[0].name, peers[1].name);
+    if wanted("idle") {
+        idle(&peers[0]);
+    }
+    if wanted("store") {
+        storing(&peers, repeat, path);
+    }
+    if wanted("retrieve") {
+        giving_back(&peers, repeat, path, scp);
+    }
+    if wanted("web") {
+        over_the_web(&peers, repeat);
+    }
+    for peer in peers {
+        println!("{}: {} KiB resident at the end", peer.name, peer.resident_kib());
+        peer.stop();
+    }
+}
+
+/// C-STORE and C-ECHO.
+fn storing(peers: &[Peer; 2], repeat: usize, folder: &Path) {
     for (size, pixels) in SIZES {
         for associations in [1, 4, 16] {
             let objects = if pixels > 100_000 { 160 } else { 1600 };
@@ -64,7 +93,7 @@ fn main() {
             let mut rate = Row { work: work.clone(), unit: "objects/s", ..Row::default() };
             let mut cpu = Row { work, unit: "ms CPU an object", ..Row::default() };
             for _ in 0..repeat {
-                for peer in &peers {
+                for peer in peers {
                     let (objects_s, cpu_ms) = stores(peer, pixels, associations, objects);
                     rate.add(peer, objects_s);
                     cpu.add(peer, cpu_ms);
@@ -72,7 +101,6 @@ fn main() {
             }
             rate.print();
             cpu.print();
-            rows.extend([rate, cpu]);
         }
         let mut stock = Row {
             work: format!("C-STORE {size}, stock storescu, one association"),
@@ -80,17 +108,16 @@ fn main() {
             ..Row::default()
         };
         for _ in 0..repeat {
-            for peer in &peers {
-                stock.add(peer, storescu(peer, folder.path(), pixels, 60));
+            for peer in peers {
+                stock.add(peer, storescu(peer, folder, pixels, 60));
             }
         }
         stock.print();
-        rows.push(stock);
     }
     let mut echo =
         Row { work: "C-ECHO, lean client".to_owned(), unit: "a second", ..Row::default() };
     for _ in 0..repeat {
-        for peer in &peers {
+        for peer in peers {
             let mut client = Client::connect(peer.address, peer.title);
             let began = Instant::now();
             for _ in 0..500 {
@@ -101,10 +128,72 @@ fn main() {
         }
     }
     echo.print();
-    for peer in peers {
-        println!("{}: {} KiB resident at the end", peer.name, peer.resident_kib());
-        peer.stop();
+}
+
+/// C-GET and C-MOVE with stock clients.
+fn giving_back(peers: &[Peer; 2], repeat: usize, folder: &Path, port: u16) {
+    let scp = StoreScp::start(folder, port);
+    for (size, pixels) in SIZES {
+        let kept = keep_both(peers, pixels);
+        let row = |work: &str| Row {
+            work: format!("{work} {size}, {} objects", retrieve::OBJECTS),
+            unit: "objects/s",
+            ..Row::default()
+        };
+        let (mut get, mut moved) =
+            (row("C-GET, stock getscu,"), row("C-MOVE, stock movescu and storescp,"));
+        for _ in 0..repeat {
+            for (peer, kept) in peers.iter().zip(&kept) {
+                get.add(peer, retrieve::getscu(peer, kept, folder));
+                moved.add(peer, retrieve::movescu(peer, kept, &scp));
+            }
+        }
+        get.print();
+        moved.print();
     }
+    scp.stop();
+}
+
+fn over_the_web(peers: &[Peer; 2], repeat: usize) {
+    let kept = keep_both(peers, SIZES[0].1);
+    let row = |work: &str, unit| Row { work: work.to_owned(), unit, ..Row::default() };
+    let mut rows = [
+        row("DICOMweb, a frame of 0.5 MB", "ms"),
+        row("DICOMweb, metadata of 200 instances", "ms"),
+        row("DICOMweb, first byte of a study", "ms"),
+        row("DICOMweb, whole study of 100 MB", "MB/s"),
+    ];
+    for _ in 0..repeat {
+        for (peer, kept) in peers.iter().zip(&kept) {
+            for (row, figure) in rows.iter_mut().zip(retrieve::web(peer, kept)) {
+                row.add(peer, figure);
+            }
+        }
+    }
+    rows.iter().for_each(Row::print);
+}
+
+fn keep_both(peers: &[Peer; 2], pixels: usize) -> [Kept; 2] {
+    let study = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let first = NUMBER.fetch_add(retrieve::OBJECTS, Ordering::Relaxed);
+    [0, 1].map(|at| retrieve::keep(&peers[at], study, first, pixels))
+}
+
+/// What a thousand idle peers cost. Orthanc has a thread for each association, 32 at most.
+fn idle(peer: &Peer) {
+    let (before_ms, before_p99) = retrieve::echoes(peer, 5_000);
+    let resident = peer.resident_kib();
+    let idle: Vec<Client> = (0..IDLE).map(|_| Client::connect(peer.address, peer.title)).collect();
+    // What was read into is given back after half a second.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let each = peer.resident_kib().saturating_sub(resident) / u64::try_from(IDLE).unwrap();
+    let (ms, p99) = retrieve::echoes(peer, 5_000);
+    println!(
+        "{} alone: C-ECHO {before_ms:.3} ms, p99 {before_p99:.3} ms, {resident} KiB",
+        peer.name
+    );
+    println!("with {IDLE} idle peers: C-ECHO {ms:.3} ms, p99 {p99:.3} ms, {each} KiB each");
+    idle.into_iter().for_each(Client::release);
 }
 
 impl Row {

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Where Debian's package puts the plugin.
-const PLUGIN: &str = "/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so";
+/// Where Debian's packages put plugins.
+const POSTGRES: &str = "/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so";
+const DICOMWEB: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
 
 /// A running peer.
 pub(crate) struct Peer {
@@ -16,13 +17,14 @@ pub(crate) struct Peer {
     pub(crate) version: String,
     pub(crate) title: &'static str,
     pub(crate) address: SocketAddr,
+    pub(crate) web: SocketAddr,
     child: Child,
 }
 
 impl Peer {
     /// The node, release build; its index in a fresh schema of the database at `postgres`, or in a
     /// file.
-    pub(crate) fn xiangyi(folder: &Path, postgres: Option<&str>) -> Self {
+    pub(crate) fn xiangyi(folder: &Path, scp: u16, postgres: Option<&str>) -> Self {
         let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/xiangyi");
         assert!(binary.is_file(), "build it first: cargo build --release");
         let config = folder.join("node.toml");
@@ -38,7 +40,11 @@ impl Peer {
             format!(
                 "[server]\nlisten = \"127.0.0.1:0\"\n[store]\ndir = \"{}\"\n\
                  [models]\nengine = \"rten\"\n[imaging]\nfree_bytes_min = 0\n\
-                 {index}[log]\nlevel = \"warn\"\n[dicom]\nlisten = \"127.0.0.1:0\"\n",
+                 {index}[log]\nlevel = \"warn\"\n[web]\nlisten = \"127.0.0.1:0\"\n\
+                 [dicom]\nlisten = \"127.0.0.1:0\"\n\
+                 strangers = [\"echo\", \"store\", \"find\", \"retrieve\"]\n\
+                 [[dicom.peers]]\nae_title = \"STORESCP\"\nservices = []\n\
+                 address = \"127.0.0.1:{scp}\"\n",
                 data.display()
             ),
         )
@@ -53,18 +59,19 @@ impl Peer {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let addresses: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = addresses["dicom"].as_str().unwrap().parse().unwrap();
+        let web = addresses["web"].as_str().unwrap().parse().unwrap();
         let version = format!("{} (release)", env!("CARGO_PKG_VERSION"));
-        Self { name: "xiangyi", version, title: "XIANGYI", address, child }
+        Self { name: "xiangyi", version, title: "XIANGYI", address, web, child }
     }
 
     /// Orthanc; its index in the database at `postgres` (with the plugin of Debian's
     /// `orthanc-postgresql`, files beside it as by default), or in `SQLite`.
-    pub(crate) fn orthanc(folder: &Path, postgres: Option<&str>) -> Self {
-        let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (dicom, http) = (port(), port());
+    pub(crate) fn orthanc(folder: &Path, scp: u16, postgres: Option<&str>) -> Self {
+        let (dicom, http) = (free_port(), free_port());
         let config = folder.join("orthanc.json");
         let dir = folder.join("orthanc");
-        let plugins = if postgres.is_some() { vec![PLUGIN] } else { vec![] };
+        let wanted = [Some(DICOMWEB), postgres.map(|_| POSTGRES)];
+        let plugins: Vec<&str> = wanted.into_iter().flatten().collect();
         fs::write(
             &config,
             serde_json::json!({
@@ -74,7 +81,10 @@ impl Peer {
                     "ConnectionUri": postgres.unwrap_or_default(),
                 },
                 "HttpPort": http, "DicomAet": "ORTHANC", "DicomPort": dicom,
-                "DicomAlwaysAllowStore": true, "DicomThreadsCount": 32,
+                "DicomAlwaysAllowStore": true, "DicomAlwaysAllowFind": true,
+                "DicomAlwaysAllowGet": true, "DicomAlwaysAllowMove": true,
+                "DicomModalities": {"scp": ["STORESCP", "127.0.0.1", scp]},
+                "SynchronousCMove": true, "DicomThreadsCount": 32,
                 "AuthenticationEnabled": false, "RemoteAccessAllowed": false,
             })
             .to_string(),
@@ -95,7 +105,8 @@ impl Peer {
         }
         let told = Command::new("Orthanc").arg("--version").output().unwrap().stdout;
         let version = String::from_utf8_lossy(&told).lines().next().unwrap_or_default().to_owned();
-        Self { name: "orthanc", version, title: "ORTHANC", address, child }
+        let web = SocketAddr::from(([127, 0, 0, 1], http));
+        Self { name: "orthanc", version, title: "ORTHANC", address, web, child }
     }
 
     pub(crate) fn process(&self) -> u32 {
@@ -112,6 +123,11 @@ impl Peer {
         let _ = Command::new("kill").arg(self.process().to_string()).status();
         let _ = self.child.wait();
     }
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// CPU seconds that a process has used.

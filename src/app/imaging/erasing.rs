@@ -1,6 +1,5 @@
 //! Erasing a study or an instance for good, with a reason.
 
-use dicom_dictionary_std::tags;
 use tokio::sync::oneshot;
 
 use super::Imaging;
@@ -8,14 +7,12 @@ use super::custody::{Begun, ErasedBy, ErasedObject, NewErasure};
 use super::eraser::Errand;
 use super::ports::{KnownObject, Selection};
 use super::search::validate_uid;
-use super::study::any_of;
 use crate::app::App;
 use crate::app::access::{Action, Caller, Permit, authorise};
 use crate::app::error::Error;
 use crate::app::ports::AuditEntry;
 use crate::app::request::Problems;
 use crate::sharing::imaging::object::Digest;
-use crate::sharing::imaging::query::{Level, Query};
 
 /// Characters of a reason at most.
 pub const REASON_CHARS_MAX: usize = 300;
@@ -230,24 +227,13 @@ impl Imaging {
     }
 
     /// Patient ID of a study; empty if there is none.
-    pub(in crate::app) async fn patient_of(&self, study: &str) -> Result<String, Error> {
-        let found = self.index.find(one(study)).await?;
-        Ok(found.into_iter().next().map(|m| m.header.patient.id).unwrap_or_default())
+    pub async fn patient_of(&self, study: &str) -> Result<String, Error> {
+        Ok(self.index.patient_of(study).await?.unwrap_or_default())
     }
 
     /// Whether anything of a study answers questions.
     pub(super) async fn has_study(&self, study: &str) -> Result<bool, Error> {
-        Ok(!self.index.find(one(study)).await?.is_empty())
-    }
-}
-
-fn one(study: &str) -> Query {
-    Query {
-        level: Level::Study,
-        conditions: vec![any_of(tags::STUDY_INSTANCE_UID, vec![study.to_owned()])],
-        combined_date_time: false,
-        offset: 0,
-        limit: 1,
+        Ok(self.index.patient_of(study).await?.is_some())
     }
 }
 

@@ -255,6 +255,9 @@ pub trait StudyIndex: Debug + Send + Sync {
         limit: u64,
     ) -> BoxFuture<'_, Result<Vec<IndexedInstance>, Error>>;
 
+    /// The patient ID of a study, which may be empty; none if the study is not there.
+    fn patient_of<'a>(&'a self, study: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>>;
+
     /// Forgets an instance that was erased.
     fn remove(&self, digest: Digest, at_ms: i64) -> BoxFuture<'_, Result<(), Error>>;
 

@@ -258,6 +258,12 @@ impl StudyIndex for MemoryIndex {
         now(Ok(changes.take(usize::try_from(limit).unwrap()).collect()))
     }
 
+    fn patient_of<'a>(&'a self, study: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        let entries = self.entries.lock().unwrap();
+        let found = entries.iter().find(|entry| entry.head.uids.study == study);
+        now(Ok(found.map(|entry| entry.header.patient.id.clone())))
+    }
+
     fn counts(&self) -> BoxFuture<'_, Result<IndexCounts, Error>> {
         now(Ok(IndexCounts::default()))
     }

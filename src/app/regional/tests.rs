@@ -351,9 +351,13 @@ async fn holders_come_in_the_order_in_which_a_study_is_best_had() {
     let _a = hub.attend("a").await.unwrap();
     assert_eq!(order("c").await[0].0, "a");
     assert_eq!(order("b").await[0].0, "b", "what is here comes first");
-    // An archive behind a node comes last, and so does whoever has less.
-    hub.publish("c", told("g", vec![held(Held::Behind, 9)])).await.unwrap();
+    // An archive behind a node comes last of those who have as much; whoever has more comes first.
+    hub.publish("c", told("g", vec![held(Held::Behind, 5)])).await.unwrap();
     let _c = hub.attend("c").await.unwrap();
+    assert_eq!(order("c").await.last().unwrap().0, "c");
+    hub.publish("c", told("g", vec![held(Held::Behind, 9)])).await.unwrap();
+    assert_eq!(order("a").await[0].0, "c");
+    hub.publish("c", told("g", vec![held(Held::Behind, 4)])).await.unwrap();
     assert_eq!(order("c").await.last().unwrap().0, "c");
     drop(b);
     assert_eq!(order("c").await.last().unwrap(), &("b".to_owned(), false));

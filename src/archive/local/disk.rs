@@ -2,11 +2,11 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 
 use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 /// Buffers that one call to the system takes.
 const SLICES_MAX: usize = 1024;
@@ -126,6 +126,21 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usi
         }
     }
     Ok(filled)
+}
+
+/// Fills `buffer` from byte `at` with what the system has in memory. None: it has not, or cannot tell.
+pub(super) fn read_now(file: &File, buffer: &mut [u8], at: u64) -> Option<()> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let place = at.saturating_add(bytes(filled));
+        let mut slices = [IoSliceMut::new(rest)];
+        match rustix::io::preadv2(file, &mut slices, place, ReadWriteFlags::NOWAIT) {
+            Ok(read @ 1..) => filled += read,
+            Err(Errno::INTR) => {}
+            Ok(0) | Err(_) => return None,
+        }
+    }
+    Some(())
 }
 
 /// Exactly `length` bytes from byte `at`, without clearing the memory first.

@@ -17,6 +17,7 @@
 //! in an object.
 
 mod ahead;
+mod buffers;
 mod disk;
 mod error;
 pub mod format;
@@ -253,6 +254,9 @@ impl LocalArchive {
     }
 
     async fn read_any(&self, location: Location, range: Range<u64>) -> Result<Bytes, Error> {
+        if let Some(bytes) = read::at_once(&self.store, &location, &range) {
+            return Ok(bytes);
+        }
         let mut tries = 0;
         loop {
             let range = range.clone();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::disk;
 use super::error::{not_found, refusal};
-use super::format::{self, FIRST_RECORD_AT, Kind};
+use super::format::{self, FIRST_RECORD_AT, HEADER_BYTES, Kind};
 use super::store::Store;
 use super::tier::Tier;
 use super::walk::{Step, Walk};
@@ -20,6 +20,9 @@ pub(super) const READ_BYTES_MAX: usize = 256 << 20;
 pub(super) const OBJECTS_MAX: usize = 10_000;
 /// Bytes of file meta groups listed at once, about: the object that reaches it is the last.
 const META_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes read at once by whoever asks, at most: longer copies would keep others waiting.
+const AT_ONCE_BYTES_MAX: u64 = 1 << 20;
 
 /// Where bytes of a body are.
 #[derive(Debug)]
@@ -64,6 +67,31 @@ pub(super) fn bytes(
     not_erased(store, location)?;
     // The holes may have been made while it was read.
     Ok(away().unwrap_or(Found::Here(bytes.into())))
+}
+
+/// Bytes `range` of the body at `location`, cut at its end, if they can be had without waiting for
+/// the disk: mostly they can, and handing the work to another thread would take longer than doing
+/// it. None: [`bytes`] has to look, and says what is wrong if something is.
+pub(super) fn at_once(store: &Store, location: &Location, range: &Range<u64>) -> Option<Bytes> {
+    let start = range.start.min(location.length);
+    let length = range.end.min(location.length).saturating_sub(start);
+    let segment = store.segment(location.segment)?;
+    let end = location.body.checked_add(location.length)?;
+    let head_end = location.offset.checked_add(disk::bytes(HEADER_BYTES))?;
+    let away = || store.tiers.away(location.segment);
+    if length > AT_ONCE_BYTES_MAX || end > segment.end || head_end > segment.end || away() {
+        return None;
+    }
+    let file = store.open_file(location.segment)?;
+    let at = location.body.saturating_add(start);
+    let fill = |to: &mut [u8]| disk::read_now(&file, to, at);
+    let bytes = store.buffers.filled(disk::size(length), fill)?;
+    // As in [`bytes`]: the header after the body, and then whether holes were made meanwhile.
+    let mut header = [0; HEADER_BYTES];
+    disk::read_now(&file, &mut header, location.offset)?;
+    let header = store.header_of(&header, location, &segment)?;
+    let stands = header.kind == Kind::Object && !header.erased() && !away();
+    stands.then_some(bytes)
 }
 
 /// Fails unless an object stands at `location` that is not erased.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::buffers::Buffers;
 use super::disk::{self, Disk};
 use super::format::{self, Flaw, HEADER_BYTES, Header, Key, Kind, Place};
 use super::tier::Tiers;
@@ -62,6 +63,7 @@ pub(super) struct Store {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) free_bytes_min: u64,
     pub(super) tiers: Tiers,
+    pub(super) buffers: Arc<Buffers>,
     segments: RwLock<BTreeMap<u64, Segment>>,
     handles: Mutex<Vec<(u64, Arc<File>)>>,
 }
@@ -98,6 +100,7 @@ impl Store {
             disk,
             free_bytes_min,
             tiers,
+            buffers: Arc::default(),
             segments: RwLock::new(segments),
             handles: Mutex::default(),
         }
@@ -176,20 +179,24 @@ impl Store {
         Some(*segment)
     }
 
+    /// The file of a segment, if it is open.
+    pub(super) fn open_file(&self, number: u64) -> Option<Arc<File>> {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = handles.iter().position(|(there, _)| *there == number)?;
+        let found = handles.remove(at);
+        let file = Arc::clone(&found.1);
+        handles.insert(0, found);
+        Some(file)
+    }
+
     /// The file of a segment, opened for reading and writing.
     pub(super) fn file(&self, number: u64) -> io::Result<Arc<File>> {
-        let lock = || self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut handles = lock();
-        if let Some(at) = handles.iter().position(|(there, _)| *there == number) {
-            let found = handles.remove(at);
-            let file = Arc::clone(&found.1);
-            handles.insert(0, found);
+        if let Some(file) = self.open_file(number) {
             return Ok(file);
         }
-        drop(handles);
         let path = self.paths.segment(number);
         let file = Arc::new(File::options().read(true).write(true).open(path)?);
-        let mut handles = lock();
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles.insert(0, (number, Arc::clone(&file)));
         handles.truncate(HANDLES_MAX);
         Ok(file)
@@ -207,12 +214,22 @@ impl Store {
         if disk::read_at(&file, &mut bytes, location.offset)? < HEADER_BYTES {
             return Ok(None);
         }
+        Ok(self.header_of(&bytes, location, &segment))
+    }
+
+    /// The header that these bytes are, if a record at `location` begins with it.
+    pub(super) fn header_of(
+        &self,
+        bytes: &[u8; HEADER_BYTES],
+        location: &Location,
+        segment: &Segment,
+    ) -> Option<Header> {
         let place = self.place(location.segment, location.offset);
         let fits = |header: &Header| {
             header.location(&place) == *location
                 && header.ends(location.offset).is_some_and(|(end, _)| end <= segment.end)
         };
-        Ok(Header::read(&bytes, &place).ok().filter(fits))
+        Header::read(bytes, &place).ok().filter(fits)
     }
 
     /// The record of an object at `location`.

@@ -37,6 +37,9 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
 /// How long a reader waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages in the write-ahead log before they are copied into the database: 8 MB. Pages that every
+/// Rows that a reader may be ahead of whoever asked: with the usual 50 both threads wait for each
+/// other again and again over an answer of hundreds.
+const ROWS_AHEAD: usize = 1024;
 /// commit touches are then copied once per many commits.
 const CHECKPOINT_PAGES: &str = "2000";
 /// Connections that only read.
@@ -130,6 +133,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging()
 }
 

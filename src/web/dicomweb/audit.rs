@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use dicom_dictionary_std::tags;
 use tokio::time::Instant;
 
 use super::Shared;
@@ -15,7 +14,6 @@ use super::problem::Problem;
 use crate::app::imaging::Requester;
 use crate::app::imaging::peers::Service;
 use crate::app::imaging::ports::IndexedInstance;
-use crate::sharing::imaging::query::{Condition, Level, Matching, Query};
 
 /// How long looking on is not written down again.
 const AGAIN: Duration = Duration::from_mins(1);
@@ -79,17 +77,6 @@ impl Shared {
         if !requester.services.has(Service::Find) {
             return Ok(String::new());
         }
-        let query = Query {
-            level: Level::Study,
-            conditions: vec![Condition {
-                tag: tags::STUDY_INSTANCE_UID,
-                matching: Matching::Single(study.to_owned()),
-            }],
-            combined_date_time: false,
-            offset: 0,
-            limit: 1,
-        };
-        let found = self.imaging.find(requester, query).await?;
-        Ok(found.into_iter().next().map(|found| found.header.patient.id).unwrap_or_default())
+        Ok(self.imaging.patient_of(study).await?)
     }
 }

@@ -26,8 +26,6 @@ use crate::sharing::imaging::structure::{Coding, Pixels, Syntax};
 
 /// Frames of one request at most.
 const FRAMES_MAX: usize = 4_096;
-/// Bytes of an object that is read whole for one frame without looking at its header first.
-const SMALL_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of an object that is read whole at most.
 pub(super) const WHOLE_BYTES_MAX: u64 = 256 << 20;
 
@@ -133,9 +131,7 @@ impl Shared {
         instance: &IndexedInstance,
         numbers: &[u32],
     ) -> Result<(&'static str, Vec<Piece>), Problem> {
-        if instance.location.length > SMALL_BYTES_MAX
-            && let Some(ranges) = self.native_ranges(requester, instance, numbers).await?
-        {
+        if let Some(ranges) = self.native_ranges(requester, instance, numbers).await? {
             let piece = |range| Piece::Stored(instance.location, range);
             return Ok((OCTETS, ranges.into_iter().map(piece).collect()));
         }
@@ -167,7 +163,7 @@ impl Shared {
         Ok(pieces)
     }
 
-    /// Where native frames lie in a long object, if that is mere arithmetic.
+    /// Where native frames lie in an object, if that is mere arithmetic.
     async fn native_ranges(
         &self,
         requester: &Requester,

@@ -12,6 +12,7 @@ pub(super) async fn an_empty_index_answers_everything_with_nothing(index: &dyn S
     assert_eq!(index.known(vec!["1.2".to_owned()]).await.unwrap(), vec![vec![]]);
     assert!(index.apart(0, 10).await.unwrap().is_empty());
     assert!(index.changes(0, 10).await.unwrap().is_empty());
+    assert_eq!(index.patient_of("1.2.1").await.unwrap(), None);
     for level in [Level::Patient, Level::Study, Level::Series, Level::Image] {
         assert!(find(index, level, vec![]).await.is_empty());
     }
@@ -27,6 +28,8 @@ pub(super) async fn what_was_added_is_known_found_and_counted(index: &dyn StudyI
     one.header.series.anatomic_region_code = "SCT:69536005".to_owned();
     let other = entry(1, 2, 1);
     index.add(vec![one.clone(), other.clone()]).await.unwrap();
+    assert_eq!(index.patient_of("1.2.1").await.unwrap().as_deref(), Some("P1"));
+    assert_eq!(index.patient_of("1.2.9").await.unwrap(), None);
     let known = index.known(vec!["9.9".to_owned(), one.head.uids.instance.clone()]).await.unwrap();
     assert!(known[0].is_empty());
     assert_eq!(known[1].len(), 1);
@@ -206,6 +209,7 @@ pub(super) async fn removing_the_last_instance_removes_all_above_it(index: &dyn 
     }
     assert!(index.known(vec![only.head.uids.instance]).await.unwrap()[0].is_empty());
     assert!(find(index, Level::Study, vec![single(tags::PATIENT_ID, "P1")]).await.is_empty());
+    assert_eq!(index.patient_of("1.2.1").await.unwrap(), None);
 }
 
 pub(super) async fn removing_one_of_several_leaves_true_counts(index: &dyn StudyIndex) {

@@ -385,6 +385,10 @@ impl StudyIndex for StudyIndexStore {
         Box::pin(async move { twice(|| read::changes(&self.lookups, number, limit)).await })
     }
 
+    fn patient_of<'a>(&'a self, study: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        Box::pin(async move { twice(|| read::patient_id(&self.lookups, study)).await })
+    }
+
     fn counts(&self) -> BoxFuture<'_, Result<IndexCounts, Error>> {
         Box::pin(async move { twice(|| read::counts(&self.lookups)).await })
     }

@@ -328,6 +328,19 @@ pub(super) async fn reached(readers: &PgPool) -> Result<Option<Location>, sqlx::
     }))
 }
 
+/// The patient ID of a study.
+pub(super) async fn patient_id(
+    readers: &PgPool,
+    study: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT patient_id FROM patient WHERE id = (SELECT patient FROM study WHERE uid = $1)",
+    )
+    .bind(packed(study))
+    .fetch_optional(readers)
+    .await
+}
+
 /// How much there is; kept up with every addition, not counted.
 pub(super) async fn counts(readers: &PgPool) -> Result<IndexCounts, sqlx::Error> {
     let row = sqlx::query("SELECT patients, studies, series, instances, apart FROM state")

@@ -293,6 +293,10 @@ impl StudyIndex for StudyIndexStore {
         Box::pin(async move { read::changes(&self.readers, number, limit).await.map_err(failed) })
     }
 
+    fn patient_of<'a>(&'a self, study: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        Box::pin(async move { read::patient_id(&self.readers, study).await.map_err(failed) })
+    }
+
     fn counts(&self) -> BoxFuture<'_, Result<IndexCounts, Error>> {
         Box::pin(async move { read::counts(&self.readers).await.map_err(failed) })
     }

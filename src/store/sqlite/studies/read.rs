@@ -219,6 +219,19 @@ pub(super) async fn apart(
     rows.iter().map(|row| known_object(row, 0)).collect()
 }
 
+/// The patient ID of a study.
+pub(super) async fn patient_id(
+    readers: &SqlitePool,
+    study: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT patient_id FROM patient WHERE id = (SELECT patient FROM study WHERE uid = ?1)",
+    )
+    .bind(pack_uid(study))
+    .fetch_optional(readers)
+    .await
+}
+
 /// The instances that `selection` names.
 pub(super) async fn instances(
     readers: &SqlitePool,
