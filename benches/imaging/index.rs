@@ -206,6 +206,7 @@ fn questions() -> Vec<(&'static str, Query)> {
         ("patient ID", query(vec![(tags::PATIENT_ID, is("P0012345"))])),
         ("accession number", query(vec![(tags::ACCESSION_NUMBER, is("A00012345"))])),
         ("name *伟*", name("*伟*")),
+        ("name *张伟*", name("*张伟*")),
         ("name 欧阳*", name("欧阳*")),
         ("name *ZHANG*", name("*ZHANG*")),
         ("name that nobody has", name("*不存*")),
