@@ -129,10 +129,10 @@ impl Http {
             format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\n\r\n", self.address);
         let began = Instant::now();
         self.stream.write_all(request.as_bytes()).unwrap();
-        let mut had = 0;
+        let mut filled = 0;
         let head = loop {
-            had += self.read(had);
-            if let Some(at) = self.buffer[..had].windows(4).position(|w| w == b"\r\n\r\n") {
+            filled += self.read(filled);
+            if let Some(at) = self.buffer[..filled].windows(4).position(|w| w == b"\r\n\r\n") {
                 break at + 4;
             }
         };
@@ -140,8 +140,8 @@ impl Http {
         assert!(text.starts_with("http/1.1 200"), "{path}: {text}");
         let length = text.split("\r\n").find_map(|line| line.strip_prefix("content-length: "));
         let length: Option<usize> = length.map(|length| length.trim().parse().unwrap());
-        let mut body = had - head;
-        let mut tail = self.buffer[head..had].to_vec();
+        let mut body = filled - head;
+        let mut tail = self.buffer[head..filled].to_vec();
         let mut first_ms = None;
         let ms = |began: Instant| began.elapsed().as_secs_f64() * 1000.0;
         loop {

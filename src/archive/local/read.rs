@@ -84,8 +84,8 @@ pub(super) fn at_once(store: &Store, location: &Location, range: &Range<u64>) ->
     }
     let file = store.open_file(location.segment)?;
     let at = location.body.saturating_add(start);
-    let fill = |to: &mut [u8]| disk::read_now(&file, to, at);
-    let bytes = store.buffers.filled(disk::size(length), fill)?;
+    let read = |to: &mut [u8]| disk::read_now(&file, to, at);
+    let bytes = store.buffers.filled(disk::size(length), read)?;
     // As in [`bytes`]: the header after the body, and then whether holes were made meanwhile.
     let mut header = [0; HEADER_BYTES];
     disk::read_now(&file, &mut header, location.offset)?;
