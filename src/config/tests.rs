@@ -208,3 +208,38 @@ fn a_remote_store_is_spoken_to_over_tls_or_on_the_same_machine() {
     let config = s3("https://s3.example", "local_bytes_max = 7\n").unwrap();
     assert_eq!(parse(&config.to_toml()).unwrap(), config);
 }
+
+#[test]
+fn a_pacs_behind_the_node_must_be_a_peer_that_can_be_dialled() {
+    let config = |pacs: &str, link: &str| {
+        format!(
+            "[dicom]\nlisten = \"127.0.0.1:0\"\n\
+             [[dicom.peers]]\nae_title = \"PACS\"\naddress = \"10.0.0.9:104\"\n\
+             services = [\"find\"]\n\
+             [[dicom.peers]]\nae_title = \"CT\"\nservices = [\"store\"]\n\
+             [[imaging.pacs]]\n{pacs}\n{link}"
+        )
+    };
+    let link = "[link]\nhub = \"http://127.0.0.1:1\"\ntoken_file = \"t\"\n";
+    let read = parse(&config("ae_title = \"PACS\"", link)).unwrap();
+    let section = read.imaging.pacs.first().unwrap();
+    assert_eq!(section.retrieve, RetrieveName::Get);
+    assert_eq!((section.days, section.every_s, section.whole_every_s), (365, 60, 21_600));
+    for (pacs, link, said) in [
+        ("ae_title = \"PACS\"", "", "link.hub"),
+        ("ae_title = \"WHO\"", link, "imaging.pacs[0].ae_title must be one of dicom.peers"),
+        ("ae_title = \"CT\"", link, "with an address"),
+        ("ae_title = \"PACS\"\nretrieve = \"move\"", link, "`store` among the services"),
+        ("ae_title = \"PACS\"\nretrieve = \"push\"", link, "get"),
+        ("ae_title = \"PACS\"\nevery_s = 0", link, "imaging.pacs[0].every_s must be from 1"),
+        ("ae_title = \"PACS\"\ndays = 9999", link, "imaging.pacs[0].days must be at most 3660"),
+        (
+            "ae_title = \"PACS\"\n[[imaging.pacs]]\nae_title = \"PACS\"",
+            link,
+            "imaging.pacs[1].ae_title is there twice",
+        ),
+    ] {
+        let error = parse(&config(pacs, link)).unwrap_err();
+        assert!(error.contains(said), "{pacs}: {error}");
+    }
+}

@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids as standard};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::{DimsePacs, PacsError, first, plain};
 use crate::app::access::{Caller, Role};
@@ -34,6 +35,8 @@ const SILENCE_MAX: Duration = Duration::from_mins(5);
 const WAITING_MAX: usize = 64;
 /// Series whose instances are asked for their classes.
 const SERIES_MAX: usize = 500;
+/// How long objects of a C-MOVE that was given up are known by: a PACS sends on for a while.
+const LATE_MAX: Duration = Duration::from_mins(30);
 /// Classes that are proposed in one C-GET at most, each with two contexts.
 const CLASSES_MAX: usize = (CONTEXTS_MAX - 1) / 2;
 
@@ -104,14 +107,15 @@ pub enum Way {
     },
 }
 
-/// The C-MOVE operations of ours that run.
+/// The C-MOVE operations of ours that run, or ended a while ago.
 #[derive(Debug, Clone, Default)]
 pub struct Moves(Arc<Mutex<Running>>);
 
 #[derive(Debug, Default)]
 struct Running {
     last: u16,
-    by_id: HashMap<u16, Moved>,
+    /// With when it ended, if it has.
+    by_id: HashMap<u16, (Moved, Option<Instant>)>,
 }
 
 /// What one of them moves.
@@ -123,26 +127,27 @@ pub(in crate::dicom) struct Moved {
     pub(in crate::dicom) study: String,
 }
 
-/// A C-MOVE that no longer runs when this is dropped.
-struct RunningMove {
+/// A C-MOVE that has ended when this is dropped.
+pub(super) struct RunningMove {
     moves: Moves,
-    id: u16,
+    pub(super) id: u16,
 }
 
 impl Moves {
     /// What the C-MOVE with this message id moves.
     pub(in crate::dicom) fn of(&self, id: u16) -> Option<Moved> {
-        self.lock().by_id.get(&id).cloned()
+        self.lock().by_id.get(&id).map(|(moved, _)| moved.clone())
     }
 
     /// A message id that no other has now. None: too many run.
-    fn begin(&self, moved: Moved) -> Option<RunningMove> {
+    pub(super) fn begin(&self, moved: Moved) -> Option<RunningMove> {
         let mut running = self.lock();
+        running.by_id.retain(|_, (_, ended)| ended.is_none_or(|at| at.elapsed() < LATE_MAX));
         for _ in 0..u16::MAX {
             running.last = running.last.wrapping_add(1).max(1);
             let id = running.last;
             if let Entry::Vacant(free) = running.by_id.entry(id) {
-                free.insert(moved);
+                free.insert((moved, None));
                 return Some(RunningMove { moves: self.clone(), id });
             }
         }
@@ -156,7 +161,9 @@ impl Moves {
 
 impl Drop for RunningMove {
     fn drop(&mut self) {
-        self.moves.lock().by_id.remove(&self.id);
+        if let Some((_, ended)) = self.moves.lock().by_id.get_mut(&self.id) {
+            *ended = Some(Instant::now());
+        }
     }
 }
 
@@ -203,7 +210,7 @@ impl DimsePacs {
             }
         };
         dialled.release().await;
-        outcome("C-MOVE", &answer, 0)
+        outcome("C-MOVE", &answer, (0, 0))
     }
 
     async fn by_get(&self, study: &str) -> Result<Brought, PacsError> {
@@ -269,7 +276,7 @@ impl DimsePacs {
         let mut arriving: Option<Arriving<'_>> = None;
         let mut end: Option<Command> = None;
         let mut waiting = Waiting::new();
-        let mut refused = 0;
+        let (mut taken, mut refused) = (0, 0);
         loop {
             let pdv = match dialled.wire.next().await.map_err(lost)? {
                 Frame::Data(pdv) => pdv,
@@ -280,9 +287,9 @@ impl DimsePacs {
                 object.push(&pdv).await.map_err(lost)?;
                 if pdv.last
                     && let Some(object) = arriving.take()
-                    && !self.keep(dialled, object, &mut waiting).await?
                 {
-                    refused += 1;
+                    let kept = self.keep(dialled, object, &mut waiting).await?;
+                    *(if kept { &mut taken } else { &mut refused }) += 1;
                 }
                 continue;
             }
@@ -293,7 +300,7 @@ impl DimsePacs {
                 }
                 if pdv.last {
                     settle(&mut waiting, 0).await?;
-                    return outcome("C-GET", end, refused);
+                    return outcome("C-GET", end, (taken, refused));
                 }
                 continue;
             }
@@ -318,7 +325,7 @@ impl DimsePacs {
                     }
                     if !read.has_data_set {
                         settle(&mut waiting, 0).await?;
-                        return outcome("C-GET", &read, refused);
+                        return outcome("C-GET", &read, (taken, refused));
                     }
                     end = Some(read);
                 }
@@ -418,11 +425,16 @@ async fn settle(waiting: &mut Waiting, most: usize) -> Result<(), PacsError> {
     Ok(())
 }
 
-/// What the last answer to a C-GET or C-MOVE says.
-fn outcome(operation: &'static str, answer: &Command, refused: u64) -> Result<Brought, PacsError> {
+/// What the last answer to a C-GET or C-MOVE says; of a C-GET it is known besides how many objects
+/// were taken and refused.
+fn outcome(
+    operation: &'static str,
+    answer: &Command,
+    (taken, refused): (u64, u64),
+) -> Result<Brought, PacsError> {
     let count = |element| u64::from(answer.number_if_any(element).ok().flatten().unwrap_or(0));
     let code = answer.number(element::STATUS).unwrap_or(0x0110);
-    let done = count(element::COMPLETED) + count(element::WARNING);
+    let done = (count(element::COMPLETED) + count(element::WARNING)).max(taken);
     let failed = count(element::FAILED).max(refused);
     match code {
         0 | status::SOME_FAILED => Ok(Brought { completed: done, failed }),

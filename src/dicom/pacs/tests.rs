@@ -7,7 +7,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids as standard};
 use proptest::prelude::*;
 
-use super::bring::proposals;
+use super::bring::{Moved, Moves, proposals};
 use super::{Question, identifier, read};
 use crate::dicom::dial::CONTEXTS_MAX;
 use crate::dicom::uids;
@@ -99,6 +99,24 @@ fn an_answer_that_names_nothing_or_is_no_data_set_is_none() {
     assert!(read(uids::EXPLICIT_LE, &whole, &studies()).is_some());
     assert_eq!(read(uids::EXPLICIT_LE, &whole.slice(..9), &studies()), None);
     assert_eq!(read("1.2.840.10008.1.1", &whole, &studies()), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_late_of_a_move_that_was_given_up_is_known_for_a_while() {
+    let moves = Moves::default();
+    let subject = |study: &str| Moved { from: "dicom:A".to_owned(), study: study.to_owned() };
+    let first = moves.begin(subject("1.1")).unwrap();
+    let second = moves.begin(subject("1.2")).unwrap();
+    assert_eq!((first.id, second.id), (1, 2));
+    assert_eq!(moves.of(1), Some(subject("1.1")));
+    assert_eq!(moves.of(9), None);
+    drop(first);
+    assert_eq!(moves.of(1), Some(subject("1.1")), "the PACS may send on");
+    tokio::time::advance(std::time::Duration::from_hours(1)).await;
+    let third = moves.begin(subject("1.3")).unwrap();
+    assert_eq!(third.id, 3);
+    assert_eq!(moves.of(1), None);
+    assert_eq!(moves.of(2), Some(subject("1.2")), "it still runs");
 }
 
 proptest! {

@@ -19,6 +19,7 @@ use crate::app::error::Error;
 use crate::app::imaging::study::{REPORT_MODALITIES, StudyReport, better_report};
 use crate::app::ports::Clock;
 use crate::app::recognition::beijing_day;
+use crate::sharing::imaging::header::Study;
 use crate::sharing::imaging::published::{Held, PublishedReport, PublishedSeries, PublishedStudy};
 use crate::sharing::imaging::query::Match;
 use crate::sharing::recognition::SeriesFacts;
@@ -144,8 +145,10 @@ impl Follower {
         let mut changed = Vec::new();
         let mut there = BTreeSet::new();
         for study in answered {
-            let uid = &study.header.study.uid;
-            if !there.insert(uid.clone()) {
+            let Study { uid, date, .. } = &study.header.study;
+            // Not every PACS minds what day it is asked for.
+            let of_the_day = date.is_empty() || date == day;
+            if !of_the_day || !there.insert(uid.clone()) {
                 continue;
             }
             looked.studies += 1;

@@ -204,6 +204,10 @@ async fn only_what_has_changed_is_looked_into_and_what_is_gone_is_told() {
     assert_eq!(told.report.state, Some(Report::Signed));
     assert_eq!(told.report.instance, "1.1.9");
     assert!(told.content.is_empty());
+    // One that the PACS names for a day that is not its own belongs to its own.
+    let mut astray = study("1.7", 1);
+    astray.header.study.date = "19990909".to_owned();
+    has(&pacs, DAYS[2], vec![astray]);
     // Nothing is new.
     assert_eq!(follower.look(1).await.unwrap(), Looked { studies: 2, changed: 0, gone: 0 });
     assert!(asked(&pacs).iter().all(|q| matches!(q, Question::Studies { .. })));
