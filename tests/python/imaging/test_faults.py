@@ -2,8 +2,7 @@
 stalled and hostile peers. Each time: what was answered with success is there, the one at fault is
 told or cut off, everybody else notices nothing, and memory stays below a stated bound.
 
-The wall clock cannot be moved for one process without privileges; that nothing here waits by it
-is a rule of the linter (`SystemTime::now` is disallowed)."""
+A wall clock that jumps is in test_clock.py."""
 
 import contextlib
 import io
