@@ -3,7 +3,7 @@
 //! real associations; Orthanc, DCMTK and pynetdicom are in tests/python.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -25,8 +25,13 @@ use crate::region::{
 const PACS: &str = "PACS1";
 const COUNTY: &str = "COUNTY";
 
-fn free_port() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address of this test alone: each must know the other's before either is started, and a port of
+/// 127.0.0.1 that was free is soon another test's.
+fn own_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let host = NEXT.fetch_add(1, Ordering::SeqCst);
+    SocketAddr::from(([127, high.clamp(1, 254), low, host], 11112))
 }
 
 fn peer(ae_title: &str, address: SocketAddr) -> PeerSection {
@@ -89,7 +94,7 @@ struct Region {
 }
 
 async fn region(retrieve: RetrieveName) -> Region {
-    let (at, listen) = (free_port(), free_port());
+    let (at, listen) = (own_address(), own_address());
     let hub = hub().await;
     let address = hub.node.link_address().unwrap();
     let pacs = pacs_at(at, listen, data()).await;
@@ -201,9 +206,10 @@ async fn the_hospital_fetches_from_its_own_pacs_and_what_it_holds_itself_stays_i
     assert_eq!((fetched.node.as_str(), fetched.kept_count), ("county", 3));
     holds(&county, &both).await;
     assert_eq!(copies(&county, "1.2.1").await, ["dicom:PACS1 2"], "the first is no copy");
-    // Asked again, it is here.
-    let unknown = fetch(&county, fetch_of("1.2.1")).await;
-    assert!(unknown.is_ok() || unknown.unwrap_err().code() == Code::NotFound);
+    // Asked again, it is here; what nobody has is not.
+    let again = fetch(&county, fetch_of("1.2.1")).await.unwrap();
+    assert_eq!((again.node.as_str(), again.here_count, again.kept_count), ("county", 3, 0));
+    assert_eq!(fetch(&county, fetch_of("9.9.9")).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,7 +237,7 @@ async fn a_pacs_that_goes_takes_its_studies_along_only_when_it_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_association_that_breaks_while_a_study_comes_is_tried_again() {
-    let (at, listen) = (free_port(), free_port());
+    let (at, listen) = (own_address(), own_address());
     let hub = hub().await;
     let pacs = pacs_at(at, listen, data()).await;
     let mut slices = slices("1.2.1", 10);

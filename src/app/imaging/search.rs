@@ -15,6 +15,7 @@ use crate::app::knowledge::Knowledge;
 use crate::app::regional::OfflineNode;
 use crate::app::request::{ID_CHARS_MAX, PageRequest, Problems};
 use crate::sharing::imaging::examination::{Derived, Programme};
+use crate::sharing::imaging::identity::is_uid;
 use crate::sharing::imaging::published::PatientQuestion;
 use crate::sharing::imaging::query::{Condition, Level, Matching, Query};
 
@@ -280,8 +281,5 @@ fn pattern(value: &str) -> Matching {
 
 /// A UID: digits and dots, at most 64 characters (PS3.5, 9.1).
 pub(in crate::app) fn validate_uid(problems: &mut Problems, field: &str, uid: &str) {
-    let fine = !uid.is_empty()
-        && uid.len() <= ID_CHARS_MAX
-        && uid.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    problems.unless(fine, field, "must be a UID of 1 to 64 digits and dots");
+    problems.unless(is_uid(uid), field, "must be a UID of 1 to 64 digits and dots");
 }

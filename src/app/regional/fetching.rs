@@ -125,10 +125,21 @@ impl App {
         };
         self.journal.audit(&permit, entry).await?;
         let fetch = Fetch::new(region, imaging, request, caller.name.clone(), told);
-        let (Some(behind), Some(lacking)) = (own, lacking) else { return fetch.run().await };
+        let Some(behind) = own else { return fetch.run().await };
+        let node = self.name.clone();
+        let Some(lacking) = lacking else {
+            let here = behind.here(&keeper, &request.study).await?;
+            return match fetch.run().await {
+                // Nobody else has it, and all of it is here.
+                Err(Error::NotFound { .. }) if here > 0 => {
+                    Ok(Progress { node, objects: here, here, ..Progress::default() })
+                }
+                fetched => fetched,
+            };
+        };
         match behind.bring(&keeper, &lacking).await {
             Ok(Brought { completed, failed }) => Ok(Progress {
-                node: self.name.clone(),
+                node,
                 objects: completed.saturating_add(failed),
                 kept: completed,
                 ..Progress::default()

@@ -193,7 +193,7 @@ impl DimsePacs {
     async fn by_move(&self, study: &str, title: &str, moves: &Moves) -> Result<Brought, PacsError> {
         let lost = |source| PacsError::from(broken(&self.peer, source));
         let subject = Moved { from: self.source(), study: study.to_owned() };
-        let running = moves.begin(subject).ok_or(PacsError::TooMany)?;
+        let running = moves.begin(subject).ok_or(PacsError::TooManyMoves)?;
         let mut dialled = self.dialler.dial(&self.peer, vec![plain(uids::STUDY_MOVE)]).await?;
         dialled.wire.set_patience(Patience { idle: SILENCE_MAX, within: SILENCE_MAX });
         let Agreed { id: context, transfer_syntax, .. } = first(&dialled)?;

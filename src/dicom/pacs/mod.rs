@@ -22,6 +22,7 @@ use crate::app::ports::BoxFuture;
 use crate::app::regional::behind::{Brought, Pacs, Question};
 use crate::sharing::imaging::element::ElementSet;
 use crate::sharing::imaging::header::Header;
+use crate::sharing::imaging::identity::is_uid;
 use crate::sharing::imaging::query::Match;
 use crate::sharing::imaging::structure::{Guard, Limits, Syntax, Wanted};
 use crate::sharing::imaging::value::Values;
@@ -29,8 +30,6 @@ use crate::sharing::imaging::writing::write;
 
 /// Answers to one question at most.
 const ANSWERS_MAX: usize = 20_000;
-/// Bytes of a UID at most (PS3.5, 9.1).
-const UID_BYTES_MAX: usize = 64;
 
 /// Keys that are asked for at each level, beside the UIDs above it.
 const STUDY_KEYS: &[(Tag, VR)] = &[
@@ -188,6 +187,9 @@ enum PacsError {
     /// It has more than can be taken.
     #[error("more than {ANSWERS_MAX} answers to one C-FIND")]
     TooMany,
+    /// No message id is free.
+    #[error("65,535 C-MOVE operations run")]
+    TooManyMoves,
     /// An object cannot be kept here now.
     #[error("an object cannot be kept")]
     Node(#[source] Error),
@@ -268,6 +270,7 @@ fn read(transfer_syntax: &str, data_set: &bytes::Bytes, question: &Question) -> 
             &header.instance.uid
         }
     };
+    // It goes back to the PACS in questions.
     if !is_uid(named) {
         return None;
     }
@@ -281,10 +284,4 @@ fn read(transfer_syntax: &str, data_set: &bytes::Bytes, question: &Question) -> 
         Question::Instances { .. } => 1,
     };
     Some(Match { header, modalities, instances, ..Match::default() })
-}
-
-/// Whether text can be a UID (PS3.5, 9.1): it goes back to the PACS in questions.
-fn is_uid(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_digit() || b == b'.';
-    (1..=UID_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }

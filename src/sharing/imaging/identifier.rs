@@ -7,6 +7,7 @@ use dicom_dictionary_std::tags;
 use super::attribute::{At, Attribute, level_term};
 use super::charset::Encoding;
 use super::element::{ElementSet, Value};
+use super::identity::UID_CHARACTERS_MAX;
 use super::moment;
 use super::query::{Condition, Level, Matching, Query};
 use super::value::Values;
@@ -15,8 +16,6 @@ use super::value::Values;
 pub const KEY_VALUES_MAX: usize = 1_000;
 /// Characters of one value of a key at most.
 pub const KEY_CHARACTERS_MAX: usize = 1_024;
-/// Characters of a UID at most (PS3.5, 9.1).
-const UID_CHARACTERS_MAX: usize = 64;
 
 /// Information models (PS3.4, C.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -131,6 +131,12 @@ pub(super) fn without_padding(bytes: &[u8]) -> &[u8] {
     bytes.get(begin..end).unwrap_or_default()
 }
 
+/// Whether `text` has the form of a UID: what is stored may have leading zeros.
+pub fn is_uid(text: &str) -> bool {
+    (1..=UID_CHARACTERS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
 #[cfg(test)]
 mod tests {
     use dicom_core::VR;

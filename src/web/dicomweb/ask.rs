@@ -14,7 +14,7 @@ use crate::app::error::Error;
 use crate::app::imaging::Requester;
 use crate::app::imaging::peers::Service;
 use crate::app::imaging::ports::{IndexedInstance, Selection};
-use crate::sharing::imaging::identity::UID_CHARACTERS_MAX;
+use crate::sharing::imaging::identity::is_uid;
 
 /// Instances of one retrieval at most.
 const INSTANCES_MAX: usize = 100_000;
@@ -114,13 +114,6 @@ impl Target {
             (None, None) => "study",
         }
     }
-}
-
-/// Whether `text` has the form of a UID: what is stored may have leading zeros.
-pub(super) fn is_uid(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= UID_CHARACTERS_MAX
-        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 impl FromRequestParts<Arc<Shared>> for Ask {

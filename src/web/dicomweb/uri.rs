@@ -7,13 +7,14 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::accept::{Accept, Offer};
-use super::ask::{Ask, Target, is_uid};
+use super::ask::{Ask, Target};
 use super::problem::Problem;
 use super::rendered::{JPEG, PNG, draw, explicit, format, quality};
 use super::retrieve::{DICOM, single, unchanged};
 use super::{Shared, conditional, deliver};
 use crate::app::imaging::ports::IndexedInstance;
 use crate::app::imaging::render::{Region, RenderRequest, Viewport, Window, WindowFunction};
+use crate::sharing::imaging::identity::is_uid;
 
 /// Rows or columns asked for at most.
 const EDGE_MAX: u32 = 16_384;

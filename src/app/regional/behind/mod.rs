@@ -263,7 +263,7 @@ impl Behind {
     }
 
     /// Instances of a study that the node holds.
-    async fn here(&self, requester: &Requester, study: &str) -> Result<u64, Error> {
+    pub(super) async fn here(&self, requester: &Requester, study: &str) -> Result<u64, Error> {
         let query = Query {
             level: Level::Study,
             conditions: vec![any_of(tags::STUDY_INSTANCE_UID, vec![study.to_owned()])],
