@@ -1,6 +1,7 @@
 """A PACS behind a hospital's node: Orthanc and DCMTK's dcmqrscp, asked by C-FIND and brought from
 by C-GET and by C-MOVE; and a PACS by pynetdicom that misbehaves."""
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -107,6 +108,20 @@ hub = "http://127.0.0.1:{link}"
 token_file = "{token}"
 """, dicom=f'listen = "127.0.0.1:{county_port}"\nae_title = "COUNTY"\n')
     return hub, county
+
+
+@contextlib.contextmanager
+def bad_region(tmp_path, behave):
+    """A region whose county has a PACS with one study, that does not give it as it should."""
+    uid, paths = study(tmp_path, [CT])
+    pacs = BadPacs(uid, pydicom.dcmread(paths[0]), behave)
+    hub, county = region(tmp_path, pacs.dicom, free_port(), "get")
+    try:
+        yield uid, pacs, hub, county
+    finally:
+        county.stop()
+        hub.stop()
+        pacs.stop()
 
 
 def imaging(node, *arguments):
@@ -262,40 +277,24 @@ def refuse(pacs, event):
 
 @pytest.mark.parametrize("behave", [abort, refuse])
 def test_a_pacs_that_does_not_give_what_it_told_is_said_to_be_out_of_reach(tmp_path, behave):
-    uid, paths = study(tmp_path, [CT])
-    county_port = free_port()
-    pacs = BadPacs(uid, pydicom.dcmread(paths[0]), behave)
-    hub, county = region(tmp_path, pacs.dicom, county_port, "get")
-    try:
+    with bad_region(tmp_path, behave) as (uid, pacs, _, county):
         find(county, lambda s: places(s) == [("county", "AVAILABILITY_NEARLINE")])
         code, message = fetch(county, uid)
         assert pacs.asked.is_set()
         assert code != 0 and "PACS" in message, message
         assert PATIENT not in message and "小东" not in message
         find(county)
-    finally:
-        county.stop()
-        hub.stop()
-        pacs.stop()
 
 
 def test_an_object_of_another_study_is_refused_and_the_rest_is_kept(tmp_path):
-    uid, paths = study(tmp_path, [CT])
-    county_port = free_port()
-    pacs = BadPacs(uid, pydicom.dcmread(paths[0]), another_study)
-    hub, county = region(tmp_path, pacs.dicom, county_port, "get")
-    try:
+    with bad_region(tmp_path, another_study) as (uid, pacs, hub, county):
         find(hub, lambda s: places(s) == [("county", "AVAILABILITY_NEARLINE")])
         code, fetched = fetch(hub, uid)
         assert code == 0, fetched
         assert fetched["object_count"] == "1" and fetched["kept_count"] == "1", fetched
-        assert list(given(hub, uid)) == [str(pydicom.dcmread(paths[0]).SOPInstanceUID)]
+        assert list(given(hub, uid)) == [str(pacs.image.SOPInstanceUID)]
         assert "study instance UID of the data set is not" in county.log.read_text("utf-8")
         # What it cannot give is not asked for again and again.
         pacs.asked.clear()
         assert fetch(hub, uid)[0] == 0
         assert not pacs.asked.is_set()
-    finally:
-        county.stop()
-        hub.stop()
-        pacs.stop()
