@@ -1,0 +1,13 @@
+//! Discharge records (出院小结): what one holds ([`model`]), what can be wrong with one
+//! ([`problems`]), and when something is said to have happened ([`moment`]).
+//!
+//! Nothing here is about transport or storage. The bytes that a sender sent are always kept beside
+//! what is read from them, so that nothing is lost where the model has no place for it.
+
+pub mod model;
+pub mod moment;
+pub mod problems;
+
+pub use model::DischargeRecord;
+pub use moment::Moment;
+pub use problems::{Format, Problem, Reading, Severity, Unplaced};
