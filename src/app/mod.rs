@@ -10,6 +10,7 @@ pub mod credentials;
 mod diagnoses;
 pub mod error;
 pub mod evaluation;
+pub mod exchange;
 mod explain;
 mod fit;
 pub mod imaging;

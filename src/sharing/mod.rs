@@ -2,5 +2,6 @@
 //! transport, no database, no clock.
 
 pub mod discharge;
+pub mod exchange;
 pub mod imaging;
 pub mod recognition;
