@@ -20,9 +20,10 @@ use super::pb::attend_request::Message as FromNode;
 use super::pb::attend_response::Message as FromHub;
 use super::pb::deliver_objects_request::Message as Delivered;
 use super::pb::link_service_client::LinkServiceClient;
-use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, pb, status};
+use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, status};
 use crate::app::chain;
 use crate::app::error::{Cause, Error};
+use crate::app::exchange::desk::Desk;
 use crate::app::ports::BoxFuture;
 use crate::app::regional::holding::{Holder, Order};
 use crate::app::regional::ports::{Pieces, Region};
@@ -165,6 +166,26 @@ impl HubLink {
                 pause = PAUSES.0;
             }
             // Half to whole, so that not all nodes come back at once.
+            sleep(pause.mul_f64((self.chance)().clamp(0.0, 1.0) / 2.0 + 0.5)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Exchanges documents for ever, whenever the node attends.
+    pub async fn exchange(self: Arc<Self>, desk: Arc<dyn Desk>) {
+        let mut sessions = self.session.subscribe();
+        let mut pause = PAUSES.0;
+        loop {
+            let session = sessions.wait_for(Option::is_some).await;
+            let Some(session) = session.ok().and_then(|session| session.clone()) else { return };
+            let begun = Instant::now();
+            if let Err(error) = exchange::converse(session.client, &*desk).await {
+                // A line that is down is told where it is dialled.
+                tracing::info!(error = chain(error.as_ref()), "documents are not exchanged now");
+            }
+            if begun.elapsed() >= GOOD_AFTER {
+                pause = PAUSES.0;
+            }
             sleep(pause.mul_f64((self.chance)().clamp(0.0, 1.0) / 2.0 + 0.5)).await;
             pause = (pause * 2).min(PAUSES.1);
         }

@@ -5,6 +5,7 @@
 
 pub mod client;
 mod convert;
+mod exchange;
 pub mod identity;
 pub mod server;
 mod status;
@@ -12,8 +13,8 @@ mod studies;
 
 /// Version of the protocol.
 const PROTOCOL: u32 = 1;
-/// Largest message taken, in bytes: 200 studies with many series.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest message taken, in bytes: 200 studies with many series, or a document of 16 MiB.
+const MESSAGE_BYTES_MAX: usize = 17 * 1024 * 1024;
 
 /// The contract of the link, compiled.
 #[expect(

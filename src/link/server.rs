@@ -9,7 +9,7 @@ use futures_util::stream::{self, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
@@ -19,8 +19,9 @@ use super::identity::Credentials;
 use super::pb::attend_request::Message as FromNode;
 use super::pb::attend_response::Message as FromHub;
 use super::pb::deliver_objects_request::Message as Delivered;
-use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, pb, status};
+use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, status};
 use crate::app::error::Error;
+use crate::app::exchange::hub::Exchange;
 use crate::app::regional::hub::{Attendance, Hub, ToNode};
 
 /// How long a node may take to say hello.
@@ -51,6 +52,7 @@ pub struct LinkTls {
 #[derive(Debug)]
 pub struct LinkDoor {
     hub: Arc<Hub>,
+    exchange: Arc<Exchange>,
     credentials: Credentials,
     tls: Option<LinkTls>,
     stop: CancellationToken,
@@ -59,27 +61,29 @@ pub struct LinkDoor {
 #[derive(Debug)]
 struct Service {
     hub: Arc<Hub>,
+    exchange: Arc<Exchange>,
     credentials: Credentials,
     stop: CancellationToken,
 }
 
 type Answers = Pin<Box<dyn Stream<Item = Result<pb::AttendResponse, Status>> + Send>>;
+type Exchanged = Pin<Box<dyn Stream<Item = Result<pb::ExchangeResponse, Status>> + Send>>;
 type Objects = Pin<Box<dyn Stream<Item = Result<pb::FetchObjectsResponse, Status>> + Send>>;
 
 impl LinkDoor {
     /// Puts the parts together.
     pub fn new(
-        hub: Arc<Hub>,
+        (hub, exchange): (Arc<Hub>, Arc<Exchange>),
         credentials: Credentials,
         tls: Option<LinkTls>,
         stop: CancellationToken,
     ) -> Self {
-        Self { hub, credentials, tls, stop }
+        Self { hub, exchange, credentials, tls, stop }
     }
 
     /// Serves nodes until told to stop.
     pub async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
-        let Self { hub, credentials, tls, stop } = self;
+        let Self { hub, exchange, credentials, tls, stop } = self;
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_adaptive_window(Some(true))
@@ -93,7 +97,7 @@ impl LinkDoor {
             }
             server = server.tls_config(config)?;
         }
-        let service = Service { hub, credentials, stop: stop.clone() };
+        let service = Service { hub, exchange, credentials, stop: stop.clone() };
         let service = pb::link_service_server::LinkServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         server
@@ -119,6 +123,7 @@ fn refused(error: &Error) -> Status {
 #[tonic::async_trait]
 impl pb::link_service_server::LinkService for Service {
     type AttendStream = Answers;
+    type ExchangeStream = Exchanged;
     type FetchObjectsStream = Objects;
 
     async fn attend(
@@ -224,6 +229,24 @@ impl pb::link_service_server::LinkService for Service {
             }
         }
         Ok(Response::new(pb::DeliverObjectsResponse {}))
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<pb::ExchangeRequest>>,
+    ) -> Result<Response<Exchanged>, Status> {
+        let node = self.caller(&request)?;
+        let from_node = request.into_inner();
+        let (out, answers) = mpsc::unbounded_channel();
+        let (hub, stop) = (Arc::clone(&self.exchange), self.stop.clone());
+        let work = stream::once(async move {
+            let ended = exchange::attend(&hub, &node, from_node, &out, &stop).await;
+            if let Err(error) = ended {
+                let _ = out.send(Err(status::of(&error)));
+            }
+        });
+        let work = work.filter_map(|()| async { None });
+        Ok(Response::new(Box::pin(stream::select(UnboundedReceiverStream::new(answers), work))))
     }
 
     async fn list_members(

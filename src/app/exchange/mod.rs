@@ -1,6 +1,10 @@
-//! The hub's part in the exchange of documents: keeps what nodes hand over, decides who is to have it,
-//! and gives it to them in order.
+//! The exchange of documents at both of its ends: a node's desk ([`desk`]) and the hub, which keeps what
+//! nodes hand over, decides who is to have it, and gives it to them in order ([`hub`]).
 //!
-//! [`ports`] says what a store must do; `sharing::exchange` is the conversation, and `link` carries it.
+//! [`ports`] says what the hub's store must do; `sharing::exchange` is the conversation, and `link`
+//! carries it.
 
+pub mod desk;
+pub mod facts;
+pub mod hub;
 pub mod ports;

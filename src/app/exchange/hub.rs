@@ -1,0 +1,171 @@
+//! The hub's use cases of the exchange: who comes, what is handed over, who is woken.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sm3::{Digest as _, Sm3};
+use tokio::sync::{Notify, broadcast};
+
+use super::facts::{self, Keyer};
+use super::ports::{HubDocuments, NodeExchange, Quarantined, Submission};
+use crate::app::chain;
+use crate::app::error::Error;
+use crate::app::ports::Clock;
+use crate::sharing::exchange::{Document, Hello, Outcome, Welcome};
+
+/// Characters of a name at most.
+const NAME_CHARS_MAX: usize = 512;
+/// Bytes of a body at most.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Exchange {
+    store: Arc<dyn HubDocuments>,
+    keyer: Keyer,
+    clock: Arc<dyn Clock>,
+    wakers: Mutex<HashMap<String, Arc<Notify>>>,
+}
+
+impl Exchange {
+    /// Over a store; `keyer` makes digests of what identifies people.
+    pub fn new(store: Arc<dyn HubDocuments>, keyer: Keyer, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { store, keyer, clock, wakers: Mutex::default() })
+    }
+
+    /// Wakes whoever waits for a node's inbox, for ever.
+    pub async fn run(self: Arc<Self>) {
+        let mut grown = self.store.grown();
+        loop {
+            match grown.recv().await {
+                Ok(node) if &*node == "*" => self.wake_all(),
+                Ok(node) => {
+                    let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(waker) = wakers.get(&*node) {
+                        waker.notify_waiters();
+                        waker.notify_one();
+                    }
+                }
+                // Too many at once: nobody knows for whom.
+                Err(broadcast::error::RecvError::Lagged(_)) => self.wake_all(),
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn wake_all(&self) {
+        let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        for waker in wakers.values() {
+            waker.notify_waiters();
+            waker.notify_one();
+        }
+    }
+
+    /// Is notified when the node's inbox may have grown.
+    pub fn waker(&self, node: &str) -> Arc<Notify> {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(wakers.entry(node.to_owned()).or_default())
+    }
+
+    /// A node says hello.
+    pub async fn attend(&self, node: &str, hello: &Hello) -> Result<Welcome, Error> {
+        if hello.store.is_empty() || hello.store.chars().count() > 64 {
+            return Err(Error::field("hello.store", "must have 1 to 64 characters"));
+        }
+        let welcome = self.store.attend(node, hello, self.clock.now_ms()).await?;
+        match welcome.standing {
+            crate::sharing::exchange::Standing::Current => {}
+            crate::sharing::exchange::Standing::Forked => tracing::warn!(
+                node,
+                "an old copy of the node's database came, or a second box with the same one; it is \
+                 given another name and what it lost"
+            ),
+            crate::sharing::exchange::Standing::Replaced => tracing::warn!(
+                node,
+                "a box came whose name another box has taken; it hands over what it has and is given \
+                 nothing: give one of them another name"
+            ),
+        }
+        Ok(welcome)
+    }
+
+    /// A node hands a document over. What cannot be kept is put aside, and told.
+    pub async fn submit(
+        &self,
+        node: &str,
+        store: String,
+        number: u64,
+        document: Document,
+    ) -> Result<Outcome, Error> {
+        let at_ms = self.clock.now_ms();
+        let read = self.read(&document);
+        let refused = match read {
+            Ok((sm3, facts)) => {
+                let node = node.to_owned();
+                let submission =
+                    Submission { node, store: store.clone(), number, document: document.clone(), sm3, facts, at_ms };
+                match self.store.keep(submission).await? {
+                    Outcome::Refused { code, reason } => (code, reason),
+                    outcome => return Ok(outcome),
+                }
+            }
+            Err(refused) => refused,
+        };
+        let (code, reason) = refused;
+        let quarantined = Quarantined {
+            node: node.to_owned(),
+            store,
+            number,
+            document,
+            code: code.clone(),
+            reason: reason.clone(),
+            at_ms,
+        };
+        self.store.quarantine(quarantined).await?;
+        tracing::warn!(node, number, code, "a document was put aside");
+        Ok(Outcome::Refused { code, reason })
+    }
+
+    fn read(&self, document: &Document) -> Result<([u8; 32], super::ports::Facts), (String, String)> {
+        let refuse = |code: &str, reason: &str| Err((code.to_owned(), reason.to_owned()));
+        let name = document.name.chars().count();
+        if name == 0 || name > NAME_CHARS_MAX || document.name.chars().any(char::is_control) {
+            return refuse("name_impossible", "the name must have 1 to 512 characters");
+        }
+        if document.version == 0 {
+            return refuse("version_impossible", "the version must be 1 or higher");
+        }
+        if document.body.len() > BODY_BYTES_MAX {
+            return refuse("body_too_large", "the body must have at most 16 MiB");
+        }
+        let digest: [u8; 32] = sha2::Sha256::digest(&document.body).into();
+        if digest != document.sha256 {
+            return refuse("digest_differs", "the body is not the one that its digest says");
+        }
+        let facts = facts::of(document, &self.keyer)?;
+        Ok((Sm3::digest(&document.body).into(), facts))
+    }
+
+    /// Documents for a node above a number; and whether there is no more.
+    pub async fn inbox(
+        &self,
+        node: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<(u64, Document)>, bool), Error> {
+        self.store.inbox(node, after, limit).await
+    }
+
+    /// The node has everything up to `number`.
+    pub async fn advance(&self, node: &str, number: u64) {
+        // Only the report reads it: the node says it again with its next hello.
+        if let Err(error) = self.store.advance(node, number, self.clock.now_ms()).await {
+            tracing::warn!(node, error = chain(&error), "how far a node has come is not written down");
+        }
+    }
+
+    /// All nodes, by name.
+    pub async fn nodes(&self) -> Result<Vec<NodeExchange>, Error> {
+        self.store.nodes().await
+    }
+}

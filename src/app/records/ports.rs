@@ -1,0 +1,315 @@
+//! What the use cases of records need from a node's store.
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+
+use crate::app::access::Permit;
+use crate::app::error::Error;
+use crate::app::ports::{AuditEntry, BoxFuture};
+use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Outcome};
+
+/// What a node's store keeps beside the bytes of a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Indexed {
+    /// SM3 of the body.
+    pub sm3: [u8; 32],
+    /// How it is written.
+    pub format: &'static str,
+    /// What was read of it, JSON; empty where it could not be read.
+    pub reading_json: String,
+    /// What a list shows, JSON.
+    pub summary_json: String,
+    /// Whose it is, folded, for looking up.
+    pub patient: String,
+    /// Programmes it belongs to.
+    pub programmes: Vec<String>,
+    /// The sender takes it back.
+    pub withdrawn: bool,
+    /// Why it could not be read; empty if it could.
+    pub problem: String,
+}
+
+/// A document that this node makes or takes, to be handed over to the hub.
+#[derive(Debug, Clone)]
+pub struct NewDocument {
+    /// The document; version 0: the next one.
+    pub document: Document,
+    /// What was read of it.
+    pub indexed: Indexed,
+    /// A task whose state it says.
+    pub task: Option<TaskChange>,
+    /// When it came, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is on disk, under this version.
+    Kept(u32),
+    /// It was there already.
+    Known(u32),
+    /// The version is there with other content.
+    Conflict(u32),
+    /// A task's state was changed meanwhile: this is its revision.
+    Stale(u32),
+}
+
+/// A document that came over the link.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    /// The document.
+    pub document: Document,
+    /// What was read of it.
+    pub indexed: Indexed,
+    /// What is to be done because of it. Open tasks of the record's other versions that are not among
+    /// them are superseded.
+    pub tasks: Vec<NewTask>,
+    /// A task whose state it says.
+    pub task: Option<TaskChange>,
+    /// When it came, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// A task to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask {
+    /// Id: the same on every node.
+    pub id: String,
+    /// Last day, ISO 8601; empty if unknown.
+    pub due_day: String,
+    /// At once.
+    pub urgent: bool,
+    /// What it is, JSON.
+    pub task_json: String,
+}
+
+/// A new state of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskChange {
+    /// Id of the task.
+    pub id: String,
+    /// Its revision, one above the one that was seen.
+    pub revision: u32,
+    /// State.
+    pub state: TaskState,
+    /// In words.
+    pub note: String,
+    /// Who, and at which node.
+    pub by: String,
+}
+
+/// State of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// To be done.
+    Open,
+    /// Done.
+    Done,
+    /// Not to be done.
+    Cancelled,
+    /// A newer version of the record asks for something else.
+    Superseded,
+    /// Two places have said different things at the same time; somebody must decide.
+    Conflict,
+}
+
+/// A document as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptDocument {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: u32,
+    /// Media type.
+    pub media_type: String,
+    /// SHA-256 of the body.
+    pub sha256: [u8; 32],
+    /// SM3 of the body.
+    pub sm3: [u8; 32],
+    /// The bytes as they came.
+    pub body: Bytes,
+    /// How it is written.
+    pub format: String,
+    /// What was read of it, JSON; empty where it could not be read.
+    pub reading_json: String,
+    /// Whether it is the newest version.
+    pub current: bool,
+    /// Whether it came over the link.
+    pub from_hub: bool,
+    /// When it came, in milliseconds since 1970.
+    pub received_ms: i64,
+}
+
+/// A line of a list of documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDocument {
+    /// Position: lists go from high to low.
+    pub seq: i64,
+    /// What a list shows, JSON.
+    pub summary_json: String,
+}
+
+/// Which documents to list: newest versions only.
+#[derive(Debug, Clone, Default)]
+pub struct DocumentQuery {
+    /// Only below this position.
+    pub before_seq: Option<i64>,
+    /// Only of this programme; empty for all.
+    pub programme: String,
+    /// Only of this patient, folded; empty for all.
+    pub patient: String,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which tasks to list, urgent ones first, then by last day.
+#[derive(Debug, Clone, Default)]
+pub struct TaskQuery {
+    /// Only of this state; none for open and in conflict.
+    pub state: Option<TaskState>,
+    /// Only those due on this day or before, or urgent; empty for all.
+    pub due_by: String,
+    /// Only of this record; empty for all.
+    pub record: String,
+    /// Leave out so many.
+    pub skip: u32,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A task as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptTask {
+    /// Id.
+    pub id: String,
+    /// Name of its record.
+    pub record: String,
+    /// Version of it.
+    pub record_version: u32,
+    /// State.
+    pub state: TaskState,
+    /// Revision of the state; 0: nobody has touched it.
+    pub revision: u32,
+    /// What it is, JSON.
+    pub task_json: String,
+    /// What was last said.
+    pub note: String,
+    /// Who said it.
+    pub changed_by: String,
+    /// When, in milliseconds since 1970.
+    pub changed_ms: i64,
+}
+
+/// A document of the outbox that the hub did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// Number in the outbox.
+    pub number: u64,
+    /// What it is about.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Stable name of the reason.
+    pub code: String,
+    /// The reason.
+    pub reason: String,
+    /// When it is tried again, in milliseconds since 1970.
+    pub due_ms: i64,
+}
+
+/// How the exchange stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExchangeReport {
+    /// Name of the database.
+    pub store: String,
+    /// Documents that wait, stuck ones included.
+    pub waiting: u64,
+    /// When the oldest of them came, in milliseconds since 1970; 0 if none waits.
+    pub oldest_ms: i64,
+    /// Highest number of the outbox.
+    pub last: u64,
+    /// How far the inbox has come.
+    pub inbox: u64,
+    /// Documents that came and could not be read here.
+    pub unreadable: u64,
+    /// Those that the hub did not take, at most 50.
+    pub stuck: Vec<Stuck>,
+    /// What an operator should know, newest first, at most 20: when and a stable name.
+    pub events: Vec<(i64, String)>,
+}
+
+/// Keeps documents on a node. What it answers is on disk.
+pub trait DocumentStore: Debug + Send + Sync {
+    /// Keeps a document, its place in the outbox and the audit entry in one transaction.
+    fn submit<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        new: NewDocument,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<Submitted, Error>>;
+    /// A document by name, of a version or of the newest; the reading is audited.
+    fn read<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        kind: Kind,
+        name: &'a str,
+        version: Option<u32>,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<Option<KeptDocument>, Error>>;
+    /// Documents, newest first; the reading is audited.
+    fn list<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        kind: Kind,
+        query: DocumentQuery,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<Vec<ListedDocument>, Error>>;
+    /// Tasks; the reading is audited.
+    fn tasks<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        query: TaskQuery,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<Vec<KeptTask>, Error>>;
+    /// A task by id; not audited by itself.
+    fn task<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<KeptTask>, Error>>;
+    /// How the exchange stands.
+    fn report(&self) -> BoxFuture<'_, Result<ExchangeReport, Error>>;
+
+    /// What the database says of itself.
+    fn hello(&self) -> BoxFuture<'_, Result<Hello, Error>>;
+    /// Documents that wait: those above a number, and those that were refused and are due again.
+    fn outbox(
+        &self,
+        after: u64,
+        limit: usize,
+        now_ms: i64,
+    ) -> BoxFuture<'_, Result<(Vec<(u64, Document)>, bool), Error>>;
+    /// What became of one of them.
+    fn settle(
+        &self,
+        number: u64,
+        outcome: Outcome,
+        now_ms: i64,
+    ) -> BoxFuture<'_, Result<(), Error>>;
+    /// Keeps what came, with the cursor, its tasks and an audit entry, in one transaction. What is there
+    /// already moves the cursor only.
+    fn keep(&self, cursor: Cursor, arrived: Arrived) -> BoxFuture<'_, Result<(), Error>>;
+    /// Everything in the outbox is to be sent again.
+    fn unsettle(&self, now_ms: i64) -> BoxFuture<'_, Result<(), Error>>;
+    /// The inbox begins at another place.
+    fn reset_inbox(&self, cursor: Cursor, now_ms: i64) -> BoxFuture<'_, Result<(), Error>>;
+    /// The database takes another name.
+    fn renew(&self, store: String, now_ms: i64) -> BoxFuture<'_, Result<(), Error>>;
+    /// Another box has the node's name.
+    fn note_replaced(&self, now_ms: i64) -> BoxFuture<'_, Result<(), Error>>;
+}

@@ -1,0 +1,323 @@
+//! Documents over the link: the conversation of `sharing::exchange` as a gRPC stream, at both ends.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::pb::exchange_request::Message as FromNodePb;
+use super::pb::exchange_response::Message as FromHubPb;
+use super::pb::link_service_client::LinkServiceClient;
+use super::{pb, status};
+use crate::app::error::{Cause, Error};
+use crate::app::exchange::desk::Desk;
+use crate::app::exchange::hub::Exchange;
+use crate::sharing::exchange::hub::{HubDo, HubSession};
+use crate::sharing::exchange::node::{NodeDo, NodeSession};
+use crate::sharing::exchange::{
+    Cursor, Document, FromHub, FromNode, Hello, Kind, Outcome, Position, Standing, Welcome,
+};
+
+/// How long the hub may take to answer the first word.
+const WELCOME_WITHIN: Duration = Duration::from_secs(30);
+/// Between two looks for what is due again, or what nobody told of.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A line on which the other side has said nothing for so long while answers are due is given up.
+const ANSWER_WITHIN: Duration = Duration::from_mins(2);
+
+/// One conversation at the node's end, until the line breaks.
+pub(super) async fn converse<T>(
+    mut client: LinkServiceClient<T>,
+    desk: &dyn Desk,
+) -> Result<(), Cause>
+where
+    T: tonic::client::GrpcService<tonic::body::Body> + Send,
+    T::Error: Into<Cause>,
+    T::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    <T::ResponseBody as http_body::Body>::Error: Into<Cause> + Send,
+    T::Future: Send,
+{
+    // Its length is bounded by the windows of both sides; a bounded one could have both wait for each
+    // other.
+    let (out, to_hub) = mpsc::unbounded_channel();
+    let (mut session, first) = NodeSession::begin(desk.hello().await?);
+    out.send(first.into())?;
+    let exchange = client.exchange(UnboundedReceiverStream::new(to_hub));
+    let mut from_hub = timeout(WELCOME_WITHIN, exchange).await??.into_inner();
+    let (mut changed, mut look) = (desk.changed(), interval(LOOK_EVERY));
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut todo = VecDeque::new();
+    loop {
+        while let Some(next) = todo.pop_front() {
+            match next {
+                NodeDo::Send(message) => out.send(message.into())?,
+                NodeDo::ReadOutbox { after, limit } => {
+                    let (documents, whole) = desk.outbox(after, limit).await?;
+                    todo.extend(session.outbox(documents, whole));
+                }
+                NodeDo::Settle(number, outcome) => desk.settle(number, outcome).await?,
+                NodeDo::Keep(cursor, document) => {
+                    desk.keep(cursor, document).await?;
+                    todo.extend(session.kept(cursor.number));
+                }
+                NodeDo::Unsettle => desk.unsettle().await?,
+                NodeDo::ResetInbox(cursor) => desk.reset_inbox(cursor).await?,
+                NodeDo::Renew => todo.extend(session.renewed(desk.renew().await?)),
+                NodeDo::NoteReplaced => desk.note_replaced().await?,
+            }
+        }
+        tokio::select! {
+            heard = timeout(ANSWER_WITHIN, from_hub.message()) => match heard {
+                Ok(message) => match message? {
+                    Some(message) => todo.extend(session.heard(message.try_into()?)?),
+                    None => return Ok(()),
+                },
+                Err(_) if session.unanswered() > 0 => return Err("the hub does not answer".into()),
+                Err(_) => {}
+            },
+            changed = changed.changed() => {
+                changed?;
+                todo.extend(session.woken());
+            }
+            _ = look.tick() => todo.extend(session.woken()),
+        }
+    }
+}
+
+/// One conversation at the hub's end with a node, until the line breaks.
+pub(super) async fn attend(
+    hub: &Exchange,
+    node: &str,
+    mut from_node: Streaming<pb::ExchangeRequest>,
+    out: &mpsc::UnboundedSender<Result<pb::ExchangeResponse, Status>>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let mut session = HubSession::default();
+    let waker = hub.waker(node);
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pending = FuturesUnordered::new();
+    let mut todo = VecDeque::new();
+    loop {
+        while let Some(next) = todo.pop_front() {
+            match next {
+                HubDo::Send(message) => {
+                    if out.send(Ok(message.into())).is_err() {
+                        return Ok(());
+                    }
+                }
+                HubDo::Attend(hello) => {
+                    let welcome = hub.attend(node, &hello).await?;
+                    todo.extend(session.attended(&hello, welcome));
+                }
+                HubDo::Submit(store, number, document) => pending.push(async move {
+                    let outcome = hub.submit(node, store.clone(), number, document).await;
+                    (store, number, outcome)
+                }),
+                HubDo::ReadInbox { after, limit } => {
+                    let (documents, whole) = hub.inbox(node, after, limit).await?;
+                    todo.extend(session.inbox(after, documents, whole));
+                }
+                HubDo::Advance(number) => hub.advance(node, number).await,
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {
+                return Err(Error::Unavailable { what: "hub", cause: None });
+            }
+            heard = from_node.message() => match heard.map_err(status::error)? {
+                Some(message) => {
+                    let message = FromNode::try_from(message)?;
+                    let heard = session.heard(message).map_err(|breach| {
+                        Error::Refused { reason: breach.to_string() }
+                    })?;
+                    todo.extend(heard);
+                }
+                None => return Ok(()),
+            },
+            Some((store, number, outcome)) = pending.next() => {
+                todo.extend(session.answered(&store, number, outcome?));
+            }
+            () = waker.notified() => todo.extend(session.woken()),
+            _ = look.tick() => todo.extend(session.woken()),
+        }
+    }
+}
+
+impl From<Document> for pb::ExchangedDocument {
+    fn from(document: Document) -> Self {
+        let Document { kind, name, version, media_type, sha256, body } = document;
+        let kind = match kind {
+            Kind::Record => pb::DocumentKind::Record,
+            Kind::Registration => pb::DocumentKind::Registration,
+            Kind::Task => pb::DocumentKind::Task,
+        };
+        let sha256 = bytes::Bytes::copy_from_slice(&sha256);
+        Self { number: 0, kind: kind.into(), name, version, media_type, sha256, body }
+    }
+}
+
+fn numbered(number: u64, document: Document) -> pb::ExchangedDocument {
+    pb::ExchangedDocument { number, ..document.into() }
+}
+
+impl TryFrom<pb::ExchangedDocument> for Document {
+    type Error = Error;
+    fn try_from(document: pb::ExchangedDocument) -> Result<Self, Error> {
+        let kind = match pb::DocumentKind::try_from(document.kind) {
+            Ok(pb::DocumentKind::Record) => Kind::Record,
+            Ok(pb::DocumentKind::Registration) => Kind::Registration,
+            Ok(pb::DocumentKind::Task) => Kind::Task,
+            Ok(pb::DocumentKind::Unspecified) | Err(_) => {
+                return Err(Error::field("document.kind", "must be a known kind"));
+            }
+        };
+        let sha256 = digest("document.sha256", &document.sha256)?;
+        let pb::ExchangedDocument { name, version, media_type, body, .. } = document;
+        Ok(Self { kind, name, version, media_type, sha256, body })
+    }
+}
+
+fn digest(field: &str, bytes: &[u8]) -> Result<[u8; 32], Error> {
+    bytes.try_into().map_err(|_| Error::field(field, "must have 32 bytes"))
+}
+
+fn place(number: u64, digest: [u8; 32]) -> pb::ExchangePlace {
+    pb::ExchangePlace { number, digest: bytes::Bytes::copy_from_slice(&digest) }
+}
+
+/// A place that was left out is before the first.
+fn placed(
+    field: &str,
+    place: Option<pb::ExchangePlace>,
+) -> Result<(u64, [u8; 32]), Error> {
+    match place {
+        Some(place) if place.number > 0 => Ok((place.number, digest(field, &place.digest)?)),
+        Some(_) | None => Ok((0, [0; 32])),
+    }
+}
+
+impl From<FromNode> for pb::ExchangeRequest {
+    fn from(message: FromNode) -> Self {
+        let message = match message {
+            FromNode::Hello(Hello { store, last, position, inbox }) => {
+                FromNodePb::Hello(pb::ExchangeHello {
+                    store,
+                    last,
+                    position: Some(place(position.number, position.sha256)),
+                    inbox: Some(place(inbox.number, inbox.chain)),
+                })
+            }
+            FromNode::Document(number, document) => {
+                FromNodePb::Document(numbered(number, document))
+            }
+            FromNode::Kept(number) => FromNodePb::Kept(number),
+        };
+        Self { message: Some(message) }
+    }
+}
+
+impl TryFrom<pb::ExchangeRequest> for FromNode {
+    type Error = Error;
+    fn try_from(message: pb::ExchangeRequest) -> Result<Self, Error> {
+        Ok(match message.message {
+            Some(FromNodePb::Hello(hello)) => {
+                let (number, sha256) = placed("hello.position.digest", hello.position)?;
+                let position = Position { number, sha256 };
+                let (number, chain) = placed("hello.inbox.digest", hello.inbox)?;
+                let inbox = Cursor { number, chain };
+                Self::Hello(Hello { store: hello.store, last: hello.last, position, inbox })
+            }
+            Some(FromNodePb::Document(document)) => {
+                Self::Document(document.number, document.try_into()?)
+            }
+            Some(FromNodePb::Kept(number)) => Self::Kept(number),
+            None => return Err(Error::field("message", "must be hello, document or kept")),
+        })
+    }
+}
+
+impl From<FromHub> for pb::ExchangeResponse {
+    fn from(message: FromHub) -> Self {
+        let message = match message {
+            FromHub::Welcome(Welcome { store, standing, remembers, inbox }) => {
+                let standing = match standing {
+                    Standing::Current => pb::Standing::Current,
+                    Standing::Forked => pb::Standing::Forked,
+                    Standing::Replaced => pb::Standing::Replaced,
+                };
+                let inbox = Some(place(inbox.number, inbox.chain));
+                FromHubPb::Welcome(pb::ExchangeWelcome {
+                    store,
+                    standing: standing.into(),
+                    remembers,
+                    inbox,
+                })
+            }
+            FromHub::Answer(number, outcome) => {
+                let position = outcome.number().unwrap_or(0);
+                let (kind, code, reason) = match outcome {
+                    Outcome::Kept(_) => (pb::DocumentOutcome::Kept, String::new(), String::new()),
+                    Outcome::Known(_) => (pb::DocumentOutcome::Known, String::new(), String::new()),
+                    Outcome::Refused { code, reason } => {
+                        (pb::DocumentOutcome::Refused, code, reason)
+                    }
+                    Outcome::Forked => (pb::DocumentOutcome::Forked, String::new(), String::new()),
+                };
+                let outcome = kind.into();
+                FromHubPb::Answer(pb::ExchangeAnswer { number, outcome, position, code, reason })
+            }
+            FromHub::Deliver(number, document) => FromHubPb::Document(numbered(number, document)),
+        };
+        Self { message: Some(message) }
+    }
+}
+
+impl TryFrom<pb::ExchangeResponse> for FromHub {
+    type Error = Error;
+    fn try_from(message: pb::ExchangeResponse) -> Result<Self, Error> {
+        Ok(match message.message {
+            Some(FromHubPb::Welcome(welcome)) => {
+                let standing = match pb::Standing::try_from(welcome.standing) {
+                    Ok(pb::Standing::Current) => Standing::Current,
+                    Ok(pb::Standing::Forked) => Standing::Forked,
+                    Ok(pb::Standing::Replaced) => Standing::Replaced,
+                    Ok(pb::Standing::Unspecified) | Err(_) => {
+                        return Err(Error::field("welcome.standing", "must be a known standing"));
+                    }
+                };
+                let (number, chain) = placed("welcome.inbox.digest", welcome.inbox)?;
+                Self::Welcome(Welcome {
+                    store: welcome.store,
+                    standing,
+                    remembers: welcome.remembers,
+                    inbox: Cursor { number, chain },
+                })
+            }
+            Some(FromHubPb::Answer(answer)) => {
+                let outcome = match pb::DocumentOutcome::try_from(answer.outcome) {
+                    Ok(pb::DocumentOutcome::Kept) => Outcome::Kept(answer.position),
+                    Ok(pb::DocumentOutcome::Known) => Outcome::Known(answer.position),
+                    Ok(pb::DocumentOutcome::Refused) => {
+                        Outcome::Refused { code: answer.code, reason: answer.reason }
+                    }
+                    Ok(pb::DocumentOutcome::Forked) => Outcome::Forked,
+                    Ok(pb::DocumentOutcome::Unspecified) | Err(_) => {
+                        return Err(Error::field("answer.outcome", "must be a known outcome"));
+                    }
+                };
+                Self::Answer(answer.number, outcome)
+            }
+            Some(FromHubPb::Document(document)) => {
+                Self::Deliver(document.number, document.try_into()?)
+            }
+            None => return Err(Error::field("message", "must be welcome, answer or document")),
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Keeping documents: those that this node makes or takes, and those that come.
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
+
+use super::{audit, audit_as, exchange, small, tasks};
+use crate::app::access::Permit;
+use crate::app::ports::AuditEntry;
+use crate::app::records::ports::{Arrived, Indexed, NewDocument, Submitted};
+use crate::sharing::exchange::{Cursor, Document, Kind};
+
+/// Keeps a document, its place in the outbox, and the audit entry.
+pub(super) async fn submit(
+    connection: &mut SqliteConnection,
+    permit: &Permit<'_>,
+    new: &NewDocument,
+    mut entry: AuditEntry,
+) -> Result<Submitted, sqlx::Error> {
+    let mut document = new.document.clone();
+    if let Some(change) = &new.task {
+        let revision = tasks::revision(connection, &change.id).await?.unwrap_or(0);
+        if change.revision != revision + 1 {
+            return Ok(Submitted::Stale(revision));
+        }
+    }
+    // The same bytes again are the same version, whichever was asked for.
+    let same: Option<i64> = sqlx::query_scalar(
+        "SELECT version FROM document WHERE kind = ?1 AND name = ?2 AND sha256 = ?3",
+    )
+    .bind(document.kind.name())
+    .bind(&document.name)
+    .bind(document.sha256.as_slice())
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(version) = same {
+        entry.outcome = "replayed";
+        audit(connection, permit, &entry).await?;
+        return Ok(Submitted::Known(small(version)));
+    }
+    if document.version == 0 {
+        let last: i64 = sqlx::query_scalar(
+            "SELECT coalesce(max(version), 0) FROM document WHERE kind = ?1 AND name = ?2",
+        )
+        .bind(document.kind.name())
+        .bind(&document.name)
+        .fetch_one(&mut *connection)
+        .await?;
+        document.version = small(last) + 1;
+    } else if document.kind != Kind::Task && is_there(connection, &document).await? {
+        entry.outcome = "version_conflict";
+        audit(connection, permit, &entry).await?;
+        return Ok(Submitted::Conflict(document.version));
+    }
+    let version = document.version;
+    let seq = insert(connection, &document, &new.indexed, ("own", new.at_ms)).await?;
+    sqlx::query("INSERT INTO outbox (document) VALUES (?1)")
+        .bind(seq)
+        .execute(&mut *connection)
+        .await?;
+    if let Some(change) = &new.task {
+        tasks::change(connection, change, new.at_ms).await?;
+    }
+    audit(connection, permit, &entry).await?;
+    Ok(Submitted::Kept(version))
+}
+
+async fn is_there(
+    connection: &mut SqliteConnection,
+    document: &Document,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM document WHERE kind = ?1 AND name = ?2 AND version = ?3)",
+    )
+    .bind(document.kind.name())
+    .bind(&document.name)
+    .bind(document.version)
+    .fetch_one(connection)
+    .await
+}
+
+/// Keeps a document; its place.
+async fn insert(
+    connection: &mut SqliteConnection,
+    document: &Document,
+    indexed: &Indexed,
+    (origin, at_ms): (&str, i64),
+) -> Result<i64, sqlx::Error> {
+    let newer: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM document WHERE kind = ?1 AND name = ?2 AND version > ?3)",
+    )
+    .bind(document.kind.name())
+    .bind(&document.name)
+    .bind(document.version)
+    .fetch_one(&mut *connection)
+    .await?;
+    if !newer {
+        sqlx::query("UPDATE document SET current = 0 WHERE kind = ?1 AND name = ?2 AND current = 1")
+            .bind(document.kind.name())
+            .bind(&document.name)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let row = sqlx::query(
+        "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
+         reading_json, summary_json, patient, withdrawn, current, origin, problem, received_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+         RETURNING seq",
+    )
+    .bind(document.kind.name())
+    .bind(&document.name)
+    .bind(document.version)
+    .bind(&document.media_type)
+    .bind(document.sha256.as_slice())
+    .bind(indexed.sm3.as_slice())
+    .bind(document.body.as_ref())
+    .bind(indexed.format)
+    .bind(&indexed.reading_json)
+    .bind(&indexed.summary_json)
+    .bind(&indexed.patient)
+    .bind(indexed.withdrawn)
+    .bind(!newer)
+    .bind(origin)
+    .bind(&indexed.problem)
+    .bind(at_ms)
+    .fetch_one(&mut *connection)
+    .await?;
+    let seq: i64 = row.try_get("seq")?;
+    for programme in &indexed.programmes {
+        sqlx::query(
+            "INSERT INTO document_programme (document, programme) VALUES (?1, ?2) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(seq)
+        .bind(programme)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(seq)
+}
+
+/// Keeps what came over the link, and the cursor.
+pub(super) async fn keep(
+    connection: &mut SqliteConnection,
+    cursor: Cursor,
+    arrived: &Arrived,
+) -> Result<(), sqlx::Error> {
+    let Arrived { document, indexed, at_ms, .. } = arrived;
+    let known: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM document \
+         WHERE kind = ?1 AND name = ?2 AND version = ?3 AND sha256 = ?4)",
+    )
+    .bind(document.kind.name())
+    .bind(&document.name)
+    .bind(document.version)
+    .bind(document.sha256.as_slice())
+    .fetch_one(&mut *connection)
+    .await?;
+    exchange::set_inbox(connection, cursor).await?;
+    if known {
+        return Ok(());
+    }
+    let mut entry = AuditEntry {
+        at_ms: *at_ms,
+        record_id: document.name.clone(),
+        patient_reference: String::new(),
+        outcome: "ok",
+        detail: document.kind.name().to_owned(),
+    };
+    let who = ("hub", "node", "receive_document");
+    if document.kind != Kind::Task && is_there(connection, document).await? {
+        // Two boxes under one name gave one version to two documents; the hub has one of them.
+        entry.outcome = "version_conflict";
+        exchange::event(connection, "version_conflict", *at_ms).await?;
+        return audit_as(connection, who, &entry).await;
+    }
+    insert(connection, document, indexed, ("hub", *at_ms)).await?;
+    match document.kind {
+        Kind::Record => tasks::of_record(connection, arrived).await?,
+        Kind::Task => {
+            if let Some(change) = &arrived.task {
+                tasks::arrived(connection, change, *at_ms).await?;
+            }
+        }
+        Kind::Registration => {}
+    }
+    audit_as(connection, who, &entry).await
+}
