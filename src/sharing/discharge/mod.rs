@@ -7,7 +7,9 @@
 pub mod model;
 pub mod moment;
 pub mod problems;
+pub mod programmes;
 
 pub use model::DischargeRecord;
 pub use moment::Moment;
 pub use problems::{Format, Problem, Reading, Severity, Unplaced};
+pub use programmes::{Membership, Memberships, Programme, Programmes};
