@@ -8,8 +8,10 @@ pub mod model;
 pub mod moment;
 pub mod problems;
 pub mod programmes;
+pub mod tasks;
 
 pub use model::DischargeRecord;
 pub use moment::Moment;
 pub use problems::{Format, Problem, Reading, Severity, Unplaced};
 pub use programmes::{Membership, Memberships, Programme, Programmes};
+pub use tasks::{FollowUpTables, Task, TaskKind, TaskReason, tasks};

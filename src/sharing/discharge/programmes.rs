@@ -46,6 +46,17 @@ impl Programme {
         Self::Stroke,
         Self::CoronaryHeartDisease,
     ];
+
+    /// The id in tables and JSON.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Hypertension => "hypertension",
+            Self::Type2Diabetes => "type2_diabetes",
+            Self::Copd => "copd",
+            Self::Stroke => "stroke",
+            Self::CoronaryHeartDisease => "coronary_heart_disease",
+        }
+    }
 }
 
 /// How sure a membership is; the later the surer.

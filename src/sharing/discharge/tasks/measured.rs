@@ -1,0 +1,217 @@
+//! The last measurements of a record, in the units of the rules.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::{DateTime, time};
+use jiff::tz::offset;
+
+use super::tables::{FollowUpTables, Measure};
+use crate::sharing::discharge::Moment;
+use crate::sharing::discharge::model::{Coded, DischargeRecord, Measurement};
+use crate::tables::text::fold;
+
+/// Milligrams a decilitre of glucose in one millimole a litre (180.16 g/mol).
+const GLUCOSE_MG_DL: f64 = 18.016;
+/// Millimetres of mercury in one kilopascal.
+const KPA_MMHG: f64 = 7.500_62;
+
+/// A measurement that could be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reading {
+    /// mmHg, mmol/L or %.
+    pub(super) value: f64,
+    /// As a doctor reads it, with what was written where it was converted.
+    pub(super) shown: String,
+    /// When, at 东八区; none if no day was said.
+    at: Option<DateTime>,
+}
+
+/// What the record has of one measure.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Seen {
+    /// The last one by time, and beside it the last of those without a time: which of the two is
+    /// later cannot be known.
+    pub(super) last: Vec<Reading>,
+    /// There is one that could not be read.
+    pub(super) unreadable: bool,
+}
+
+/// The last measurements by measure. What was measured before the day of admission is not of this
+/// stay and does not count.
+pub(super) fn seen(record: &DischargeRecord, tables: &FollowUpTables) -> BTreeMap<Measure, Seen> {
+    let admitted = record.stay.admitted.as_ref().and_then(Moment::day);
+    let mut all: BTreeMap<Measure, Vec<Option<Reading>>> = BTreeMap::new();
+    for measurement in &record.measurements {
+        let Some(measure) = which(&measurement.coded, tables) else { continue };
+        let at = measurement.taken.as_ref().and_then(instant);
+        if let (Some(at), Some(admitted)) = (at, admitted)
+            && at.date() < admitted
+        {
+            continue;
+        }
+        for (measure, reading) in read(measure, measurement, at) {
+            all.entry(measure).or_default().push(reading);
+        }
+    }
+    all.into_iter().map(|(measure, readings)| (measure, last_of(readings))).collect()
+}
+
+fn last_of(readings: Vec<Option<Reading>>) -> Seen {
+    let unreadable = readings.iter().any(Option::is_none);
+    let (timed, untimed): (Vec<Reading>, Vec<Reading>) =
+        readings.into_iter().flatten().partition(|reading| reading.at.is_some());
+    let mut last: Vec<Reading> = timed.into_iter().max_by_key(|r| r.at).into_iter().collect();
+    last.extend(untimed.into_iter().next_back());
+    Seen { last, unreadable }
+}
+
+fn which(coded: &Coded, tables: &FollowUpTables) -> Option<Measure> {
+    let by_code = coded.codes.iter().find_map(|code| tables.codes.get(&fold(code.code.trim())));
+    if by_code.is_some() {
+        return by_code.copied();
+    }
+    let display = coded.codes.first().map_or("", |code| code.display.as_str());
+    let text = fold(if coded.text.is_empty() { display } else { &coded.text });
+    let named = |names: &[String]| names.iter().any(|name| text.contains(name));
+    tables
+        .names
+        .iter()
+        .find(|(_, names)| named(&names.is) && !named(&names.is_not))
+        .map(|(measure, _)| *measure)
+}
+
+/// The instant at 东八区, in which a time without an offset is meant. A day counts as its end.
+fn instant(moment: &Moment) -> Option<DateTime> {
+    let day = moment.day()?;
+    if !moment.has_time() {
+        return Some(day.to_datetime(time(23, 59, 59, 0)));
+    }
+    let text = moment.as_str();
+    match text.parse::<Timestamp>() {
+        Ok(instant) => Some(offset(8).to_datetime(instant)),
+        Err(_) => text.parse().ok(),
+    }
+}
+
+/// The readings of a measurement; none for one that says something that cannot be read.
+fn read(
+    measure: Measure,
+    measurement: &Measurement,
+    at: Option<DateTime>,
+) -> Vec<(Measure, Option<Reading>)> {
+    if measure == Measure::Pressure {
+        let text =
+            if measurement.text.is_empty() { &measurement.coded.text } else { &measurement.text };
+        let silent = measurement.text.is_empty() && measurement.value.is_none();
+        return match pair(text) {
+            Some((systolic, diastolic)) => [systolic, diastolic]
+                .into_iter()
+                .zip([Measure::Systolic, Measure::Diastolic])
+                .map(|(value, measure)| (measure, canonical(measure, value, "mmhg", at)))
+                .collect(),
+            // A panel that only holds the two others says nothing itself.
+            None if silent => Vec::new(),
+            None => vec![(Measure::Systolic, None), (Measure::Diastolic, None)],
+        };
+    }
+    let (value, unit) = match &measurement.value {
+        Some(quantity) => (Some(quantity.value), fold(&quantity.unit)),
+        None if measurement.text.is_empty() => return Vec::new(),
+        None => number_and_unit(&fold(&measurement.text)),
+    };
+    vec![(measure, value.and_then(|value| canonical(measure, value, &unit, at)))]
+}
+
+/// Into mmHg, mmol/L or %; none if the unit is unknown or the value none that a living person has.
+fn canonical(measure: Measure, value: f64, unit: &str, at: Option<DateTime>) -> Option<Reading> {
+    let unit: String = unit.chars().filter(|c| !c.is_whitespace()).collect();
+    let (name, to, range, converted) = match (measure, unit.as_str()) {
+        (Measure::Systolic | Measure::Diastolic, "" | "mmhg" | "mm[hg]" | "毫米汞柱") => {
+            ("mmHg", value, pressure_range(measure), None)
+        }
+        (Measure::Systolic | Measure::Diastolic, "kpa" | "千帕") => {
+            ("mmHg", (value * KPA_MMHG).round(), pressure_range(measure), Some("kPa"))
+        }
+        (Measure::Glucose, "mmol/l" | "毫摩尔/升") => ("mmol/L", value, 0.1..=100.0, None),
+        (Measure::Glucose, "mg/dl" | "毫克/分升") => {
+            ("mmol/L", tenths(value / GLUCOSE_MG_DL), 0.1..=100.0, Some("mg/dL"))
+        }
+        (Measure::Spo2, "%" | "") => ("%", value, 20.0..=100.0, None),
+        (
+            Measure::Systolic
+            | Measure::Diastolic
+            | Measure::Pressure
+            | Measure::Glucose
+            | Measure::Spo2,
+            _,
+        ) => return None,
+    };
+    if !range.contains(&to) {
+        return None;
+    }
+    let mut shown = format!("{} {name}", tenths(to));
+    if let Some(written) = converted {
+        shown.push_str(&format_note(&format!("记录为{value} {written}")));
+    }
+    match at {
+        Some(at) => shown.push_str(&format_note(&at.date().to_string())),
+        None => shown.push_str(&format_note("时间不明")),
+    }
+    Some(Reading { value: to, shown, at })
+}
+
+fn format_note(text: &str) -> String {
+    format!("（{text}）")
+}
+
+fn pressure_range(measure: Measure) -> std::ops::RangeInclusive<f64> {
+    if measure == Measure::Systolic { 30.0..=350.0 } else { 10.0..=250.0 }
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// A number at the beginning of the text (behind words), and what stands behind it.
+fn number_and_unit(text: &str) -> (Option<f64>, String) {
+    let number = |c: char| c.is_ascii_digit() || c == '.';
+    let Some(start) = text.find(|c: char| c.is_ascii_digit()) else { return (None, String::new()) };
+    let rest = text.get(start..).unwrap_or_default();
+    let end = rest.find(|c: char| !number(c)).unwrap_or(rest.len());
+    let value = rest.get(..end).and_then(|digits| digits.parse().ok());
+    let unit = rest.get(end..).unwrap_or_default();
+    let unit: String = unit
+        .trim_start()
+        .chars()
+        .take_while(|c| !c.is_whitespace() && !",;。()".contains(*c))
+        .collect();
+    (value, unit)
+}
+
+/// Systolic and diastolic of a text like `180/110 mmHg`, in mmHg: the first pair that can be one.
+fn pair(text: &str) -> Option<(f64, f64)> {
+    let text = fold(text);
+    let scale = if text.contains("kpa") || text.contains("千帕") { KPA_MMHG } else { 1.0 };
+    let number = |c: char| c.is_ascii_digit() || c == '.';
+    for (at, _) in text.match_indices('/') {
+        let before = text.get(..at)?.trim_end();
+        let after = text.get(at + 1..)?.trim_start();
+        let start = before.rfind(|c: char| !number(c)).map_or(0, |i| {
+            i + before.get(i..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
+        });
+        let end = after.find(|c: char| !number(c)).unwrap_or(after.len());
+        let high = before.get(start..)?.parse::<f64>();
+        let low = after.get(..end)?.parse::<f64>();
+        if let (Ok(high), Ok(low)) = (high, low) {
+            let (high, low) = ((high * scale).round(), (low * scale).round());
+            if pressure_range(Measure::Systolic).contains(&high)
+                && pressure_range(Measure::Diastolic).contains(&low)
+                && high > low
+            {
+                return Some((high, low));
+            }
+        }
+    }
+    None
+}
