@@ -6,6 +6,7 @@ pub mod imaging;
 mod link;
 mod models;
 mod pacs;
+mod records;
 mod web;
 
 use std::borrow::Cow;
@@ -47,13 +48,16 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
 /// Services whose health is told apart from the whole node's (the empty name).
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 11] = [
     "",
     "xiangyi.diagnosis.v1.DiagnosisService",
     "xiangyi.prescription.v1.PrescriptionService",
     "xiangyi.imaging.v1.ImagingService",
     "xiangyi.imaging.v1.CustodyService",
     "xiangyi.recognition.v1.RecognitionService",
+    "xiangyi.records.v1.RecordService",
+    "xiangyi.records.v1.FollowUpService",
+    "xiangyi.records.v1.ExchangeService",
     "xiangyi.model.v1.ModelService",
     "xiangyi.node.v1.NodeService",
 ];
@@ -263,6 +267,7 @@ impl Node {
             SqliteStore::open(&database, config.store.writes_max, &tasks)
         );
         let journal: Arc<dyn Journal> = Arc::new(store?);
+        let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let exchange = Arc::new(open_exchange(&config).await?);
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&exchange));
@@ -272,7 +277,6 @@ impl Node {
         }
         let behind = pacs::open(&config, images.as_ref(), Arc::clone(&exchange), &clock).await?;
         let (behind, followers) = behind.unzip();
-        let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
         let until = (&tasks, &stop);
         let (forwarding, worklist, analyses) = match &images {
             Some(opened) => {
@@ -289,7 +293,8 @@ impl Node {
         };
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
         let held = (images.as_ref(), behind.clone());
-        let region = link::join(&config, held, with, &stop).await?;
+        let records = records::open(&config, &database, (&clock, &ids), (&tasks, &stop)).await?;
+        let region = link::join(&config, held, (with, records.hub.clone()), &stop).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
             knowledge: knowledge.map_err(NodeError::Knowledge)?,
@@ -299,6 +304,8 @@ impl Node {
             ids,
             region: region.as_ref().map(link::Joined::region),
             behind: behind.clone(),
+            records: records.desk,
+            hub: records.hub,
             institution: config.node.institution.clone(),
             role: kind(config.node.role),
             images: imaging::for_people(images.as_ref(), analyses),

@@ -67,6 +67,16 @@ pub enum Action {
     RecordRecognition,
     /// Read what was decided, and counts of it.
     ReadRecognition,
+    /// Hand discharge records in.
+    SubmitRecords,
+    /// Read discharge records and follow-up tasks.
+    ReadRecords,
+    /// Say how a follow-up task stands.
+    ChangeTasks,
+    /// Register people with the clinic.
+    RegisterPeople,
+    /// Read how the exchange with the hub stands. No patient's data.
+    ReadExchange,
     /// Look findings, conditions and medicines up.
     SearchKnowledge,
     /// List models.
@@ -145,6 +155,7 @@ impl Role {
                         | Action::FindImages
                         | Action::ReadRecognition
                         | Action::ReadHolds
+                        | Action::ReadExchange
                         | Action::ListModels
                 )
             }
@@ -156,6 +167,7 @@ impl Role {
                         | Action::EraseImages
                         | Action::HoldImages
                         | Action::ReadHolds
+                        | Action::ReadExchange
                 )
             }
         }
@@ -183,6 +195,11 @@ impl Action {
             Self::AssessRecognition => "assess_recognition",
             Self::RecordRecognition => "record_recognition",
             Self::ReadRecognition => "read_recognition",
+            Self::SubmitRecords => "submit_records",
+            Self::ReadRecords => "read_records",
+            Self::ChangeTasks => "change_tasks",
+            Self::RegisterPeople => "register_people",
+            Self::ReadExchange => "read_exchange",
             Self::SearchKnowledge => "search_knowledge",
             Self::ListModels => "list_models",
             Self::ReloadModels => "reload_models",

@@ -11,6 +11,7 @@ use crate::medicine::names::{NameIndex, NameKind};
 use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
 use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
+use crate::sharing::discharge::{FollowUpTables, Programmes};
 use crate::sharing::imaging::examination::Examinations;
 use crate::sharing::recognition::Policies;
 use crate::tables::files::{Files, LoadError};
@@ -28,6 +29,10 @@ pub struct Knowledge {
     pub examinations: Examinations,
     /// Rules of mutual recognition.
     pub recognition: Policies,
+    /// Which programmes a discharge record belongs to.
+    pub programmes: Programmes,
+    /// What is to be done after discharge.
+    pub follow_up: FollowUpTables,
     /// The differential model.
     pub differential: Arc<dyn Predictor>,
     /// The indication-fit model, where it is switched on.
@@ -46,9 +51,11 @@ pub struct Knowledge {
     pub medicine_names: NameIndex,
     /// Version of the diagnosis tables.
     pub diagnosis_version: String,
+    /// Version of the tables of discharge records.
+    pub records_version: String,
     /// Rows that await review and rows reviewed: diagnosis, prescription, treatment,
-    /// imaging with recognition.
-    pub rows: [(u64, u64); 4],
+    /// imaging with recognition, records.
+    pub rows: [(u64, u64); 5],
     /// The tables of prescriptions, so that a rule can be shown as it is written.
     pub tables: Files,
 }
@@ -66,6 +73,8 @@ impl Knowledge {
         let treatment = TreatmentKnowledge::load(files, prescription.formulary())?;
         let examinations = Examinations::load(files)?;
         let recognition = Policies::load(files, &examinations)?;
+        let programmes = Programmes::load(files)?;
+        let follow_up = FollowUpTables::load(files)?;
         let description = differential.description();
         let refused = |why: String| {
             LoadError::file("manifest.toml", format!("model `{}`: {why}", description.id))
@@ -80,17 +89,21 @@ impl Knowledge {
             count_rows(files, "prescription/")?,
             count_rows(files, "treatment/")?,
             count_rows(files, "imaging/")?,
+            count_rows(files, "records/")?,
         ];
         Ok(Self {
             finding_names: finding_names(&diagnosis),
             condition_names: condition_names(&diagnosis),
             medicine_names: medicine_names(prescription.formulary()),
             diagnosis_version: files.digest("diagnosis/", ".csv"),
+            records_version: files.digest("records/", ".csv"),
             diagnosis,
             prescription,
             treatment,
             examinations,
             recognition,
+            programmes,
+            follow_up,
             features,
             labels,
             differential,

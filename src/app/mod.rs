@@ -20,6 +20,7 @@ pub mod overrides;
 pub mod ports;
 pub mod prescription_check;
 pub mod recognition;
+pub mod records;
 pub mod regional;
 pub mod request;
 pub mod review;
@@ -32,12 +33,14 @@ use arc_swap::ArcSwap;
 
 use self::access::{Action, Caller, Permit, authorise};
 use self::error::Error;
+use self::exchange::hub::Exchange;
 use self::imaging::images::Images;
 use self::knowledge::Knowledge;
 use self::ports::{
     Appended, AuditEntry, Clock, IdSource, Journal, JournalInfo, KeptRecord, KnowledgeSource,
     ListQuery, ListedRecord, ModelDescription, NewRecord, RecordKind,
 };
+use self::records::RecordDesk;
 use self::regional::behind::Behind;
 use self::regional::ports::Region;
 use self::request::{PageRequest, Problems};
@@ -55,6 +58,8 @@ pub struct App {
     images: Option<Images>,
     region: Option<Arc<dyn Region>>,
     behind: Option<Arc<Behind>>,
+    records: Option<Arc<RecordDesk>>,
+    hub: Option<Arc<Exchange>>,
     institution: String,
     role: NodeKind,
     reloading: tokio::sync::Mutex<()>,
@@ -81,6 +86,10 @@ pub struct Parts {
     pub region: Option<Arc<dyn Region>>,
     /// What is behind the node, where a PACS is.
     pub behind: Option<Arc<Behind>>,
+    /// Discharge records, where the node keeps any.
+    pub records: Option<Arc<RecordDesk>>,
+    /// At the hub: the exchange of documents.
+    pub hub: Option<Arc<Exchange>>,
     /// Name of the institution that the node stands in, as in the table of institutions; may be
     /// empty.
     pub institution: String,
@@ -148,6 +157,8 @@ impl App {
             images: parts.images,
             region: parts.region,
             behind: parts.behind,
+            records: parts.records,
+            hub: parts.hub,
             institution: parts.institution,
             role: parts.role,
             reloading: tokio::sync::Mutex::new(()),
@@ -158,7 +169,7 @@ impl App {
     pub async fn node_info(&self, caller: &Caller) -> Result<NodeInfo, Error> {
         authorise(caller, Action::ReadNodeInfo)?;
         let knowledge = self.knowledge.load_full();
-        let [diagnosis, prescription, treatment, imaging] = knowledge.rows;
+        let [diagnosis, prescription, treatment, imaging, records] = knowledge.rows;
         Ok(NodeInfo {
             name: self.name.clone(),
             role: self.role,
@@ -189,6 +200,12 @@ impl App {
                     version: knowledge.examinations.version().to_owned(),
                     draft_rows: imaging.0,
                     reviewed_rows: imaging.1,
+                },
+                KnowledgeInfo {
+                    area: "records",
+                    version: knowledge.records_version.clone(),
+                    draft_rows: records.0,
+                    reviewed_rows: records.1,
                 },
             ],
             engine: knowledge.differential.description().engine.clone(),

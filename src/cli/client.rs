@@ -81,6 +81,8 @@ impl Client {
             images: None,
             region: None,
             behind: None,
+            records: None,
+            hub: None,
             institution: String::new(),
             role: NodeKind::Clinic,
         });

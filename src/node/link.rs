@@ -9,7 +9,9 @@ use tokio_util::task::TaskTracker;
 
 use super::imaging::Opened;
 use super::{NodeError, bind};
+use crate::app::exchange::hub::Exchange;
 use crate::app::ports::{Clock, IdSource, Journal};
+use crate::app::records::desk::NodeDesk;
 use crate::app::regional::behind::Behind;
 use crate::app::regional::holding::Holder;
 use crate::app::regional::hub::{Hub, HubParts, Member, OwnRegion};
@@ -25,6 +27,9 @@ use crate::store::sqlite::region::RegionStore;
 /// Name of the database in the store's directory.
 const DATABASE: &str = "region.db";
 
+/// What every use case is given.
+type With = (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>);
+
 /// A region that was joined and not yet begun with.
 pub(super) enum Joined {
     /// As its hub.
@@ -37,7 +42,7 @@ pub(super) enum Joined {
 pub(super) async fn join(
     config: &Config,
     (opened, behind): (Option<&Opened>, Option<Arc<Behind>>),
-    (journal, clock, ids): (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>),
+    ((journal, clock, ids), exchange): (With, Option<Arc<Exchange>>),
     stop: &CancellationToken,
 ) -> Result<Option<Joined>, NodeError> {
     let section = &config.link;
@@ -45,7 +50,7 @@ pub(super) async fn join(
     let holder =
         opened.map(|opened| Holder::new(Arc::clone(&opened.imaging), name.clone(), behind));
     if config.node.role == NodeRole::Hub {
-        let Some(listen) = section.listen else { return Ok(None) };
+        let (Some(listen), Some(exchange)) = (section.listen, exchange) else { return Ok(None) };
         let store = RegionStore::open(&config.store.dir.join(DATABASE)).await?;
         let members = section.nodes.iter();
         let members = members.map(|m| Member { name: m.name.clone(), area: m.area.clone() });
@@ -66,7 +71,12 @@ pub(super) async fn join(
             }),
             (None | Some(_), None) | (None, Some(_)) => None,
         };
-        let door = LinkDoor::new(Arc::clone(&hub), credentials(config), tls, stop.clone());
+        let door = LinkDoor::new(
+            (Arc::clone(&hub), exchange),
+            credentials(config),
+            tls,
+            stop.clone(),
+        );
         return Ok(Some(Joined::Hub { hub, door, listen }));
     }
     let Some(hub) = section.hub.clone() else { return Ok(None) };
@@ -118,6 +128,9 @@ impl Joined {
                 Ok(Some(address))
             }
             Self::Node { link, holder } => {
+                if let Some(desk) = NodeDesk::new(Arc::clone(app)) {
+                    until(stop, tasks, Arc::clone(&link).exchange(Arc::new(desk)));
+                }
                 until(stop, tasks, link.run(holder));
                 Ok(None)
             }

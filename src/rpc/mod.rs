@@ -11,6 +11,7 @@ mod model;
 mod node;
 mod prescription;
 mod recognition;
+mod records;
 mod review;
 pub mod server;
 pub mod status;

@@ -23,8 +23,13 @@ use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
 use super::proto::xiangyi::node::v1::node_service_server::NodeServiceServer;
 use super::proto::xiangyi::prescription::v1::prescription_service_server::PrescriptionServiceServer;
 use super::proto::xiangyi::recognition::v1::recognition_service_server::RecognitionServiceServer;
+use super::proto::xiangyi::records::v1::exchange_service_server::ExchangeServiceServer;
+use super::proto::xiangyi::records::v1::follow_up_service_server::FollowUpServiceServer;
+use super::proto::xiangyi::records::v1::record_service_server::RecordServiceServer;
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
-use super::{DESCRIPTORS, diagnosis, imaging, model, node, prescription, recognition, treatment};
+use super::{
+    DESCRIPTORS, diagnosis, imaging, model, node, prescription, recognition, records, treatment,
+};
 use crate::app::App;
 use crate::app::credentials::Authenticator;
 use crate::telemetry::Metrics;
@@ -33,6 +38,8 @@ use crate::telemetry::Metrics;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Largest message that objects are stored with, in bytes: a chunk and what surrounds it.
 const STORE_MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024 + 4 * 1024;
+/// Largest message that a record is handed in with, in bytes: 16 MiB and what surrounds it.
+const RECORD_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024 + 4 * 1024;
 /// Largest header list, in bytes.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
@@ -183,6 +190,18 @@ impl Door {
             )
             .add_service(
                 RecognitionServiceServer::new(recognition::RecognitionDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                RecordServiceServer::new(records::RecordDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max.max(RECORD_MESSAGE_BYTES_MAX)),
+            )
+            .add_service(
+                FollowUpServiceServer::new(records::FollowUpDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                ExchangeServiceServer::new(records::ExchangeDoor(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
             .add_service(

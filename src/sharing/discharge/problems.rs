@@ -41,6 +41,18 @@ impl Format {
             Self::Native => "native",
         }
     }
+
+    /// Whether it is written as JSON.
+    pub fn is_json(self) -> bool {
+        match self {
+            Self::FhirDocument | Self::FhirBundle | Self::Native => true,
+            Self::CdaDischargeSummary
+            | Self::CdaWst500_49
+            | Self::CdaWst500_25
+            | Self::CdaWst500_32
+            | Self::Ccda => false,
+        }
+    }
 }
 
 /// How bad a problem is.

@@ -3,7 +3,9 @@
 //! "Kept" is said after the commit has reached the disk. Commits that wait at the same time share
 //! one transaction ([`writer`]), so that durability costs one fsync for all of them.
 
+pub mod documents;
 pub mod exchange;
+pub mod hub;
 mod journal;
 pub mod region;
 pub mod studies;
@@ -23,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -32,6 +34,7 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
     ),
     (3, "recognition", include_str!("../../../migrations/sqlite/0003_recognition.sql")),
     (4, "audit detail", include_str!("../../../migrations/sqlite/0004_audit_detail.sql")),
+    (5, "documents", include_str!("../../../migrations/sqlite/0005_documents.sql")),
 ];
 
 /// How long a reader waits for a lock.

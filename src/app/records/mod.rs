@@ -1,0 +1,436 @@
+//! Discharge records on a node: taken from hospital systems, kept with the bytes as they came, handed to
+//! the hub, received for the clinic's patients, and what follows from them.
+//!
+//! [`desk`] is the node's end of the exchange, [`reconcile`] compares a record's medicines with what the
+//! clinic prescribes, [`ports`] says what the store must do.
+
+pub mod desk;
+pub mod ports;
+pub mod reconcile;
+mod registration;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use sm3::Sm3;
+use tokio::sync::watch;
+
+pub use self::registration::RegistrationRequest;
+pub use self::tasks::{ChangedTask, TaskBody, TaskList};
+use self::ports::{
+    DocumentQuery, DocumentStore, ExchangeReport, Indexed, KeptDocument, NewDocument, Submitted,
+};
+use super::access::{Action, Caller, authorise};
+use super::error::{Error, FieldProblem};
+use super::exchange::hub::BODY_BYTES_MAX;
+use super::exchange::ports::NodeExchange;
+use super::knowledge::Knowledge;
+use super::ports::AuditEntry;
+use super::request::{PageRequest, Problems};
+use super::{App, encode};
+use crate::sharing::discharge::{
+    DischargeRecord, Memberships, Problem, Reading, Severity, cda, fhir,
+};
+use crate::sharing::exchange::{Document, Kind};
+use crate::tables::text;
+
+/// Lists of records are told apart from others by this.
+const SEAL: &str = "records";
+/// Media type of FHIR as JSON.
+pub const FHIR_JSON: &str = "application/fhir+json";
+/// Media type of CDA.
+pub const CDA_XML: &str = "application/xml";
+/// Characters of a record's name at most.
+const NAME_CHARS_MAX: usize = 512;
+/// Problems that an error repeats at most.
+const PROBLEMS_TOLD_MAX: usize = 100;
+
+/// Why a record is read (HL7 v3 PurposeOfUse).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// TREAT.
+    Treatment,
+    /// ETREAT.
+    Emergency,
+    /// HQUALASS.
+    Quality,
+    /// PUBHLTH.
+    PublicHealth,
+    /// PATRQT.
+    PatientRequest,
+}
+
+/// Documents of a node, and who is told when one waits to be handed over.
+#[derive(Debug)]
+pub struct RecordDesk {
+    pub(super) store: Arc<dyn DocumentStore>,
+    pub(super) changed: watch::Sender<u64>,
+}
+
+/// A record handed in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubmittedRecord {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: u32,
+    /// It was there already.
+    pub known: bool,
+    /// What was read.
+    pub reading: Reading,
+    /// SHA-256 of the bytes.
+    pub sha256: [u8; 32],
+    /// SM3 of the bytes.
+    pub sm3: [u8; 32],
+}
+
+/// What a record can be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// FHIR R4 document.
+    Fhir,
+    /// CDA after WS/T 500.53.
+    Cda,
+}
+
+/// What a list of records shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordLine {
+    /// Name.
+    pub name: String,
+    /// Version; 0 in the summary of a record whose version the store gave.
+    pub version: u32,
+    /// Patient's name.
+    pub patient: String,
+    /// Birth date, ISO 8601.
+    pub birth_date: String,
+    /// Institution.
+    pub institution: String,
+    /// Discharge, ISO 8601.
+    pub discharged: String,
+    /// Main diagnosis.
+    pub diagnosis: String,
+    /// Programmes.
+    pub programmes: Vec<String>,
+    /// The sender took it back.
+    pub withdrawn: bool,
+    /// Why this node cannot read it; empty if it can.
+    #[serde(default)]
+    pub problem: String,
+}
+
+/// A record as kept, with what follows from it.
+#[derive(Debug, Clone)]
+pub struct FoundRecord {
+    /// As kept.
+    pub kept: KeptDocument,
+    /// What was read; none where this node could not read it.
+    pub reading: Option<Reading>,
+    /// Programmes it belongs to, by the tables of today.
+    pub memberships: Memberships,
+}
+
+impl Purpose {
+    /// The name in the audit trail: the code of HL7 v3 `PurposeOfUse`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Treatment => "TREAT",
+            Self::Emergency => "ETREAT",
+            Self::Quality => "HQUALASS",
+            Self::PublicHealth => "PUBHLTH",
+            Self::PatientRequest => "PATRQT",
+        }
+    }
+}
+
+impl RecordDesk {
+    /// Over a store.
+    pub fn new(store: Arc<dyn DocumentStore>) -> Self {
+        Self { store, changed: watch::Sender::new(0) }
+    }
+
+    pub(super) fn wake(&self) {
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+/// Reads a document of any format that is understood. The media type decides between FHIR and CDA; where
+/// it says neither, the first character does.
+pub fn read(media_type: &str, bytes: &[u8]) -> Result<Reading, Vec<Problem>> {
+    let kind = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind.ends_with("json") {
+        return fhir::read(bytes);
+    }
+    if kind.ends_with("xml") || kind.ends_with("hl7-v3") {
+        return cda::read(bytes);
+    }
+    let first = bytes.iter().find(|b| !b.is_ascii_whitespace() && **b > b' ' && **b < 0x80);
+    match first {
+        Some(b'{') => fhir::read(bytes),
+        Some(b'<') => cda::read(bytes),
+        Some(_) | None => Err(vec![Problem::fatal(
+            "/",
+            "format_unknown",
+            "文件既不是FHIR JSON也不是CDA XML:请用application/fhir+json或application/xml提交",
+        )]),
+    }
+}
+
+/// Fatal problems as an error of the request.
+fn refused(field: &str, problems: &[Problem]) -> Error {
+    let fatal = problems.iter().filter(|p| p.severity == Severity::Fatal);
+    let told = fatal.take(PROBLEMS_TOLD_MAX);
+    let told = told.map(|p| FieldProblem::new(format!("{field}:{}", p.path), p.message.clone()));
+    let told: Vec<_> = told.collect();
+    if told.is_empty() {
+        return Error::field(field, "must be a discharge record");
+    }
+    Error::Invalid(told)
+}
+
+/// What a store keeps beside the bytes.
+pub(super) fn indexed(
+    knowledge: &Knowledge,
+    (name, version): (&str, u32),
+    bytes: &[u8],
+    reading: &Reading,
+) -> Result<Indexed, Error> {
+    let members = knowledge.programmes.of(&reading.record);
+    let programmes: Vec<String> =
+        members.members.iter().map(|m| m.programme.id().to_owned()).collect();
+    let line = summary((name, version), &reading.record, programmes.clone());
+    Ok(Indexed {
+        sm3: Sm3::digest(bytes).into(),
+        format: reading.format.name(),
+        reading_json: encode(reading)?,
+        summary_json: encode(&line)?,
+        patient: folded_patient(&reading.record),
+        programmes,
+        withdrawn: reading.record.document.entered_in_error,
+        problem: String::new(),
+    })
+}
+
+/// A name as lists are asked for it.
+fn folded_patient(record: &DischargeRecord) -> String {
+    text::fold(&record.patient.name)
+}
+
+fn summary(
+    (name, version): (&str, u32),
+    record: &DischargeRecord,
+    programmes: Vec<String>,
+) -> RecordLine {
+    use crate::sharing::discharge::model::DiagnosisRole;
+    let moment = |moment: &Option<crate::sharing::discharge::Moment>| {
+        moment.as_ref().map(ToString::to_string).unwrap_or_default()
+    };
+    let main = record.diagnoses.iter().find(|d| d.role == DiagnosisRole::DischargeMain);
+    let main =
+        main.or_else(|| record.diagnoses.iter().find(|d| d.role == DiagnosisRole::Discharge));
+    RecordLine {
+        name: name.to_owned(),
+        version,
+        patient: record.patient.name.clone(),
+        birth_date: moment(&record.patient.birth_date),
+        institution: record.stay.institution.clone(),
+        discharged: moment(&record.stay.discharged),
+        diagnosis: main.map(|d| d.coded.text.clone()).unwrap_or_default(),
+        programmes,
+        withdrawn: record.document.entered_in_error,
+        problem: String::new(),
+    }
+}
+
+impl App {
+    pub(super) fn desk(&self) -> Result<&RecordDesk, Error> {
+        let reason = "this node keeps no discharge records".to_owned();
+        self.records.as_ref().map(AsRef::as_ref).ok_or(Error::Refused { reason })
+    }
+
+    /// Reads a document and says everything that is wrong with it; keeps nothing.
+    pub fn validate_record(
+        &self,
+        caller: &Caller,
+        media_type: &str,
+        content: &[u8],
+    ) -> Result<Result<Reading, Vec<Problem>>, Error> {
+        authorise(caller, Action::SubmitRecords)?;
+        sized(content)?;
+        Ok(read(media_type, content))
+    }
+
+    /// Takes a discharge record: it, its place in the outbox and the audit entry are on disk when this
+    /// returns. The same bytes again are the same version.
+    pub async fn submit_record(
+        &self,
+        caller: &Caller,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<SubmittedRecord, Error> {
+        let permit = authorise(caller, Action::SubmitRecords)?;
+        sized(&content)?;
+        let reading = read(media_type, &content).map_err(|p| refused("content", &p))?;
+        let desk = self.desk()?;
+        let knowledge = self.knowledge.load_full();
+        let sha256: [u8; 32] = Sha256::digest(&content).into();
+        let document = &reading.record.document;
+        let name = document.name.clone();
+        let mut problems = Problems::default();
+        problems.unless(!name.is_empty(), "content", "must have an identifier of the document");
+        problems.chars("content", &name, NAME_CHARS_MAX);
+        problems.finish()?;
+        let stated = document.version.unwrap_or(0);
+        let indexed = indexed(&knowledge, (&name, stated), &content, &reading)?;
+        let sm3 = indexed.sm3;
+        let media_type = if reading.format.is_json() { FHIR_JSON } else { CDA_XML };
+        let document = Document {
+            kind: Kind::Record,
+            name: name.clone(),
+            version: stated,
+            media_type: media_type.to_owned(),
+            sha256,
+            body: content,
+        };
+        let now = self.clock.now_ms();
+        let new = NewDocument { document, indexed, task: None, at_ms: now };
+        let entry = self.entry(&name, "");
+        let (version, known) = match desk.store.submit(&permit, new, entry).await? {
+            Submitted::Kept(version) => (version, false),
+            Submitted::Known(version) => (version, true),
+            Submitted::Conflict(version) => {
+                return Err(Error::field(
+                    "content",
+                    format!(
+                        "is another document under the same name and version {version}: a correction \
+                         must carry a higher version"
+                    ),
+                ));
+            }
+            Submitted::Stale(_) => {
+                return Err(Error::internal("records", "a record is no task"));
+            }
+        };
+        desk.wake();
+        Ok(SubmittedRecord { name, version, known, reading, sha256, sm3 })
+    }
+
+    /// A kept record: the newest version, or the one asked for.
+    pub async fn get_record(
+        &self,
+        caller: &Caller,
+        (name, version): (&str, u32),
+        purpose: Purpose,
+    ) -> Result<FoundRecord, Error> {
+        let permit = authorise(caller, Action::ReadRecords)?;
+        let mut problems = Problems::default();
+        problems.unless(!name.is_empty(), "name", "must not be empty");
+        problems.chars("name", name, NAME_CHARS_MAX);
+        problems.finish()?;
+        let version = (version > 0).then_some(version);
+        let desk = self.desk()?;
+        let entry = self.read_for(name, purpose);
+        let kept = desk.store.read(&permit, Kind::Record, name, version, entry).await?;
+        let kept = kept.ok_or(Error::NotFound { kind: "discharge record" })?;
+        let reading: Option<Reading> = match kept.reading_json.as_str() {
+            "" => None,
+            json => Some(serde_json::from_str(json).map_err(|e| Error::internal("store", e))?),
+        };
+        let knowledge = self.knowledge.load();
+        let memberships = match &reading {
+            Some(reading) => knowledge.programmes.of(&reading.record),
+            None => Memberships::default(),
+        };
+        Ok(FoundRecord { kept, reading, memberships })
+    }
+
+    /// Kept records, the newest version of each, newest first, and the token of the next page.
+    pub async fn list_discharge_records(
+        &self,
+        caller: &Caller,
+        page: &PageRequest,
+        (programme, patient): (&str, &str),
+        purpose: Purpose,
+    ) -> Result<(Vec<RecordLine>, String), Error> {
+        let permit = authorise(caller, Action::ReadRecords)?;
+        let (size, before_seq) = page.open(SEAL)?;
+        let known = crate::sharing::discharge::Programme::ALL;
+        let mut problems = Problems::default();
+        problems.unless(
+            programme.is_empty() || known.iter().any(|p| p.id() == programme),
+            "programme",
+            &format!("must be empty or one of {}", known.map(|p| p.id()).join(", ")),
+        );
+        problems.chars("patient", patient, super::request::NAME_CHARS_MAX);
+        problems.finish()?;
+        let query = DocumentQuery {
+            before_seq,
+            programme: programme.to_owned(),
+            patient: text::fold(patient).trim().to_owned(),
+            limit: size + 1,
+        };
+        let desk = self.desk()?;
+        let entry = self.read_for("", purpose);
+        let mut found = desk.store.list(&permit, Kind::Record, query, entry).await?;
+        let asked = usize::try_from(size).unwrap_or(usize::MAX);
+        let more = found.len() > asked;
+        found.truncate(asked);
+        let token = found.last().filter(|_| more).map(|last| format!("{SEAL}-{}", last.seq));
+        let lines = found.iter().map(|line| {
+            serde_json::from_str(&line.summary_json).map_err(|e| Error::internal("store", e))
+        });
+        Ok((lines.collect::<Result<_, _>>()?, token.unwrap_or_default()))
+    }
+
+    /// A record as it came, or written anew in another format; and its media type.
+    pub async fn export_record(
+        &self,
+        caller: &Caller,
+        name: (&str, u32),
+        format: Option<ExportFormat>,
+        purpose: Purpose,
+    ) -> Result<(Bytes, String), Error> {
+        let found = self.get_record(caller, name, purpose).await?;
+        let Some(format) = format else { return Ok((found.kept.body, found.kept.media_type)) };
+        let Some(reading) = found.reading else {
+            let reason = "this node could not read the record: ask for it as it came".to_owned();
+            return Err(Error::Refused { reason });
+        };
+        Ok(match format {
+            ExportFormat::Fhir => (fhir::write(&reading.record).into(), FHIR_JSON.to_owned()),
+            ExportFormat::Cda => (cda::write(&reading.record).into(), CDA_XML.to_owned()),
+        })
+    }
+
+    pub(super) fn read_for(&self, name: &str, purpose: Purpose) -> AuditEntry {
+        AuditEntry { detail: purpose.name().to_owned(), ..self.entry(name, "") }
+    }
+
+    /// At the hub: how each node stands.
+    pub async fn exchange_nodes(&self, caller: &Caller) -> Result<Vec<NodeExchange>, Error> {
+        authorise(caller, Action::ReadExchange)?;
+        let reason = "this node is no hub".to_owned();
+        self.hub.as_ref().ok_or(Error::Refused { reason })?.nodes().await
+    }
+
+    /// How the exchange with the hub stands.
+    pub async fn exchange_report(&self, caller: &Caller) -> Result<ExchangeReport, Error> {
+        authorise(caller, Action::ReadExchange)?;
+        self.desk()?.store.report().await
+    }
+}
+
+fn sized(content: &[u8]) -> Result<(), Error> {
+    if content.is_empty() {
+        return Err(Error::field("content", "must not be empty"));
+    }
+    if content.len() > BODY_BYTES_MAX {
+        return Err(Error::TooLarge { bytes_max: BODY_BYTES_MAX });
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Discharge records: the documents of a node, or the exchange of a hub.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{NodeError, link};
+use crate::app::error;
+use crate::app::exchange::facts::Keyer;
+use crate::app::exchange::hub::Exchange;
+use crate::app::exchange::ports::{HubDocuments, Scope};
+use crate::app::ports::{Clock, IdSource};
+use crate::app::records::RecordDesk;
+use crate::config::{Config, NodeRole};
+use crate::store::sqlite::documents::Documents;
+use crate::store::sqlite::hub::HubStore;
+
+/// Name of the hub's database in the store's directory.
+const DATABASE: &str = "hub.db";
+/// Name of the hub's key in the store's directory, where the configuration names no other.
+const KEY: &str = "hub.key";
+/// Bytes of a key.
+const KEY_BYTES: usize = 32;
+
+/// What was opened.
+pub(super) struct Opened {
+    /// At a clinic or hospital.
+    pub(super) desk: Option<Arc<RecordDesk>>,
+    /// At the hub.
+    pub(super) hub: Option<Arc<Exchange>>,
+}
+
+/// Opens what the role needs. `database` is the node's own.
+pub(super) async fn open(
+    config: &Config,
+    database: &Path,
+    (clock, ids): (&Arc<dyn Clock>, &Arc<dyn IdSource>),
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> Result<Opened, NodeError> {
+    if config.node.role != NodeRole::Hub {
+        let documents = Documents::open(database, &ids.new_id()).await?;
+        let desk = RecordDesk::new(Arc::new(documents));
+        return Ok(Opened { desk: Some(Arc::new(desk)), hub: None });
+    }
+    let members = config.link.nodes.iter();
+    let scopes: Vec<Scope> =
+        members.map(|m| Scope { node: m.name.clone(), area: m.area.clone() }).collect();
+    let store: Arc<dyn HubDocuments> =
+        Arc::new(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?);
+    let key = key(&config.store.dir.join(KEY)).await.map_err(NodeError::Link)?;
+    let hub = Exchange::new(store, Keyer::new(&key), Arc::clone(clock));
+    link::until(stop, tasks, Arc::clone(&hub).run());
+    Ok(Opened { desk: None, hub: Some(hub) })
+}
+
+/// The hub's key. One is made where there is none, readable by its owner only.
+async fn key(path: &Path) -> Result<Vec<u8>, error::Cause> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        match std::fs::read(&path) {
+            Ok(key) if key.len() >= KEY_BYTES => return Ok(key),
+            Ok(_) => return Err(format!("{} has less than 32 bytes", path.display()).into()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut key = vec![0; KEY_BYTES];
+        getrandom::fill(&mut key)?;
+        let mut file = std::fs::OpenOptions::new();
+        let mut file = file.write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(&key)?;
+        file.sync_all()?;
+        Ok(key)
+    })
+    .await?
+}

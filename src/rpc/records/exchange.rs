@@ -1,0 +1,148 @@
+//! `ExchangeService`.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::pb;
+use crate::app::App;
+use crate::app::error::Error;
+use crate::app::exchange::facts::{RegisteredPerson, RelationName};
+use crate::app::exchange::ports::NodeExchange;
+use crate::app::records::RegistrationRequest;
+use crate::app::records::ports::ExchangeReport;
+use crate::rpc::common::caller;
+
+/// The service.
+#[derive(Debug)]
+pub(in crate::rpc) struct ExchangeDoor(pub(in crate::rpc) Arc<App>);
+
+#[tonic::async_trait]
+impl pb::exchange_service_server::ExchangeService for ExchangeDoor {
+    async fn register_patient(
+        &self,
+        request: Request<pb::RegisterPatientRequest>,
+    ) -> Result<Response<pb::RegisterPatientResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner().try_into()?;
+        let (name, version) = self.0.register_person(&caller, request).await?;
+        Ok(Response::new(pb::RegisterPatientResponse { name, version }))
+    }
+
+    async fn get_exchange_status(
+        &self,
+        request: Request<pb::GetExchangeStatusRequest>,
+    ) -> Result<Response<pb::GetExchangeStatusResponse>, Status> {
+        let caller = caller(&request)?;
+        let report = self.0.exchange_report(&caller).await?;
+        Ok(Response::new(report.into()))
+    }
+
+    async fn list_exchange_nodes(
+        &self,
+        request: Request<pb::ListExchangeNodesRequest>,
+    ) -> Result<Response<pb::ListExchangeNodesResponse>, Status> {
+        let caller = caller(&request)?;
+        let nodes = self.0.exchange_nodes(&caller).await?;
+        let nodes = nodes.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListExchangeNodesResponse { nodes }))
+    }
+}
+
+impl TryFrom<pb::RegisterPatientRequest> for RegistrationRequest {
+    type Error = Error;
+    fn try_from(request: pb::RegisterPatientRequest) -> Result<Self, Error> {
+        let relation = match pb::Relation::try_from(request.relation) {
+            Ok(pb::Relation::Registered) => RelationName::Registered,
+            Ok(pb::Relation::Contract) => RelationName::Contract,
+            Ok(pb::Relation::Referral) => RelationName::Referral,
+            Ok(pb::Relation::Subscription) => RelationName::Subscription,
+            Ok(pb::Relation::Unspecified) | Err(_) => {
+                return Err(Error::field(
+                    "relation",
+                    "must be one of RELATION_REGISTERED, RELATION_CONTRACT, RELATION_REFERRAL, \
+                     RELATION_SUBSCRIPTION",
+                ));
+            }
+        };
+        let person = request.person.unwrap_or_default();
+        Ok(Self {
+            relation,
+            active: !request.ends,
+            until_ms: (request.until_ms != 0).then_some(request.until_ms),
+            person: RegisteredPerson {
+                name: person.name,
+                resident_id: person.resident_id,
+                health_card: person.health_card,
+                birth_date: person.birth_date,
+                sex: person.sex,
+                phone: person.phone,
+                division: person.division,
+            },
+        })
+    }
+}
+
+impl From<ExchangeReport> for pb::GetExchangeStatusResponse {
+    fn from(report: ExchangeReport) -> Self {
+        let stuck = report.stuck.into_iter().map(|stuck| pb::StuckDocument {
+            number: stuck.number,
+            kind: stuck.kind.name().to_owned(),
+            name: stuck.name,
+            attempts: stuck.attempts,
+            code: stuck.code,
+            reason: stuck.reason,
+            due_ms: stuck.due_ms,
+        });
+        let events = report.events.into_iter().map(|(at_ms, kind)| pb::ExchangeEvent {
+            at_ms,
+            advice: advice(&kind).to_owned(),
+            kind,
+        });
+        Self {
+            waiting: report.waiting,
+            oldest_ms: report.oldest_ms,
+            queued: report.last,
+            received: report.inbox,
+            unreadable: report.unreadable,
+            stuck: stuck.collect(),
+            events: events.collect(),
+        }
+    }
+}
+
+/// What an event means and what to do.
+fn advice(kind: &str) -> &'static str {
+    match kind {
+        "renewed" => {
+            "this database was an old copy, or another box has the same one; it took another name and \
+             was given back what it had lost. If another box has this node's name, give one of them \
+             another"
+        }
+        "replaced" => {
+            "another box has taken this node's name: what waited here was handed over, and nothing comes \
+             any more. Give this box another name, or switch it off"
+        }
+        "hub_set_back" => "the hub was set back to an older state; everything was handed over again",
+        "inbox_renumbered" => "the hub numbered this node's documents anew; they were compared again",
+        "version_conflict" => {
+            "two boxes gave one version to two documents; the hub has the other one. Look at the record \
+             and send a correction with a higher version"
+        }
+        _ => "",
+    }
+}
+
+impl From<NodeExchange> for pb::ExchangeNode {
+    fn from(node: NodeExchange) -> Self {
+        Self {
+            node: node.node,
+            handed_over: node.handed_over,
+            inbox: node.inbox,
+            kept: node.kept,
+            quarantined: node.quarantined,
+            seen_ms: node.seen_ms,
+            retired: node.retired_stores,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `xiangyi.records.v1`: discharge records, what follows from them, and the exchange with the hub.
+
+mod exchange;
+mod follow_up;
+mod record;
+mod record_in;
+mod service;
+
+pub(super) use exchange::ExchangeDoor;
+pub(super) use follow_up::FollowUpDoor;
+pub(super) use service::RecordDoor;
+
+use super::proto::xiangyi::records::v1 as pb;
+use crate::app::error::Error;
+use crate::app::records::Purpose;
+
+/// Why a record is read; one that is not said is refused.
+fn purpose(number: i32) -> Result<Purpose, Error> {
+    match pb::Purpose::try_from(number) {
+        Ok(pb::Purpose::Treatment) => Ok(Purpose::Treatment),
+        Ok(pb::Purpose::Emergency) => Ok(Purpose::Emergency),
+        Ok(pb::Purpose::Quality) => Ok(Purpose::Quality),
+        Ok(pb::Purpose::PublicHealth) => Ok(Purpose::PublicHealth),
+        Ok(pb::Purpose::PatientRequest) => Ok(Purpose::PatientRequest),
+        Ok(pb::Purpose::Unspecified) | Err(_) => Err(Error::field(
+            "purpose",
+            "must be one of PURPOSE_TREATMENT, PURPOSE_EMERGENCY, PURPOSE_QUALITY, \
+             PURPOSE_PUBLIC_HEALTH, PURPOSE_PATIENT_REQUEST",
+        )),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
