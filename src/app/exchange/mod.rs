@@ -8,3 +8,5 @@ pub mod desk;
 pub mod facts;
 pub mod hub;
 pub mod ports;
+#[cfg(test)]
+pub(crate) mod store_suite;

@@ -1,0 +1,202 @@
+//! What every [`HubDocuments`] must do; each back-end runs it. `handles` is what must hold when
+//! several hubs work on one store, `model` a comparison with a store in memory.
+
+mod attending;
+pub(crate) mod handles;
+mod keeping;
+pub(crate) mod model;
+mod routing;
+
+use sha2::{Digest as _, Sha256};
+
+use super::ports::{
+    Facts, HubDocuments, NodeExchange, PersonKey, Registers, Relation, Scope, Submission,
+};
+use crate::app::ports::BoxFuture;
+use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Outcome, Position};
+
+type Test = for<'a> fn(&'a dyn HubDocuments) -> BoxFuture<'a, ()>;
+
+/// Name and body of each test; each gets an empty store with [`scopes`].
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    ("what_is_kept_is_known_when_it_comes_again", |s| Box::pin(keeping::known(s))),
+    ("a_number_that_stands_for_another_document_is_forked", |s| Box::pin(keeping::forked(s))),
+    ("another_body_under_the_same_version_is_refused", |s| Box::pin(keeping::conflict(s))),
+    ("tasks_of_one_version_are_kept_beside_each_other", |s| Box::pin(keeping::tasks(s))),
+    ("names_that_cannot_be_kept_are_refused", |s| Box::pin(keeping::names(s))),
+    ("a_document_comes_out_as_it_went_in", |s| Box::pin(keeping::whole(s))),
+    ("an_inbox_is_read_in_parts_that_are_not_too_large", |s| Box::pin(keeping::parts(s))),
+    ("what_is_put_aside_is_counted_once", |s| Box::pin(keeping::quarantine(s))),
+    ("those_who_wait_hear_whose_inbox_grows", |s| Box::pin(keeping::grown(s))),
+    ("village_and_township_get_what_is_of_their_place", |s| Box::pin(routing::by_place(s))),
+    ("registered_nodes_get_a_persons_documents", |s| Box::pin(routing::registered(s))),
+    ("a_contract_holds_until_its_last_day", |s| Box::pin(routing::contract(s))),
+    ("a_registration_that_is_taken_back_ends", |s| Box::pin(routing::taken_back(s))),
+    ("a_new_registration_brings_what_was_kept_before", |s| Box::pin(routing::backfill(s))),
+    ("only_the_current_version_is_brought", |s| Box::pin(routing::current(s))),
+    ("a_task_goes_to_whoever_had_its_record", |s| Box::pin(routing::task(s))),
+    ("a_node_that_comes_is_greeted_by_what_is_there", |s| Box::pin(attending::greeted(s))),
+    ("an_inbox_goes_on_only_from_its_own_chain", |s| Box::pin(attending::chain(s))),
+    ("an_old_copy_must_take_another_name_and_gets_back", |s| Box::pin(attending::restored(s))),
+    ("a_new_box_gets_back_what_the_node_had_sent", |s| Box::pin(attending::replaced(s))),
+    ("the_report_says_how_far_each_node_is", |s| Box::pin(attending::report(s))),
+];
+
+pub(super) const VILLAGE: &str = "360121100201";
+pub(super) const TOWNSHIP: &str = "360121100";
+pub(super) const COUNTY: &str = "360121";
+
+/// A county hospital and a centre of the county, a township and two of its villages.
+pub(crate) fn scopes() -> Vec<Scope> {
+    let scope = |node: &str, area: &str| Scope { node: node.to_owned(), area: area.to_owned() };
+    vec![
+        scope("hospital", ""),
+        scope("county", COUNTY),
+        scope("township", TOWNSHIP),
+        scope("village-1", VILLAGE),
+        scope("village-2", "360121100202"),
+    ]
+}
+
+pub(super) fn document(kind: Kind, name: &str, version: u32, text: &str) -> Document {
+    let body = bytes::Bytes::from(text.to_owned());
+    Document {
+        kind,
+        name: name.to_owned(),
+        version,
+        media_type: "application/fhir+json".to_owned(),
+        sha256: Sha256::digest(&body).into(),
+        body,
+    }
+}
+
+/// A document of the first database of `node`.
+pub(super) fn of(node: &str, number: u64, document: Document, facts: Facts) -> Submission {
+    Submission {
+        node: node.to_owned(),
+        store: format!("{node}-a"),
+        number,
+        document,
+        sm3: [7; 32],
+        facts,
+        at_ms: 1_000,
+    }
+}
+
+pub(super) fn key(person: u8) -> PersonKey {
+    [person; 16]
+}
+
+pub(super) fn person(person: u8) -> Facts {
+    Facts { keys: vec![key(person)], ..Facts::default() }
+}
+
+pub(super) fn place(division: &str) -> Facts {
+    Facts { division: division.to_owned(), ..Facts::default() }
+}
+
+/// The first version of a record with its name as text.
+pub(super) fn record(node: &str, number: u64, name: &str, facts: Facts) -> Submission {
+    of(node, number, document(Kind::Record, name, 1, name), facts)
+}
+
+pub(super) fn says(person: u8, relation: Relation, active: bool, until_ms: Option<i64>) -> Facts {
+    let registers = Some(Registers { relation, active, until_ms });
+    Facts { keys: vec![key(person)], registers, ..Facts::default() }
+}
+
+/// A registration of a person; each version has a number of its own.
+pub(super) fn registration(node: &str, version: u32, facts: Facts) -> Submission {
+    let name = format!("registration-{node}-{:?}", facts.keys);
+    let text = format!("{name} {version} {:?}", facts.registers);
+    let document = document(Kind::Registration, &name, version, &text);
+    of(node, 1_000 + u64::from(version), document, facts)
+}
+
+pub(super) async fn kept(store: &dyn HubDocuments, submission: Submission) -> u64 {
+    let outcome = store.keep(submission).await.unwrap();
+    let Outcome::Kept(number) = outcome else { panic!("{outcome:?}") };
+    number
+}
+
+pub(super) async fn is_known(store: &dyn HubDocuments, submission: Submission) -> u64 {
+    let outcome = store.keep(submission).await.unwrap();
+    let Outcome::Known(number) = outcome else { panic!("{outcome:?}") };
+    number
+}
+
+/// Everything in an inbox, read in parts of three; numbers must rise by one.
+pub(super) async fn all(store: &dyn HubDocuments, node: &str) -> Vec<Document> {
+    let mut all = Vec::new();
+    loop {
+        let after = u64::try_from(all.len()).unwrap();
+        let (read, is_last) = store.inbox(node, after, 3).await.unwrap();
+        for (expected, (number, document)) in (after + 1..).zip(read) {
+            assert_eq!(number, expected, "a gap in the inbox of {node}");
+            all.push(document);
+        }
+        if is_last {
+            return all;
+        }
+    }
+}
+
+/// Names and versions in an inbox.
+pub(super) async fn inbox(store: &dyn HubDocuments, node: &str) -> Vec<String> {
+    let documents = all(store, node).await;
+    documents.iter().map(|document| format!("{}/{}", document.name, document.version)).collect()
+}
+
+/// The end of an inbox.
+pub(super) async fn cursor(store: &dyn HubDocuments, node: &str) -> Cursor {
+    let documents = all(store, node).await;
+    documents.iter().fold(Cursor::default(), |cursor, document| cursor.after(&document.sha256))
+}
+
+pub(super) fn hello(store: &str, last: u64, position: Position, inbox: Cursor) -> Hello {
+    Hello { store: store.to_owned(), last, position, inbox }
+}
+
+pub(super) async fn line(store: &dyn HubDocuments, node: &str) -> NodeExchange {
+    store.nodes().await.unwrap().into_iter().find(|line| line.node == node).unwrap()
+}
+
+/// A little of everything that the audit trail tells.
+pub(crate) async fn story(store: &dyn HubDocuments) {
+    kept(store, record("hospital", 1, "r", Facts { keys: vec![key(1)], ..place(VILLAGE) })).await;
+    // Said again it is no event, under another number it is.
+    is_known(store, record("hospital", 1, "r", place(VILLAGE))).await;
+    is_known(store, record("hospital", 2, "r", place(VILLAGE))).await;
+    let other = document(Kind::Record, "r", 1, "other");
+    let _ = store.keep(of("hospital", 1, other.clone(), Facts::default())).await.unwrap();
+    let _ = store.keep(of("hospital", 3, other.clone(), Facts::default())).await.unwrap();
+    kept(store, registration("village-2", 1, says(1, Relation::Contract, true, None))).await;
+    for _ in 0..2 {
+        let put = super::ports::Quarantined {
+            node: "county".to_owned(),
+            store: "a".to_owned(),
+            number: 1,
+            document: other.clone(),
+            code: "not_xml".to_owned(),
+            reason: String::new(),
+            at_ms: 1,
+        };
+        store.quarantine(put).await.unwrap();
+    }
+    for name in ["hospital-a", "hospital-b"] {
+        let hello = hello(name, 3, Position::default(), Cursor::default());
+        store.attend("hospital", &hello, 1).await.unwrap();
+    }
+}
+
+/// What the audit trail says of [`story`]: node, action, outcome, recipients.
+pub(crate) const AUDIT: [&str; 8] = [
+    "hospital record: kept [township village-1]",
+    "hospital record: known []",
+    "hospital record: forked []",
+    "hospital record: version_conflict []",
+    "village-2 registration: kept []",
+    "village-2 backfill: 1 records [village-2]",
+    "county quarantine: not_xml []",
+    "hospital attend: current, 1 given back []",
+];

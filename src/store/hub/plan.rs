@@ -1,0 +1,307 @@
+//! What becomes of submissions that share a transaction. They are decided one after the other, each as
+//! if those before it were on disk already.
+//!
+//! Registrations and other documents are never in one batch: so what a registration finds is what was
+//! read from the store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::{Scopes, Sha, is_keepable, relation_name};
+use crate::app::exchange::ports::{PersonKey, Relation, Submission};
+use crate::sharing::exchange::{Document, Kind, Outcome};
+
+/// A number of a node's database.
+pub(in crate::store) type Handed = (String, String, u64);
+/// Kind, name and version.
+pub(in crate::store) type Name = (Kind, String, u32);
+
+/// A document: one that is in the store, by its number, or one of the batch, by its place among
+/// [`Plan::new`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::store) enum At {
+    There(i64),
+    New(usize),
+}
+
+/// What a node has said last of its relation to a person.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Registration {
+    pub(in crate::store) active: bool,
+    pub(in crate::store) until_ms: Option<i64>,
+    /// Of the document that said so.
+    pub(in crate::store) name: String,
+    pub(in crate::store) version: u32,
+}
+
+/// What is to be read before a batch is decided.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Questions {
+    pub(in crate::store) handed: Vec<Handed>,
+    pub(in crate::store) named: Vec<Name>,
+    pub(in crate::store) keys: Vec<PersonKey>,
+    /// Names of records whose tasks are in the batch.
+    pub(in crate::store) records: Vec<String>,
+    /// Nodes that register a person, who may have records.
+    pub(in crate::store) missing: Vec<(String, PersonKey)>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Loaded {
+    pub(in crate::store) handed: HashMap<Handed, (At, Sha)>,
+    pub(in crate::store) named: HashMap<Name, Vec<(At, Sha)>>,
+    pub(in crate::store) registrations:
+        HashMap<PersonKey, HashMap<(String, Relation), Registration>>,
+    /// For the name of a record: its senders, and nodes whose inbox has it.
+    pub(in crate::store) holders: HashMap<String, BTreeSet<String>>,
+    /// Records of the current version that the node neither sent nor has in its inbox.
+    pub(in crate::store) missing: HashMap<(String, PersonKey), Vec<(i64, Sha)>>,
+}
+
+/// A document on its way into an inbox.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Delivery {
+    pub(in crate::store) document: At,
+    pub(in crate::store) sha256: Sha,
+    pub(in crate::store) reason: &'static str,
+}
+
+/// An entry of the audit trail, for a submission by its place in the batch.
+#[derive(Debug)]
+pub(in crate::store) struct Entry {
+    pub(in crate::store) submission: usize,
+    pub(in crate::store) action: &'static str,
+    pub(in crate::store) document: Option<At>,
+    pub(in crate::store) outcome: String,
+    pub(in crate::store) recipients: String,
+}
+
+/// What becomes of a submission.
+#[derive(Debug)]
+pub(in crate::store) enum Decided {
+    Kept(At),
+    Known(At),
+    Other(Outcome),
+}
+
+/// See the module. Places are those of the submissions in the batch.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Plan {
+    pub(in crate::store) decided: Vec<Decided>,
+    /// Submissions whose document is new.
+    pub(in crate::store) new: Vec<usize>,
+    /// Submissions whose number is to be written down.
+    pub(in crate::store) handed: Vec<(usize, At)>,
+    pub(in crate::store) registrations: BTreeMap<(PersonKey, String, Relation), (Registration, At)>,
+    pub(in crate::store) deliveries: BTreeMap<String, Vec<Delivery>>,
+    pub(in crate::store) audit: Vec<Entry>,
+    given: HashSet<(String, i64)>,
+}
+
+/// The record that a task is about: what stands before the first `#`.
+fn record_of(document: &Document) -> Option<&str> {
+    match document.kind {
+        Kind::Task => document.name.split_once('#').map(|(record, _)| record),
+        Kind::Record | Kind::Registration => None,
+    }
+}
+
+impl Questions {
+    pub(in crate::store) fn of(batch: &[Submission]) -> Self {
+        let mut questions = Self::default();
+        let (mut keys, mut records) = (BTreeSet::new(), BTreeSet::new());
+        for Submission { node, store, number, document, facts, .. } in batch {
+            questions.handed.push((node.clone(), store.clone(), *number));
+            questions.named.push((document.kind, document.name.clone(), document.version));
+            if document.kind != Kind::Task {
+                keys.extend(facts.keys.iter().copied());
+            }
+            records.extend(record_of(document).map(str::to_owned));
+            if document.kind == Kind::Registration
+                && facts.registers.as_ref().is_some_and(|registers| registers.active)
+            {
+                questions.missing.extend(facts.keys.iter().map(|key| (node.clone(), *key)));
+            }
+        }
+        questions.keys.extend(keys);
+        questions.records.extend(records);
+        questions
+    }
+}
+
+impl Plan {
+    pub(in crate::store) fn make(
+        batch: &[Submission],
+        scopes: &Scopes,
+        mut loaded: Loaded,
+    ) -> Self {
+        let mut plan = Self::default();
+        for (place, submission) in batch.iter().enumerate() {
+            let decided = plan.decide(place, submission, scopes, &mut loaded);
+            plan.decided.push(decided);
+        }
+        plan
+    }
+
+    /// Whether there is nothing to write.
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.handed.is_empty() && self.audit.is_empty()
+    }
+
+    /// Nodes whose head changes: their inbox grows, or the count of what they have handed over.
+    pub(in crate::store) fn heads(&self, batch: &[Submission]) -> BTreeSet<String> {
+        let senders = self.handed.iter().filter_map(|(place, _)| batch.get(*place));
+        let senders = senders.map(|submission| submission.node.clone());
+        self.deliveries.keys().cloned().chain(senders).collect()
+    }
+
+    fn decide(
+        &mut self,
+        place: usize,
+        submission: &Submission,
+        scopes: &Scopes,
+        loaded: &mut Loaded,
+    ) -> Decided {
+        let Submission { node, store, number, document, .. } = submission;
+        let kind = document.kind.name();
+        let handed = (node.clone(), store.clone(), *number);
+        if let Some((at, sha256)) = loaded.handed.get(&handed) {
+            if *sha256 == document.sha256 {
+                return Decided::Known(*at);
+            }
+            self.enter(place, kind, Some(*at), ("forked", String::new()));
+            return Decided::Other(Outcome::Forked);
+        }
+        let name = (document.kind, document.name.clone(), document.version);
+        let named = loaded.named.entry(name).or_default();
+        if let Some((at, _)) = named.iter().find(|(_, sha256)| *sha256 == document.sha256) {
+            let at = *at;
+            loaded.handed.insert(handed, (at, document.sha256));
+            self.handed.push((place, at));
+            self.enter(place, kind, Some(at), ("known", String::new()));
+            return Decided::Known(at);
+        }
+        let (code, reason) = match (named.first(), document.kind) {
+            _ if !is_keepable(document) => {
+                ("bad_name", "文书的名称或类型为空、过长或含有控制字符：请检查发送方软件")
+            }
+            (Some(_), Kind::Record | Kind::Registration) => (
+                "version_conflict",
+                "中心已有同名称、同版本而内容不同的文书：请核对，改动须用新的版本号发送",
+            ),
+            (None, Kind::Record | Kind::Registration) | (_, Kind::Task) => ("", ""),
+        };
+        if !code.is_empty() {
+            let there = named.first().map(|(at, _)| *at);
+            self.enter(place, kind, there, (code, String::new()));
+            let (code, reason) = (code.to_owned(), reason.to_owned());
+            return Decided::Other(Outcome::Refused { code, reason });
+        }
+        let at = At::New(self.new.len());
+        named.push((at, document.sha256));
+        loaded.handed.insert(handed, (at, document.sha256));
+        self.new.push(place);
+        self.handed.push((place, at));
+        self.give(place, submission, at, scopes, loaded);
+        if document.kind == Kind::Registration {
+            self.register(place, submission, at, loaded);
+        }
+        Decided::Kept(at)
+    }
+
+    /// Puts a new document into the inboxes of those who are to have it.
+    fn give(
+        &mut self,
+        place: usize,
+        submission: &Submission,
+        at: At,
+        scopes: &Scopes,
+        loaded: &mut Loaded,
+    ) {
+        let Submission { node, document, facts, at_ms, .. } = submission;
+        let mut recipients: BTreeMap<&str, &'static str> = BTreeMap::new();
+        if document.kind == Kind::Task {
+            let holders = record_of(document).and_then(|record| loaded.holders.get(record));
+            recipients.extend(holders.into_iter().flatten().map(|to| (to.as_str(), "task")));
+        } else {
+            for (to, reason) in scopes.of(&facts.division) {
+                recipients.entry(to).or_insert(reason);
+            }
+            for key in &facts.keys {
+                for ((to, relation), said) in loaded.registrations.get(key).into_iter().flatten() {
+                    if said.active && said.until_ms.is_none_or(|until_ms| until_ms >= *at_ms) {
+                        recipients.insert(to, relation_name(*relation));
+                    }
+                }
+            }
+        }
+        recipients.remove(node.as_str());
+        for (to, reason) in &recipients {
+            let delivery = Delivery { document: at, sha256: document.sha256, reason };
+            self.deliveries.entry((*to).to_owned()).or_default().push(delivery);
+        }
+        let names = recipients.keys().copied().collect::<Vec<_>>().join(" ");
+        self.enter(place, document.kind.name(), Some(at), ("kept", names));
+        if document.kind == Kind::Record {
+            let have: Vec<String> =
+                recipients.into_keys().chain([node.as_str()]).map(str::to_owned).collect();
+            loaded.holders.entry(document.name.clone()).or_default().extend(have);
+        }
+    }
+
+    /// Writes down what a registration says, unless a later version of it has said otherwise, and
+    /// gives the node what it is to have from before.
+    fn register(&mut self, place: usize, submission: &Submission, at: At, loaded: &mut Loaded) {
+        let Submission { node, document, facts, at_ms, .. } = submission;
+        let Some(registers) = &facts.registers else { return };
+        let mut given = 0_usize;
+        for key in &facts.keys {
+            let all = loaded.registrations.entry(*key).or_default();
+            let before = all.get(&(node.clone(), registers.relation));
+            if before.is_some_and(|before| {
+                before.name == document.name && before.version > document.version
+            }) {
+                continue;
+            }
+            let said = Registration {
+                active: registers.active,
+                until_ms: registers.until_ms,
+                name: document.name.clone(),
+                version: document.version,
+            };
+            all.insert((node.clone(), registers.relation), said.clone());
+            self.registrations.insert((*key, node.clone(), registers.relation), (said, at));
+            let lapsed = registers.until_ms.is_some_and(|until_ms| until_ms < *at_ms);
+            if !registers.active || lapsed {
+                continue;
+            }
+            let missing = loaded.missing.get(&(node.clone(), *key));
+            for (number, sha256) in missing.into_iter().flatten() {
+                if self.given.insert((node.clone(), *number)) {
+                    let delivery = Delivery {
+                        document: At::There(*number),
+                        sha256: *sha256,
+                        reason: "backfill",
+                    };
+                    self.deliveries.entry(node.clone()).or_default().push(delivery);
+                    given += 1;
+                }
+            }
+        }
+        if given > 0 {
+            let outcome = format!("{given} records");
+            self.enter(place, "backfill", Some(at), (&outcome, node.clone()));
+        }
+    }
+
+    fn enter(
+        &mut self,
+        submission: usize,
+        action: &'static str,
+        document: Option<At>,
+        (outcome, recipients): (&str, String),
+    ) {
+        let outcome = outcome.to_owned();
+        self.audit.push(Entry { submission, action, document, outcome, recipients });
+    }
+}

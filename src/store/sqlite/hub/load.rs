@@ -1,0 +1,108 @@
+//! Reads what a submission is decided by.
+
+use std::collections::HashMap;
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::app::exchange::ports::{PersonKey, Relation};
+use crate::store::hub::plan::{At, Loaded, Questions, Registration};
+use crate::store::hub::{count, int, relation_named, sha};
+
+/// Reads what `questions` ask for.
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    questions: &Questions,
+) -> Result<Loaded, sqlx::Error> {
+    let mut loaded = Loaded::default();
+    for handed in &questions.handed {
+        let row = sqlx::query(
+            "SELECT d.number, d.sha256 FROM handed h JOIN document d ON d.number = h.document \
+             WHERE h.node = ?1 AND h.store = ?2 AND h.number = ?3",
+        )
+        .bind(&handed.0)
+        .bind(&handed.1)
+        .bind(int(handed.2))
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(row) = row {
+            let found = (At::There(row.try_get(0)?), sha(row.try_get(1)?)?);
+            loaded.handed.insert(handed.clone(), found);
+        }
+    }
+    for named in &questions.named {
+        let rows = sqlx::query(
+            "SELECT number, sha256 FROM document WHERE name = ?1 AND version = ?2 AND kind = ?3 \
+             ORDER BY number",
+        )
+        .bind(&named.1)
+        .bind(i64::from(named.2))
+        .bind(named.0.name())
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in &rows {
+            let found = (At::There(row.try_get(0)?), sha(row.try_get(1)?)?);
+            loaded.named.entry(named.clone()).or_default().push(found);
+        }
+    }
+    for key in &questions.keys {
+        loaded.registrations.insert(*key, registrations(connection, key).await?);
+    }
+    for record in &questions.records {
+        let rows = sqlx::query_scalar(
+            "SELECT i.node FROM document d JOIN inbox i ON i.document = d.number \
+             WHERE d.name = ?1 AND d.kind = 'record' \
+             UNION SELECT node FROM document WHERE name = ?1 AND kind = 'record'",
+        )
+        .bind(record)
+        .fetch_all(&mut *connection)
+        .await?;
+        loaded.holders.insert(record.clone(), rows.into_iter().collect());
+    }
+    for (node, key) in &questions.missing {
+        let rows = sqlx::query(
+            "SELECT d.number, d.sha256 FROM document_key k JOIN document d ON d.number = k.document \
+             WHERE k.key = ?1 AND d.kind = 'record' AND NOT EXISTS (SELECT 1 FROM document l \
+             WHERE l.name = d.name AND l.kind = 'record' AND l.version > d.version) \
+             AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = d.number AND i.node = ?2) \
+             AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = d.number AND h.node = ?2) \
+             ORDER BY d.number",
+        )
+        .bind(key.as_slice())
+        .bind(node)
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut missing = Vec::with_capacity(rows.len());
+        for row in &rows {
+            missing.push((row.try_get(0)?, sha(row.try_get(1)?)?));
+        }
+        loaded.missing.insert((node.clone(), *key), missing);
+    }
+    Ok(loaded)
+}
+
+type Registrations = HashMap<(String, Relation), Registration>;
+
+async fn registrations(
+    connection: &mut SqliteConnection,
+    key: &PersonKey,
+) -> Result<Registrations, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT node, relation, active, until_ms, name, version FROM registration WHERE key = ?1",
+    )
+    .bind(key.as_slice())
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut all = Registrations::new();
+    for row in &rows {
+        let Some(relation) = relation_named(row.try_get(1)?) else { continue };
+        let said = Registration {
+            active: row.try_get(2)?,
+            until_ms: row.try_get(3)?,
+            name: row.try_get(4)?,
+            version: u32::try_from(count(row.try_get(5)?)).unwrap_or(u32::MAX),
+        };
+        all.insert((row.try_get(0)?, relation), said);
+    }
+    Ok(all)
+}

@@ -1,0 +1,161 @@
+//! The documents of a hub, for one that serves few nodes: a database of its own, `synchronous=FULL`.
+//!
+//! One connection writes, and each submission is a transaction. A hub of a whole city keeps its
+//! documents on a server: `store::postgres::hub`.
+
+mod attend;
+mod keep;
+mod load;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Sqlite, Transaction};
+use tokio::sync::broadcast;
+
+use super::{OpenError, make_folder, migrator, options};
+use crate::app::error::Error;
+use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
+use crate::app::ports::BoxFuture;
+use crate::sharing::exchange::{Document, Hello, Outcome, Welcome};
+use crate::store::hub::plan::{Plan, Questions};
+use crate::store::hub::rows::Rows;
+use crate::store::hub::{Grown, Scopes, check_names, failed};
+
+/// Released migrations. One never changes once released; a change is a new one.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql"))];
+
+/// Connections that only read.
+const READERS_MAX: u32 = 4;
+
+/// An open database.
+#[derive(Debug)]
+pub struct HubStore {
+    readers: SqlitePool,
+    /// One connection: who writes waits for it.
+    writer: SqlitePool,
+    scopes: Scopes,
+    grown: Grown,
+}
+
+impl HubStore {
+    /// Opens, or makes, the database at `path` and brings its schema up to date. Documents go to
+    /// the nodes that cover a place by `scopes`.
+    pub async fn open(path: &Path, scopes: Vec<Scope>) -> Result<Self, OpenError> {
+        make_folder(path).await?;
+        let open = |source| OpenError::Open { path: path.to_owned(), source };
+        let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+        let mut connection = options.clone().connect().await.map_err(open)?;
+        migrator(&MIGRATIONS)
+            .run(&mut connection)
+            .await
+            .map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
+        drop(connection);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        Ok(Self { readers, writer, scopes: Scopes::new(scopes), grown: Grown::new() })
+    }
+
+    async fn begin(&self) -> Result<Transaction<'_, Sqlite>, Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+    }
+
+    async fn kept(&self, submission: Submission) -> Result<Outcome, Error> {
+        check_names(&submission.node, &submission.store)?;
+        let batch = [submission];
+        let mut transaction = self.begin().await?;
+        let questions = Questions::of(&batch);
+        let loaded = load::load(&mut transaction, &questions).await.map_err(failed)?;
+        let plan = Plan::make(&batch, &self.scopes, loaded);
+        // What is known already changes nothing.
+        let is_new = !plan.is_empty();
+        let rows = keep::write(&mut transaction, plan, &batch).await?;
+        if is_new {
+            transaction.commit().await.map_err(failed)?;
+            self.tell(&rows);
+        }
+        let outcome = rows.outcomes.into_iter().next();
+        outcome.ok_or_else(|| Error::internal("store of documents", "no outcome"))
+    }
+
+    fn tell(&self, rows: &Rows) {
+        for node in rows.grown() {
+            self.grown.tell(&node);
+        }
+    }
+}
+
+impl HubDocuments for HubStore {
+    fn attend<'a>(
+        &'a self,
+        node: &'a str,
+        hello: &'a Hello,
+        at_ms: i64,
+    ) -> BoxFuture<'a, Result<Welcome, Error>> {
+        Box::pin(async move {
+            check_names(node, &hello.store)?;
+            let mut transaction = self.begin().await?;
+            let (welcome, grown) =
+                attend::attend(&mut transaction, node, hello, at_ms).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            if grown {
+                self.grown.tell(node);
+            }
+            Ok(welcome)
+        })
+    }
+
+    fn keep(&self, submission: Submission) -> BoxFuture<'_, Result<Outcome, Error>> {
+        Box::pin(self.kept(submission))
+    }
+
+    fn quarantine(&self, document: Quarantined) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            check_names(&document.node, &document.store)?;
+            let mut transaction = self.begin().await?;
+            keep::put_aside(&mut transaction, &document).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)
+        })
+    }
+
+    fn inbox<'a>(
+        &'a self,
+        node: &'a str,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<(Vec<(u64, Document)>, bool), Error>> {
+        Box::pin(
+            async move { read::inbox(&self.readers, node, after, limit).await.map_err(failed) },
+        )
+    }
+
+    fn advance<'a>(
+        &'a self,
+        node: &'a str,
+        number: u64,
+        at_ms: i64,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            check_names(node, "-")?;
+            attend::advance(&self.writer, node, number, at_ms).await.map_err(failed)
+        })
+    }
+
+    fn grown(&self) -> broadcast::Receiver<Arc<str>> {
+        self.grown.listen()
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeExchange>, Error>> {
+        Box::pin(async move {
+            let kept = read::nodes(&self.readers).await.map_err(failed)?;
+            Ok(self.scopes.report(kept))
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! The suite of the application on `SQLite`, and what the audit trail says.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::test_runner::{Config, TestRunner};
+
+use super::HubStore;
+use crate::app::exchange::ports::HubDocuments;
+use crate::app::exchange::store_suite::{TESTS, handles, model, scopes};
+
+async fn open(folder: &Path) -> HubStore {
+    HubStore::open(&folder.join("hub.db"), scopes()).await.unwrap()
+}
+
+#[tokio::test]
+async fn keeps_what_the_suite_asks_for() {
+    for (name, test) in TESTS {
+        println!("{name}");
+        let folder = tempfile::tempdir().unwrap();
+        test(&open(folder.path()).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_hubs_may_open_one_file() {
+    for (name, test) in handles::TESTS {
+        println!("{name}");
+        let folder = tempfile::tempdir().unwrap();
+        let mut hubs: handles::Hubs = Vec::new();
+        for _ in 0..2 {
+            hubs.push(Arc::new(open(folder.path()).await));
+        }
+        test(hubs).await;
+    }
+}
+
+#[test]
+fn answers_as_a_store_in_memory_does() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut runner =
+        TestRunner::new(Config { cases: 96, failure_persistence: None, ..Config::default() });
+    runner
+        .run(&model::conversation(), |conversation| {
+            runtime.block_on(async {
+                let folder = tempfile::tempdir().unwrap();
+                model::agree(&open(folder.path()).await, conversation).await;
+            });
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn everything_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, keeps) = TESTS[0];
+    let store = open(folder.path()).await;
+    keeps(&store).await;
+    let before = (store.inbox("village-1", 0, 10).await.unwrap(), store.nodes().await.unwrap());
+    drop(store);
+    let store = open(folder.path()).await;
+    let after = (store.inbox("village-1", 0, 10).await.unwrap(), store.nodes().await.unwrap());
+    assert_eq!(after, before);
+    let full: i64 =
+        sqlx::query_scalar("PRAGMA synchronous").fetch_one(&store.writer).await.unwrap();
+    assert_eq!(full, 2);
+}
+
+#[tokio::test]
+async fn the_audit_trail_says_what_became_of_each_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    crate::app::exchange::store_suite::story(&store).await;
+    let rows: Vec<(String, String, String, String)> =
+        sqlx::query_as("SELECT node, action, outcome, recipients FROM audit ORDER BY id")
+            .fetch_all(&store.readers)
+            .await
+            .unwrap();
+    let rows: Vec<_> = rows.iter().map(|(a, b, c, d)| format!("{a} {b}: {c} [{d}]")).collect();
+    assert_eq!(rows, crate::app::exchange::store_suite::AUDIT);
+}
