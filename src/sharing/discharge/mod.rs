@@ -4,6 +4,7 @@
 //! Nothing here is about transport or storage. The bytes that a sender sent are always kept beside
 //! what is read from them, so that nothing is lost where the model has no place for it.
 
+pub mod cda;
 pub mod fhir;
 pub mod model;
 pub mod moment;

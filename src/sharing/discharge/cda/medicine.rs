@@ -1,0 +1,176 @@
+//! Medicines: substance administrations.
+
+use super::super::model::{Coded, Medicine, MedicineChange};
+use super::body::{Body, own, own_text};
+use super::values::type_of;
+use super::xml::{Element, Reading, at, attribute, child, children};
+
+/// What the condition of a medicine that is taken when needed says where nothing more is known.
+pub(super) const AS_NEEDED: &str = "必要时";
+
+/// Codes of [`MedicineChange`] in `medicine-change`.
+pub(super) const CHANGES: &[(&str, &str, MedicineChange)] = &[
+    ("new", "新加", MedicineChange::New),
+    ("continued", "照旧", MedicineChange::Continued),
+    ("altered", "调整", MedicineChange::Altered),
+    ("stopped", "停用", MedicineChange::Stopped),
+];
+
+/// SNOMED CT: instruction, and a provider's for treatment (C-CDA).
+const INSTRUCTIONS: [&str; 2] = ["409073007", "423564006"];
+
+/// Reads one.
+pub(super) fn read<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
+    let reading = body.reading;
+    if attribute(node, "negationInd") == "true" {
+        return;
+    }
+    let coded = product(reading, node);
+    let mut out = Medicine {
+        coded,
+        instruction: reading.child_text(node, "text"),
+        route: reading.child_coded(node, "routeCode"),
+        change_text: own_text(reading, node, "change-text"),
+        frequency: own_text(reading, node, "frequency"),
+        ..Medicine::default()
+    };
+    for time in children(node, "effectiveTime") {
+        timing(reading, time, &mut out);
+    }
+    dose(reading, node, &mut out);
+    if let Some(value) = own(node, "medicine-change") {
+        let code = attribute(value, "code");
+        out.change = CHANGES.iter().find(|(of, ..)| *of == code).map(|(.., change)| *change);
+        take_parent(reading, value);
+    }
+    if let Some(value) = own(node, "times-per-day") {
+        out.times_per_day = reading.quantity(value).map(|times| times.value);
+        take_parent(reading, value);
+    }
+    for condition in children(node, "precondition") {
+        out.as_needed = true;
+        reading.take(condition);
+        let Some(criterion) = child(condition, "criterion") else { continue };
+        let mut text = reading.child_text(criterion, "text");
+        if text.is_empty() {
+            text = reading.child_coded(criterion, "value").unwrap_or_default().text;
+        }
+        if out.reason.is_empty() && text != AS_NEEDED {
+            out.reason = text;
+        }
+    }
+    for inner in children(node, "entryRelationship") {
+        related(reading, inner, &mut out);
+    }
+    if out.coded.is_empty() && out.instruction.is_empty() {
+        return;
+    }
+    body.record.medicines.push(out);
+}
+
+fn take_parent<'d>(reading: &Reading<'d>, value: Element<'d>) {
+    if let Some(observation) = value.parent() {
+        reading.take(observation);
+    }
+}
+
+fn product<'d>(reading: &Reading<'d>, node: Element<'d>) -> Coded {
+    let Some(product) = at(node, &["consumable", "manufacturedProduct"]) else {
+        return Coded::default();
+    };
+    let material = ["manufacturedMaterial", "manufacturedLabeledDrug"];
+    let Some(material) = material.into_iter().find_map(|name| child(product, name)) else {
+        return Coded::default();
+    };
+    let mut coded = reading.child_coded(material, "code").unwrap_or_default();
+    if coded.text.is_empty() {
+        coded.text = reading.child_name(material);
+    }
+    coded
+}
+
+/// Start, end, days, and how often.
+fn timing<'d>(reading: &Reading<'d>, time: Element<'d>, out: &mut Medicine) {
+    match type_of(time) {
+        "PIVL_TS" => {
+            let Some(period) = child(time, "period") else { return };
+            if let Some(period) = reading.quantity(period) {
+                let per_day = match period.unit.as_str() {
+                    "h" => 24.0,
+                    "d" => 1.0,
+                    "min" => 1440.0,
+                    "wk" => 1.0 / 7.0,
+                    _ => return,
+                };
+                if period.value > 0.0 {
+                    out.times_per_day = Some(per_day / period.value);
+                }
+            }
+        }
+        "EIVL_TS" => {
+            if let Some(event) = child(time, "event") {
+                reading.take(event);
+                if out.frequency.is_empty() {
+                    attribute(event, "code").clone_into(&mut out.frequency);
+                }
+            }
+        }
+        _ => {
+            let bound = |name| child(time, name).and_then(|part| reading.entry_moment(part));
+            let (low, high) = (bound("low"), bound("high"));
+            let point = reading.entry_moment(time);
+            out.start = out.start.take().or(low).or(point);
+            out.end = out.end.take().or(high);
+            let width = child(time, "width").and_then(|width| reading.quantity(width));
+            if let Some(width) = width {
+                let days = match width.unit.as_str() {
+                    "wk" => 7.0,
+                    "" | "d" | "天" | "日" => 1.0,
+                    _ => return,
+                };
+                out.days = Some(width.value * days);
+            }
+        }
+    }
+}
+
+/// One dose; a dose between two bounds stays in the original, as does what cannot be a dose.
+fn dose<'d>(reading: &Reading<'d>, node: Element<'d>, out: &mut Medicine) {
+    let Some(dose) = child(node, "doseQuantity") else { return };
+    if child(dose, "low").is_some() || child(dose, "high").is_some() {
+        return;
+    }
+    out.dose = reading.quantity(dose);
+    let unit = child(node, "administrationUnitCode");
+    if let (Some(dose), Some(unit)) = (&mut out.dose, unit)
+        && dose.unit.is_empty()
+    {
+        dose.unit = reading.coded(unit).text;
+    }
+}
+
+/// Reasons, what was given along, instructions.
+fn related<'d>(reading: &Reading<'d>, inner: Element<'d>, out: &mut Medicine) {
+    if let Some(observation) = child(inner, "observation")
+        && attribute(inner, "typeCode") == "RSON"
+    {
+        let reason = reading.child_coded(observation, "value").unwrap_or_default().text;
+        reading.take(observation);
+        if out.reason.is_empty() {
+            out.reason = reason;
+        }
+    }
+    if let Some(supply) = child(inner, "supply")
+        && out.supplied.is_none()
+        && let Some(quantity) = child(supply, "quantity")
+    {
+        out.supplied = reading.quantity(quantity);
+    }
+    if let Some(act) = child(inner, "act")
+        && child(act, "code").is_some_and(|code| INSTRUCTIONS.contains(&attribute(code, "code")))
+        && out.instruction.is_empty()
+    {
+        out.instruction = reading.child_text(act, "text");
+        reading.take(act);
+    }
+}
