@@ -1,11 +1,14 @@
 //! Discharge records (出院小结): what one holds ([`model`]), what can be wrong with one
-//! ([`problems`]), and when something is said to have happened ([`moment`]).
+//! ([`problems`]), and when something is said to have happened ([`moment`]); what it means: the
+//! programmes to which it belongs ([`programmes`]), the tasks that follow from it ([`tasks`]); and
+//! how versions relate ([`identity`]).
 //!
 //! Nothing here is about transport or storage. The bytes that a sender sent are always kept beside
 //! what is read from them, so that nothing is lost where the model has no place for it.
 
 pub mod cda;
 pub mod fhir;
+pub mod identity;
 pub mod model;
 pub mod moment;
 pub mod problems;
