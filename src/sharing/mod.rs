@@ -1,6 +1,7 @@
 //! What may be shared, with whom, and what it means. Pure and synchronous like `medicine`: no
 //! transport, no database, no clock.
 
+pub mod consent;
 pub mod discharge;
 pub mod exchange;
 pub mod imaging;
