@@ -18,7 +18,7 @@ pub trait Desk: Debug + Send + Sync {
         &self,
         after: u64,
         limit: usize,
-    ) -> BoxFuture<'_, Result<(Vec<(u64, Document)>, bool), Error>>;
+    ) -> BoxFuture<'_, Result<Numbered, Error>>;
     /// What became of one.
     fn settle(&self, number: u64, outcome: Outcome) -> BoxFuture<'_, Result<(), Error>>;
     /// A document came: it and the cursor are kept in one transaction.

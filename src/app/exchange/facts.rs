@@ -43,7 +43,7 @@ pub struct RegisteredPerson {
 }
 
 /// Body of a document of [`Kind::Registration`].
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationBody {
     /// Why the clinic gets the person's documents.
@@ -120,6 +120,13 @@ impl Keyer {
         keys.sort_unstable();
         keys.dedup();
         keys
+    }
+}
+
+/// Who it is stays out of logs.
+impl fmt::Debug for RegisteredPerson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RegisteredPerson(..)")
     }
 }
 

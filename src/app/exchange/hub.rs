@@ -106,7 +106,9 @@ impl Exchange {
                     Submission { node, store: store.clone(), number, document: document.clone(), sm3, facts, at_ms };
                 match self.store.keep(submission).await? {
                     Outcome::Refused { code, reason } => (code, reason),
-                    outcome => return Ok(outcome),
+                    outcome @ (Outcome::Kept(_) | Outcome::Known(_) | Outcome::Forked) => {
+                        return Ok(outcome);
+                    }
                 }
             }
             Err(refused) => refused,
@@ -152,7 +154,7 @@ impl Exchange {
         node: &str,
         after: u64,
         limit: usize,
-    ) -> Result<(Vec<(u64, Document)>, bool), Error> {
+    ) -> Result<Numbered, Error> {
         self.store.inbox(node, after, limit).await
     }
 

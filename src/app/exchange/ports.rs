@@ -154,7 +154,7 @@ pub trait HubDocuments: Debug + Send + Sync {
         node: &'a str,
         after: u64,
         limit: usize,
-    ) -> BoxFuture<'a, Result<(Vec<(u64, Document)>, bool), Error>>;
+    ) -> BoxFuture<'a, Result<Numbered, Error>>;
 
     /// The node has everything up to `number`.
     fn advance<'a>(

@@ -83,7 +83,7 @@ impl Desk for NodeDesk {
         &self,
         after: u64,
         limit: usize,
-    ) -> BoxFuture<'_, Result<(Vec<(u64, Document)>, bool), Error>> {
+    ) -> BoxFuture<'_, Result<Numbered, Error>> {
         self.desk.store.outbox(after, limit, self.app.clock.now_ms())
     }
 

@@ -33,8 +33,9 @@ use super::knowledge::Knowledge;
 use super::ports::AuditEntry;
 use super::request::{PageRequest, Problems};
 use super::{App, encode};
+use crate::sharing::discharge::model::DiagnosisRole;
 use crate::sharing::discharge::{
-    DischargeRecord, Memberships, Problem, Reading, Severity, cda, fhir,
+    DischargeRecord, Memberships, Moment, Problem, Programme, Reading, Severity, cda, fhir,
 };
 use crate::sharing::exchange::{Document, Kind};
 use crate::tables::text;
@@ -50,7 +51,7 @@ const NAME_CHARS_MAX: usize = 512;
 /// Problems that an error repeats at most.
 const PROBLEMS_TOLD_MAX: usize = 100;
 
-/// Why a record is read (HL7 v3 PurposeOfUse).
+/// Why a record is read (HL7 v3 `PurposeOfUse`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// TREAT.
@@ -226,8 +227,7 @@ fn summary(
     record: &DischargeRecord,
     programmes: Vec<String>,
 ) -> RecordLine {
-    use crate::sharing::discharge::model::DiagnosisRole;
-    let moment = |moment: &Option<crate::sharing::discharge::Moment>| {
+    let moment = |moment: &Option<Moment>| {
         moment.as_ref().map(ToString::to_string).unwrap_or_default()
     };
     let main = record.diagnoses.iter().find(|d| d.role == DiagnosisRole::DischargeMain);
@@ -359,12 +359,12 @@ impl App {
     ) -> Result<(Vec<RecordLine>, String), Error> {
         let permit = authorise(caller, Action::ReadRecords)?;
         let (size, before_seq) = page.open(SEAL)?;
-        let known = crate::sharing::discharge::Programme::ALL;
+        let known = Programme::ALL;
         let mut problems = Problems::default();
         problems.unless(
             programme.is_empty() || known.iter().any(|p| p.id() == programme),
             "programme",
-            &format!("must be empty or one of {}", known.map(|p| p.id()).join(", ")),
+            &format!("must be empty or one of {}", known.map(Programme::id).join(", ")),
         );
         problems.chars("patient", patient, super::request::NAME_CHARS_MAX);
         problems.finish()?;
@@ -402,7 +402,13 @@ impl App {
             return Err(Error::Refused { reason });
         };
         Ok(match format {
-            ExportFormat::Fhir => (fhir::write(&reading.record).into(), FHIR_JSON.to_owned()),
+            ExportFormat::Fhir => {
+                let now = jiff::Timestamp::from_millisecond(self.clock.now_ms());
+                let now = now.ok().and_then(|now| Moment::iso(&now.to_string()).ok());
+                let now = now.ok_or_else(|| Error::internal("clock", "no time of a calendar"))?;
+                let document = encode(&fhir::write(&reading.record, &now))?;
+                (document.into(), FHIR_JSON.to_owned())
+            }
             ExportFormat::Cda => (cda::write(&reading.record).into(), CDA_XML.to_owned()),
         })
     }

@@ -293,7 +293,7 @@ pub trait DocumentStore: Debug + Send + Sync {
         after: u64,
         limit: usize,
         now_ms: i64,
-    ) -> BoxFuture<'_, Result<(Vec<(u64, Document)>, bool), Error>>;
+    ) -> BoxFuture<'_, Result<Numbered, Error>>;
     /// What became of one of them.
     fn settle(
         &self,

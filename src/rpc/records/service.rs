@@ -224,11 +224,12 @@ impl From<ReconciledMedicine> for pb::ReconciledMedicine {
 
 impl From<Problem> for pb::ReconciliationFinding {
     fn from(problem: Problem) -> Self {
-        let kind = match problem.kind {
-            ProblemKind::Duplicate => "duplicate",
-            ProblemKind::Interaction => "interaction",
-            ProblemKind::Allergy => "allergy",
-            _ => "other",
+        let kind = if problem.kind == ProblemKind::Duplicate {
+            "duplicate"
+        } else if problem.kind == ProblemKind::Interaction {
+            "interaction"
+        } else {
+            "allergy"
         };
         let demand = match problem.demand {
             Demand::Stop => "stop",

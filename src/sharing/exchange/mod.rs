@@ -53,6 +53,9 @@ pub struct Document {
     pub body: Bytes,
 }
 
+/// Documents with their numbers, and whether there is no more.
+pub type Numbered = (Vec<(u64, Document)>, bool);
+
 /// Where a node's own documents have come to at the hub: the last one answered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {

@@ -51,7 +51,7 @@ pub(super) async fn outbox(
     after: u64,
     limit: usize,
     now_ms: i64,
-) -> Result<(Vec<(u64, Document)>, bool), sqlx::Error> {
+) -> Result<Numbered, sqlx::Error> {
     let limit = limit.max(1);
     let rows = sqlx::query(
         "SELECT o.number, d.kind, d.name, d.version, d.media_type, d.sha256, length(d.body) AS size, \

@@ -146,7 +146,7 @@ impl DocumentStore for Documents {
         after: u64,
         limit: usize,
         now_ms: i64,
-    ) -> BoxFuture<'_, Result<(Vec<(u64, Document)>, bool), Error>> {
+    ) -> BoxFuture<'_, Result<Numbered, Error>> {
         Box::pin(async move {
             exchange::outbox(&self.readers, after, limit, now_ms).await.map_err(failed)
         })
