@@ -1,7 +1,7 @@
 //! Discharge records (出院小结): what one holds ([`model`]), what can be wrong with one
 //! ([`problems`]), and when something is said to have happened ([`moment`]); what it means: the
-//! programmes to which it belongs ([`programmes`]), the tasks that follow from it ([`mod@tasks`]); how
-//! versions relate ([`identity`]); and who gets it ([`routing`]).
+//! programmes to which it belongs ([`programmes`]), the tasks that follow from it
+//! ([`mod@tasks`]); how versions relate ([`identity`]); and who gets it ([`routing`]).
 //!
 //! Nothing here is about transport or storage. The bytes that a sender sent are always kept beside
 //! what is read from them, so that nothing is lost where the model has no place for it.

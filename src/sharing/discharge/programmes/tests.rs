@@ -161,6 +161,7 @@ fn doubt_family_and_denial_take_a_diagnosis_out_and_that_is_said() {
         ("冠心病？", NotCounted::Uncertain),
         ("冠心病不除外", NotCounted::Uncertain),
         ("考虑冠心病", NotCounted::Uncertain),
+        ("考虑为冠心病", NotCounted::Uncertain),
         ("冠心病家族史", NotCounted::Family),
         ("高血压、冠心病家族史", NotCounted::Family),
         ("父亲有冠心病", NotCounted::Family),
@@ -267,6 +268,43 @@ fn the_codes_of_synthea_count() {
         let found = of(coded(sct, code, "")).first().map(|(p, _)| *p);
         assert_eq!(found, expected, "{code}");
     }
+}
+
+/// The conditions of 22 synthetic inpatients as they were sent.
+#[test]
+fn the_synthetic_inpatients_belong_where_their_conditions_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/records/fhir-synthea");
+    let mut members: BTreeMap<Programme, usize> = BTreeMap::new();
+    let mut bundles = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "json") {
+            continue;
+        }
+        let bundle: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        bundles += 1;
+        let entries = bundle["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+        let conditions = entries.filter(|resource| resource["resourceType"] == "Condition");
+        let diagnoses = conditions.map(|condition| {
+            let coding = &condition["code"]["coding"][0];
+            let text = |key: &str| coding[key].as_str().unwrap();
+            let what = coded(text("system"), text("code"), text("display"));
+            Diagnosis { coded: what, ..Diagnosis::default() }
+        });
+        for member in programmes_once().of(&record(diagnoses.collect())).members {
+            *members.entry(member.programme).or_default() += 1;
+        }
+    }
+    assert_eq!(bundles, 22);
+    let expected = [
+        (Programme::Hypertension, 18),
+        (Programme::Type2Diabetes, 6),
+        (Programme::Copd, 1),
+        (Programme::Stroke, 1),
+        (Programme::CoronaryHeartDisease, 4),
+    ];
+    assert_eq!(members, BTreeMap::from(expected));
 }
 
 fn icd_list() -> Vec<(String, String)> {

@@ -261,7 +261,7 @@ impl Facts<'_> {
         {
             remarks.push("医院写的日期早于出院日期，请核对原文".to_owned());
         }
-        let mut request = quoted(words);
+        let mut request = quoted(if words.is_empty() { "（未写内容）" } else { words });
         if !follow_up.by.is_empty() {
             let by = quoted(&follow_up.by);
             request = format!("{request}（{by}）");

@@ -16,6 +16,15 @@ const GLUCOSE_MG_DL: f64 = 18.016;
 /// Millimetres of mercury in one kilopascal.
 const KPA_MMHG: f64 = 7.500_62;
 
+/// Behind a value whose time is not known.
+const UNTIMED: &str = "（时间不明）";
+/// Words before a value in the text on the state at discharge.
+const SAID: [(Measure, &[&str]); 3] = [
+    (Measure::Pressure, &["血压", "bp"]),
+    (Measure::Glucose, &["血糖"]),
+    (Measure::Spo2, &["spo2", "氧饱和度"]),
+];
+
 /// A measurement that could be read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reading {
@@ -37,7 +46,8 @@ pub(super) struct Seen {
     pub(super) unreadable: bool,
 }
 
-/// The last measurements by measure. What was measured before the day of admission is not of this
+/// The last measurements by measure, those in the words on the state at discharge included, where
+/// many hospitals alone have them. What was measured before the day of admission is not of this
 /// stay and does not count.
 pub(super) fn seen(record: &DischargeRecord, tables: &FollowUpTables) -> BTreeMap<Measure, Seen> {
     let admitted = record.stay.admitted.as_ref().and_then(Moment::day);
@@ -52,6 +62,11 @@ pub(super) fn seen(record: &DischargeRecord, tables: &FollowUpTables) -> BTreeMa
         }
         for (measure, reading) in read(measure, measurement, at) {
             all.entry(measure).or_default().push(reading);
+        }
+    }
+    for text in [&record.narrative.discharge, &record.narrative.symptoms_and_signs] {
+        for (measure, reading) in told(text) {
+            all.entry(measure).or_default().push(Some(reading));
         }
     }
     all.into_iter().map(|(measure, readings)| (measure, last_of(readings))).collect()
@@ -150,19 +165,56 @@ fn canonical(measure: Measure, value: f64, unit: &str, at: Option<DateTime>) -> 
     if !range.contains(&to) {
         return None;
     }
-    let mut shown = format!("{} {name}", tenths(to));
-    if let Some(written) = converted {
-        shown.push_str(&format_note(&format!("记录为{value} {written}")));
-    }
-    match at {
-        Some(at) => shown.push_str(&format_note(&at.date().to_string())),
-        None => shown.push_str(&format_note("时间不明")),
-    }
-    Some(Reading { value: to, shown, at })
+    let written = converted.map(|unit| format!("（记录为{value} {unit}）")).unwrap_or_default();
+    let when = at.map_or_else(|| UNTIMED.to_owned(), |at| format!("（{}）", at.date()));
+    Some(Reading { value: to, shown: format!("{} {name}{written}{when}", tenths(to)), at })
 }
 
-fn format_note(text: &str) -> String {
-    format!("（{text}）")
+/// What the words on the state at discharge say right behind a measure's name, the last of each
+/// measure: 血压185/110mmHg. A range, an aim (血压控制在140/90以下) or a glucose without unit says
+/// nothing.
+fn told(text: &str) -> Vec<(Measure, Reading)> {
+    let text = fold(text);
+    let mut out = Vec::new();
+    for (measure, words) in SAID {
+        let ends = words
+            .iter()
+            .flat_map(|word| text.match_indices(word).map(|(at, found)| at + found.len()));
+        let mut ends: Vec<usize> = ends.collect();
+        ends.sort_unstable();
+        let readings = ends.into_iter().rev().filter_map(|end| {
+            let rest = text.get(end..)?.trim_start_matches(|c: char| " :为约是值".contains(c));
+            let value: String =
+                rest.chars().take_while(|c| !c.is_whitespace() && !",;。()".contains(*c)).collect();
+            value.starts_with(|c: char| c.is_ascii_digit()).then(|| anchored(measure, &value))?
+        });
+        out.extend(readings.take(1).flatten());
+    }
+    out
+}
+
+/// The readings of a text that is one value and nothing else.
+fn anchored(measure: Measure, value: &str) -> Option<Vec<(Measure, Reading)>> {
+    let said = |measure, value: f64, unit: &str| {
+        let mut reading = canonical(measure, value, unit, None)?;
+        reading.shown = reading.shown.replace(UNTIMED, "（出院情况所述）");
+        Some((measure, reading))
+    };
+    if measure == Measure::Pressure {
+        let number = |c: char| c.is_ascii_digit() || c == '.' || c == '/';
+        let unit = value.trim_start_matches(number);
+        if !["", "mmhg", "kpa"].contains(&unit) {
+            return None;
+        }
+        let (systolic, diastolic) = pair(value)?;
+        let both = [(Measure::Systolic, systolic), (Measure::Diastolic, diastolic)];
+        return both.into_iter().map(|(measure, value)| said(measure, value, "mmhg")).collect();
+    }
+    let (number, unit) = number_and_unit(value);
+    if unit.is_empty() {
+        return None;
+    }
+    said(measure, number?, &unit).map(|reading| vec![reading])
 }
 
 fn pressure_range(measure: Measure) -> std::ops::RangeInclusive<f64> {

@@ -191,6 +191,43 @@ fn the_last_measurement_counts_and_one_without_a_time_may_be_the_last() {
 }
 
 #[test]
+fn the_words_on_the_state_at_discharge_are_read_where_they_say_one_value() {
+    let found = |text: &str| -> Vec<String> {
+        let mut record = record(&["I10", "E11.9"]);
+        record.narrative.discharge = text.into();
+        let now = of(&record).into_iter().filter(|t| t.kind == TaskKind::ReferNow);
+        now.map(|task| task.rule).collect()
+    };
+    for (text, expected) in [
+        ("神清，BP：185/100mmHg，双肺清。", "refer_blood_pressure"),
+        ("血压约１８５／１００ｍｍＨｇ", "refer_blood_pressure"),
+        ("血压 24.5/14.0kPa", "refer_blood_pressure"),
+        ("入院时血压150/90mmHg，今血压182/100mmHg", "refer_blood_pressure"),
+        ("今晨空腹血糖17.2mmol/L。", "refer_glucose_high"),
+        ("空腹血糖3.5mmol/L", "refer_glucose_low"),
+        ("入院时血压190/110mmHg，今血压132/80mmHg", ""),
+        ("血压控制在190/110以下", ""),
+        ("血压波动于180-190/100-110mmHg", ""),
+        ("血压正常", ""),
+        ("血糖17.2", ""),
+        ("血糖波动在17.0-18.0mmol/L", ""),
+        ("血糖17-18mmol/L", ""),
+        ("尿糖17.2mmol/L", ""),
+        ("", ""),
+    ] {
+        let expected: Vec<&str> = [expected].into_iter().filter(|rule| !rule.is_empty()).collect();
+        assert_eq!(found(text), expected, "{text}");
+    }
+    // A measurement with a time beside it does not take the words back.
+    let mut both = record(&["I10"]);
+    both.narrative.symptoms_and_signs = "血压185/112mmHg".into();
+    both.measurements = vec![measured("收缩压", 130.0, "mmHg", "2026-11-01")];
+    let tasks = of(&both);
+    let refer = find(&tasks, "refer_blood_pressure").unwrap();
+    assert!(refer.reasons.iter().any(|r| r.text_zh.contains("出院情况所述")));
+}
+
+#[test]
 fn low_oxygen_of_copd_is_measured_again_and_referred() {
     let mut copd = record(&["J44.900"]);
     assert!(find(&of(&copd), "measure_spo2").is_some());
@@ -400,6 +437,7 @@ proptest! {
         let measurement =
             Measurement { coded, value, text: text.clone(), ..Measurement::default() };
         record.measurements = vec![measurement];
+        record.narrative.discharge.clone_from(&text);
         record.follow_ups = vec![FollowUp { text, ..FollowUp::default() }];
         let found = of(&record);
         prop_assert_eq!(&found, &of(&record));
