@@ -293,11 +293,14 @@ impl Node {
         };
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
         let held = (images.as_ref(), behind.clone());
-        let records = records::open(&config, &database, (&clock, &ids), (&tasks, &stop)).await?;
+        let knowledge = knowledge.map_err(NodeError::Knowledge)?;
+        let with_time = (&clock, &ids);
+        let records =
+            records::open(&config, &database, &knowledge, with_time, (&tasks, &stop)).await?;
         let region = link::join(&config, held, (with, records.hub.clone()), &stop).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
-            knowledge: knowledge.map_err(NodeError::Knowledge)?,
+            knowledge,
             source,
             journal,
             clock,

@@ -11,6 +11,7 @@ use crate::medicine::names::{NameIndex, NameKind};
 use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
 use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
+use crate::sharing::discharge::routing::Divisions;
 use crate::sharing::discharge::{FollowUpTables, Programmes};
 use crate::sharing::imaging::examination::Examinations;
 use crate::sharing::recognition::Policies;
@@ -33,6 +34,8 @@ pub struct Knowledge {
     pub programmes: Programmes,
     /// What is to be done after discharge.
     pub follow_up: FollowUpTables,
+    /// Administrative divisions.
+    pub divisions: Divisions,
     /// The differential model.
     pub differential: Arc<dyn Predictor>,
     /// The indication-fit model, where it is switched on.
@@ -75,6 +78,7 @@ impl Knowledge {
         let recognition = Policies::load(files, &examinations)?;
         let programmes = Programmes::load(files)?;
         let follow_up = FollowUpTables::load(files)?;
+        let divisions = Divisions::load(files)?;
         let description = differential.description();
         let refused = |why: String| {
             LoadError::file("manifest.toml", format!("model `{}`: {why}", description.id))
@@ -104,6 +108,7 @@ impl Knowledge {
             recognition,
             programmes,
             follow_up,
+            divisions,
             features,
             labels,
             differential,

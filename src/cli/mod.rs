@@ -16,6 +16,7 @@ mod json;
 mod models;
 mod plan;
 mod print;
+mod records;
 mod region;
 mod review;
 mod serve;
@@ -70,6 +71,12 @@ enum Command {
     Models(models::ModelsArgs),
     /// Look at the region that a node belongs to
     Region(region::RegionArgs),
+    /// Hand in, read, compare and export discharge records
+    Record(records::RecordArgs),
+    /// Look at follow-up tasks, and say how they stand
+    Task(records::TaskArgs),
+    /// Look at the exchange with the hub, and register patients
+    Exchange(records::ExchangeArgs),
     /// Look after what goes on to other archives
     Forwarding(forwarding::ForwardingArgs),
     /// Look after what modalities are to do
@@ -120,6 +127,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Archive(args) => archive::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Region(args) => region::run(args).await,
+        Command::Record(args) => records::record(args).await,
+        Command::Task(args) => records::task(args).await,
+        Command::Exchange(args) => records::exchange(args).await,
         Command::Forwarding(args) => forwarding::run(args).await,
         Command::Worklist(args) => worklist::run(args).await,
         Command::Token(args) => token::run(&args),

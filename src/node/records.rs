@@ -11,6 +11,7 @@ use crate::app::error;
 use crate::app::exchange::facts::Keyer;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::ports::{HubDocuments, Scope};
+use crate::app::knowledge::Knowledge;
 use crate::app::ports::{Clock, IdSource};
 use crate::app::records::RecordDesk;
 use crate::config::{Config, NodeRole};
@@ -36,6 +37,7 @@ pub(super) struct Opened {
 pub(super) async fn open(
     config: &Config,
     database: &Path,
+    knowledge: &Knowledge,
     (clock, ids): (&Arc<dyn Clock>, &Arc<dyn IdSource>),
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Opened, NodeError> {
@@ -50,7 +52,11 @@ pub(super) async fn open(
     let store: Arc<dyn HubDocuments> =
         Arc::new(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?);
     let key = key(&config.store.dir.join(KEY)).await.map_err(NodeError::Link)?;
-    let hub = Exchange::new(store, Keyer::new(&key), Arc::clone(clock));
+    let hub = Exchange::new(
+        store,
+        (Keyer::new(&key), knowledge.divisions.clone()),
+        Arc::clone(clock),
+    );
     link::until(stop, tasks, Arc::clone(&hub).run());
     Ok(Opened { desk: None, hub: Some(hub) })
 }

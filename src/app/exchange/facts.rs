@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ports::{Facts, PersonKey, Registers, Relation};
 use crate::sharing::discharge::model::{IdentifierKind, Patient};
+use crate::sharing::discharge::routing::Divisions;
 use crate::sharing::discharge::{Reading, Severity};
 use crate::sharing::exchange::{Document, Kind};
 use crate::tables::text;
@@ -142,7 +143,11 @@ fn folded(name: &str) -> String {
 }
 
 /// Reads a document for routing. An error is a stable name and what is wrong.
-pub(super) fn of(document: &Document, keyer: &Keyer) -> Result<Facts, (String, String)> {
+pub(super) fn of(
+    document: &Document,
+    keyer: &Keyer,
+    divisions: &Divisions,
+) -> Result<Facts, (String, String)> {
     match document.kind {
         Kind::Record => {
             let reading = crate::app::records::read(&document.media_type, &document.body);
@@ -152,18 +157,19 @@ pub(super) fn of(document: &Document, keyer: &Keyer) -> Result<Facts, (String, S
                 let reason = format!("{fatal} fatal problems, the first is {first}");
                 ("record_invalid".to_owned(), reason)
             })?;
-            Ok(record(&reading, keyer))
+            Ok(record(&reading, keyer, divisions))
         }
         Kind::Registration => registration(document, keyer),
         Kind::Task => Ok(Facts::default()),
     }
 }
 
-fn record(reading: &Reading, keyer: &Keyer) -> Facts {
+fn record(reading: &Reading, keyer: &Keyer, divisions: &Divisions) -> Facts {
     let patient = &reading.record.patient;
     Facts {
         keys: patient_keys(patient, keyer),
-        division: patient.address.division.clone(),
+        // A place that is not sure is nobody's.
+        division: divisions.resolve(&patient.address).code,
         registers: None,
         withdrawn: reading.record.document.entered_in_error,
     }

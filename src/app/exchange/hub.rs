@@ -11,6 +11,7 @@ use super::ports::{HubDocuments, NodeExchange, Quarantined, Submission};
 use crate::app::chain;
 use crate::app::error::Error;
 use crate::app::ports::Clock;
+use crate::sharing::discharge::routing::Divisions;
 use crate::sharing::exchange::{Document, Hello, Outcome, Welcome};
 
 /// Characters of a name at most.
@@ -23,14 +24,20 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct Exchange {
     store: Arc<dyn HubDocuments>,
     keyer: Keyer,
+    divisions: Divisions,
     clock: Arc<dyn Clock>,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
 }
 
 impl Exchange {
-    /// Over a store; `keyer` makes digests of what identifies people.
-    pub fn new(store: Arc<dyn HubDocuments>, keyer: Keyer, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { store, keyer, clock, wakers: Mutex::default() })
+    /// Over a store; `keyer` makes digests of what identifies people, `divisions` tells where an
+    /// address is.
+    pub fn new(
+        store: Arc<dyn HubDocuments>,
+        (keyer, divisions): (Keyer, Divisions),
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self { store, keyer, divisions, clock, wakers: Mutex::default() })
     }
 
     /// Wakes whoever waits for a node's inbox, for ever.
@@ -144,7 +151,7 @@ impl Exchange {
         if digest != document.sha256 {
             return refuse("digest_differs", "the body is not the one that its digest says");
         }
-        let facts = facts::of(document, &self.keyer)?;
+        let facts = facts::of(document, &self.keyer, &self.divisions)?;
         Ok((Sm3::digest(&document.body).into(), facts))
     }
 

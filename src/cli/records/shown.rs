@@ -1,0 +1,234 @@
+//! Records, tasks and the state of the exchange as a doctor or operator reads them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::cli::imaging::moment;
+use crate::rpc::proto::xiangyi::records::v1 as pb;
+
+fn at(ms: i64) -> String {
+    let timestamp = prost_types::Timestamp {
+        seconds: ms.div_euclid(1000),
+        nanos: i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap_or(0),
+    };
+    moment(&timestamp)
+}
+
+fn problems(out: &mut String, problems: &[pb::Problem], unplaced: &[pb::Unplaced]) {
+    for problem in problems {
+        let severity = match problem.severity() {
+            pb::Severity::Fatal => "致命",
+            pb::Severity::Warning => "警告",
+            pb::Severity::Information | pb::Severity::Unspecified => "提示",
+        };
+        let _ = writeln!(out, "  {severity} {} {}（{}）", problem.path, problem.message, problem.code);
+    }
+    for part in unplaced {
+        let _ = writeln!(out, "  仅留在原件 {} {}", part.path, part.what);
+    }
+}
+
+pub(super) fn validated(path: &Path, found: &pb::ValidateRecordResponse) -> String {
+    let verdict = if found.acceptable { "可以接收" } else { "不能接收" };
+    let mut out = format!("{}：{verdict}\n", path.display());
+    problems(&mut out, &found.problems, &found.unplaced);
+    out
+}
+
+pub(super) fn submitted(path: &Path, found: &pb::SubmitRecordResponse) -> String {
+    let known = match found.outcome() {
+        pb::SubmitOutcome::Known => "此前已有",
+        pb::SubmitOutcome::Kept | pb::SubmitOutcome::Unspecified => "已保存",
+    };
+    let mut out =
+        format!("{}：{known} {} 第 {} 版\n", path.display(), found.name, found.version);
+    problems(&mut out, &found.problems, &found.unplaced);
+    out
+}
+
+pub(super) fn listed(found: &pb::ListRecordsResponse) -> String {
+    let mut out = String::new();
+    for line in &found.records {
+        let _ = write!(out, "{} 第 {} 版", line.name, line.version);
+        for part in [&line.patient_name, &line.birth_date, &line.institution, &line.diagnosis] {
+            if !part.is_empty() {
+                let _ = write!(out, "  {part}");
+            }
+        }
+        if !line.discharged.is_empty() {
+            let _ = write!(out, "  出院 {}", line.discharged);
+        }
+        if !line.programmes.is_empty() {
+            let _ = write!(out, "  [{}]", line.programmes.join(" "));
+        }
+        if line.withdrawn {
+            out.push_str("  已撤回");
+        }
+        if !line.problem.is_empty() {
+            let _ = write!(out, "  本节点无法读取（{}），原件在", line.problem);
+        }
+        out.push('\n');
+    }
+    if out.is_empty() {
+        out.push_str("没有出院记录\n");
+    }
+    out
+}
+
+pub(super) fn record(found: &pb::GetRecordResponse) -> String {
+    let mut out = format!("{} 第 {} 版", found.name, found.version);
+    out.push_str(if found.current { "（最新）\n" } else { "（有更新的版本）\n" });
+    let Some(record) = &found.record else {
+        out.push_str("本节点无法读取，原件在：xiangyi record export\n");
+        return out;
+    };
+    if let Some(patient) = &record.patient {
+        let _ = writeln!(out, "患者 {}  {}", patient.name, patient.birth_date);
+    }
+    if let Some(stay) = &record.stay {
+        let _ = writeln!(
+            out,
+            "{} {}  入院 {}  出院 {}",
+            stay.institution, stay.department, stay.admitted, stay.discharged
+        );
+    }
+    for diagnosis in &record.diagnoses {
+        if let Some(coded) = &diagnosis.coded {
+            let code = coded.codes.first().map(|c| c.code.as_str()).unwrap_or_default();
+            let _ = writeln!(out, "诊断 {} {code}", coded.text);
+        }
+    }
+    for programme in &found.programmes {
+        let _ = writeln!(out, "管理 {}：{}", programme.name, programme.evidence.join("；"));
+    }
+    for medicine in &record.medicines {
+        let name = medicine.coded.as_ref().map(|c| c.text.as_str()).unwrap_or_default();
+        let change = change(medicine.change());
+        let _ = writeln!(out, "用药 {name} {} {change} {}", medicine.instruction, medicine.change_text);
+    }
+    for follow_up in &record.follow_ups {
+        let _ = writeln!(out, "随访 {} {}", follow_up.due, follow_up.text);
+    }
+    if let Some(narrative) = &record.narrative
+        && !narrative.orders.is_empty()
+    {
+        let _ = writeln!(out, "医嘱 {}", narrative.orders);
+    }
+    problems(&mut out, &found.problems, &found.unplaced);
+    let _ = writeln!(out, "原件 {} SHA-256 {} SM3 {}", found.media_type, found.sha256, found.sm3);
+    out
+}
+
+fn change(change: pb::MedicineChange) -> &'static str {
+    match change {
+        pb::MedicineChange::New => "【新增】",
+        pb::MedicineChange::Continued => "【继续】",
+        pb::MedicineChange::Altered => "【调整】",
+        pb::MedicineChange::Stopped => "【停用】",
+        pb::MedicineChange::Unspecified => "",
+    }
+}
+
+pub(in crate::cli) fn reconciled(found: &pb::ReconcileMedicinesResponse) -> String {
+    let mut out = String::new();
+    for medicine in &found.medicines {
+        let standing = match medicine.standing() {
+            pb::MedicineStanding::StoppedStillGiven => "✗ 已停仍用",
+            pb::MedicineStanding::Both => "＝ 双方都有",
+            pb::MedicineStanding::HospitalOnly => "＋ 医院带药",
+            pb::MedicineStanding::ClinicOnly => "？ 仅诊所有",
+            pb::MedicineStanding::NotRecognised | pb::MedicineStanding::Unspecified => "？ 未识别",
+        };
+        let _ = writeln!(out, "  {standing}  {}  {}", medicine.written, medicine.advice);
+    }
+    for finding in &found.findings {
+        let _ = writeln!(out, "  ！ {}：{}", finding.medicines.join("＋"), finding.reason);
+        let _ = writeln!(out, "     {}（{}）", finding.instead, finding.source);
+    }
+    for not_checked in &found.not_checked {
+        let _ = writeln!(out, "  未检查：{not_checked}");
+    }
+    out
+}
+
+pub(in crate::cli) fn tasks(tasks: &[pb::FollowUpTask]) -> String {
+    let mut out = String::new();
+    for task in tasks {
+        let state = match task.state() {
+            pb::TaskState::Done => "已完成",
+            pb::TaskState::Cancelled => "已取消",
+            pb::TaskState::Superseded => "已被新版本取代",
+            pb::TaskState::Conflict => "两处说法不一，请核定",
+            pb::TaskState::Open | pb::TaskState::Unspecified => "待办",
+        };
+        let due = match (task.kind(), task.due.as_str()) {
+            (pb::TaskKind::ReferNow, _) => "立即".to_owned(),
+            (_, "") => "日期未定".to_owned(),
+            (_, due) => format!("{due} 前"),
+        };
+        let _ = writeln!(out, "  [{state}] {due}  {}", task.wording);
+        for reason in &task.reasons {
+            let _ = writeln!(out, "      因：{reason}");
+        }
+        if !task.note.is_empty() {
+            let _ = writeln!(out, "      {}：{}", task.changed_by, task.note);
+        }
+        let _ = writeln!(out, "      任务 {} 修订 {}", task.id, task.revision);
+    }
+    if out.is_empty() {
+        out.push_str("  没有随访任务\n");
+    }
+    out
+}
+
+pub(super) fn status(found: &pb::GetExchangeStatusResponse) -> String {
+    let mut out = format!(
+        "待发 {} 件（共提交 {} 件），已收 {} 件\n",
+        found.waiting, found.queued, found.received
+    );
+    if found.oldest_ms > 0 {
+        let _ = writeln!(out, "最早一件自 {}", at(found.oldest_ms));
+    }
+    if found.unreadable > 0 {
+        let _ = writeln!(out, "收到但本节点无法读取 {} 件（原件在）", found.unreadable);
+    }
+    for stuck in &found.stuck {
+        let _ = writeln!(
+            out,
+            "  中心未接收 第 {} 件 {} {}：{}（{}），已试 {} 次，{} 再试",
+            stuck.number,
+            stuck.kind,
+            stuck.name,
+            stuck.reason,
+            stuck.code,
+            stuck.attempts,
+            at(stuck.due_ms)
+        );
+    }
+    for event in &found.events {
+        let _ = writeln!(out, "  {} {}：{}", at(event.at_ms), event.kind, event.advice);
+    }
+    out
+}
+
+pub(super) fn nodes(found: &pb::ListExchangeNodesResponse) -> String {
+    let mut out = String::new();
+    for node in &found.nodes {
+        let _ = write!(
+            out,
+            "{}  交来 {} 件  应收 {} 件  已收 {} 件",
+            node.node, node.handed_over, node.inbox, node.kept
+        );
+        if node.quarantined > 0 {
+            let _ = write!(out, "  搁置 {} 件", node.quarantined);
+        }
+        if node.retired > 0 {
+            let _ = write!(out, "  换过 {} 次设备或恢复过旧备份", node.retired);
+        }
+        if node.seen_ms > 0 {
+            let _ = write!(out, "  最后联系 {}", at(node.seen_ms));
+        }
+        out.push('\n');
+    }
+    out
+}
