@@ -47,6 +47,11 @@ impl Scopes {
         all
     }
 
+    /// Names of all nodes that are configured.
+    pub(in crate::store) fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(String::as_str)
+    }
+
     /// Nodes of the village and of the township of a place, each with the reason. A county gets nothing.
     fn of(&self, division: &str) -> Vec<(&str, &'static str)> {
         let (village, township) = match division.len() {

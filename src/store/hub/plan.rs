@@ -98,6 +98,11 @@ pub(in crate::store) struct Plan {
     given: HashSet<(String, i64)>,
 }
 
+/// Whether the submission is a registration, which goes into a batch with others of its kind.
+pub(in crate::store) fn is_registration(submission: &Submission) -> bool {
+    submission.document.kind == Kind::Registration
+}
+
 /// The record that a task is about: what stands before the first `#`.
 fn record_of(document: &Document) -> Option<&str> {
     match document.kind {
@@ -112,6 +117,9 @@ impl Questions {
         let (mut keys, mut records) = (BTreeSet::new(), BTreeSet::new());
         for Submission { node, store, number, document, facts, .. } in batch {
             questions.handed.push((node.clone(), store.clone(), *number));
+            if !is_keepable(document) {
+                continue;
+            }
             questions.named.push((document.kind, document.name.clone(), document.version));
             if document.kind != Kind::Task {
                 keys.extend(facts.keys.iter().copied());
@@ -172,6 +180,14 @@ impl Plan {
             self.enter(place, kind, Some(*at), ("forked", String::new()));
             return Decided::Other(Outcome::Forked);
         }
+        if !is_keepable(document) {
+            return self.refuse(
+                place,
+                kind,
+                "bad_name",
+                "文书的名称或类型为空、过长或含有控制字符：请检查发送方软件",
+            );
+        }
         let name = (document.kind, document.name.clone(), document.version);
         let named = loaded.named.entry(name).or_default();
         if let Some((at, _)) = named.iter().find(|(_, sha256)| *sha256 == document.sha256) {
@@ -181,21 +197,13 @@ impl Plan {
             self.enter(place, kind, Some(at), ("known", String::new()));
             return Decided::Known(at);
         }
-        let (code, reason) = match (named.first(), document.kind) {
-            _ if !is_keepable(document) => {
-                ("bad_name", "文书的名称或类型为空、过长或含有控制字符：请检查发送方软件")
-            }
-            (Some(_), Kind::Record | Kind::Registration) => (
+        if !named.is_empty() && document.kind != Kind::Task {
+            return self.refuse(
+                place,
+                kind,
                 "version_conflict",
                 "中心已有同名称、同版本而内容不同的文书：请核对，改动须用新的版本号发送",
-            ),
-            (None, Kind::Record | Kind::Registration) | (_, Kind::Task) => ("", ""),
-        };
-        if !code.is_empty() {
-            let there = named.first().map(|(at, _)| *at);
-            self.enter(place, kind, there, (code, String::new()));
-            let (code, reason) = (code.to_owned(), reason.to_owned());
-            return Decided::Other(Outcome::Refused { code, reason });
+            );
         }
         let at = At::New(self.new.len());
         named.push((at, document.sha256));
@@ -207,6 +215,12 @@ impl Plan {
             self.register(place, submission, at, loaded);
         }
         Decided::Kept(at)
+    }
+
+    fn refuse(&mut self, place: usize, kind: &'static str, code: &str, reason: &str) -> Decided {
+        self.enter(place, kind, None, (code, String::new()));
+        let (code, reason) = (code.to_owned(), reason.to_owned());
+        Decided::Other(Outcome::Refused { code, reason })
     }
 
     /// Puts a new document into the inboxes of those who are to have it.

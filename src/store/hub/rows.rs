@@ -47,7 +47,7 @@ pub(in crate::store) struct AuditRow {
 }
 
 /// See the module. Places are those of the submissions in the batch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::store) struct Rows {
     pub(in crate::store) documents: Vec<(usize, i64)>,
     pub(in crate::store) handed: Vec<(usize, i64)>,

@@ -1,24 +1,42 @@
 //! PostgreSQL, for what outgrows a file beside the node.
 //!
-//! A node has a schema of its own, and one writer: a lock in the server refuses a second node.
+//! A node's index of studies has a schema of its own, and one writer: a lock in the server refuses a
+//! second node. Hubs share the schema of their documents.
 //! Whoever can listen between node and server would read patients' names, so a server on another
 //! machine is spoken to over TLS with a verified certificate or not at all.
 
+pub mod hub;
 pub mod studies;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr as _;
+use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 /// Parameters that an address may have; others are refused, so that a slip of the pen is told.
 const PARAMETERS: [&str; 9] =
     ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "dbname", "user", "password"];
 /// Statements each connection keeps prepared.
 const STATEMENTS_MAX: usize = 64;
+/// How long a question waits for a connection, the server's return included.
+const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
+/// A connection that was idle for so long is tried before it is used.
+const IDLE_TRIED: Duration = Duration::from_secs(1);
+
+/// Settings of connections whose statements are always the same and look rows up by their keys. Their
+/// plans are made once, and one made while a table was small must not be kept for one that has grown:
+/// loops over indexes are always right. A plan for each look-up would cost several times the look-up.
+const KEYED: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
 
 /// Why an index on PostgreSQL could not be opened. Says which server and database, and never the
 /// password.
@@ -153,6 +171,32 @@ impl Server {
     fn unreachable(&self, source: sqlx::Error) -> OpenError {
         OpenError::Connect { server: self.name.clone(), source }
     }
+}
+
+/// Whether `error` says that the connection is gone, and not that the question is wrong.
+fn lost(error: &sqlx::Error) -> bool {
+    if let sqlx::Error::Database(error) = error {
+        // Class 08: connection; 57P: the server ends or starts.
+        return error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"));
+    }
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+}
+
+/// At most `connections`, made when they are needed.
+fn pool(connections: u32, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_WAIT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > IDLE_TRIED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options)
 }
 
 #[cfg(test)]

@@ -200,3 +200,23 @@ pub(crate) const AUDIT: [&str; 8] = [
     "county quarantine: not_xml []",
     "hospital attend: current, 1 given back []",
 ];
+
+/// Record `r<number>`, which goes to the first village.
+pub(crate) fn for_the_village(number: u64) -> Submission {
+    record("hospital", number, &format!("r{number}"), place(VILLAGE))
+}
+
+/// Keeps [`for_the_village`].
+pub(crate) async fn kept_for_the_village(store: &dyn HubDocuments, number: u64) -> u64 {
+    kept(store, for_the_village(number)).await
+}
+
+/// The same document of another node.
+pub(crate) fn renamed(before: Document, node: &str) -> Document {
+    Document { name: format!("{node}-{}", before.name), ..before }
+}
+
+/// Names and versions in an inbox, which has no gaps.
+pub(crate) async fn names_in(store: &dyn HubDocuments, node: &str) -> Vec<String> {
+    inbox(store, node).await
+}

@@ -19,15 +19,14 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{Connection as _, Postgres, QueryBuilder, Row as _};
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 use tokio_util::task::TaskTracker;
 
 use self::desk::{Desk, Undone};
 use self::question::{Narrow, Place};
-use super::{OpenError, Server};
+use super::{KEYED, OpenError, Server, lost, pool};
 use crate::app::error::Error;
 use crate::app::imaging::ports::{
     Change, IndexCounts, IndexEntry, IndexedInstance, KnownObject, Selection, StudyIndex,
@@ -45,24 +44,10 @@ use crate::store::studies::{COMMON_NAMES_MAX, DESCRIPTIONS_MAX, FAR, KEYS_MAX, N
 const MIGRATIONS: [(i64, &str, &str); 1] =
     [(1, "studies", include_str!("../../../../migrations/postgres-imaging/0001_studies.sql"))];
 
-/// How long a question waits for a connection, the server's return included.
-const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
-/// A connection that was idle for so long is tried before it is used.
-const IDLE_TRIED: Duration = Duration::from_secs(1);
 /// Studies of the first step of a walk to patients, and of the longest.
 const STEP: u64 = if cfg!(test) { 2 } else { 512 };
 const STEP_MAX: u64 = 1 << 16;
 
-/// Settings of connections whose statements are always the same and look rows up by their keys. Their
-/// plans are made once, and one made while a table was small must not be kept for one that has grown:
-/// loops over indexes are always right. A plan for each look-up would cost several times the look-up.
-const KEYED: [(&str, &str); 5] = [
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_bitmapscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-];
 /// Settings of readers: a plan for each question, because `LIMIT` and what is asked decide it; always
 /// by an index, the order of the studies if no other fits, because right after a large addition the
 /// server knows nothing of the tables yet; and on one core, because a question must not take those of
@@ -92,15 +77,6 @@ pub struct StudyIndexStore {
     undone: Arc<Undone>,
 }
 
-/// Whether `error` says that the connection is gone, and not that the question is wrong.
-fn lost(error: &sqlx::Error) -> bool {
-    if let sqlx::Error::Database(error) = error {
-        // Class 08: connection; 57P: the server ends or starts.
-        return error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"));
-    }
-    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
-}
-
 /// Asks, and once more if the connection turned out to be lost.
 async fn twice<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
 where
@@ -110,23 +86,6 @@ where
         Err(error) if lost(&error) => ask().await.map_err(failed),
         outcome => outcome.map_err(failed),
     }
-}
-
-/// At most `connections`, made when they are needed.
-fn pool(connections: u32, options: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_WAIT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > IDLE_TRIED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(options)
 }
 
 impl StudyIndexStore {

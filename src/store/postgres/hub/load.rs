@@ -1,0 +1,133 @@
+//! Reads what a batch is decided by: all of it in one trip, but for what a registration brings.
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use crate::store::hub::plan::{At, Loaded, Questions, Registration};
+use crate::store::hub::{count, damaged, int, relation_named, sha};
+
+/// Rows tell what they answer, and by the place of which question: a number that is written down (0),
+/// a document by its name (1), a registration by its key (2), a holder of a record by its name (3).
+const LOOK_UP: &str = "\
+    SELECT 0::int8, j.at, d.number, NULL::int8, NULL::bool, d.sha256, NULL::text, NULL::text, \
+    NULL::text \
+    FROM unnest($1::text[], $2::text[], $3::int8[]) WITH ORDINALITY j(node, store, number, at) \
+    JOIN handed h ON h.node = j.node AND h.store = j.store AND h.number = j.number \
+    JOIN document d ON d.number = h.document \
+    UNION ALL SELECT 1, j.at, d.number, NULL, NULL, d.sha256, NULL, NULL, NULL \
+    FROM unnest($4::text[], $5::text[], $6::int8[]) WITH ORDINALITY j(kind, name, version, at) \
+    JOIN document d ON d.name = j.name AND d.version = j.version AND d.kind = j.kind \
+    UNION ALL SELECT 2, j.at, r.version, r.until_ms, r.active, NULL, r.node, r.relation, r.name \
+    FROM unnest($7::bytea[]) WITH ORDINALITY j(key, at) JOIN registration r ON r.key = j.key \
+    UNION ALL SELECT 3, j.at, 0, NULL, NULL, NULL, i.node, NULL, NULL \
+    FROM unnest($8::text[]) WITH ORDINALITY j(name, at) \
+    JOIN document d ON d.name = j.name AND d.kind = 'record' \
+    JOIN inbox i ON i.document = d.number \
+    UNION ALL SELECT 3, j.at, 0, NULL, NULL, NULL, d.node, NULL, NULL \
+    FROM unnest($8::text[]) WITH ORDINALITY j(name, at) \
+    JOIN document d ON d.name = j.name AND d.kind = 'record'";
+
+const MISSING: &str = "\
+    SELECT j.at, d.number, d.sha256 \
+    FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY j(node, key, at) \
+    JOIN document_key k ON k.key = j.key JOIN document d ON d.number = k.document \
+    WHERE d.kind = 'record' AND NOT EXISTS (SELECT 1 FROM document l \
+    WHERE l.name = d.name AND l.kind = 'record' AND l.version > d.version) \
+    AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = d.number AND i.node = j.node) \
+    AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = d.number AND h.node = j.node) \
+    ORDER BY j.at, d.number";
+
+/// Reads what `questions` ask for.
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    questions: &Questions,
+) -> Result<Loaded, sqlx::Error> {
+    let mut loaded = Loaded::default();
+    let rows = sqlx::query(LOOK_UP)
+        .bind(column(&questions.handed, |handed| handed.0.as_str()))
+        .bind(column(&questions.handed, |handed| handed.1.as_str()))
+        .bind(column(&questions.handed, |handed| int(handed.2)))
+        .bind(column(&questions.named, |named| named.0.name()))
+        .bind(column(&questions.named, |named| named.1.as_str()))
+        .bind(column(&questions.named, |named| i64::from(named.2)))
+        .bind(column(&questions.keys, <[u8; 16]>::as_slice))
+        .bind(column(&questions.records, String::as_str))
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &rows {
+        understand(row, questions, &mut loaded)?;
+    }
+    // Documents of one name stand in the order in which they came.
+    for named in loaded.named.values_mut() {
+        named.sort_by_key(|(at, _)| match at {
+            At::There(number) => *number,
+            At::New(_) => i64::MAX,
+        });
+    }
+    if !questions.missing.is_empty() {
+        let rows = sqlx::query(MISSING)
+            .bind(column(&questions.missing, |(node, _)| node.as_str()))
+            .bind(column(&questions.missing, |(_, key)| key.as_slice()))
+            .fetch_all(connection)
+            .await?;
+        for row in &rows {
+            let asked = asked(row, 0, &questions.missing)?;
+            let document = (row.try_get(1)?, sha(row.try_get(2)?)?);
+            let missing = loaded.missing.entry(asked.clone()).or_default();
+            // The same question may stand there twice.
+            if !missing.contains(&document) {
+                missing.push(document);
+            }
+        }
+    }
+    Ok(loaded)
+}
+
+fn understand(row: &PgRow, questions: &Questions, loaded: &mut Loaded) -> Result<(), sqlx::Error> {
+    let what: i64 = row.try_get(0)?;
+    match what {
+        0 => {
+            let found = (At::There(row.try_get(2)?), sha(row.try_get(5)?)?);
+            loaded.handed.insert(asked(row, 1, &questions.handed)?.clone(), found);
+        }
+        1 => {
+            let found = (At::There(row.try_get(2)?), sha(row.try_get(5)?)?);
+            let named = asked(row, 1, &questions.named)?.clone();
+            let all = loaded.named.entry(named).or_default();
+            // The same question may stand there twice.
+            if !all.contains(&found) {
+                all.push(found);
+            }
+        }
+        2 => {
+            let relation: String = row.try_get(7)?;
+            let relation = relation_named(&relation).ok_or_else(|| damaged("relation"))?;
+            let said = Registration {
+                active: row.try_get(4)?,
+                until_ms: row.try_get(3)?,
+                name: row.try_get(8)?,
+                version: u32::try_from(count(row.try_get(2)?)).unwrap_or(u32::MAX),
+            };
+            let key = asked(row, 1, &questions.keys)?;
+            let all = loaded.registrations.entry(*key).or_default();
+            all.insert((row.try_get(6)?, relation), said);
+        }
+        _ => {
+            let record = asked(row, 1, &questions.records)?;
+            loaded.holders.entry(record.clone()).or_default().insert(row.try_get(6)?);
+        }
+    }
+    Ok(())
+}
+
+/// The question that a row answers.
+fn asked<'a, T>(row: &PgRow, column: usize, questions: &'a [T]) -> Result<&'a T, sqlx::Error> {
+    let place: i64 = row.try_get(column)?;
+    let place = usize::try_from(place - 1).ok();
+    place.and_then(|place| questions.get(place)).ok_or_else(|| damaged("at"))
+}
+
+/// One value of each, as they travel: a whole batch in one trip.
+pub(super) fn column<'a, T, V>(rows: &'a [T], value: impl Fn(&'a T) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
+}

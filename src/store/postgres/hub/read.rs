@@ -1,0 +1,83 @@
+//! Readings of inboxes and the report.
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgPool, PgRow};
+
+use crate::app::exchange::ports::NodeExchange;
+use crate::sharing::exchange::{Document, Kind};
+use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha};
+
+/// Documents for a node above a number, and whether there is no more.
+pub(super) async fn inbox(
+    readers: &PgPool,
+    node: &str,
+    after: u64,
+    limit: usize,
+) -> Result<(Vec<(u64, Document)>, bool), sqlx::Error> {
+    let limit = i64::try_from(limit.min(READ_MAX)).unwrap_or(0);
+    // One more than asked for tells whether there is more; a document that begins past the bytes
+    // is not read, the first always is.
+    let rows = sqlx::query(
+        "WITH w AS MATERIALIZED (SELECT i.number AS number, i.document AS document, \
+         sum(d.bytes) OVER (ORDER BY i.number) - d.bytes AS before \
+         FROM (SELECT number, document FROM inbox WHERE node = $1 AND number > $2 \
+         ORDER BY number LIMIT $3::int8 + 1) i JOIN document d ON d.number = i.document) \
+         SELECT w.number, d.kind, d.name, d.version, d.media_type, d.sha256, d.body, \
+         (SELECT max(number) FROM w) \
+         FROM w JOIN document d ON d.number = w.document \
+         WHERE w.before < $4::int8 ORDER BY w.number LIMIT $3::int8",
+    )
+    .bind(node)
+    .bind(int(after))
+    .bind(limit)
+    .bind(int(READ_BYTES_MAX))
+    .fetch_all(readers)
+    .await?;
+    let mut documents = Vec::with_capacity(rows.len());
+    for row in &rows {
+        documents.push((count(row.try_get(0)?), document(row)?));
+    }
+    let last: Option<i64> = rows.last().map(|row| row.try_get(7)).transpose()?;
+    let read = documents.last().map(|(number, _)| int(*number));
+    Ok((documents, read == last && limit > 0))
+}
+
+fn document(row: &PgRow) -> Result<Document, sqlx::Error> {
+    let body: Vec<u8> = row.try_get(6)?;
+    Ok(Document {
+        kind: Kind::named(row.try_get(1)?).ok_or_else(|| damaged("kind"))?,
+        name: row.try_get(2)?,
+        version: u32::try_from(row.try_get::<i64, _>(3)?).map_err(|_| damaged("version"))?,
+        media_type: row.try_get(4)?,
+        sha256: sha(row.try_get(5)?)?,
+        body: body.into(),
+    })
+}
+
+/// Every node that is known here.
+pub(super) async fn nodes(readers: &PgPool) -> Result<Vec<NodeExchange>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT n.node, coalesce(h.handed, 0), coalesce(h.number, 0), coalesce(m.kept, 0), \
+         coalesce(m.seen_ms, 0), (SELECT count(*) FROM quarantine q WHERE q.node = n.node), \
+         (SELECT count(*) FROM retired r WHERE r.node = n.node) \
+         FROM (SELECT node FROM head UNION SELECT node FROM member \
+         UNION SELECT node FROM quarantine) n \
+         LEFT JOIN head h ON h.node = n.node LEFT JOIN member m ON m.node = n.node",
+    )
+    .fetch_all(readers)
+    .await?;
+    let number = |row: &PgRow, at: usize| row.try_get(at).map(count);
+    rows.iter()
+        .map(|row| {
+            Ok(NodeExchange {
+                node: row.try_get(0)?,
+                handed_over: number(row, 1)?,
+                inbox: number(row, 2)?,
+                kept: number(row, 3)?,
+                seen_ms: row.try_get(4)?,
+                quarantined: number(row, 5)?,
+                retired_stores: number(row, 6)?,
+            })
+        })
+        .collect()
+}

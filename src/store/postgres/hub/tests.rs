@@ -1,0 +1,285 @@
+//! The suites of the application on PostgreSQL, and what only a server can do wrong.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use proptest::test_runner::{Config, TestRunner};
+use sqlx::Row as _;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+use super::HubStore;
+use crate::app::error::{Code, Error};
+use crate::app::exchange::ports::{HubDocuments, Submission};
+use crate::app::exchange::store_suite::{self, TESTS, handles, model, scopes};
+use crate::sharing::exchange::Outcome;
+use crate::store::postgres::Server;
+use crate::store::postgres::testing::{Cluster, Scratch, url};
+
+async fn open(scratch: &Scratch, tracker: &TaskTracker) -> HubStore {
+    HubStore::open(&scratch.server, &scratch.schema, scopes(), tracker).await.unwrap()
+}
+
+/// After the last handle is dropped.
+async fn end(scratch: Scratch, tracker: TaskTracker) {
+    tracker.close();
+    timeout(Duration::from_secs(10), tracker.wait()).await.expect("a task goes on");
+    scratch.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_what_the_suite_asks_for() {
+    let Some(url) = url() else { return };
+    for (name, test) in TESTS {
+        println!("{name}");
+        let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+        let store = open(&scratch, &tracker).await;
+        test(&store).await;
+        drop(store);
+        end(scratch, tracker).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_and_three_hubs_work_on_one_schema() {
+    let Some(url) = url() else { return };
+    for (name, test) in handles::TESTS {
+        for count in 2..=3 {
+            println!("{name}");
+            let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+            // They start at the same time, on a schema that is not there yet.
+            let opens = (0..count).map(|_| open(&scratch, &tracker));
+            let opened = futures_util::future::join_all(opens).await;
+            let mut hubs: handles::Hubs = Vec::new();
+            for store in opened {
+                hubs.push(Arc::new(store));
+            }
+            test(hubs).await;
+            end(scratch, tracker).await;
+        }
+    }
+}
+
+#[test]
+fn answers_as_a_store_in_memory_does() {
+    let Some(url) = url() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&model::conversation(), |conversation| {
+            runtime.block_on(async {
+                let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+                let store = open(&scratch, &tracker).await;
+                model::agree(&store, conversation).await;
+                drop(store);
+                end(scratch, tracker).await;
+            });
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_audit_trail_says_what_became_of_each_document() {
+    let Some(url) = url() else { return };
+    let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+    let store = open(&scratch, &tracker).await;
+    store_suite::story(&store).await;
+    let rows = sqlx::query("SELECT node, action, outcome, recipients FROM audit ORDER BY id")
+        .fetch_all(&store.pool)
+        .await
+        .unwrap();
+    let text = |row: &sqlx::postgres::PgRow, at| row.get::<String, usize>(at);
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|r| format!("{} {}: {} [{}]", text(r, 0), text(r, 1), text(r, 2), text(r, 3)))
+        .collect();
+    assert_eq!(rows, store_suite::AUDIT);
+    drop(store);
+    end(scratch, tracker).await;
+}
+
+#[tokio::test]
+async fn a_hub_hears_what_another_one_gives_and_listens_again_after_a_break() {
+    let Some(url) = url() else { return };
+    let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+    let (one, other) = (open(&scratch, &tracker).await, open(&scratch, &tracker).await);
+    let mut grown = other.grown();
+    let heard = async |grown: &mut tokio::sync::broadcast::Receiver<Arc<str>>, name: &str| {
+        let wait = async { while &*grown.recv().await.unwrap() != name {} };
+        timeout(Duration::from_secs(20), wait).await.unwrap();
+    };
+    // It listens once it has said so.
+    heard(&mut grown, "*").await;
+    store_suite::kept_for_the_village(&one, 1).await;
+    heard(&mut grown, "village-1").await;
+    scratch
+        .run(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN %'",
+        )
+        .await;
+    heard(&mut grown, "*").await;
+    store_suite::kept_for_the_village(&one, 2).await;
+    heard(&mut grown, "village-1").await;
+    drop((one, other));
+    end(scratch, tracker).await;
+}
+
+#[tokio::test]
+async fn a_poisoned_document_fails_alone() {
+    let Some(url) = url() else { return };
+    let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+    let store = open(&scratch, &tracker).await;
+    // The server refuses one of those that share a transaction.
+    scratch.run("ALTER TABLE document ADD CHECK (name <> 'r7')").await;
+    let keeps = (1..=20).map(|number| store.keep(store_suite::for_the_village(number)));
+    let outcomes = futures_util::future::join_all(keeps).await;
+    for (number, outcome) in (1..).zip(outcomes) {
+        match outcome {
+            Ok(Outcome::Kept(_)) => assert_ne!(number, 7),
+            outcome => {
+                assert_eq!(number, 7, "{outcome:?}");
+                assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
+            }
+        }
+    }
+    drop(store);
+    end(scratch, tracker).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_without_the_password() {
+    let server = Server::parse("postgres://me:secret@127.0.0.1:9/records").unwrap();
+    let opened = HubStore::open(&server, "hub", scopes(), &TaskTracker::new()).await;
+    let text = crate::app::chain(&opened.unwrap_err());
+    assert!(text.contains("127.0.0.1:9/records") && !text.contains("secret"), "{text}");
+}
+
+/// Keeps documents one after the other until told to stop, each until it is answered for; the
+/// numbers that were told, and how often the store was not to be had.
+async fn keep_until(store: &HubStore, node: &str, stop: &AtomicBool) -> (BTreeMap<u64, u64>, u32) {
+    let (mut told, mut failures) = (BTreeMap::new(), 0);
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        let submission = store_suite::for_the_village(number);
+        let submission = Submission {
+            node: node.to_owned(),
+            document: store_suite::renamed(submission.document, node),
+            ..submission
+        };
+        let outcome = loop {
+            match store.keep(submission.clone()).await {
+                Ok(outcome) => break outcome,
+                Err(Error::Unavailable { .. }) => {
+                    failures += 1;
+                    sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        told.insert(number, outcome.number().unwrap());
+    }
+    (told, failures)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_that_was_answered_is_there_after_crashes_of_the_server() {
+    if url().is_none() {
+        return;
+    }
+    let (cluster, url) = Cluster::start("postgres-hub");
+    let scratch = Scratch::new(&url);
+    let tracker = TaskTracker::new();
+    let hubs = [open(&scratch, &tracker).await, open(&scratch, &tracker).await];
+    let stop = AtomicBool::new(false);
+    let crashes = async {
+        let mut cluster = cluster;
+        for _ in 0..3 {
+            sleep(Duration::from_millis(400)).await;
+            cluster = tokio::task::spawn_blocking(move || {
+                cluster.crash();
+                cluster.go_on();
+                cluster
+            })
+            .await
+            .unwrap();
+        }
+        sleep(Duration::from_millis(400)).await;
+        stop.store(true, Ordering::Relaxed);
+        cluster
+    };
+    let names: Vec<String> = (0..16).map(|at| format!("node-{at}")).collect();
+    let keeps = names.iter().enumerate().map(|(at, name)| keep_until(&hubs[at % 2], name, &stop));
+    let (kept, cluster) =
+        futures_util::future::join(futures_util::future::join_all(keeps), crashes).await;
+    let failures: u32 = kept.iter().map(|(_, failures)| failures).sum();
+    assert!(failures > 0, "the server crashed and nobody noticed");
+    let mut numbers = Vec::new();
+    for (name, (told, _)) in names.iter().zip(&kept) {
+        for (number, told) in told {
+            let row: (i64, String) = sqlx::query_as(
+                "SELECT d.number, d.name FROM handed h JOIN document d ON d.number = h.document \
+                 WHERE h.node = $1 AND h.store = 'hospital-a' AND h.number = $2",
+            )
+            .bind(name)
+            .bind(i64::try_from(*number).unwrap())
+            .fetch_one(&hubs[0].pool)
+            .await
+            .unwrap();
+            assert_eq!(row, (i64::try_from(*told).unwrap(), format!("{name}-r{number}")));
+            numbers.push(*told);
+        }
+    }
+    let all = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), all, "two documents were told one number");
+    // Nothing else is there, and the village has all of it, once and without a gap.
+    let documents: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM document").fetch_one(&hubs[1].pool).await.unwrap();
+    assert_eq!(usize::try_from(documents).unwrap(), all);
+    assert_eq!(store_suite::names_in(&hubs[0], "village-1").await.len(), all);
+    let audited: i64 = sqlx::query_scalar("SELECT count(*) FROM audit WHERE outcome = 'kept'")
+        .fetch_one(&hubs[1].pool)
+        .await
+        .unwrap();
+    assert_eq!(audited, documents);
+    drop(hubs);
+    tracker.close();
+    tracker.wait().await;
+    drop(cluster);
+}
+
+#[tokio::test]
+async fn while_the_server_is_away_nobody_is_told_kept() {
+    if url().is_none() {
+        return;
+    }
+    let (cluster, url) = Cluster::start("postgres-hub-away");
+    let scratch = Scratch::new(&url);
+    let tracker = TaskTracker::new();
+    let store = open(&scratch, &tracker).await;
+    store_suite::kept_for_the_village(&store, 1).await;
+    cluster.crash();
+    for number in 1..4 {
+        let failed = store.keep(store_suite::for_the_village(number)).await.unwrap_err();
+        assert_eq!(failed.code(), Code::Unavailable);
+    }
+    assert_eq!(store.advance("village-1", 1, 1).await.unwrap_err().code(), Code::Unavailable);
+    cluster.go_on();
+    let mut answer = store.keep(store_suite::for_the_village(1)).await;
+    while answer.is_err() {
+        sleep(Duration::from_millis(20)).await;
+        answer = store.keep(store_suite::for_the_village(1)).await;
+    }
+    assert!(matches!(answer, Ok(Outcome::Known(_))));
+    assert_eq!(store_suite::names_in(&store, "village-1").await, ["r1/1"]);
+    drop(store);
+    tracker.close();
+    tracker.wait().await;
+    drop(cluster);
+}
