@@ -1,5 +1,7 @@
 //! `xiangyi demo`: a node on loopback with embedded defaults, and a clinic's client that brings it
-//! real cases over real gRPC.
+//! cases over gRPC; then a hub, a hospital and a village ([`region`]).
+
+mod region;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -52,7 +54,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     config.store.dir.clone_from(&data);
     config.metrics.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     telemetry::start_logging(&config.log);
-    let node = start(config).await?;
+    let node = start(config.clone()).await?;
     let url = format!("http://{}", node.address());
     if !args.json {
         say(&format!(
@@ -65,6 +67,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     for (i, case) in cases().into_iter().enumerate() {
         show(&client, i + 1, case, args.json).await?;
     }
+    region::show(&config, &data, args.json).await?;
     if !args.once {
         stay(&node, &url, args.json).await?;
     }

@@ -32,6 +32,7 @@ mod plans;
 mod postgres;
 mod prescriptions;
 mod recognition;
+mod records;
 mod region;
 mod reviews;
 mod web_clients;

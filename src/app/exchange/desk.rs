@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Cursor, Document, Hello, Outcome};
+use crate::sharing::exchange::{Cursor, Document, Hello, Numbered, Outcome};
 
 /// What a node has to hand over, and where what it is given goes. What returns is on disk.
 pub trait Desk: Debug + Send + Sync {

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Document, Hello, Outcome, Welcome};
+use crate::sharing::exchange::{Document, Hello, Numbered, Outcome, Welcome};
 
 /// A keyed digest of what identifies a person: an identifier together with the name, so that the
 /// number of a borrowed card finds nobody. The key stays at the hub.

@@ -12,7 +12,7 @@ use crate::app::error::Error;
 use crate::app::exchange::desk::Desk;
 use crate::app::ports::BoxFuture;
 use crate::app::{App, NodeKind, chain};
-use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Outcome};
+use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Numbered, Outcome};
 
 /// See [`Desk`].
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
-use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Outcome};
+use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Numbered, Outcome};
 
 /// What a node's store keeps beside the bytes of a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

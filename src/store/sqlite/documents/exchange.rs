@@ -6,9 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::{array, int, small, whole};
 use crate::app::records::ports::{ExchangeReport, Stuck};
-use crate::sharing::exchange::{
-    Cursor, Document, Hello, IN_FLIGHT_BYTES_MAX, Kind, Outcome, Position,
-};
+use crate::sharing::exchange::{Cursor, Document, Hello, IN_FLIGHT_BYTES_MAX, Kind, Numbered, Outcome, Position};
 
 /// Pause before a refused document is tried again: the first, and the longest, in milliseconds.
 const PAUSES_MS: (i64, i64) = (60_000, 6 * 3_600_000);

@@ -22,7 +22,7 @@ use crate::app::records::ports::{
     Arrived, DocumentQuery, DocumentStore, ExchangeReport, KeptDocument, KeptTask, ListedDocument,
     NewDocument, Submitted, TaskQuery,
 };
-use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Outcome};
+use crate::sharing::exchange::{Cursor, Hello, Kind, Numbered, Outcome};
 
 /// Connections that only read.
 const READERS_MAX: u32 = 2;
