@@ -15,6 +15,8 @@ pub mod problems;
 pub mod programmes;
 pub mod routing;
 pub mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use model::DischargeRecord;
 pub use moment::Moment;
