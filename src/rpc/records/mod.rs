@@ -37,3 +37,6 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+//! Discharge records at the gRPC door.
+#[cfg(test)]
+mod tests;
