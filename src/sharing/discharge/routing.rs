@@ -13,7 +13,7 @@ mod divisions;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,43 @@ pub struct RoutingNode {
     pub name: String,
     /// Division codes that it is responsible for: 6 (county), 9 (township) or 12 digits (village).
     pub scopes: Vec<String>,
+}
+
+/// The nodes of the region, found by name and by scope.
+#[derive(Debug, Clone, Default)]
+pub struct RoutingNodes {
+    names: BTreeSet<String>,
+    by_scope: BTreeMap<String, BTreeSet<String>>,
+    invalid: Vec<String>,
+}
+
+impl RoutingNodes {
+    /// Of a list; a node that stands there twice has the scopes of both.
+    pub fn new(nodes: impl IntoIterator<Item = RoutingNode>) -> Self {
+        let mut index = Self::default();
+        for node in nodes {
+            for scope in node.scopes {
+                if is_scope(&scope) {
+                    index.by_scope.entry(scope).or_default().insert(node.name.clone());
+                } else {
+                    index.invalid.push(node.name.clone());
+                }
+            }
+            index.names.insert(node.name);
+        }
+        index
+    }
+
+    /// Names of nodes with a scope that is no division code of 6, 9 or 12 digits. Such a scope is
+    /// passed over; whoever reads the list is to say so.
+    pub fn invalid(&self) -> &[String] {
+        &self.invalid
+    }
+
+    fn of_scope(&self, scope: Option<&str>) -> impl Iterator<Item = &str> {
+        let names = scope.and_then(|scope| self.by_scope.get(scope));
+        names.into_iter().flatten().map(String::as_str)
+    }
 }
 
 /// A family-doctor contract of the patient. Milliseconds since 1970 UTC; the end is not included.
@@ -55,7 +92,7 @@ pub struct RoutingQuestion<'a> {
     /// Nodes that subscribed to this patient.
     pub subscriptions: &'a [String],
     /// All nodes of the region.
-    pub nodes: &'a [RoutingNode],
+    pub nodes: &'a RoutingNodes,
     /// Now, in milliseconds since 1970 UTC.
     pub at_ms: i64,
 }
@@ -143,11 +180,6 @@ pub enum RoutingNote {
         /// Its name.
         node: String,
     },
-    /// A node has a scope that is no division code; that scope is passed over.
-    ScopeInvalid {
-        /// The node's name.
-        node: String,
-    },
 }
 
 /// Who gets a record.
@@ -168,12 +200,10 @@ pub fn route(question: &RoutingQuestion<'_>, divisions: &Divisions) -> Routing {
     let mut notes = Vec::new();
     let residence = residence(question, divisions, &mut notes);
     let mut found: BTreeMap<&str, Vec<Because>> = BTreeMap::new();
-    for node in question.nodes {
-        if node.scopes.iter().any(|scope| !is_scope(scope)) {
-            notes.push(RoutingNote::ScopeInvalid { node: node.name.clone() });
-        }
-        for because in by_residence(node, &residence) {
-            found.entry(&node.name).or_default().push(because);
+    // A county's scope is never asked for.
+    for (digits, because) in [(12, Because::Village), (9, Because::Township)] {
+        for node in question.nodes.of_scope(residence.code.get(..digits)) {
+            found.entry(node).or_default().push(because);
         }
     }
     let in_village = |because: &Vec<Because>| because.contains(&Because::Village);
@@ -187,8 +217,8 @@ pub fn route(question: &RoutingQuestion<'_>, divisions: &Divisions) -> Routing {
     let contracts = question.contracts.iter().filter(running).map(|c| (&c.node, Because::Contract));
     let subscribed = question.subscriptions.iter().map(|node| (node, Because::Subscription));
     for (name, because) in contracts.chain(subscribed) {
-        if let Some(node) = question.nodes.iter().find(|node| node.name == *name) {
-            found.entry(&node.name).or_default().push(because);
+        if let Some(node) = question.nodes.names.get(name) {
+            found.entry(node).or_default().push(because);
             continue;
         }
         let note = RoutingNote::UnknownNode { node: name.clone() };
@@ -233,19 +263,6 @@ fn residence(
         notes.push(RoutingNote::AddressDiffers);
     }
     registered
-}
-
-/// Why a node gets what belongs to a residence: at most both of its village and its township.
-fn by_residence(node: &RoutingNode, residence: &Residence) -> Vec<Because> {
-    let township = residence.code.get(..9);
-    let village = residence.code.get(..12);
-    let reasons =
-        node.scopes.iter().filter(|scope| is_scope(scope)).filter_map(|scope| match scope.len() {
-            12 if village == Some(scope) => Some(Because::Village),
-            9 if township == Some(scope) => Some(Because::Township),
-            _ => None,
-        });
-    reasons.collect()
 }
 
 fn is_scope(scope: &str) -> bool {

@@ -215,7 +215,7 @@ impl Asked {
             address: &self.address,
             contracts: &self.contracts,
             subscriptions: &self.subscriptions,
-            nodes: &self.nodes,
+            nodes: &RoutingNodes::new(self.nodes.clone()),
             at_ms: 100,
         };
         assert!(!format!("{question:?}").contains("3611"));
@@ -327,9 +327,8 @@ fn the_registered_residence_counts_and_what_differs_is_said() {
     // A registration that is no code counts as none.
     let senseless = Asked { registered: Some("village"), ..Asked::default() }.route();
     assert_eq!(senseless.unrouted, Some(Unrouted::ResidenceUnknown));
-    let mut asked = Asked::default();
-    asked.nodes.push(node("odd", &["3611231022010"]));
-    assert_eq!(asked.route().notes, [RoutingNote::ScopeInvalid { node: "odd".into() }]);
+    let nodes = RoutingNodes::new([node("odd", &["3611231022010", "361123"]), node("even", &[])]);
+    assert_eq!(nodes.invalid(), ["odd"]);
 }
 
 #[test]
@@ -379,9 +378,10 @@ proptest! {
             .map(|(node, from_ms, until_ms)| RoutingContract { node, from_ms, until_ms })
             .collect();
         let address = Address::default();
+        let index = RoutingNodes::new(nodes.clone());
         let question = RoutingQuestion {
             sender: &sender, registered: Some(registered), address: &address,
-            contracts: &contracts, subscriptions: &subscriptions, nodes: &nodes, at_ms: 100,
+            contracts: &contracts, subscriptions: &subscriptions, nodes: &index, at_ms: 100,
         };
         let routing = route(&question, divisions());
         prop_assert_eq!(routing.recipients.is_empty(), routing.unrouted.is_some());
