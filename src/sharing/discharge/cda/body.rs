@@ -15,6 +15,9 @@ pub(super) const STYLE_DERIVED: &str = "xDerived";
 /// `styleCode` of the text of a section that the model has no element for.
 pub(super) const STYLE_SECTION: &str = "xSection";
 
+/// Longest text in which a section's text is looked for, so that it does not stand twice.
+const REPEATED_BYTES_MAX: usize = 64 << 10;
+
 /// While the body is read.
 pub(super) struct Body<'r, 'd> {
     pub(super) reading: &'r Reading<'d>,
@@ -118,7 +121,7 @@ impl<'d> Body<'_, 'd> {
                 *slot = text;
                 return;
             }
-            if slot.contains(&text) {
+            if slot.len() <= REPEATED_BYTES_MAX && slot.contains(&text) {
                 return;
             }
         }
@@ -248,7 +251,7 @@ impl<'d> Body<'_, 'd> {
                 let slot = slot(&mut self.record.narrative, words);
                 if slot.is_empty() {
                     *slot = text;
-                } else if !slot.contains(&text) {
+                } else if *slot != text {
                     slot.push('\n');
                     slot.push_str(&text);
                 }
@@ -259,18 +262,16 @@ impl<'d> Body<'_, 'd> {
             }
             Some(Field::Admitted) => {
                 let moment = reading.moment(value);
-                let slot = &mut self.record.stay.admitted;
-                *slot = slot.take().or(moment);
+                keep(reading, value, &mut self.record.stay.admitted, moment);
             }
             Some(Field::Discharged) => {
                 let moment = reading.moment(value);
-                let slot = &mut self.record.stay.discharged;
-                *slot = slot.take().or(moment);
+                keep(reading, value, &mut self.record.stay.discharged, moment);
             }
-            Some(Field::Days) => {
+            Some(Field::Days) if self.record.stay.days.is_none() => {
                 self.record.stay.days = reading.quantity(value).map(|days| days.value);
             }
-            Some(Field::Outcome) => {
+            Some(Field::Outcome) if self.record.stay.outcome.is_none() => {
                 let coded = reading.coded(value);
                 self.record.stay.outcome = (!coded.is_empty()).then_some(coded);
             }
@@ -291,7 +292,9 @@ impl<'d> Body<'_, 'd> {
                 }
             }
             Some(
-                Field::ProcedureStarted
+                Field::Days
+                | Field::Outcome
+                | Field::ProcedureStarted
                 | Field::ProcedureCode
                 | Field::ProcedureCourse
                 | Field::Anaesthesia
@@ -335,10 +338,28 @@ impl<'d> Body<'_, 'd> {
     }
 }
 
+/// Keeps what was said first, and tells if the same is said otherwise later.
+fn keep<'d>(
+    reading: &Reading<'d>,
+    node: Element<'d>,
+    slot: &mut Option<Moment>,
+    moment: Option<Moment>,
+) {
+    let day = |moment: &Option<Moment>| moment.as_ref().and_then(Moment::day);
+    if slot.is_some() && moment.is_some() && day(slot) != day(&moment) {
+        reading.warn(node, "dates_disagree", "与文档头中的日期不一致，以文档头为准");
+        reading.take_words(node);
+    }
+    *slot = slot.take().or(moment);
+}
+
 /// The words of a value of any type: its text, or its code where there is none.
 fn said<'d>(reading: &Reading<'d>, value: Element<'d>) -> String {
     if matches!(type_of(value), "CD" | "CE" | "CV" | "CS" | "CO") {
         let coded = reading.coded(value);
+        if coded.codes.len() > 1 {
+            reading.take_words(value);
+        }
         let code = coded.codes.into_iter().next().map(|code| code.code).unwrap_or_default();
         return match (coded.text.as_str(), code.as_str()) {
             (text, "") => text.to_owned(),

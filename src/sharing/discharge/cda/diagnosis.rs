@@ -9,6 +9,11 @@ use super::xml::{Element, Reading, at, attribute, child, children};
 
 /// LOINC of the observation that says whether a problem is over.
 pub(super) const STATUS: &str = "33999-4";
+/// What an observation of a problem is called when nothing more is said: problem, diagnosis, condition
+/// and finding in SNOMED CT, and HL7's assertion.
+const PLAIN: [&str; 5] = ["55607006", "282291009", "64572001", "404684003", "ASSERTION"];
+/// SNOMED CT: active.
+const ACTIVE: &str = "55561003";
 /// SNOMED CT: resolved.
 pub(super) const RESOLVED: &str = "413322009";
 /// The qualifier of a main diagnosis.
@@ -113,7 +118,9 @@ pub(super) fn observed<'d>(body: &mut Body<'_, 'd>, node: Element<'d>, kind: Kin
     if coded.is_empty() {
         return;
     }
-    if let Some(code) = child(node, "code") {
+    // That it is a complaint or a symptom has no place.
+    if let Some(code) = child(node, "code").filter(|code| PLAIN.contains(&attribute(*code, "code")))
+    {
         reading.take(code);
     }
     let diagnosis = Diagnosis {
@@ -138,9 +145,13 @@ fn resolved<'d>(reading: &Reading<'d>, node: Element<'d>) -> bool {
     for inner in children(node, "entryRelationship") {
         let Some(observation) = child(inner, "observation") else { continue };
         if child(observation, "code").is_some_and(|code| attribute(code, "code") == STATUS) {
+            match child(observation, "value").map(|value| attribute(value, "code")) {
+                Some(RESOLVED) => over = true,
+                Some(ACTIVE) => {}
+                // Neither, as inactive or in remission, has no place.
+                Some(_) | None => continue,
+            }
             reading.take(inner);
-            let value = child(observation, "value");
-            over |= value.is_some_and(|value| attribute(value, "code") == RESOLVED);
         }
     }
     ended || over

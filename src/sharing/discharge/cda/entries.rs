@@ -25,13 +25,7 @@ pub(super) fn measurement<'d>(body: &mut Body<'_, 'd>, node: Element<'d>, place:
             "PQ" | "INT" | "REAL" if out.value.is_none() => out.value = reading.quantity(value),
             "IVL_PQ" => words.push(interval(reading, value)),
             "CD" | "CE" | "CV" | "CO" => {
-                let coded = reading.coded(value);
-                let code = coded.codes.into_iter().next().map(|code| code.code);
-                words.push(if coded.text.is_empty() {
-                    code.unwrap_or_default()
-                } else {
-                    coded.text
-                });
+                words.push(reading.words(value));
             }
             "ST" | "ED" => words.push(reading.text(value)),
             _ => {}
@@ -40,11 +34,7 @@ pub(super) fn measurement<'d>(body: &mut Body<'_, 'd>, node: Element<'d>, place:
     words.retain(|word| !word.is_empty());
     out.text = words.join("; ");
     out.taken = reading.time(node).or_else(|| place.time.clone());
-    let interpretations = children(node, "interpretationCode").map(|code| {
-        let coded = reading.coded(code);
-        let first = coded.codes.into_iter().next().map(|code| code.code).unwrap_or_default();
-        if coded.text.is_empty() { first } else { coded.text }
-    });
+    let interpretations = children(node, "interpretationCode").map(|code| reading.words(code));
     let said: Vec<String> = interpretations.filter(|text| !text.is_empty()).collect();
     out.interpretation = said.join(", ");
     let ranges = children(node, "referenceRange")
@@ -83,9 +73,8 @@ pub(super) fn allergy<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         .find_map(|participant| at(participant, &["participantRole", "playingEntity"]));
     if let Some(agent) = agent {
         coded = reading.child_coded(agent, "code").unwrap_or_default();
-        let name = reading.child_name(agent);
         if coded.text.is_empty() {
-            coded.text = name;
+            coded.text = reading.child_name(agent);
         }
     }
     if coded.is_empty() {
@@ -107,7 +96,7 @@ pub(super) fn allergy<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         if attribute(inner, "typeCode") != "MFST" {
             continue;
         }
-        let mut said = reading.child_coded(observation, "value").unwrap_or_default().text;
+        let mut said = reading.child_words(observation, "value");
         if said.is_empty() {
             said = reading.child_text(observation, "text");
         }

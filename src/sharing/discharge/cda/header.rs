@@ -111,8 +111,11 @@ fn patient<'d>(reading: &Reading<'d>, role: Element<'d>, record: &mut DischargeR
     }
     let Some(person) = child(role, "patient") else { return };
     reading.enter(person);
-    for id in children(person, "id") {
-        add_identifier(reading, id, &mut record.patient.identifiers);
+    if let Some(id) = child(person, "id") {
+        let mut inner = Vec::new();
+        add_identifier(reading, id, &mut inner);
+        inner.retain(|id| !record.patient.identifiers.contains(id));
+        record.patient.identifiers.append(&mut inner);
     }
     record.patient.name = reading.child_name(person);
     if let Some(gender) = child(person, "administrativeGenderCode") {
@@ -147,10 +150,7 @@ fn add_identifier<'d>(reading: &Reading<'d>, node: Element<'d>, out: &mut Vec<Id
         (_, extension) if is_system || root.is_empty() => (authority.to_owned(), extension),
         (root, extension) => (systems::uri(root, ""), extension),
     };
-    let id = Identifier { kind, system, value: value.to_owned() };
-    if !out.contains(&id) {
-        out.push(id);
-    }
+    out.push(Identifier { kind, system, value: value.to_owned() });
 }
 
 fn sex<'d>(reading: &Reading<'d>, node: Element<'d>) -> Sex {
@@ -259,13 +259,13 @@ fn contact<'d>(
     person: Option<Element<'d>>,
     out: &mut Vec<Contact>,
 ) {
-    let relation = reading.child_coded(entity, "code").unwrap_or_default();
+    let relation = reading.child_words(entity, "code");
     let contact = Contact {
         name: person.map(|person| reading.child_name(person)).unwrap_or_default(),
         phone: children(entity, "telecom")
             .find_map(|telecom| phone(reading, telecom))
             .unwrap_or_default(),
-        relation: relation.text,
+        relation,
     };
     if contact != Contact::default() {
         out.push(contact);
@@ -282,11 +282,21 @@ fn signatures<'d>(reading: &Reading<'d>, root: Element<'d>, out: &mut Vec<Signat
         for signer in children(root, name) {
             let entity = child(signer, "assignedEntity");
             let code = entity.and_then(|entity| child(entity, "code"));
-            let title = code.map(|code| reading.coded(code).text).unwrap_or_default();
+            let title = code.map(title_of).unwrap_or_default();
             let role = role_of(reading, &title, name == "legalAuthenticator");
+            // Any other title has no place.
+            if let Some(code) = code.filter(|_| role != SignatureRole::Author) {
+                reading.take(code);
+            }
             sign(reading, signer, entity, role, out);
         }
     }
+}
+
+/// The title of who signs.
+fn title_of(code: Element<'_>) -> String {
+    let words = child(code, "originalText").and_then(|text| text.text()).unwrap_or_default();
+    format!("{}{words}", attribute(code, "displayName"))
 }
 
 /// As what somebody signed who is not the author. Without a title, WS/T 500.53 and .49 have the

@@ -47,20 +47,23 @@ pub(super) fn read<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         out.times_per_day = reading.quantity(value).map(|times| times.value);
         take_parent(reading, value);
     }
-    for condition in children(node, "precondition") {
-        out.as_needed = true;
-        reading.take(condition);
-        let Some(criterion) = child(condition, "criterion") else { continue };
-        let mut text = reading.child_text(criterion, "text");
-        if text.is_empty() {
-            text = reading.child_coded(criterion, "value").unwrap_or_default().text;
-        }
-        if out.reason.is_empty() && text != AS_NEEDED {
-            out.reason = text;
-        }
-    }
     for inner in children(node, "entryRelationship") {
         related(reading, inner, &mut out);
+    }
+    for condition in children(node, "precondition") {
+        out.as_needed = true;
+        let Some(criterion) = child(condition, "criterion") else { continue };
+        if child(criterion, "code").is_some_and(|code| attribute(code, "code") == "ASSERTION") {
+            reading.enter(criterion);
+        }
+        if child(criterion, "text").is_some_and(|text| text.text() == Some(AS_NEEDED)) {
+            reading.take(condition);
+        } else if out.reason.is_empty() {
+            out.reason = reading.child_text(criterion, "text");
+            if out.reason.is_empty() {
+                out.reason = reading.child_words(criterion, "value");
+            }
+        }
     }
     if out.coded.is_empty() && out.instruction.is_empty() {
         return;
@@ -145,7 +148,7 @@ fn dose<'d>(reading: &Reading<'d>, node: Element<'d>, out: &mut Medicine) {
     if let (Some(dose), Some(unit)) = (&mut out.dose, unit)
         && dose.unit.is_empty()
     {
-        dose.unit = reading.coded(unit).text;
+        dose.unit = reading.words(unit);
     }
 }
 
@@ -153,12 +156,9 @@ fn dose<'d>(reading: &Reading<'d>, node: Element<'d>, out: &mut Medicine) {
 fn related<'d>(reading: &Reading<'d>, inner: Element<'d>, out: &mut Medicine) {
     if let Some(observation) = child(inner, "observation")
         && attribute(inner, "typeCode") == "RSON"
+        && out.reason.is_empty()
     {
-        let reason = reading.child_coded(observation, "value").unwrap_or_default().text;
-        reading.take(observation);
-        if out.reason.is_empty() {
-            out.reason = reason;
-        }
+        out.reason = reading.child_words(observation, "value");
     }
     if let Some(supply) = child(inner, "supply")
         && out.supplied.is_none()

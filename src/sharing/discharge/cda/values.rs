@@ -68,6 +68,30 @@ impl<'d> Reading<'d> {
         Coded { text, codes }
     }
 
+    /// The words of something coded, for which the model has no codes: those are listed as unplaced,
+    /// unless the words are the code.
+    pub(super) fn words(&self, node: Element<'d>) -> String {
+        let coded = self.coded(node);
+        let mut each = coded.codes.into_iter();
+        let words = match (coded.text.is_empty(), each.next()) {
+            (true, Some(first)) => first.code,
+            (false, Some(_)) => {
+                self.take_words(node);
+                coded.text
+            }
+            (_, None) => coded.text,
+        };
+        if each.next().is_some() {
+            self.take_words(node);
+        }
+        words
+    }
+
+    /// The words of the child `name`.
+    pub(super) fn child_words(&self, node: Element<'d>, name: &'static str) -> String {
+        child(node, name).map(|child| self.words(child)).unwrap_or_default()
+    }
+
     /// The child `name` if it says anything.
     pub(super) fn child_coded(&self, node: Element<'d>, name: &'static str) -> Option<Coded> {
         let coded = self.coded(child(node, name)?);

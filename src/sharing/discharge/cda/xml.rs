@@ -16,6 +16,12 @@ pub(super) const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 /// Problems listed at most; one more line says that there are others.
 const PROBLEMS_MAX: usize = 500;
 
+/// Elements without a place listed at most; one more line says how many others there are.
+const UNPLACED_MAX: usize = 5_000;
+/// Bytes of narrative that references are followed through in one document at most. What entries
+/// refer to is a word or a row; a thousand references to the whole text are an attack.
+const REFERRED_BYTES_MAX: usize = 4 << 20;
+
 /// Elements that only say how a document is built.
 const STRUCTURE: &[&str] = &[
     "realmCode",
@@ -115,6 +121,8 @@ enum Mark {
     Entered,
     /// Read with all that is in it.
     Whole,
+    /// Its words were read, and its codes have no place.
+    Words,
 }
 
 /// A document while it is read.
@@ -127,6 +135,7 @@ pub(super) struct Reading<'d> {
     unlisted: Cell<Option<Severity>>,
     positions: OnceCell<Vec<u32>>,
     by_id: OnceCell<HashMap<&'d str, Element<'d>>>,
+    referred_left: Cell<usize>,
 }
 
 impl<'d> Reading<'d> {
@@ -140,6 +149,7 @@ impl<'d> Reading<'d> {
             unlisted: Cell::new(None),
             positions: OnceCell::new(),
             by_id: OnceCell::new(),
+            referred_left: Cell::new(REFERRED_BYTES_MAX),
         }
     }
 
@@ -162,10 +172,17 @@ impl<'d> Reading<'d> {
         self.mark(node, Mark::Whole);
     }
 
+    /// Of `node` the words were read, and not the codes.
+    pub(super) fn take_words(&self, node: Element<'d>) {
+        if let Some(of) = self.marks.borrow_mut().get_mut(node.id().get_usize()) {
+            *of = Mark::Words;
+        }
+    }
+
     fn mark(&self, node: Element<'d>, mark: Mark) {
         let mut marks = self.marks.borrow_mut();
         if let Some(of) = marks.get_mut(node.id().get_usize())
-            && *of != Mark::Whole
+            && !matches!(*of, Mark::Whole | Mark::Words)
         {
             *of = mark;
         }
@@ -220,7 +237,13 @@ impl<'d> Reading<'d> {
             let elements = self.document.descendants().filter(Node::is_element);
             elements.filter_map(|node| node.attribute("ID").map(|id| (id, node))).collect()
         });
-        all.get(id).copied()
+        let target = all.get(id).copied()?;
+        let Some(left) = self.referred_left.get().checked_sub(target.range().len()) else {
+            self.warn(target, "reference_too_large", "所引用的正文太多，未全部跟随");
+            return None;
+        };
+        self.referred_left.set(left);
+        Some(target)
     }
 
     /// `XPath` of an element; positions where a name stands more than once.
@@ -251,6 +274,7 @@ impl<'d> Reading<'d> {
     pub(super) fn unplaced(&self) -> Vec<Unplaced> {
         let mut out = Vec::new();
         let marks = self.marks.borrow();
+        let mut more = 0_usize;
         let mut open = vec![(self.root(), false)];
         while let Some((node, in_body)) = open.pop() {
             let mark = marks.get(node.id().get_usize()).copied().unwrap_or(Mark::Untouched);
@@ -263,9 +287,16 @@ impl<'d> Reading<'d> {
             if mark == Mark::Entered {
                 let children: Vec<_> = node.children().filter(Node::is_element).collect();
                 open.extend(children.into_iter().rev().map(|child| (child, in_body)));
-            } else if says_something(node) {
-                out.push(Unplaced { path: self.path(node), what: name.to_owned() });
+            } else if mark == Mark::Words || says_something(node) {
+                if out.len() < UNPLACED_MAX {
+                    out.push(Unplaced { path: self.path(node), what: name.to_owned() });
+                } else {
+                    more += 1;
+                }
             }
+        }
+        if more > 0 {
+            out.push(Unplaced { path: "/".to_owned(), what: format!("{more} more elements") });
         }
         out
     }
@@ -293,9 +324,8 @@ fn says_something(node: Element<'_>) -> bool {
 /// For each element its place among those of its name, 0 where it is the only one.
 fn positions(document: &Document<'_>) -> Vec<u32> {
     let mut out = vec![0; document.descendants().count()];
-    let mut counts: HashMap<&str, (u32, u32)> = HashMap::new();
     for parent in document.descendants().filter(Node::has_children) {
-        counts.clear();
+        let mut counts: HashMap<&str, (u32, u32)> = HashMap::new();
         for child in parent.children().filter(Node::is_element) {
             counts.entry(child.tag_name().name()).or_default().0 += 1;
         }
