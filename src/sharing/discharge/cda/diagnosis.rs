@@ -86,16 +86,19 @@ pub(super) fn data_element<'d>(
     }
 }
 
-/// What an observation is the diagnosis for.
+/// What an observation is the diagnosis for: its name says so, or its section.
 fn role_of(node: Element<'_>, name: &str, kind: Kind) -> DiagnosisRole {
     let qualifiers = child(node, "code").into_iter().flat_map(|code| children(code, "qualifier"));
     let main = name.contains(MAIN)
         || qualifiers
             .filter_map(|qualifier| child(qualifier, "name"))
             .any(|name| attribute(name, "displayName").contains(MAIN));
-    if kind == Kind::Past || kind == Kind::Problems {
+    let at_discharge = name.contains("出院诊断");
+    if name.contains("入院诊断") {
+        DiagnosisRole::Admission
+    } else if !at_discharge && matches!(kind, Kind::Past | Kind::Problems) {
         DiagnosisRole::History
-    } else if kind == Kind::AdmissionDiagnosis || name.contains("入院诊断") {
+    } else if !at_discharge && kind == Kind::AdmissionDiagnosis {
         DiagnosisRole::Admission
     } else if main {
         DiagnosisRole::DischargeMain

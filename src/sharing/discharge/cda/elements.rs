@@ -248,12 +248,11 @@ pub(super) fn element(de: &str, name: &str) -> Option<&'static DataElement> {
         .find(|element| name.contains(element.named))
         .or_else(|| of_code().next_back())
         .or_else(|| {
-            let named = |element: &&DataElement| name.contains(element.named);
-            ELEMENTS
-                .iter()
-                .filter(named)
-                .max_by_key(|element| element.named.len())
-                .filter(|element| element.named.chars().count() > 2)
+            // Of a diagnosis the name alone says too little.
+            let named = |element: &&DataElement| {
+                name.contains(element.named) && !matches!(element.field, Field::Diagnosis(_))
+            };
+            ELEMENTS.iter().filter(named).max_by_key(|element| element.named.len())
         })?;
     let diagnosis = matches!(found.field, Field::Diagnosis(_));
     (!diagnosis || !NOT_OF_THE_STAY.iter().any(|word| name.contains(word))).then_some(found)
@@ -292,5 +291,9 @@ mod tests {
         assert_eq!(field("DE06.00.136.00", "中药用药方法"), Some(Field::Words(Words::TcmUsage)));
         assert_eq!(field("DE05.01.024.00", "病理诊断-疾病编码"), None);
         assert_eq!(field("DE09.99.999.00", "其他"), None);
+        // As in a template that is in use.
+        let observed = Some(Field::Words(Words::TcmObservation));
+        assert_eq!(field("DE05.10.028.00", "中医'四诊'观察结果"), observed);
+        assert_eq!(field("DE09.00.104.00", "出院诊断-主要诊断入院病情代码"), None);
     }
 }

@@ -1,8 +1,8 @@
 //! Discharge records in CDA: WS/T 500.53 出院小结 is read and written; .49 出院记录, .25 出院评估与指导,
 //! .32 住院病案首页 and HL7 C-CDA discharge summaries and care documents are read.
 //!
-//! A document is bytes from somebody else: [`encoding`] makes text of them, [`guard`] and [`xml`] a
-//! tree within limits, [`header`] and [`body`] read it into the model, [`check`] holds it against the
+//! A document is bytes from somebody else: `encoding` makes text of them, `guard` and `xml` a
+//! tree within limits, `header` and `body` read it into the model, `check` holds it against the
 //! standard. What was read is marked, so what was not can be listed: nothing is dropped silently.
 //!
 //! Deliberately absent: validation against the schema (only what is read is checked; what is written

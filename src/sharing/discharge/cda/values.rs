@@ -22,11 +22,22 @@ impl<'d> Reading<'d> {
     /// A person's or organisation's name: its text, or its parts in order.
     pub(super) fn name(&self, node: Element<'d>) -> String {
         self.take(node);
-        let mut parts: Vec<&str> = Vec::new();
+        let mut name = String::new();
         for part in node.descendants().filter(roxmltree::Node::is_text) {
-            parts.extend(part.text().unwrap_or_default().split_whitespace());
+            let mut words = part.text().unwrap_or_default().split_whitespace();
+            let Some(first) = words.next() else { continue };
+            // 姓 and 名 are written without a space.
+            let joined = name.chars().next_back().is_some_and(is_han)
+                && first.chars().next().is_some_and(is_han);
+            if !name.is_empty() && !joined {
+                name.push(' ');
+            }
+            name.push_str(first);
+            for word in words {
+                name.push(' ');
+                name.push_str(word);
+            }
         }
-        let name = parts.join(" ");
         if matches!(name.as_str(), "/" | "-" | "--") { String::new() } else { name }
     }
 
@@ -157,6 +168,11 @@ impl<'d> Reading<'d> {
     pub(super) fn time(&self, node: Element<'d>) -> Option<Moment> {
         child(node, "effectiveTime").and_then(|time| self.beginning(time))
     }
+}
+
+/// Whether it is a Chinese character (also those outside the basic plane).
+fn is_han(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 /// The local part of `xsi:type`.

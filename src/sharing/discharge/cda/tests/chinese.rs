@@ -1,7 +1,7 @@
 //! Chinese documents written for these tests (`tests/data/records`, valid against the schema): a
 //! stroke with hypertension and diabetes, and COPD, both with TCM diagnoses.
 
-use super::{fatal, fixture, read};
+use super::{fatal, fixture, leave, read};
 use crate::sharing::discharge::cda::write;
 use crate::sharing::discharge::model::{
     Diagnosis, DiagnosisKind, DiagnosisRole, DischargeRecord, IdentifierKind, Quantity,
@@ -197,7 +197,9 @@ fn a_front_sheet_has_names_and_codes_in_entries_of_their_own() {
 fn every_chinese_document_survives_being_written_again() {
     for name in [STROKE, "wst500-49-copd.xml", "wst500-25-copd.xml", "wst500-32-stroke.xml"] {
         let first = reading(name).record;
-        let again = read(write(&first).as_bytes()).unwrap();
+        let written = write(&first);
+        leave(&format!("again-{name}"), &written);
+        let again = read(written.as_bytes()).unwrap();
         assert_eq!(again.record, first, "{name}");
         assert_eq!(again.unplaced, [], "{name}");
     }
@@ -313,4 +315,53 @@ fn a_section_that_has_only_text_is_told_where_the_model_has_a_place() {
     let changed = format!("{}{only}{}", &text[..start], &text[end..]);
     let record = read(changed.as_bytes()).unwrap().record;
     assert_eq!(record.narrative.course, "降压\n抗血小板");
+}
+
+#[test]
+fn a_name_in_parts_is_written_without_a_space_between_them() {
+    let parts = "<name><family>饶</family> <given>建国</given></name>";
+    let changed = text(STROKE).replace("<name>饶建国</name>", parts);
+    assert_eq!(read(changed.as_bytes()).unwrap().record.patient.name, "饶建国");
+    let latin = "<name><given>Adam</given><given>F.</given><family>Everyman</family></name>";
+    let changed = text(STROKE).replace("<name>饶建国</name>", latin);
+    assert_eq!(read(changed.as_bytes()).unwrap().record.patient.name, "Adam F. Everyman");
+}
+
+#[test]
+fn bed_and_department_are_found_below_the_provider_as_well() {
+    let sound = text("wst500-25-copd.xml");
+    let chain = "<name>横峰县人民医院</name>\n      </providerOrganization>";
+    assert!(sound.contains(chain));
+    let bed = "<asOrganizationPartOf classCode=\"PART\"><wholeOrganization classCode=\"ORG\">\
+               <id root=\"2.16.156.10011.1.22\"/><name>6</name>\
+               <asOrganizationPartOf><wholeOrganization><id root=\"2.16.156.10011.1.26\" \
+               extension=\"呼吸科\"/></wholeOrganization></asOrganizationPartOf>\
+               </wholeOrganization></asOrganizationPartOf></providerOrganization>";
+    let stay = read(sound.replace(chain, bed).as_bytes()).unwrap().record.stay;
+    assert_eq!((stay.bed.as_str(), stay.department.as_str()), ("6", "呼吸科"));
+    // The custodian is the institution.
+    assert_eq!(stay.institution, "横峰县人民医院");
+}
+
+#[test]
+fn a_body_that_is_a_file_says_nothing_that_can_be_read() {
+    let sound = text(STROKE);
+    let start = sound.find("<structuredBody>").unwrap();
+    let end = sound.find("</structuredBody>").unwrap() + "</structuredBody>".len();
+    let file = "<nonXMLBody><text mediaType=\"application/pdf\" representation=\"B64\">JVBE</text></nonXMLBody>";
+    let changed = format!("{}{file}{}", &sound[..start], &sound[end..]);
+    assert_eq!(
+        fatal(changed.as_bytes()),
+        [("nothing_said".to_owned(), "/ClinicalDocument".to_owned())]
+    );
+}
+
+#[test]
+fn days_in_the_body_that_are_not_those_of_the_header_are_told() {
+    let gb = fixture("wst500-49-copd.xml");
+    let sound = encoding_rs::GB18030.decode(&gb).0.replace("GB18030", "UTF-8");
+    let changed =
+        sound.replace("\"TS\" value=\"20261015100000\"", "\"TS\" value=\"20261016100000\"");
+    let path = "/ClinicalDocument/component/structuredBody/component[5]/section/entry[2]/observation/value";
+    assert_eq!(problems(&changed), [("dates_disagree".to_owned(), path.to_owned())]);
 }

@@ -175,8 +175,12 @@ proptest! {
         match read(&bytes) {
             Ok(reading) => {
                 prop_assert!(reading.problems.iter().all(|p| p.severity != Severity::Fatal));
-                // What was read can be written and read again.
-                prop_assert!(read(write(&reading.record).as_bytes()).is_ok());
+                // What was read can be written and read again, with nothing left over; what was
+                // not in the form of the model is brought to it once.
+                let again = read(write(&reading.record).as_bytes()).unwrap();
+                prop_assert_eq!(again.unplaced, []);
+                let third = read(write(&again.record).as_bytes()).unwrap();
+                prop_assert!(third.record == again.record);
             }
             Err(problems) => {
                 prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Fatal));

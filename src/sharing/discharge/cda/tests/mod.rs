@@ -30,3 +30,10 @@ fn fatal(bytes: &[u8]) -> Vec<(String, String)> {
     let fatal = problems.iter().filter(|problem| problem.severity == Severity::Fatal);
     fatal.map(|problem| (problem.code.clone(), problem.path.clone())).collect()
 }
+
+/// Leaves a document for `tests/python/records/test_cda_written.py`: the schema is not for Rust.
+fn leave(name: &str, document: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cda-written");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(name), document).unwrap();
+}

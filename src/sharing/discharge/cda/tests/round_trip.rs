@@ -1,13 +1,11 @@
 //! A record that is written and read again is the same record.
 
-use std::path::Path;
-
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::arbitrary::record;
-use super::read;
+use super::{leave, read};
 use crate::sharing::discharge::DischargeRecord;
 use crate::sharing::discharge::cda::{write, write_noting};
 
@@ -29,26 +27,21 @@ proptest! {
     }
 }
 
-/// The schema is not for Rust: `tests/python/records/test_cda_written.py` validates these.
 #[test]
 fn arbitrary_documents_are_left_for_the_schema_check() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cda-written");
-    std::fs::create_dir_all(&folder).unwrap();
     let mut runner = TestRunner::deterministic();
     for number in 0..100 {
         let record = record().new_tree(&mut runner).unwrap().current();
         let written = write(&record);
-        std::fs::write(folder.join(format!("{number:03}.xml")), &written).unwrap();
+        leave(&format!("{number:03}.xml"), &written);
         assert_eq!(json(&read(written.as_bytes()).unwrap().record), json(&record));
     }
 }
 
 #[test]
 fn a_record_with_nothing_in_it_is_still_a_document() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cda-written");
-    std::fs::create_dir_all(&folder).unwrap();
     let written = write(&DischargeRecord::default());
-    std::fs::write(folder.join("empty.xml"), &written).unwrap();
+    leave("empty.xml", &written);
     let problems = read(written.as_bytes()).unwrap_err();
     let codes: Vec<_> = problems.iter().map(|problem| problem.code.as_str()).collect();
     for code in ["patient_name_missing", "identity_missing", "nothing_said"] {

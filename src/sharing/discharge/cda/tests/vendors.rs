@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{fixture, read, shared};
+use super::{fixture, leave, read, shared};
 use crate::sharing::discharge::cda::write;
 use crate::sharing::discharge::model::{DiagnosisRole, Quantity};
 use crate::sharing::discharge::problems::Format;
@@ -192,6 +192,7 @@ fn what_a_vendor_said_survives_being_written_as_a_chinese_document() {
         let bytes = std::fs::read(shared("ccda").join(&wanted.file)).unwrap();
         let mut first = read(&bytes).unwrap().record;
         let written = write(&first);
+        leave(&format!("vendor-{}", wanted.file), &written);
         let mut again = read(written.as_bytes()).unwrap();
         assert_eq!(again.format, Format::CdaDischargeSummary);
         // Diagnoses and signatures come back by role.
