@@ -17,7 +17,7 @@ fn documents(folder: &str, beginning: &str) -> Vec<Vec<u8>> {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with(beginning) && name.ends_with(".xml")
+        name.starts_with(beginning) && path.extension().is_some_and(|end| end == "xml")
     });
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()

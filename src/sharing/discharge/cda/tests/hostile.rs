@@ -1,9 +1,11 @@
 //! Hostile, broken and wrong documents: each is refused for a reason that is said.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use super::arbitrary::record;
-use super::{fatal, read};
+use super::{fatal, read, shared};
 use crate::sharing::discharge::cda::{BYTES_MAX, write};
 use crate::sharing::discharge::model::DischargeRecord;
 use crate::sharing::discharge::problems::Severity;
@@ -144,6 +146,42 @@ fn a_character_that_xml_does_not_allow_is_replaced_and_said() {
     assert_eq!(again.narrative.course, "\u{fffd}好转\u{fffd}");
 }
 
+/// A document of ours, of a vendor, or one of those written for the tests.
+fn base() -> impl Strategy<Value = Vec<u8>> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/records");
+    let mut files: Vec<_> = [shared("ccda"), own]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "xml"))
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 22);
+    prop_oneof![
+        record().prop_map(|record| write(&record).into_bytes()),
+        prop::sample::select(files).prop_map(|path| std::fs::read(path).unwrap()),
+    ]
+}
+
+/// What is read can be written and read again; what is refused says why.
+fn settled(bytes: &[u8]) -> Result<(), TestCaseError> {
+    match read(bytes) {
+        Ok(reading) => {
+            prop_assert!(reading.problems.iter().all(|p| p.severity != Severity::Fatal));
+            // What was read can be written and read again, with nothing left over; what was
+            // not in the form of the model is brought to it once.
+            let again = read(write(&reading.record).as_bytes()).unwrap();
+            prop_assert_eq!(again.unplaced, []);
+            let third = read(write(&again.record).as_bytes()).unwrap();
+            prop_assert!(third.record == again.record);
+        }
+        Err(problems) => {
+            prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Fatal));
+            prop_assert!(problems.iter().all(|problem| problem.path.starts_with('/')));
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
@@ -154,38 +192,59 @@ proptest! {
 
     #[test]
     fn a_document_that_is_changed_anywhere_is_read_or_refused(
-        record in record(),
+        base in base(),
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..4), 1..6),
     ) {
-        let mut bytes = write(&record).into_bytes();
+        let mut bytes = base;
         for (at, byte, how) in cuts {
-            let at = at.index(bytes.len());
+            let mut at = at.index(bytes.len());
+            if byte % 2 == 0 {
+                // At the beginning of a tag, where a change is more often well formed.
+                at = bytes[at..].iter().position(|&b| b == b'<').map_or(at, |next| at + next);
+            }
             match how {
                 0 => bytes[at] = byte,
                 1 => bytes.insert(at, byte),
                 2 => { bytes.remove(at); }
                 _ => {
-                    // An element moved elsewhere.
-                    let to = usize::from(byte) % bytes.len();
-                    let piece: Vec<u8> = bytes[at..].iter().copied().take(200).collect();
-                    bytes.splice(to..to, piece);
+                    // A tag with what stands before the next one, once more or not at all.
+                    let end = bytes[at..].iter().skip(1).position(|&b| b == b'<');
+                    let end = end.map_or(bytes.len(), |next| at + 1 + next);
+                    let piece: Vec<u8> = bytes[at..end].to_vec();
+                    let put = if byte % 4 == 0 { Vec::new() } else { piece.repeat(2) };
+                    bytes.splice(at..end, put);
                 }
             }
         }
-        match read(&bytes) {
-            Ok(reading) => {
-                prop_assert!(reading.problems.iter().all(|p| p.severity != Severity::Fatal));
-                // What was read can be written and read again, with nothing left over; what was
-                // not in the form of the model is brought to it once.
-                let again = read(write(&reading.record).as_bytes()).unwrap();
-                prop_assert_eq!(again.unplaced, []);
-                let third = read(write(&again.record).as_bytes()).unwrap();
-                prop_assert!(third.record == again.record);
-            }
-            Err(problems) => {
-                prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Fatal));
-                prop_assert!(problems.iter().all(|problem| problem.path.starts_with('/')));
+        settled(&bytes)?;
+    }
+
+    #[test]
+    fn a_document_with_elements_missing_doubled_moved_or_emptied_is_read_or_refused(
+        base in base(),
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0_u8..5), 1..8),
+    ) {
+        let Ok(mut text) = String::from_utf8(base) else { return Ok(()) };
+        for (at, to, how) in changes {
+            let document = roxmltree::Document::parse(&text).unwrap();
+            let elements: Vec<_> =
+                document.root_element().descendants().skip(1).filter(roxmltree::Node::is_element).collect();
+            let node = elements[at.index(elements.len())];
+            let other = elements[to.index(elements.len())].range();
+            let range = node.range();
+            let whole = text[range.clone()].to_owned();
+            let attribute = node.attributes().next().map(|attribute| attribute.range_value());
+            match (how, attribute) {
+                (0, _) => text.replace_range(range, ""),
+                (1, _) => text.insert_str(range.start, &whole),
+                // Something of the document in the place of something else.
+                (2, _) => text.insert_str(other.start, &whole),
+                (3, Some(value)) => text.replace_range(value, "20260230"),
+                (_, Some(value)) => text.replace_range(value, "/"),
+                (_, None) => {}
             }
         }
+        settled(text.as_bytes())?;
     }
 }
