@@ -435,7 +435,7 @@ fn slot(narrative: &mut Narrative, words: Words) -> &mut String {
 }
 
 /// Warns where type or code system of a value are not those of the standard.
-fn expect_value<'d>(reading: &Reading<'d>, value: Element<'d>, element: &DataElement) {
+pub(super) fn expect_value<'d>(reading: &Reading<'d>, value: Element<'d>, element: &DataElement) {
     let kind = type_of(value);
     let fits = match element.value {
         "" => true,
@@ -447,12 +447,9 @@ fn expect_value<'d>(reading: &Reading<'d>, value: Element<'d>, element: &DataEle
         let message = format!("{}的值应为{}类型", element.named, element.value);
         reading.warn(value, "value_type_wrong", message);
     }
-    let system = attribute(value, "codeSystem");
-    let has_code = !attribute(value, "code").is_empty();
-    let accepted = system == element.system
-        || (element.system == systems::ICD10_CN && elements::ICD10_ACCEPTED.contains(&system));
-    if has_code && !element.system.is_empty() && !accepted {
-        let message = format!("{}的代码体系应为{}", element.named, element.system);
-        reading.warn(value, "code_system_wrong", message);
+    let icd10 = element.system == systems::ICD10_CN
+        && elements::ICD10_ACCEPTED.contains(&attribute(value, "codeSystem"));
+    if !icd10 {
+        reading.expect_system(value, element.system, element.named);
     }
 }

@@ -4,8 +4,9 @@
 use super::super::model::{
     Allergy, Coded, FollowUp, ImagingReference, Measurement, Procedure, Quantity, Target,
 };
-use super::body::{Body, Place, own_text};
+use super::body::{Body, Place, expect_value, own_text};
 use super::elements::{self, Field};
+use super::systems::PROCEDURES_CN;
 use super::values::{identifier, type_of};
 use super::xml::{Element, Reading, at, attribute, child, children};
 
@@ -119,6 +120,9 @@ pub(super) fn procedure<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
     if attribute(node, "negationInd") == "true" {
         return;
     }
+    if let Some(code) = child(node, "code") {
+        reading.expect_system(code, PROCEDURES_CN, "手术及操作");
+    }
     let mut out = Procedure {
         coded: reading.child_coded(node, "code").unwrap_or_default(),
         started: reading.time(node),
@@ -129,8 +133,11 @@ pub(super) fn procedure<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         let Some(code) = child(observation, "code") else { continue };
         let (de, name) = (attribute(code, "code"), attribute(code, "displayName"));
         let Some(value) = child(observation, "value") else { continue };
-        let field = elements::element(de, name).map(|element| element.field);
-        match field {
+        let element = elements::element(de, name).filter(|_| !reading.is_ccda());
+        if let Some(element) = element {
+            expect_value(reading, value, element);
+        }
+        match element.map(|element| element.field) {
             Some(Field::ProcedureCourse) => out.course = reading.text(value),
             Some(Field::Anaesthesia) => out.anaesthesia = some(reading.coded(value)),
             Some(Field::Incision) => out.incision = some(reading.coded(value)),

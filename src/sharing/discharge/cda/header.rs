@@ -6,8 +6,8 @@ use super::super::model::{
 };
 use super::super::problems::Format;
 use super::systems::{
-    self, ROOT_BED, ROOT_DEPARTMENT, ROOT_HEALTH_CARD, ROOT_INPATIENT, ROOT_INSTITUTION,
-    ROOT_RESIDENT, ROOT_ROOM, ROOT_WARD,
+    self, MARITAL_CN, OCCUPATION_CN, ROOT_BED, ROOT_DEPARTMENT, ROOT_HEALTH_CARD, ROOT_INPATIENT,
+    ROOT_INSTITUTION, ROOT_RESIDENT, ROOT_ROOM, ROOT_WARD, SEX_CN,
 };
 use super::values::identifier;
 use super::xml::{Element, Reading, at, attribute, child, children};
@@ -120,11 +120,18 @@ fn patient<'d>(reading: &Reading<'d>, role: Element<'d>, record: &mut DischargeR
     record.patient.name = reading.child_name(person);
     if let Some(gender) = child(person, "administrativeGenderCode") {
         record.patient.sex = sex(reading, gender);
+        reading.expect_system(gender, SEX_CN, "性别");
     }
     record.patient.birth_date = child(person, "birthTime").and_then(|time| reading.moment(time));
+    if let Some(status) = child(person, "maritalStatusCode") {
+        reading.expect_system(status, MARITAL_CN, "婚姻状况");
+    }
     record.patient.marital_status = reading.child_coded(person, "maritalStatusCode");
     record.patient.age = child(person, "age").and_then(|age| reading.quantity(age));
     let occupation = child(person, "occupation");
+    if let Some(code) = occupation.and_then(|node| child(node, "occupationCode")) {
+        reading.expect_system(code, OCCUPATION_CN, "职业类别");
+    }
     record.patient.occupation =
         occupation.and_then(|node| reading.child_coded(node, "occupationCode"));
     for guardian in children(person, "guardian") {

@@ -109,6 +109,19 @@ impl<'d> Reading<'d> {
         (!coded.is_empty()).then_some(coded)
     }
 
+    /// Warns where the code of `node` is of another system than the Chinese standards want.
+    pub(super) fn expect_system(&self, node: Element<'d>, system: &str, called: &str) {
+        let has_code = !attribute(node, "code").is_empty();
+        if has_code
+            && !self.is_ccda()
+            && !system.is_empty()
+            && attribute(node, "codeSystem") != system
+        {
+            let message = format!("{called}的代码体系应为{system}");
+            self.warn(node, "code_system_wrong", message);
+        }
+    }
+
     /// PQ, INT and REAL.
     pub(super) fn quantity(&self, node: Element<'d>) -> Option<Quantity> {
         self.take(node);

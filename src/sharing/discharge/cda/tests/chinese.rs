@@ -202,6 +202,7 @@ fn every_chinese_document_survives_being_written_again() {
         let again = read(written.as_bytes()).unwrap();
         assert_eq!(again.record, first, "{name}");
         assert_eq!(again.unplaced, [], "{name}");
+        assert_eq!(again.problems, [], "{name}");
     }
 }
 
@@ -240,6 +241,20 @@ fn what_is_not_as_the_standard_wants_it_is_told_with_its_path() {
         [("header_missing".to_owned(), "/ClinicalDocument".to_owned())]
     );
     let patient = "/ClinicalDocument/recordTarget/patientRole/patient";
+    let married = sound.replace("2.16.156.10011.2.3.3.5\"", "2.16.156.10011.2.3.3.6\"");
+    assert_eq!(
+        problems(&married),
+        [("code_system_wrong".to_owned(), format!("{patient}/maritalStatusCode"))]
+    );
+    let operated = sound.replace("2.16.156.10011.2.3.3.12\"", "2.16.840.1.113883.6.104\"");
+    let procedure = format!("{body}/component[4]/section/entry/procedure");
+    assert_eq!(
+        problems(&operated),
+        [("code_system_wrong".to_owned(), format!("{procedure}/code"))]
+    );
+    let numbed = sound.replace("2.16.156.10011.2.3.1.159\"", "2.16.156.10011.2.3.1.15\"");
+    let anaesthesia = format!("{procedure}/entryRelationship[3]/observation/value");
+    assert_eq!(problems(&numbed), [("code_system_wrong".to_owned(), anaesthesia)]);
     let sex =
         sound.replace("administrativeGenderCode code=\"1\"", "administrativeGenderCode code=\"7\"");
     assert_eq!(
