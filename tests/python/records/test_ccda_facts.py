@@ -1,5 +1,6 @@
 """What the shared C-CDA documents say, by XPath in lxml: the other opinion of the Rust reader.
 
+The documents are those of jmandel/sample_ccdas @39aab8a (CC BY 4.0), of persons who do not exist.
 `python tests/python/records/test_ccda_facts.py > tests/data/records/ccda_facts.csv` writes the table
 that the test `every_document_of_a_vendor_says_what_another_reader_finds` compares with.
 """

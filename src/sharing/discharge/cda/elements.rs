@@ -1,8 +1,8 @@
 //! What is where in the documents that are read: templates, sections and data elements.
 //!
 //! `source` says where a row is from: `wst500.53` the element table of WS/T 500.53-2016 (codes and
-//! places), `ccda` the C-CDA documents and LOINC names in them, `memory` what has not been checked
-//! against a published text.
+//! places), `ccda` the C-CDA documents and LOINC names in them, `memory` what is from memory or from how
+//! systems in use write, and has not been checked against the text of a standard.
 
 use super::super::model::DiagnosisKind;
 use super::super::problems::Format;

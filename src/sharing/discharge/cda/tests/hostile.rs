@@ -182,6 +182,15 @@ fn settled(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn a_number_that_is_none_is_left_out_and_said() {
+    let mut record = read(sound().as_bytes()).unwrap().record;
+    record.stay.days = Some(f64::NAN);
+    let written = crate::sharing::discharge::cda::write_noting(&record);
+    assert_eq!(written.problems[0].code, "number_malformed");
+    assert_eq!(read(written.xml.as_bytes()).unwrap().record.stay.days, None);
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..600)) {

@@ -5,13 +5,15 @@
 //! its section, or of a section beside, coded `codeSystemName="xiangyi"` where CDA itself has no
 //! place either, and is told in the text of the section. The same record gives the same bytes.
 //!
-//! What does not come back exactly as it was when the document is read again: `Z` as an offset comes
-//! back as `+00:00` and fractions of a second are cut to six digits; white space around a text, and
-//! in the text of a section, is lost; diagnoses come back as those of admission, of discharge and of
-//! the past, signatures as authors, residents, seniors; OIDs of code systems that have a URI (LOINC …)
-//! come back as the URI; an empty title comes back as 出院小结; a text that is a stroke for "nothing"
-//! (`/`, `-`) is nothing; and what is not of the form that the model describes (a code without a code,
-//! words left empty beside a code's display, a name of a person that is not named) is brought to it.
+//! What does not come back exactly as it was when the document is read again: `Z` as an offset
+//! comes back as `+00:00` and fractions of a second are cut to six digits; white space around a
+//! text is lost, and within names and texts of sections it is one space; diagnoses come back as
+//! those of admission, of discharge and of the past, signatures as authors, residents, seniors;
+//! OIDs of code systems that have a URI (LOINC …) come back as the URI; an empty title comes back
+//! as 出院小结; a text that is a stroke for "nothing" (`/`, `-`) is nothing; a number of the patient
+//! without a system gets the one of its kind; and what is not of the form that the model describes
+//! (a code without a code, words left empty beside a code's display) or says nothing (a signature
+//! without name and number, a medicine without a name) is brought to it or left out.
 
 mod body;
 mod entries;
@@ -59,11 +61,14 @@ pub fn write_noting(record: &DischargeRecord) -> Written {
     );
     header::write(&mut xml, record);
     body::write(&mut xml, record);
-    let (xml, replaced) = xml.finish();
     let mut problems = Vec::new();
-    if replaced > 0 {
-        let message = format!("有{replaced}个字符XML不允许，已写成U+FFFD");
+    if xml.replaced > 0 {
+        let message = format!("有{}个字符XML不允许，已写成U+FFFD", xml.replaced);
         problems.push(Problem::warning("/ClinicalDocument", "character_replaced", message));
     }
-    Written { xml, problems }
+    if xml.not_numbers > 0 {
+        let message = format!("有{}个数不是有限的数，未写出", xml.not_numbers);
+        problems.push(Problem::warning("/ClinicalDocument", "number_malformed", message));
+    }
+    Written { xml: xml.finish(), problems }
 }

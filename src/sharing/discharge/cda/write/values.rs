@@ -93,6 +93,7 @@ impl Xml {
     /// PQ. `kind` is the `xsi:type`, empty where the element has one type only.
     pub(super) fn quantity(&mut self, name: &'static str, kind: &str, quantity: &Quantity) {
         if !quantity.value.is_finite() {
+            self.not_numbers += 1;
             self.empty(name, &[("xsi:type", kind), ("nullFlavor", "OTH")]);
             return;
         }

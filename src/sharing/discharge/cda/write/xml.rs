@@ -9,6 +9,8 @@ pub(super) struct Xml {
     open: Vec<&'static str>,
     /// Characters that XML 1.0 does not allow and that U+FFFD stands for now.
     pub(super) replaced: usize,
+    /// Numbers that are none (not finite) and were left out.
+    pub(super) not_numbers: usize,
     /// The last thing written was a start tag: its end goes on the same line.
     leaf: bool,
 }
@@ -18,12 +20,12 @@ pub(super) type Attributes<'a> = [(&'static str, &'a str)];
 
 impl Xml {
     /// The whole, with every element closed.
-    pub(super) fn finish(mut self) -> (String, usize) {
+    pub(super) fn finish(mut self) -> String {
         while !self.open.is_empty() {
             self.close();
         }
         self.out.push('\n');
-        (self.out, self.replaced)
+        self.out
     }
 
     /// The XML declaration.
