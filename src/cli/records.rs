@@ -323,7 +323,7 @@ async fn submit(args: FilesArgs) -> Result<ExitCode, Failure> {
     let mut fine = true;
     for path in &args.files {
         let content = read(path)?;
-        let request = pb::SubmitRecordRequest { content, media_type: String::new() };
+        let request = pb::SubmitRecordRequest { content, ..pb::SubmitRecordRequest::default() };
         match service.submit_record(client.dressed(request)).await {
             Ok(found) => {
                 let found = found.into_inner();

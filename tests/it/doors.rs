@@ -11,6 +11,7 @@ use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
 use xiangyi::rpc::proto::xiangyi::imaging::v1 as im;
 use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
 use xiangyi::rpc::proto::xiangyi::recognition::v1 as rg;
+use xiangyi::rpc::proto::xiangyi::records::v1 as rc;
 use xiangyi::rpc::proto::xiangyi::treatment::v1 as tx;
 
 use crate::harness::{Setup, complaint, order, reason, token_of};
@@ -22,6 +23,9 @@ const NO_PIXELS: &[Role] = &[Role::Pharmacist, Role::Auditor, Role::Administrato
 
 /// Those who neither hold nor erase.
 const NO_CUSTODY: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Auditor];
+
+/// Those who read no discharge records and hand none in.
+const NO_RECORDS: &[Role] = &[Role::Pharmacist, Role::Auditor, Role::Administrator];
 
 /// Service, RPC, and the roles that may not call it.
 const CALLS: &[(&str, &str, &[Role])] = &[
@@ -77,6 +81,17 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ),
     ("treatment.v1.TreatmentService", "ListPlanTopics", &[]),
     ("treatment.v1.TreatmentService", "ListCalculators", &[]),
+    ("records.v1.RecordService", "ValidateRecord", NO_RECORDS),
+    ("records.v1.RecordService", "SubmitRecord", NO_RECORDS),
+    ("records.v1.RecordService", "GetRecord", NO_RECORDS),
+    ("records.v1.RecordService", "ListRecords", NO_RECORDS),
+    ("records.v1.RecordService", "ExportRecord", NO_RECORDS),
+    ("records.v1.RecordService", "ReconcileMedicines", NO_RECORDS),
+    ("records.v1.FollowUpService", "ListTasks", NO_RECORDS),
+    ("records.v1.FollowUpService", "UpdateTask", NO_RECORDS),
+    ("records.v1.ExchangeService", "RegisterPatient", NO_RECORDS),
+    ("records.v1.ExchangeService", "GetExchangeStatus", &[Role::Pharmacist]),
+    ("records.v1.ExchangeService", "ListExchangeNodes", &[Role::Pharmacist]),
     ("treatment.v1.TreatmentService", "Calculate", &[]),
     ("imaging.v1.ImagingService", "SearchStudies", NO_IMAGES),
     ("imaging.v1.ImagingService", "GetStudyMetadata", NO_IMAGES),
@@ -119,7 +134,7 @@ fn path(service: &str, rpc: &str) -> String {
 
 /// These nodes belong to no region; see `region.rs`.
 fn alone(rpc: &str, code: Option<Code>) -> bool {
-    ["FetchStudy", "ListNodes"].contains(&rpc) && code == Some(Code::FailedPrecondition)
+    ["FetchStudy", "ListNodes", "ListExchangeNodes"].contains(&rpc) && code == Some(Code::FailedPrecondition)
 }
 
 fn of_region(rpc: &str) -> Vec<u8> {
@@ -265,8 +280,50 @@ fn good_about_images(rpc: &str) -> Vec<u8> {
             im::AnalyseStudyRequest { study_uid: "1.2.3".to_owned(), ..Default::default() }
                 .encode_to_vec()
         }
+        _ => good_about_records(rpc),
+    }
+}
+
+/// Likewise, about discharge records.
+fn good_about_records(rpc: &str) -> Vec<u8> {
+    let purpose = rc::Purpose::Treatment.into();
+    let name = "nobody".to_owned();
+    match rpc {
+        "ValidateRecord" => {
+            rc::ValidateRecordRequest { content: record(), ..Default::default() }.encode_to_vec()
+        }
+        "SubmitRecord" => {
+            rc::SubmitRecordRequest { content: record(), ..Default::default() }.encode_to_vec()
+        }
+        "GetRecord" => rc::GetRecordRequest { name, purpose, ..Default::default() }.encode_to_vec(),
+        "ListRecords" => rc::ListRecordsRequest { purpose, ..Default::default() }.encode_to_vec(),
+        "ExportRecord" => {
+            rc::ExportRecordRequest { name, purpose, ..Default::default() }.encode_to_vec()
+        }
+        "ReconcileMedicines" => {
+            rc::ReconcileMedicinesRequest { name, purpose, ..Default::default() }.encode_to_vec()
+        }
+        "ListTasks" => rc::ListTasksRequest { purpose, ..Default::default() }.encode_to_vec(),
+        "UpdateTask" => {
+            let state = rc::TaskState::Done.into();
+            rc::UpdateTaskRequest { task_id: name, state, ..Default::default() }.encode_to_vec()
+        }
+        "RegisterPatient" => {
+            let person = rc::RegisteredPerson {
+                name: "饶建国".to_owned(),
+                health_card: "36110000000571".to_owned(),
+                ..Default::default()
+            };
+            let relation = rc::Relation::Registered.into();
+            let person = Some(person);
+            rc::RegisterPatientRequest { person, relation, ..Default::default() }.encode_to_vec()
+        }
         _ => of_region(rpc),
     }
+}
+
+fn record() -> Vec<u8> {
+    include_bytes!("../data/records/wst500-53-stroke.xml").to_vec()
 }
 
 fn planned() -> rg::PlannedExamination {
@@ -292,8 +349,11 @@ fn asks_for_one(rpc: &str) -> bool {
         "LiftHold",
         "EraseStudy",
         "EraseInstance",
+        "ExportRecord",
+        "ReconcileMedicines",
+        "UpdateTask",
     ];
-    rpc.starts_with("Get") || others.contains(&rpc)
+    (rpc.starts_with("Get") && rpc != "GetExchangeStatus") || others.contains(&rpc)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ use xiangyi::link::proto::xiangyi::link::v1 as pb;
 use xiangyi::link::proto::xiangyi::link::v1::attend_request::Message as Said;
 use xiangyi::link::proto::xiangyi::link::v1::attend_response::Message as Heard;
 use xiangyi::link::proto::xiangyi::link::v1::deliver_objects_request::Message as Delivered;
+use xiangyi::link::proto::xiangyi::link::v1::exchange_request::Message as Exchanged;
 use xiangyi::link::proto::xiangyi::link::v1::link_service_client::LinkServiceClient;
 use xiangyi::rpc::proto::xiangyi::node::v1 as nd;
 
@@ -21,8 +22,15 @@ use crate::harness::{TestNode, channel, hex};
 use crate::images::small;
 
 /// What the link can be called for.
-const RPCS: [&str; 6] =
-    ["Attend", "PublishStudies", "FindStudies", "FetchObjects", "DeliverObjects", "ListMembers"];
+const RPCS: [&str; 7] = [
+    "Attend",
+    "PublishStudies",
+    "FindStudies",
+    "FetchObjects",
+    "DeliverObjects",
+    "ListMembers",
+    "Exchange",
+];
 
 fn member(name: &str) -> MemberSection {
     let digest = Sha256::digest(format!("token of {name}").as_bytes());
@@ -105,8 +113,123 @@ async fn call(
         "ListMembers" => {
             client.list_members(with(pb::ListMembersRequest {}, token)).await.map(|_| ())
         }
+        "Exchange" => {
+            let said = tokio_stream::iter([exchange_hello("s", 0)]);
+            client.exchange(with(said, token)).await.map(|_| ())
+        }
         other => panic!("{other}"),
     }
+}
+
+fn exchange(message: Exchanged) -> pb::ExchangeRequest {
+    pb::ExchangeRequest { message: Some(message) }
+}
+
+fn exchange_hello(store: &str, last: u64) -> pb::ExchangeRequest {
+    let hello = pb::ExchangeHello { store: store.to_owned(), last, ..Default::default() };
+    exchange(Exchanged::Hello(hello))
+}
+
+/// Says this at the exchange and gives everything that is heard, with how it ended.
+async fn exchanged(
+    client: &mut LinkServiceClient<Channel>,
+    said: Vec<pb::ExchangeRequest>,
+) -> (Vec<pb::exchange_response::Message>, Option<Status>) {
+    let count = said.len();
+    let (say, saying) = mpsc::channel(count.max(1));
+    for message in said {
+        say.send(message).await.unwrap();
+    }
+    let request = with(ReceiverStream::new(saying), Some("token of a"));
+    let mut heard = client.exchange(request).await.unwrap().into_inner();
+    let mut all = Vec::new();
+    while all.len() < count {
+        match heard.message().await {
+            Ok(Some(message)) => all.extend(message.message),
+            Ok(None) => return (all, None),
+            Err(status) => return (all, Some(status)),
+        }
+    }
+    (all, None)
+}
+
+fn document(number: u64) -> pb::ExchangedDocument {
+    let body = include_bytes!("../data/records/wst500-53-stroke.xml");
+    pb::ExchangedDocument {
+        number,
+        kind: pb::DocumentKind::Record.into(),
+        name: "2.16.156.10011.1.1^CYXJ20261118-0437".to_owned(),
+        version: 1,
+        media_type: "application/xml".to_owned(),
+        sha256: Sha256::digest(body).to_vec().into(),
+        body: body.to_vec().into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_hands_over_wrongly_is_put_aside_and_what_follows_is_kept() {
+    use pb::DocumentOutcome::{Forked, Kept, Known, Refused};
+    let hub = hub().await;
+    let mut client = client(&hub).await;
+    let outcome = |number, change: &dyn Fn(&mut pb::ExchangedDocument)| {
+        let mut document = document(number);
+        change(&mut document);
+        exchange(Exchanged::Document(document))
+    };
+    let said = vec![
+        exchange_hello("s", 5),
+        outcome(1, &|d| d.sha256 = vec![7; 32].into()),
+        outcome(2, &|d| {
+            d.body = b"<ClinicalDocument".to_vec().into();
+            d.sha256 = Sha256::digest(&d.body).to_vec().into();
+        }),
+        outcome(3, &|d| d.version = 0),
+        outcome(4, &|_| ()),
+        outcome(5, &|d| d.kind = pb::DocumentKind::Registration.into()),
+        // The same again, and another document under a number that was used.
+        outcome(4, &|_| ()),
+        outcome(4, &|d| {
+            d.name = "other".to_owned();
+            d.body = [d.body.as_ref(), b"\n"].concat().into();
+            d.sha256 = Sha256::digest(&d.body).to_vec().into();
+        }),
+    ];
+    let (heard, ended) = exchanged(&mut client, said).await;
+    assert!(ended.is_none(), "{ended:?}");
+    let mut answers: Vec<_> = heard
+        .iter()
+        .filter_map(|message| match message {
+            pb::exchange_response::Message::Answer(a) => Some((a.number, a.outcome(), &*a.code)),
+            _ => None,
+        })
+        .collect();
+    answers.sort_by_key(|(number, outcome, _)| (*number, i32::from(*outcome)));
+    assert_eq!(answers[0], (1, Refused, "digest_differs"));
+    assert_eq!(answers[1], (2, Refused, "record_invalid"));
+    assert_eq!(answers[2], (3, Refused, "version_impossible"));
+    assert_eq!(answers[3].1, Kept);
+    assert_eq!(answers[4].1, Known);
+    assert_eq!(answers[5].1, Forked);
+    assert_eq!(answers[6], (5, Refused, "registration_invalid"));
+    // Who says what cannot be said is cut off, and only that line.
+    let beats = vec![exchange(Exchanged::Kept(7))];
+    for (said, word) in [
+        (vec![pb::ExchangeRequest::default()], "message"),
+        (vec![exchange_hello("", 0)], "hello.store"),
+        (vec![outcome(1, &|_| ())], "before the welcome"),
+        (vec![exchange_hello("s", 5), outcome(9, &|d| d.kind = 0)], "document.kind"),
+        (vec![exchange_hello("s", 5), outcome(9, &|d| d.sha256 = vec![1].into())], "sha256"),
+        ([vec![exchange_hello("s", 5)], beats].concat(), "not sent to it"),
+    ] {
+        let (_, ended) = exchanged(&mut client, said).await;
+        let ended = ended.unwrap_or_else(|| panic!("{word}: goes on"));
+        assert!(ended.message().contains(word), "{word}: {ended:?}");
+    }
+    // What one node says about another's store counts for nothing: names are those of the link.
+    let (heard, ended) = exchanged(&mut client, vec![exchange_hello("s", 3)]).await;
+    assert!(ended.is_none());
+    let [pb::exchange_response::Message::Welcome(welcome)] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(welcome.standing(), pb::Standing::Forked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,10 +1,12 @@
 //! Discharge records between a hospital, a hub and a village: over real links, through broken lines,
 //! restored backups and replaced boxes.
 
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tonic::Code;
 use tonic::transport::Channel;
 use xiangyi::config::NodeRole;
@@ -14,23 +16,23 @@ use xiangyi::rpc::proto::xiangyi::records::v1::follow_up_service_client::FollowU
 use xiangyi::rpc::proto::xiangyi::records::v1::record_service_client::RecordServiceClient;
 
 use crate::harness::{Setup, TestNode, bad_fields};
-use crate::region::{brittle, member, token, until};
+use crate::region::{member, token, until};
 
 /// Name, resident ID and birth date of the patient of the fixture, who is made up.
 const PATIENT: (&str, &str, &str) = ("饶建国", "36112119570317051X", "1957-03-17");
 const NODES: [(&str, &str); 3] =
-    [("county", "361104"), ("village", "361104111202"), ("elsewhere", "361102001001")];
+    [("county", "361104"), ("village", "361104204201"), ("elsewhere", "361102001001")];
 
 fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/records").join(name);
     std::fs::read(path).unwrap()
 }
 
-/// The fixture as another document of another number.
+/// The fixture as a document of another number, of somebody who lives in 湖村村.
 fn stroke(number: &str) -> Vec<u8> {
     let text = String::from_utf8(fixture("wst500-53-stroke.xml")).unwrap();
-    assert!(text.contains("CYXJ20261118-0437"));
-    text.replace("CYXJ20261118-0437", number).into_bytes()
+    assert!(text.contains("CYXJ20261118-0437") && text.contains("石峡村"));
+    text.replace("CYXJ20261118-0437", number).replace("石峡村", "湖村村").into_bytes()
 }
 
 async fn hub_in(data: TempDir, listen: &str) -> TestNode {
@@ -78,7 +80,7 @@ fn exchange(node: &TestNode) -> ExchangeServiceClient<Channel> {
 }
 
 async fn submit(node: &TestNode, content: Vec<u8>) -> pb::SubmitRecordResponse {
-    let request = pb::SubmitRecordRequest { content, media_type: String::new() };
+    let request = pb::SubmitRecordRequest { content, ..Default::default() };
     records(node).submit_record(request).await.unwrap().into_inner()
 }
 
@@ -132,6 +134,31 @@ async fn tasks(node: &TestNode, record: &str) -> Vec<pb::FollowUpTask> {
         ..pb::ListTasksRequest::default()
     };
     follow_up(node).list_tasks(request).await.unwrap().into_inner().tasks
+}
+
+/// Passes bytes on to the hub while it is joined; cutting it ends every line.
+async fn wire(hub: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let joined = watch::Sender::new(true);
+    let seen = joined.subscribe();
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut seen = seen.clone();
+            if !*seen.borrow_and_update() {
+                continue;
+            }
+            tokio::spawn(async move {
+                let Ok(mut far) = TcpStream::connect(hub).await else { return };
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = seen.wait_for(|joined| !joined) => {}
+                }
+            });
+        }
+    });
+    (address, joined)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,25 +226,24 @@ async fn a_contract_brings_what_came_before_it_and_its_end_stops_what_comes_afte
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_wait_for_a_line_that_is_down_and_come_once_when_it_is_back() {
     let hub = hub().await;
-    let (through, left, _) = brittle(hub.node.link_address().unwrap()).await;
+    let (through, joined) = wire(hub.node.link_address().unwrap()).await;
     let county = node("county", &hub).await;
     let data = tempfile::tempdir().unwrap();
     let village = node_in("village", &through.to_string(), data).await;
     let first = submit(&county, stroke("CYXJ-0")).await;
     has(&village, &first.name, 1).await;
-    // Nothing more goes through until the line is mended; then some kilobytes at a time.
-    left.store(0, Ordering::SeqCst);
+    joined.send_replace(false);
     let mut names = Vec::new();
     for number in 1..=30 {
         names.push(submit(&county, stroke(&format!("CYXJ-{number}"))).await.name);
     }
     handed_over(&county).await;
     assert_eq!(listed(&village).await.len(), 1);
-    for _ in 0..3 {
-        left.store(60_000, Ordering::SeqCst);
-        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-    }
-    left.store(i64::MAX, Ordering::SeqCst);
+    // It breaks again while they come.
+    joined.send_replace(true);
+    until("some have come", async || (listed(&village).await.len() > 2).then_some(())).await;
+    joined.send_replace(false);
+    joined.send_replace(true);
     let all = until("all records are in the village", async || {
         let all = listed(&village).await;
         (all.len() == 31).then_some(all)
@@ -425,7 +451,7 @@ async fn what_cannot_be_a_record_is_refused_by_name_and_nothing_is_kept() {
         ("broken JSON", b"{\"resourceType\": \"Bundle\", ".to_vec()),
         ("not a Bundle", b"{\"resourceType\": \"Patient\"}".to_vec()),
     ] {
-        let request = pb::SubmitRecordRequest { content, media_type: String::new() };
+        let request = pb::SubmitRecordRequest { content, ..Default::default() };
         let refused = records(&county).submit_record(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{what}: {refused}");
         assert!(!bad_fields(&refused).is_empty(), "{what}");

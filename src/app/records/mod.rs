@@ -320,6 +320,25 @@ impl App {
         Ok(SubmittedRecord { name, version, known, reading, sha256, sm3 })
     }
 
+    /// Takes what a discharge record says and writes it as a FHIR document, which is then the original.
+    pub async fn compose_record(
+        &self,
+        caller: &Caller,
+        record: &DischargeRecord,
+    ) -> Result<SubmittedRecord, Error> {
+        authorise(caller, Action::SubmitRecords)?;
+        // The time that the sender wrote it, so that the same content gives the same bytes.
+        let written = match &record.document.written {
+            Some(written) if written.has_time() => written.clone(),
+            Some(_) | None => {
+                let allowed = "must be an instant such as 2026-11-29T10:30:00+08:00";
+                return Err(Error::field("record.document.written", allowed));
+            }
+        };
+        let content = encode(&fhir::write(record, &written))?;
+        self.submit_record(caller, FHIR_JSON, content.into()).await
+    }
+
     /// A kept record: the newest version, or the one asked for.
     pub async fn get_record(
         &self,

@@ -27,7 +27,7 @@ use crate::sharing::discharge::{Moment, fhir};
 mod patient;
 
 /// How long anything may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The village in which the clinic stands: 石峡村, 广信区 of Shangrao; made up for the demo are
@@ -197,6 +197,7 @@ pub(super) async fn show(base: &Config, data: &Path, as_json: bool) -> Result<()
     let request = pb::SubmitRecordRequest {
         content: serde_json::to_vec(&document)?,
         media_type: "application/fhir+json".to_owned(),
+        record: None,
     };
     let mut records = RecordServiceClient::new(hospital.node()?);
     let kept = records.submit_record(hospital.dressed(request)).await;

@@ -5,6 +5,8 @@ mod follow_up;
 mod record;
 mod record_in;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub(super) use exchange::ExchangeDoor;
 pub(super) use follow_up::FollowUpDoor;
@@ -37,6 +39,5 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
-//! Discharge records at the gRPC door.
 #[cfg(test)]
 mod tests;

@@ -49,8 +49,17 @@ impl pb::record_service_server::RecordService for RecordDoor {
     ) -> Result<Response<pb::SubmitRecordResponse>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        let content = Bytes::from(request.content);
-        let submitted = self.0.submit_record(&caller, &request.media_type, content).await?;
+        let submitted = match request.record {
+            Some(_) if !request.content.is_empty() => {
+                let allowed = "must be empty where record is given";
+                return Err(Error::field("content", allowed).into());
+            }
+            Some(record) => self.0.compose_record(&caller, &record.try_into()?).await?,
+            None => {
+                let content = Bytes::from(request.content);
+                self.0.submit_record(&caller, &request.media_type, content).await?
+            }
+        };
         Ok(Response::new(submitted.into()))
     }
 
