@@ -72,7 +72,7 @@ def main(folder):
     sets = {v["url"]: v for v in values if v["resourceType"] == "ValueSet"}
     systems = {v["url"]: v for v in values if v["resourceType"] == "CodeSystem"}
     lists, done, rows = {}, set(), []
-    pending = READ + WRITTEN
+    pending = READ + WRITTEN + ["Element"]
     while pending:
         name = pending.pop(0)
         if name in done or name not in definitions:

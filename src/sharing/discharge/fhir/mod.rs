@@ -19,6 +19,7 @@ mod path;
 mod primitives;
 mod read;
 mod references;
+pub mod resources;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ pub const UNPLACED_MAX: usize = 5_000;
 /// Characters of a foreign name within a path at most.
 pub const NAME_CHARS_MAX: usize = 120;
 /// Bytes read through references at most.
-const EMBEDDED_BYTES_MAX: usize = 64 << 20;
+const EMBEDDED_BYTES_MAX: usize = BYTES_MAX;
 
 /// Reads a FHIR R4 `Bundle` in JSON.
 ///

@@ -216,7 +216,9 @@ impl<'v, 'a> Validator<'v, 'a> {
 
     /// Id and extensions of a primitive, which stand beside it.
     fn beside(&mut self, node: &'v Node<'a>, element: &'static Element, path: &Path<'_>) {
-        let Some(kind) = R4.get("Element") else { return };
+        let Some(kind) = R4.get("Element") else {
+            return self.structure(node, path);
+        };
         if !matches!(element.kind, Kind::Primitive(_)) {
             return self.fatal(path, "type_wrong", "只有简单类型才有带下划线的键");
         }

@@ -114,8 +114,10 @@ impl<'n, 'a> Source<'n, 'a> {
             Resolved::Found(target) => target,
             Resolved::Missing | Resolved::Elsewhere => return None,
         };
-        self.allowance.set(self.allowance.get().checked_sub(size(target))?);
-        self.follow(reference, from)
+        // Once it is used up nothing is weighed any more, or weighing would take the time.
+        let left = spend(target, self.allowance.get());
+        self.allowance.set(left.unwrap_or(0));
+        left.and_then(|_| self.follow(reference, from))
     }
 
     /// Where a field refers to, unread.
@@ -259,10 +261,15 @@ fn modified(node: &Node<'_>) -> bool {
     }) || node.items().iter().any(modified)
 }
 
-/// How much a resource says, in bytes or so.
-fn size(node: &Node<'_>) -> usize {
+/// What is left of `allowance` after what a resource says, in bytes or so.
+fn spend(node: &Node<'_>, allowance: usize) -> Option<usize> {
     const EACH: usize = 32;
-    let fields = node.fields().iter().map(|field| size(&field.node)).sum::<usize>();
-    let items = node.items().iter().map(size).sum::<usize>();
-    EACH + node.as_text().len() + fields + items
+    let mut left = allowance.checked_sub(EACH + node.as_text().len())?;
+    for field in node.fields() {
+        left = spend(&field.node, left)?;
+    }
+    for item in node.items() {
+        left = spend(item, left)?;
+    }
+    Some(left)
 }

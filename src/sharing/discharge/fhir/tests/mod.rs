@@ -2,6 +2,7 @@
 //! every reason.
 
 mod arbitrary;
+mod facade;
 mod foreign;
 mod refused;
 

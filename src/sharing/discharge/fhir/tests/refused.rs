@@ -1,1 +1,478 @@
-//! x
+//! What is wrong with a document is said with its path, and what must not be taken is refused.
+
+use serde_json::{Value, json};
+
+use super::super::{BYTES_MAX, DEPTH_MAX, PROBLEMS_MAX};
+use super::{bytes, fatal_codes, read};
+use crate::sharing::discharge::problems::{Problem, Severity};
+
+/// A sound collection: a patient, a stay, a diagnosis, a medicine, a measurement.
+fn sound() -> Value {
+    json!({
+        "resourceType": "Bundle",
+        "type": "collection",
+        "identifier": { "system": "urn:oid:1.2.3", "value": "S-1" },
+        "entry": [
+            { "fullUrl": "urn:uuid:p", "resource": {
+                "resourceType": "Patient", "id": "p", "name": [{ "text": "某甲" }],
+                "birthDate": "1950-02-03", "gender": "male",
+            } },
+            { "fullUrl": "urn:uuid:e", "resource": {
+                "resourceType": "Encounter", "id": "e", "status": "finished",
+                "class": { "code": "IMP" }, "subject": { "reference": "urn:uuid:p" },
+                "period": { "start": "2026-11-01", "end": "2026-11-09" },
+            } },
+            { "fullUrl": "urn:uuid:c", "resource": {
+                "resourceType": "Condition", "subject": { "reference": "Patient/p" },
+                "encounter": { "reference": "urn:uuid:e" }, "code": { "text": "高血压" },
+            } },
+            { "fullUrl": "urn:uuid:m", "resource": {
+                "resourceType": "MedicationRequest", "status": "active", "intent": "order",
+                "medicationReference": { "reference": "#m" },
+                "contained": [{ "resourceType": "Medication", "id": "m",
+                                "code": { "text": "氨氯地平片 5mg" } }],
+                "subject": { "reference": "urn:uuid:p" },
+                "dosageInstruction": [{ "text": "每日一次，一次一片", "timing": { "repeat": {
+                    "frequency": 1, "period": 1, "periodUnit": "d" } } }],
+            } },
+            { "fullUrl": "urn:uuid:o", "resource": {
+                "resourceType": "Observation", "status": "final",
+                "code": { "coding": [{ "system": "http://loinc.org", "code": "85354-9" }] },
+                "subject": { "reference": "urn:uuid:p" },
+                "component": [
+                    { "code": { "text": "收缩压" },
+                      "valueQuantity": { "value": 150, "unit": "mmHg" } },
+                    { "code": { "text": "舒张压" },
+                      "valueQuantity": { "value": 95, "comparator": ">", "unit": "mmHg" } },
+                ],
+            } },
+        ],
+    })
+}
+
+/// The sound one with one place changed.
+fn with(place: &str, value: Value) -> Vec<u8> {
+    let mut bundle = sound();
+    let (holder, name) = place.rsplit_once('/').unwrap();
+    let holder = bundle.pointer_mut(holder).unwrap_or_else(|| panic!("{place}"));
+    match holder {
+        Value::Object(fields) if value.is_null() => {
+            fields.remove(name).unwrap();
+        }
+        Value::Object(fields) => {
+            fields.insert(name.to_owned(), value);
+        }
+        Value::Array(items) => items.push(value),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            panic!("{place} holds nothing")
+        }
+    }
+    bytes(&bundle)
+}
+
+fn problems(bytes: &[u8]) -> Vec<Problem> {
+    match read(bytes) {
+        Ok(reading) => reading.problems,
+        Err(problems) => problems,
+    }
+}
+
+#[test]
+fn a_sound_collection_is_read_with_nothing_wrong() {
+    let reading = read(&bytes(&sound())).unwrap();
+    let told: Vec<_> = reading.problems.iter().map(|p| (p.severity, p.code.as_str())).collect();
+    assert_eq!(told, [(Severity::Information, "stay_chosen")]);
+    let record = &reading.record;
+    assert_eq!(record.document.name, "urn:oid:1.2.3|S-1");
+    assert_eq!(record.medicines[0].coded.text, "氨氯地平片 5mg");
+    assert_eq!(record.medicines[0].times_per_day, Some(1.0));
+    let pressure: Vec<_> = record.measurements.iter().map(|m| m.coded.text.as_str()).collect();
+    assert_eq!(pressure, ["收缩压", "舒张压"]);
+    let first = record.measurements[0].value.as_ref().unwrap();
+    assert_eq!((first.value.to_string().as_str(), first.unit.as_str()), ("150", "mmHg"));
+    // A bound is no number.
+    assert_eq!((&record.measurements[1].value, &*record.measurements[1].text), (&None, ">95 mmHg"));
+}
+
+#[test]
+fn every_fault_is_named_with_its_path_and_whether_it_refuses() {
+    let fatal = Severity::Fatal;
+    let warning = Severity::Warning;
+    let entry = |n: usize, rest: &str| format!("/entry/{n}/resource/{rest}");
+    let cases = [
+        (entry(0, "gender"), json!(5), "type_wrong", "[0].resource.gender", fatal),
+        (entry(0, "gender"), json!("m"), "code_unknown", "[0].resource.gender", fatal),
+        (entry(0, "name"), json!("某甲"), "type_wrong", "[0].resource.name", fatal),
+        (
+            entry(0, "birthDate"),
+            json!("1950-02-30"),
+            "date_impossible",
+            "[0].resource.birthDate",
+            fatal,
+        ),
+        (
+            entry(0, "birthDate"),
+            json!(["1950-02-03"]),
+            "type_wrong",
+            "[0].resource.birthDate",
+            fatal,
+        ),
+        (entry(0, "active"), json!("true"), "type_wrong", "[0].resource.active", fatal),
+        (entry(1, "id"), json!("一"), "id_form", "[1].resource.id", warning),
+        (
+            entry(4, "resourceType"),
+            json!("Observatoin"),
+            "resource_unknown",
+            "[4].resource.resourceType",
+            warning,
+        ),
+        (entry(0, "resourceType"), json!("Group"), "patient_missing", "", fatal),
+        (entry(0, "nickname"), json!("x"), "element_unknown", "[0].resource.nickname", warning),
+        (entry(0, "name/0/use"), json!("x"), "code_unknown", "[0].resource.name[0].use", warning),
+        (entry(0, "name/0/text"), json!(""), "value_empty", "[0].resource.name[0].text", warning),
+        (
+            entry(0, "_gender"),
+            json!({ "extension": [{ "valueString": "x" }] }),
+            "missing",
+            "[0].resource._gender.extension[0].url",
+            warning,
+        ),
+        (entry(1, "status"), Value::Null, "missing", "[1].resource.status", fatal),
+        (entry(1, "class"), Value::Null, "missing", "[1].resource.class", fatal),
+        (entry(1, "status"), json!("in-progress"), "stay_missing", "", fatal),
+        (entry(1, "class/code"), json!("AMB"), "stay_missing", "", fatal),
+        (
+            entry(1, "period/end"),
+            json!("2026-10-09"),
+            "dates_reversed",
+            "[1].resource.period",
+            fatal,
+        ),
+        (
+            entry(1, "period/end"),
+            json!("2026-11-09T25:00:00Z"),
+            "date_impossible",
+            "[1].resource.period.end",
+            fatal,
+        ),
+        (
+            entry(1, "period/end"),
+            json!("2026-11-09T08:00"),
+            "datetime_form",
+            "[1].resource.period.end",
+            warning,
+        ),
+        (entry(2, "subject"), Value::Null, "missing", "[2].resource.subject", fatal),
+        (
+            entry(2, "subject/reference"),
+            json!("urn:uuid:q"),
+            "reference_nothing",
+            "[2].resource.subject.reference",
+            fatal,
+        ),
+        (
+            entry(2, "subject/reference"),
+            json!("http://x/fhir/Patient/9"),
+            "patient_other",
+            "[2].resource.subject",
+            fatal,
+        ),
+        (
+            entry(2, "encounter/reference"),
+            json!("Encounter/9"),
+            "reference_nothing",
+            "[2].resource.encounter.reference",
+            fatal,
+        ),
+        (
+            entry(2, "asserter"),
+            json!({ "reference": "urn:uuid:x" }),
+            "reference_nothing",
+            "[2].resource.asserter.reference",
+            warning,
+        ),
+        (
+            entry(2, "asserter"),
+            json!({ "reference": "urn:uuid:e" }),
+            "reference_type",
+            "[2].resource.asserter.reference",
+            warning,
+        ),
+        (
+            entry(2, "clinicalStatus"),
+            json!({ "coding": [{ "code": "x" }] }),
+            "code_unknown",
+            "[2].resource.clinicalStatus",
+            fatal,
+        ),
+        (
+            entry(2, "modifierExtension"),
+            json!([{ "url": "urn:x" }]),
+            "modifier_extension",
+            "[2].resource.modifierExtension[0]",
+            warning,
+        ),
+        (
+            entry(0, "modifierExtension"),
+            json!([{ "url": "urn:x" }]),
+            "patient_modified",
+            "[0].resource",
+            fatal,
+        ),
+        (entry(3, "status"), json!("aktiv"), "code_unknown", "[3].resource.status", fatal),
+        (entry(3, "status"), json!("completed"), "medicine_status", "[3].resource.status", warning),
+        (entry(3, "medicationReference"), Value::Null, "missing", "[3].resource.medication", fatal),
+        (
+            entry(3, "medicationReference/reference"),
+            json!("#n"),
+            "reference_nothing",
+            "[3].resource.medicationReference.reference",
+            fatal,
+        ),
+        (
+            entry(3, "medicationCodeableConcept"),
+            json!({ "text": "x" }),
+            "choice_twice",
+            "[3].resource.medicationReference",
+            fatal,
+        ),
+        (
+            entry(3, "dosageInstruction/0/timing/repeat/frequency"),
+            json!(1.5),
+            "type_wrong",
+            "[3].resource.dosageInstruction[0].timing.repeat.frequency",
+            fatal,
+        ),
+        (
+            entry(3, "dosageInstruction/0/timing/repeat/periodUnit"),
+            json!("day"),
+            "code_unknown",
+            "[3].resource.dosageInstruction[0].timing.repeat.periodUnit",
+            fatal,
+        ),
+        (
+            entry(3, "dosageInstruction/0/timing/repeat/timeOfDay"),
+            json!(["8:00"]),
+            "time_impossible",
+            "[3].resource.dosageInstruction[0].timing.repeat.timeOfDay[0]",
+            fatal,
+        ),
+        (
+            entry(3, "dosageInstruction/-"),
+            json!({ "text": "睡前" }),
+            "dosage_several",
+            "[3].resource.dosageInstruction",
+            warning,
+        ),
+        (
+            entry(4, "component/0/valueQuantity/value"),
+            json!("150"),
+            "type_wrong",
+            "[4].resource.component[0].valueQuantity.value",
+            fatal,
+        ),
+        (
+            entry(4, "component/0/code"),
+            Value::Null,
+            "missing",
+            "[4].resource.component[0].code",
+            fatal,
+        ),
+        (
+            "/entry/-".to_owned(),
+            json!({ "fullUrl": "urn:uuid:q", "resource": {
+            "resourceType": "Patient", "name": [{ "text": "某乙" }] } }),
+            "patient_two",
+            "[5].resource",
+            fatal,
+        ),
+        (
+            "/entry/-".to_owned(),
+            json!({ "fullUrl": "urn:uuid:p" , "resource": {
+            "resourceType": "Basic" } }),
+            "full_url_twice",
+            "[5].fullUrl",
+            fatal,
+        ),
+    ];
+    for (place, value, code, path, severity) in cases {
+        let found = problems(&with(&place, value.clone()));
+        let path = format!("Bundle.entry{path}");
+        let hit = found.iter().find(|p| p.code == code && p.path == path);
+        let hit = hit.unwrap_or_else(|| panic!("{place} {value}: {code} {path} in {found:?}"));
+        assert_eq!(hit.severity, severity, "{place}");
+        assert!(!hit.message.is_ascii(), "said in Chinese: {}", hit.message);
+        assert_eq!(read(&with(&place, value)).is_err(), severity == Severity::Fatal, "{place}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let mut bundle = sound();
+    bundle["entry"][0]["resource"]["gender"] = json!(5);
+    bundle["entry"][0]["resource"]["birthDate"] = json!("1950-02-30");
+    bundle["entry"][2]["resource"]["subject"] = json!({ "reference": "urn:uuid:q" });
+    bundle["type"] = json!("pile");
+    let found = fatal_codes(&bytes(&bundle));
+    for code in ["type_wrong", "date_impossible", "reference_nothing", "code_unknown"] {
+        assert!(found.iter().any(|found| found == code), "{code} in {found:?}");
+    }
+}
+
+#[test]
+fn what_is_no_bundle_in_utf8_json_is_refused_at_once() {
+    let text = String::from_utf8(bytes(&sound())).unwrap();
+    let (gbk, ..) = encoding_rs::GB18030.encode(&text);
+    assert_eq!(fatal_codes(&gbk), ["not_utf8"]);
+    let told = read(&gbk).unwrap_err();
+    assert!(told[0].message.contains("GB18030"), "{}", told[0].message);
+    assert_eq!(fatal_codes(b"\xff\xfe{\x00}\x00"), ["not_utf8"]);
+    assert_eq!(fatal_codes(b""), ["not_json"]);
+    assert_eq!(fatal_codes(b"{\"resourceType\":\"Bundle\",}"), ["not_json"]);
+    assert_eq!(fatal_codes(b"[]"), ["not_bundle"]);
+    assert_eq!(fatal_codes(b"{\"resourceType\":\"Patient\"}"), ["not_bundle"]);
+    assert_eq!(fatal_codes("[".repeat(DEPTH_MAX + 1).as_bytes()), ["too_deep"]);
+    assert_eq!(fatal_codes(&vec![b' '; BYTES_MAX + 1]), ["too_large"]);
+    let many = format!("[{}0]", "0,".repeat(super::super::VALUES_MAX));
+    assert_eq!(fatal_codes(many.as_bytes()), ["too_many"]);
+    for kind in ["searchset", "history", "message"] {
+        assert!(fatal_codes(&with("/type", json!(kind))).contains(&"bundle_type".to_owned()));
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_told_and_read_over() {
+    let mut marked = b"\xef\xbb\xbf".to_vec();
+    marked.extend(bytes(&sound()));
+    let reading = read(&marked).unwrap();
+    assert!(reading.problems.iter().any(|p| p.code == "bom" && p.severity == Severity::Warning));
+}
+
+#[test]
+fn a_key_that_stands_twice_refuses_the_document() {
+    let text = String::from_utf8(bytes(&sound())).unwrap();
+    let twice = text.replace("\"gender\":\"male\"", "\"gender\":\"male\",\"gender\":\"female\"");
+    assert_ne!(text, twice);
+    let found = problems(twice.as_bytes());
+    let hit = found.iter().find(|p| p.code == "key_twice").unwrap();
+    assert_eq!(hit.path, "Bundle.entry[0].resource.gender");
+    assert_eq!(hit.severity, Severity::Fatal);
+}
+
+#[test]
+fn what_was_withdrawn_or_is_another_persons_is_named_and_not_read() {
+    for (n, field, value) in [
+        (2, "verificationStatus", json!({ "coding": [{ "code": "refuted" }] })),
+        (2, "verificationStatus", json!({ "coding": [{ "code": "entered-in-error" }] })),
+        (3, "status", json!("cancelled")),
+        (3, "doNotPerform", json!(true)),
+        (4, "status", json!("entered-in-error")),
+        (4, "focus", json!([{ "display": "胎儿" }])),
+    ] {
+        let reading = read(&with(&format!("/entry/{n}/resource/{field}"), value)).unwrap();
+        let record = &reading.record;
+        let found = [
+            record.diagnoses.is_empty(),
+            record.medicines.is_empty(),
+            record.measurements.is_empty(),
+        ];
+        assert_eq!(found.iter().filter(|empty| **empty).count(), 1, "{field}");
+        assert!(found[n - 2], "{field}");
+        let path = format!("Bundle.entry[{n}].resource");
+        assert!(
+            reading.unplaced.iter().any(|u| u.path == path && u.what.contains('（')),
+            "{field}"
+        );
+    }
+}
+
+#[test]
+fn what_has_no_place_is_named_with_its_path_and_never_with_its_content() {
+    let reading = read(&with(
+        "/entry/0/resource/telecom",
+        json!([
+            { "system": "email", "value": "secret@example.org" },
+            { "system": "phone", "value": "13800000000" },
+            { "system": "fax", "value": "0790-1234567" },
+        ]),
+    ))
+    .unwrap();
+    assert_eq!(reading.record.patient.phones, ["13800000000"]);
+    let named: Vec<_> = reading.unplaced.iter().map(|u| (&*u.path, &*u.what)).collect();
+    let path = "Bundle.entry.resource.ofType(Patient).telecom";
+    assert!(named.contains(&(path, "telecom ×2")), "{named:?}");
+    assert!(!format!("{named:?}").contains("secret"));
+}
+
+/// Documents that would make a careless reader slow or large.
+fn hostile() -> Vec<(&'static str, String)> {
+    const MANY: usize = 30_000;
+    let around = |entries: &str| {
+        let entries: Value = serde_json::from_str(&format!("[{entries}]")).unwrap();
+        let mut bundle = sound();
+        let list = bundle["entry"].as_array_mut().unwrap();
+        list.extend(entries.as_array().unwrap().iter().cloned());
+        bundle.to_string()
+    };
+    let repeated = |of: &dyn Fn(usize) -> String| (0..MANY).map(of).collect::<Vec<_>>().join(",");
+    let keys = repeated(&|n| format!("\"k{n}\":0"));
+    let same = repeated(&|_| "\"k\":0".to_owned());
+    let parts = repeated(&|n| format!("{{\"resourceType\":\"Basic\",\"id\":\"{n}\"}}"));
+    let refers = repeated(&|n| format!("{{\"reference\":\"#{}\"}}", MANY - 1 - n));
+    let long = "长".repeat(300_000);
+    let takes = repeated(&|_| {
+        "{\"resource\":{\"resourceType\":\"MedicationStatement\",\"status\":\"active\",\
+          \"subject\":{\"reference\":\"urn:uuid:p\"},\
+          \"medicationReference\":{\"reference\":\"urn:uuid:long\"}}}"
+            .to_owned()
+    });
+    let goals = repeated(&|_| "{\"reference\":\"urn:uuid:g\"}".to_owned());
+    let targets = repeated(&|_| "{\"detailString\":\"x\"}".to_owned());
+    let subject = "\"subject\":{\"reference\":\"urn:uuid:p\"}";
+    vec![
+        (
+            "keys",
+            around(&format!(
+                "{{\"resource\":{{\"resourceType\":\"Condition\",{subject},{keys}}}}}"
+            )),
+        ),
+        ("same", format!("{{\"resourceType\":\"Bundle\",\"type\":\"collection\",{same}}}")),
+        (
+            "contained",
+            around(&format!(
+                "{{\"resource\":{{\"resourceType\":\"Observation\",\"status\":\"final\",\"code\":{{}},\
+             {subject},\"contained\":[{parts}],\"hasMember\":[{refers}]}}}}"
+            )),
+        ),
+        (
+            "medication",
+            around(&format!(
+                "{{\"fullUrl\":\"urn:uuid:long\",\"resource\":{{\"resourceType\":\"Medication\",\
+             \"code\":{{\"text\":\"{long}\"}}}}}},{takes}"
+            )),
+        ),
+        (
+            "goals",
+            around(&format!(
+                "{{\"fullUrl\":\"urn:uuid:g\",\"resource\":{{\"resourceType\":\"Goal\",\
+             \"lifecycleStatus\":\"active\",\"description\":{{\"text\":\"x\"}},{subject},\
+             \"target\":[{targets}]}}}},{{\"resource\":{{\"resourceType\":\"CarePlan\",\
+             \"status\":\"active\",\"intent\":\"plan\",{subject},\"goal\":[{goals}]}}}}"
+            )),
+        ),
+    ]
+}
+
+#[test]
+fn documents_made_to_be_slow_are_answered_and_their_answer_is_small() {
+    for (name, document) in hostile() {
+        let answer = match read(document.as_bytes()) {
+            Ok(reading) => serde_json::to_vec(&reading).unwrap().len(),
+            Err(problems) => {
+                assert!(problems.len() <= PROBLEMS_MAX + 1, "{name}");
+                serde_json::to_vec(&problems).unwrap().len()
+            }
+        };
+        assert!(answer < 256 << 20, "{name}: {answer} bytes of {}", document.len());
+    }
+}
