@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::json::{self, Node};
 use super::path::{Path, Report};
-use super::read::composition::{NAME_SYSTEM, NAMELESS_SYSTEM};
+use super::read::composition::NAMELESS_SYSTEM;
 use super::read::patient::patient as read_patient;
 use super::references::Index;
 use super::terms::{DISCHARGE_SUMMARY, LOINC, MATCH_GRADE, own, own_system};
 use super::validate::Validator;
-use super::write::{date_time, instant, patient_resource};
+use super::write::{date_time, instant, named, patient_resource};
 use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::model::{DischargeRecord, Identifier, Patient};
 use crate::sharing::discharge::problems::{Problem, Severity};
@@ -155,13 +155,10 @@ fn without_empty(value: &mut Value) {
 }
 
 fn master(name: &str, id: &str) -> Value {
-    match name.split_once('|') {
-        Some((system, value)) if !system.is_empty() && !value.is_empty() => {
-            json!({ "system": system, "value": value })
-        }
-        _ if name.is_empty() => json!({ "system": own_system(NAMELESS_SYSTEM), "value": id }),
-        _ => json!({ "system": own_system(NAME_SYSTEM), "value": name }),
+    if name.is_empty() {
+        return json!({ "system": own_system(NAMELESS_SYSTEM), "value": id });
     }
+    named(name)
 }
 
 fn subject(subject: &Subject<'_>) -> Value {

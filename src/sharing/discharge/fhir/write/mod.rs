@@ -148,12 +148,11 @@ fn version(record: &DischargeRecord) -> Value {
     }
 }
 
-/// A name as an identifier: `system|value`, or a value of our own system.
-fn named(name: &str) -> Value {
+/// A name as an identifier: `system|value` where the system can be one, or a value of our own.
+pub(super) fn named(name: &str) -> Value {
+    let uri = |system: &str| !system.is_empty() && !system.contains(char::is_whitespace);
     let (system, value) = match name.split_once('|') {
-        Some((system, value)) if !system.is_empty() && !value.is_empty() => {
-            (system.to_owned(), value)
-        }
+        Some((system, value)) if uri(system) && !value.is_empty() => (system.to_owned(), value),
         _ => (own_system(NAME_SYSTEM), name),
     };
     json!({ "system": system, "value": value })
