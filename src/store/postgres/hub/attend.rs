@@ -117,9 +117,11 @@ async fn give_back(
     above: i64,
 ) -> Result<usize, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT DISTINCT d.number, d.sha256 FROM handed h JOIN document d ON d.number = h.document \
-         WHERE h.node = $1 AND h.document > $2 AND NOT EXISTS \
-         (SELECT 1 FROM inbox i WHERE i.document = h.document AND i.node = $1) ORDER BY d.number",
+        "SELECT h.document, d.sha256 FROM (SELECT DISTINCT document FROM handed \
+         WHERE node = $1 AND document > $2) h CROSS JOIN LATERAL \
+         (SELECT d.sha256 FROM document d WHERE d.number = h.document OFFSET 0) d \
+         WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = h.document AND i.node = $1 \
+         OFFSET 0) ORDER BY h.document",
     )
     .bind(node)
     .bind(above)

@@ -56,9 +56,10 @@ const WRITE: &str = "\
     SELECT * FROM unnest($18::bytea[], $19::int8[])), \
     deliveries AS (INSERT INTO inbox (node, number, document, chain, reason) \
     SELECT * FROM unnest($20::text[], $21::int8[], $22::int8[], $23::bytea[], $24::text[])), \
-    heads AS (UPDATE head h SET number = j.number, chain = j.chain, handed = h.handed + j.handed \
-    FROM unnest($25::text[], $26::int8[], $27::bytea[], $28::int8[]) \
-    j(node, number, chain, handed) WHERE h.node = j.node), \
+    heads AS (INSERT INTO head (node, number, chain, handed) \
+    SELECT * FROM unnest($25::text[], $26::int8[], $27::bytea[], $28::int8[]) \
+    ON CONFLICT (node) DO UPDATE SET number = excluded.number, chain = excluded.chain, \
+    handed = head.handed + excluded.handed), \
     registrations AS (INSERT INTO registration (key, node, relation, active, until_ms, name, \
     version, document) SELECT * FROM unnest($29::bytea[], $30::text[], $31::text[], $32::bool[], \
     $33::int8[], $34::text[], $35::int8[], $36::int8[]) ON CONFLICT (key, node, relation) \

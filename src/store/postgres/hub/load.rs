@@ -1,4 +1,4 @@
-//! Reads what a batch is decided by: all of it in one trip, but for what a registration brings.
+//! Reads what a batch is decided by: in one trip, and one more for tasks or registrations.
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -7,35 +7,43 @@ use crate::store::hub::plan::{At, Loaded, Questions, Registration};
 use crate::store::hub::{count, damaged, int, relation_named, sha};
 
 /// Rows tell what they answer, and by the place of which question: a number that is written down (0),
-/// a document by its name (1), a registration by its key (2), a holder of a record by its name (3).
+/// a document by its name (1), a registration by its key (2). `OFFSET 0` keeps the planner from
+/// beginning at the other end: its plans are made once, and often while the tables are empty.
 const LOOK_UP: &str = "\
-    SELECT 0::int8, j.at, d.number, NULL::int8, NULL::bool, d.sha256, NULL::text, NULL::text, \
+    SELECT 0::int8, j.at, h.document, NULL::int8, NULL::bool, d.sha256, NULL::text, NULL::text, \
     NULL::text \
     FROM unnest($1::text[], $2::text[], $3::int8[]) WITH ORDINALITY j(node, store, number, at) \
-    JOIN handed h ON h.node = j.node AND h.store = j.store AND h.number = j.number \
-    JOIN document d ON d.number = h.document \
+    CROSS JOIN LATERAL (SELECT h.document FROM handed h WHERE h.node = j.node \
+    AND h.store = j.store AND h.number = j.number OFFSET 0) h \
+    CROSS JOIN LATERAL (SELECT d.sha256 FROM document d WHERE d.number = h.document OFFSET 0) d \
     UNION ALL SELECT 1, j.at, d.number, NULL, NULL, d.sha256, NULL, NULL, NULL \
     FROM unnest($4::text[], $5::text[], $6::int8[]) WITH ORDINALITY j(kind, name, version, at) \
-    JOIN document d ON d.name = j.name AND d.version = j.version AND d.kind = j.kind \
+    CROSS JOIN LATERAL (SELECT d.number, d.sha256 FROM document d WHERE d.name = j.name \
+    AND d.version = j.version AND d.kind = j.kind OFFSET 0) d \
     UNION ALL SELECT 2, j.at, r.version, r.until_ms, r.active, NULL, r.node, r.relation, r.name \
-    FROM unnest($7::bytea[]) WITH ORDINALITY j(key, at) JOIN registration r ON r.key = j.key \
-    UNION ALL SELECT 3, j.at, 0, NULL, NULL, NULL, i.node, NULL, NULL \
-    FROM unnest($8::text[]) WITH ORDINALITY j(name, at) \
-    JOIN document d ON d.name = j.name AND d.kind = 'record' \
-    JOIN inbox i ON i.document = d.number \
-    UNION ALL SELECT 3, j.at, 0, NULL, NULL, NULL, d.node, NULL, NULL \
-    FROM unnest($8::text[]) WITH ORDINALITY j(name, at) \
-    JOIN document d ON d.name = j.name AND d.kind = 'record'";
+    FROM unnest($7::bytea[]) WITH ORDINALITY j(key, at) CROSS JOIN LATERAL (SELECT r.* \
+    FROM registration r WHERE r.key = j.key OFFSET 0) r";
+
+/// Nodes that have a record of the name in their inbox, and its senders.
+const HOLDERS: &str = "\
+    SELECT j.at, i.node FROM unnest($1::text[]) WITH ORDINALITY j(name, at) \
+    CROSS JOIN LATERAL (SELECT d.number, d.node FROM document d WHERE d.name = j.name \
+    AND d.kind = 'record' OFFSET 0) d \
+    CROSS JOIN LATERAL (SELECT i.node FROM inbox i WHERE i.document = d.number \
+    UNION ALL SELECT d.node OFFSET 0) i";
 
 const MISSING: &str = "\
     SELECT j.at, d.number, d.sha256 \
     FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY j(node, key, at) \
-    JOIN document_key k ON k.key = j.key JOIN document d ON d.number = k.document \
-    WHERE d.kind = 'record' AND NOT EXISTS (SELECT 1 FROM document l \
-    WHERE l.name = d.name AND l.kind = 'record' AND l.version > d.version) \
-    AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = d.number AND i.node = j.node) \
-    AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = d.number AND h.node = j.node) \
-    ORDER BY j.at, d.number";
+    CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k \
+    CROSS JOIN LATERAL (SELECT d.number, d.sha256, d.name, d.version FROM document d \
+    WHERE d.number = k.document AND d.kind = 'record' OFFSET 0) d \
+    WHERE NOT EXISTS (SELECT 1 FROM document l WHERE l.name = d.name AND l.version > d.version \
+    AND l.kind = 'record' OFFSET 0) \
+    AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = d.number AND i.node = j.node \
+    OFFSET 0) \
+    AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = d.number AND h.node = j.node \
+    OFFSET 0) ORDER BY j.at, d.number";
 
 /// Reads what `questions` ask for.
 pub(super) async fn load(
@@ -51,11 +59,18 @@ pub(super) async fn load(
         .bind(column(&questions.named, |named| named.1.as_str()))
         .bind(column(&questions.named, |named| i64::from(named.2)))
         .bind(column(&questions.keys, <[u8; 16]>::as_slice))
-        .bind(column(&questions.records, String::as_str))
         .fetch_all(&mut *connection)
         .await?;
     for row in &rows {
         understand(row, questions, &mut loaded)?;
+    }
+    if !questions.records.is_empty() {
+        let records = column(&questions.records, String::as_str);
+        let rows = sqlx::query(HOLDERS).bind(records).fetch_all(&mut *connection).await?;
+        for row in &rows {
+            let record = asked(row, 0, &questions.records)?.clone();
+            loaded.holders.entry(record).or_default().insert(row.try_get(1)?);
+        }
     }
     // Documents of one name stand in the order in which they came.
     for named in loaded.named.values_mut() {
@@ -99,7 +114,7 @@ fn understand(row: &PgRow, questions: &Questions, loaded: &mut Loaded) -> Result
                 all.push(found);
             }
         }
-        2 => {
+        _ => {
             let relation: String = row.try_get(7)?;
             let relation = relation_named(&relation).ok_or_else(|| damaged("relation"))?;
             let said = Registration {
@@ -111,10 +126,6 @@ fn understand(row: &PgRow, questions: &Questions, loaded: &mut Loaded) -> Result
             let key = asked(row, 1, &questions.keys)?;
             let all = loaded.registrations.entry(*key).or_default();
             all.insert((row.try_get(6)?, relation), said);
-        }
-        _ => {
-            let record = asked(row, 1, &questions.records)?;
-            loaded.holders.entry(record.clone()).or_default().insert(row.try_get(6)?);
         }
     }
     Ok(())

@@ -21,11 +21,12 @@ pub(super) async fn inbox(
         "WITH w AS MATERIALIZED (SELECT i.number AS number, i.document AS document, \
          sum(d.bytes) OVER (ORDER BY i.number) - d.bytes AS before \
          FROM (SELECT number, document FROM inbox WHERE node = $1 AND number > $2 \
-         ORDER BY number LIMIT $3::int8 + 1) i JOIN document d ON d.number = i.document) \
+         ORDER BY number LIMIT $3::int8 + 1) i CROSS JOIN LATERAL \
+         (SELECT d.bytes FROM document d WHERE d.number = i.document OFFSET 0) d) \
          SELECT w.number, d.kind, d.name, d.version, d.media_type, d.sha256, d.body, \
          (SELECT max(number) FROM w) \
-         FROM w JOIN document d ON d.number = w.document \
-         WHERE w.before < $4::int8 ORDER BY w.number LIMIT $3::int8",
+         FROM w CROSS JOIN LATERAL (SELECT d.* FROM document d WHERE d.number = w.document \
+         OFFSET 0) d WHERE w.before < $4::int8 ORDER BY w.number LIMIT $3::int8",
     )
     .bind(node)
     .bind(int(after))

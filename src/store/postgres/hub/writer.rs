@@ -133,6 +133,8 @@ async fn run(mut desk: Desk, mut queue: mpsc::Receiver<Job>) {
             let Some(job) = queue.recv().await else { break };
             waiting.push_back(job);
         }
+        // Those who were just answered may have more: let them say so before the next commit.
+        tokio::task::yield_now().await;
         while waiting.len() < JOBS_MAX
             && let Ok(job) = queue.try_recv()
         {
