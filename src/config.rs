@@ -4,6 +4,7 @@
 //! A TOML file gives the sections; `XIANGYI_<SECTION>_<KEY>` in the environment overrides one key,
 //! for example `XIANGYI_SERVER_LISTEN=127.0.0.1:50051`.
 
+mod exchange;
 mod forwarding;
 mod imaging;
 mod link;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::exchange::ExchangeSection;
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
 pub use self::imaging::{
     CopiesSection, DicomSection, ImagingModelsSection, ImagingSection, IndexName, PacsSection,
@@ -62,6 +64,8 @@ pub struct Config {
     pub forwarding: ForwardingSection,
     /// Between nodes and their hub.
     pub link: LinkSection,
+    /// At the hub: documents that nodes exchange.
+    pub exchange: ExchangeSection,
     /// The metrics door.
     pub metrics: MetricsSection,
     /// Logs.
@@ -389,6 +393,7 @@ impl Config {
         self.web.validate(&self.imaging, &self.auth)?;
         self.forwarding.validate(&self.imaging, &self.dicom)?;
         self.link.validate(&self.node)?;
+        self.exchange.validate(&self.node)?;
         let region = self.link.hub.is_some() || self.node.role == NodeRole::Hub;
         self.imaging.validate_pacs(&self.dicom, region)?;
         check_tokens(&self.auth.tokens)?;
@@ -445,6 +450,18 @@ fn environment() -> BTreeMap<String, String> {
 /// A reserved variable that the command line may fall back on: [`client_token`] and the like.
 pub fn client_variable(name: &str) -> Option<String> {
     environment().remove(name)
+}
+
+/// `PostgreSQL` cuts longer names off, and keeps those with `pg_` for itself.
+fn check_schema(key: &str, schema: &str) -> Result<(), ConfigError> {
+    let begins = schema.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let goes_on = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if !begins || !schema.chars().all(goes_on) || schema.len() > 63 || schema.starts_with("pg_") {
+        return refuse(&format!(
+            "{key} must have 1 to 63 small letters, digits and _, begin with no digit and not with pg_"
+        ));
+    }
+    Ok(())
 }
 
 fn refuse<T>(message: &str) -> Result<T, ConfigError> {

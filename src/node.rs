@@ -101,6 +101,9 @@ pub enum NodeError {
     /// The database of the index of studies cannot be used.
     #[error("cannot open the index of studies")]
     PostgresIndex(#[source] postgres::OpenError),
+    /// The database of the exchange cannot be used.
+    #[error("cannot open the database of the exchange (section exchange)")]
+    PostgresHub(#[source] postgres::OpenError),
     /// A rule of forwarding names a body region that the tables do not have.
     #[error("forwarding.rules: {id:?} is no region of models/imaging/regions.csv")]
     Region {

@@ -327,9 +327,12 @@ async fn submit(args: FilesArgs) -> Result<ExitCode, Failure> {
         match service.submit_record(client.dressed(request)).await {
             Ok(found) => {
                 let found = found.into_inner();
-                answer(args.common.json, "xiangyi.records.v1.SubmitRecordResponse", &found, || {
-                    shown::submitted(path, &found)
-                })?;
+                answer(
+                    args.common.json,
+                    "xiangyi.records.v1.SubmitRecordResponse",
+                    &found,
+                    || shown::submitted(path, &found),
+                )?;
             }
             Err(status) if status.code() == tonic::Code::InvalidArgument => {
                 // One that cannot be taken does not stop the others.

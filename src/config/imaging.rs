@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, SecretUrl, refuse};
+use super::{ConfigError, SecretUrl, check_schema, refuse};
 use crate::app::imaging::peers::Service;
 use crate::sharing::imaging::charset::Encoding;
 
@@ -291,17 +291,7 @@ impl ImagingSection {
                  imaging.postgres_url_file",
             );
         }
-        let schema = &self.postgres_schema;
-        let begins = schema.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-        let goes_on = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        // PostgreSQL cuts longer names off, and keeps those with `pg_` for itself.
-        if !begins || !schema.chars().all(goes_on) || schema.len() > 63 || schema.starts_with("pg_")
-        {
-            return refuse(
-                "imaging.postgres_schema must have 1 to 63 small letters, digits and _, begin with \
-                 no digit and not with pg_",
-            );
-        }
+        check_schema("imaging.postgres_schema", &self.postgres_schema)?;
         if !(1..=64).contains(&self.postgres_connections) {
             return refuse("imaging.postgres_connections must be from 1 to 64");
         }

@@ -193,10 +193,7 @@ fn place(number: u64, digest: [u8; 32]) -> pb::ExchangePlace {
 }
 
 /// A place that was left out is before the first.
-fn placed(
-    field: &str,
-    place: Option<pb::ExchangePlace>,
-) -> Result<(u64, [u8; 32]), Error> {
+fn placed(field: &str, place: Option<pb::ExchangePlace>) -> Result<(u64, [u8; 32]), Error> {
     match place {
         Some(place) if place.number > 0 => Ok((place.number, digest(field, &place.digest)?)),
         Some(_) | None => Ok((0, [0; 32])),

@@ -16,6 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::records::server;
 use super::{NodeError, bind, open_exchange};
 use crate::app::chain;
 use crate::app::error::{self, Cause};
@@ -32,10 +33,10 @@ use crate::archive::local::{
     LocalArchive, Options, Recovery, ScrubProgress, ScrubReport, Tended, Tender,
 };
 use crate::archive::s3::{self, S3Options};
-use crate::config::{Config, DicomSection, ImagingSection, IndexName};
+use crate::config::{Config, DicomSection, IndexName};
 use crate::dicom::{self, Dialler, DicomOptions, Moves};
 use crate::render::{self, Workers};
-use crate::store::postgres::{self, Server};
+use crate::store::postgres;
 use crate::store::sqlite;
 use crate::store::sqlite::exchange::ExchangeStore;
 use crate::telemetry::Metrics;
@@ -224,27 +225,14 @@ async fn open_index(
             Arc::new(index.map_err(NodeError::StudyIndex)?)
         }
         IndexName::Postgres => {
-            let server = server(section).map_err(NodeError::PostgresIndex)?;
+            let url = (section.postgres_url.as_ref(), section.postgres_url_file.as_deref());
+            let server = server(url).map_err(NodeError::PostgresIndex)?;
             let (schema, readers) = (&section.postgres_schema, section.postgres_connections);
             let opened =
                 postgres::studies::StudyIndexStore::open(server, schema, readers, tasks).await;
             Arc::new(opened.map_err(NodeError::PostgresIndex)?)
         }
     })
-}
-
-/// The server that the configuration names, itself or in a file.
-fn server(section: &ImagingSection) -> Result<Server, postgres::OpenError> {
-    match (&section.postgres_url, &section.postgres_url_file) {
-        (Some(url), _) => Server::parse(url.expose()),
-        (None, Some(path)) => {
-            let read = std::fs::read_to_string(path);
-            let url =
-                read.map_err(|source| postgres::OpenError::UrlFile { path: path.clone(), source })?;
-            Server::parse(&url)
-        }
-        (None, None) => Err(postgres::OpenError::Url("is missing")),
-    }
 }
 
 /// Closes an index that nobody else holds.

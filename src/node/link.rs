@@ -71,12 +71,8 @@ pub(super) async fn join(
             }),
             (None | Some(_), None) | (None, Some(_)) => None,
         };
-        let door = LinkDoor::new(
-            (Arc::clone(&hub), exchange),
-            credentials(config),
-            tls,
-            stop.clone(),
-        );
+        let door =
+            LinkDoor::new((Arc::clone(&hub), exchange), credentials(config), tls, stop.clone());
         return Ok(Some(Joined::Hub { hub, door, listen }));
     }
     let Some(hub) = section.hub.clone() else { return Ok(None) };

@@ -8,13 +8,14 @@ use tokio_util::task::TaskTracker;
 
 use super::{NodeError, link};
 use crate::app::error;
-use crate::app::exchange::facts::Keyer;
 use crate::app::exchange::hub::Exchange;
+use crate::app::exchange::key::HubKey;
 use crate::app::exchange::ports::{HubDocuments, Scope};
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{Clock, IdSource};
 use crate::app::records::RecordDesk;
-use crate::config::{Config, NodeRole};
+use crate::config::{Config, NodeRole, SecretUrl};
+use crate::store::postgres::{self, Server};
 use crate::store::sqlite::documents::Documents;
 use crate::store::sqlite::hub::HubStore;
 
@@ -49,20 +50,42 @@ pub(super) async fn open(
     let members = config.link.nodes.iter();
     let scopes: Vec<Scope> =
         members.map(|m| Scope { node: m.name.clone(), area: m.area.clone() }).collect();
-    let store: Arc<dyn HubDocuments> =
-        Arc::new(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?);
-    let key = key(&config.store.dir.join(KEY)).await.map_err(NodeError::Link)?;
-    let hub = Exchange::new(
-        store,
-        (Keyer::new(&key), knowledge.divisions.clone()),
-        Arc::clone(clock),
-    );
+    let section = &config.exchange;
+    let store: Arc<dyn HubDocuments> = match (&section.postgres_url, &section.postgres_url_file) {
+        (None, None) => Arc::new(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?),
+        (url, file) => {
+            let server = server((url.as_ref(), file.as_deref())).map_err(NodeError::PostgresHub)?;
+            let schema = &section.postgres_schema;
+            let opened = postgres::hub::HubStore::open(&server, schema, scopes, tasks).await;
+            Arc::new(opened.map_err(NodeError::PostgresHub)?)
+        }
+    };
+    let path = section.key_file.clone().unwrap_or_else(|| config.store.dir.join(KEY));
+    let key = key(&path, section.key_file.is_none()).await.map_err(NodeError::Link)?;
+    let hub =
+        Exchange::new(store, (HubKey::new(&key), knowledge.divisions.clone()), Arc::clone(clock));
     link::until(stop, tasks, Arc::clone(&hub).run());
     Ok(Opened { desk: None, hub: Some(hub) })
 }
 
-/// The hub's key. One is made where there is none, readable by its owner only.
-async fn key(path: &Path) -> Result<Vec<u8>, error::Cause> {
+/// The server that the configuration names, itself or in a file.
+pub(super) fn server(
+    (url, file): (Option<&SecretUrl>, Option<&Path>),
+) -> Result<Server, postgres::OpenError> {
+    match (url, file) {
+        (Some(url), _) => Server::parse(url.expose()),
+        (None, Some(path)) => {
+            let read = std::fs::read_to_string(path);
+            let url = read
+                .map_err(|source| postgres::OpenError::UrlFile { path: path.to_owned(), source })?;
+            Server::parse(&url)
+        }
+        (None, None) => Err(postgres::OpenError::Url("is missing")),
+    }
+}
+
+/// The hub's key. Where `make` is set one is made if there is none, readable by its owner only.
+async fn key(path: &Path, make: bool) -> Result<Vec<u8>, error::Cause> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || {
         use std::io::Write as _;
@@ -70,8 +93,8 @@ async fn key(path: &Path) -> Result<Vec<u8>, error::Cause> {
         match std::fs::read(&path) {
             Ok(key) if key.len() >= KEY_BYTES => return Ok(key),
             Ok(_) => return Err(format!("{} has less than 32 bytes", path.display()).into()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("{}: {error}", path.display()).into()),
         }
         let mut key = vec![0; KEY_BYTES];
         getrandom::fill(&mut key)?;

@@ -14,11 +14,7 @@ pub trait Desk: Debug + Send + Sync {
     fn hello(&self) -> BoxFuture<'_, Result<Hello, Error>>;
     /// Documents that wait: those above a number, and those that were refused and are due again; at
     /// most `limit`, and whether there is no more.
-    fn outbox(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Numbered, Error>>;
+    fn outbox(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Numbered, Error>>;
     /// What became of one.
     fn settle(&self, number: u64, outcome: Outcome) -> BoxFuture<'_, Result<(), Error>>;
     /// A document came: it and the cursor are kept in one transaction.

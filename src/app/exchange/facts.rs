@@ -4,24 +4,16 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use super::key::HubKey;
 use super::ports::{Facts, PersonKey, Registers, Relation};
 use crate::sharing::discharge::model::{IdentifierKind, Patient};
 use crate::sharing::discharge::routing::Divisions;
 use crate::sharing::discharge::{Reading, Severity};
 use crate::sharing::exchange::{Document, Kind};
-use crate::tables::text;
 
 /// Media type of what the program writes itself.
 pub const JSON: &str = "application/json";
-
-/// Makes digests of what identifies people. HMAC-SHA-256 (RFC 2104) with the hub's key.
-#[derive(Clone)]
-pub struct Keyer {
-    inner: [u8; 64],
-    outer: [u8; 64],
-}
 
 /// A person as a registration says it.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -79,51 +71,6 @@ impl From<RelationName> for Relation {
     }
 }
 
-impl Keyer {
-    /// With the hub's key, at least 32 bytes.
-    pub fn new(key: &[u8]) -> Self {
-        let digest: [u8; 32] = Sha256::digest(key).into();
-        let mut block = [0_u8; 64];
-        let key = if key.len() > 64 { &digest[..] } else { key };
-        for (byte, key) in block.iter_mut().zip(key) {
-            *byte = *key;
-        }
-        Self { inner: block.map(|byte| byte ^ 0x36), outer: block.map(|byte| byte ^ 0x5c) }
-    }
-
-    fn digest(&self, parts: &[&str]) -> PersonKey {
-        let mut inner = Sha256::new_with_prefix(self.inner);
-        for part in parts {
-            inner.update(part.as_bytes());
-            inner.update([0]);
-        }
-        let whole = Sha256::new_with_prefix(self.outer).chain_update(inner.finalize()).finalize();
-        let mut key = PersonKey::default();
-        for (byte, of) in key.iter_mut().zip(whole) {
-            *byte = of;
-        }
-        key
-    }
-
-    /// Keys of a person: each identifier together with the name.
-    pub fn keys(&self, name: &str, identifiers: &[(&str, &str)]) -> Vec<PersonKey> {
-        let name = folded(name);
-        if name.is_empty() {
-            return Vec::new();
-        }
-        let mut keys = Vec::new();
-        for (kind, value) in identifiers {
-            let value = folded(value).to_uppercase();
-            if !value.is_empty() {
-                keys.push(self.digest(&[kind, &value, &name]));
-            }
-        }
-        keys.sort_unstable();
-        keys.dedup();
-        keys
-    }
-}
-
 /// Who it is stays out of logs.
 impl fmt::Debug for RegisteredPerson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,21 +78,10 @@ impl fmt::Debug for RegisteredPerson {
     }
 }
 
-impl fmt::Debug for Keyer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keyer(..)")
-    }
-}
-
-/// Width, case and simplified form as everywhere; spaces and dots between names left out.
-fn folded(name: &str) -> String {
-    text::fold(name).chars().filter(|c| c.is_alphanumeric()).collect()
-}
-
 /// Reads a document for routing. An error is a stable name and what is wrong.
 pub(super) fn of(
     document: &Document,
-    keyer: &Keyer,
+    key: &HubKey,
     divisions: &Divisions,
 ) -> Result<Facts, (String, String)> {
     match document.kind {
@@ -157,17 +93,17 @@ pub(super) fn of(
                 let reason = format!("{fatal} fatal problems, the first is {first}");
                 ("record_invalid".to_owned(), reason)
             })?;
-            Ok(record(&reading, keyer, divisions))
+            Ok(record(&reading, key, divisions))
         }
-        Kind::Registration => registration(document, keyer),
+        Kind::Registration => registration(document, key),
         Kind::Task => Ok(Facts::default()),
     }
 }
 
-fn record(reading: &Reading, keyer: &Keyer, divisions: &Divisions) -> Facts {
+fn record(reading: &Reading, key: &HubKey, divisions: &Divisions) -> Facts {
     let patient = &reading.record.patient;
     Facts {
-        keys: patient_keys(patient, keyer),
+        keys: patient_keys(patient, key),
         // A place that is not sure is nobody's.
         division: divisions.resolve(&patient.address).code,
         registers: None,
@@ -175,7 +111,7 @@ fn record(reading: &Reading, keyer: &Keyer, divisions: &Divisions) -> Facts {
     }
 }
 
-fn patient_keys(patient: &Patient, keyer: &Keyer) -> Vec<PersonKey> {
+fn patient_keys(patient: &Patient, key: &HubKey) -> Vec<PersonKey> {
     let mut identifiers = Vec::new();
     for (kind, name) in
         [(IdentifierKind::ResidentId, "resident_id"), (IdentifierKind::HealthCard, "health_card")]
@@ -184,26 +120,23 @@ fn patient_keys(patient: &Patient, keyer: &Keyer) -> Vec<PersonKey> {
             identifiers.push((name, value));
         }
     }
-    keyer.keys(&patient.name, &identifiers)
+    key.people(&patient.name, &identifiers)
 }
 
-fn registration(document: &Document, keyer: &Keyer) -> Result<Facts, (String, String)> {
+fn registration(document: &Document, key: &HubKey) -> Result<Facts, (String, String)> {
     let refuse = |reason: String| ("registration_invalid".to_owned(), reason);
     let body: RegistrationBody = serde_json::from_slice(&document.body)
         .map_err(|error| refuse(format!("is no registration (line {})", error.line())))?;
     let person = &body.person;
-    let keys = keyer.keys(
+    let keys = key.people(
         &person.name,
         &[("resident_id", &person.resident_id), ("health_card", &person.health_card)],
     );
     if keys.is_empty() {
         return Err(refuse("needs a name, and a resident ID or health card number".to_owned()));
     }
-    let registers = Registers {
-        relation: body.relation.into(),
-        active: body.active,
-        until_ms: body.until_ms,
-    };
+    let registers =
+        Registers { relation: body.relation.into(), active: body.active, until_ms: body.until_ms };
     Ok(Facts {
         keys,
         division: person.division.clone(),

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sm3::{Digest as _, Sm3};
 use tokio::sync::{Notify, broadcast};
 
-use super::facts::{self, Keyer};
+use super::facts;
+use super::key::HubKey;
 use super::ports::{HubDocuments, NodeExchange, Quarantined, Submission};
 use crate::app::chain;
 use crate::app::error::Error;
@@ -23,21 +24,21 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Exchange {
     store: Arc<dyn HubDocuments>,
-    keyer: Keyer,
+    key: HubKey,
     divisions: Divisions,
     clock: Arc<dyn Clock>,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
 }
 
 impl Exchange {
-    /// Over a store; `keyer` makes digests of what identifies people, `divisions` tells where an
-    /// address is.
+    /// Over a store; `key` seals, and makes digests of what identifies people; `divisions` tells
+    /// where an address is.
     pub fn new(
         store: Arc<dyn HubDocuments>,
-        (keyer, divisions): (Keyer, Divisions),
+        (key, divisions): (HubKey, Divisions),
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        Arc::new(Self { store, keyer, divisions, clock, wakers: Mutex::default() })
+        Arc::new(Self { store, key, divisions, clock, wakers: Mutex::default() })
     }
 
     /// Wakes whoever waits for a node's inbox, for ever.
@@ -106,11 +107,19 @@ impl Exchange {
     ) -> Result<Outcome, Error> {
         let at_ms = self.clock.now_ms();
         let read = self.read(&document);
+        let document = self.key.seal(document)?;
         let refused = match read {
             Ok((sm3, facts)) => {
                 let node = node.to_owned();
-                let submission =
-                    Submission { node, store: store.clone(), number, document: document.clone(), sm3, facts, at_ms };
+                let submission = Submission {
+                    node,
+                    store: store.clone(),
+                    number,
+                    document: document.clone(),
+                    sm3,
+                    facts,
+                    at_ms,
+                };
                 match self.store.keep(submission).await? {
                     Outcome::Refused { code, reason } => (code, reason),
                     outcome @ (Outcome::Kept(_) | Outcome::Known(_) | Outcome::Forked) => {
@@ -135,7 +144,10 @@ impl Exchange {
         Ok(Outcome::Refused { code, reason })
     }
 
-    fn read(&self, document: &Document) -> Result<([u8; 32], super::ports::Facts), (String, String)> {
+    fn read(
+        &self,
+        document: &Document,
+    ) -> Result<([u8; 32], super::ports::Facts), (String, String)> {
         let refuse = |code: &str, reason: &str| Err((code.to_owned(), reason.to_owned()));
         let name = document.name.chars().count();
         if name == 0 || name > NAME_CHARS_MAX || document.name.chars().any(char::is_control) {
@@ -151,25 +163,27 @@ impl Exchange {
         if digest != document.sha256 {
             return refuse("digest_differs", "the body is not the one that its digest says");
         }
-        let facts = facts::of(document, &self.keyer, &self.divisions)?;
+        let facts = facts::of(document, &self.key, &self.divisions)?;
         Ok((Sm3::digest(&document.body).into(), facts))
     }
 
     /// Documents for a node above a number; and whether there is no more.
-    pub async fn inbox(
-        &self,
-        node: &str,
-        after: u64,
-        limit: usize,
-    ) -> Result<Numbered, Error> {
-        self.store.inbox(node, after, limit).await
+    pub async fn inbox(&self, node: &str, after: u64, limit: usize) -> Result<Numbered, Error> {
+        let (documents, whole) = self.store.inbox(node, after, limit).await?;
+        let opened = documents.into_iter();
+        let opened = opened.map(|(number, document)| Ok((number, self.key.open(document)?)));
+        Ok((opened.collect::<Result<_, Error>>()?, whole))
     }
 
     /// The node has everything up to `number`.
     pub async fn advance(&self, node: &str, number: u64) {
         // Only the report reads it: the node says it again with its next hello.
         if let Err(error) = self.store.advance(node, number, self.clock.now_ms()).await {
-            tracing::warn!(node, error = chain(&error), "how far a node has come is not written down");
+            tracing::warn!(
+                node,
+                error = chain(&error),
+                "how far a node has come is not written down"
+            );
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod desk;
 pub mod facts;
 pub mod hub;
+pub mod key;
 pub mod ports;
 #[cfg(test)]
 pub(crate) mod store_suite;

@@ -79,17 +79,17 @@ impl Desk for NodeDesk {
         self.desk.store.hello()
     }
 
-    fn outbox(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Numbered, Error>> {
+    fn outbox(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Numbered, Error>> {
         self.desk.store.outbox(after, limit, self.app.clock.now_ms())
     }
 
     fn settle(&self, number: u64, outcome: Outcome) -> BoxFuture<'_, Result<(), Error>> {
         if let Outcome::Refused { code, .. } = &outcome {
-            tracing::warn!(number, code, "the hub did not take a document; it is tried again later");
+            tracing::warn!(
+                number,
+                code,
+                "the hub did not take a document; it is tried again later"
+            );
         }
         self.desk.store.settle(number, outcome, self.app.clock.now_ms())
     }

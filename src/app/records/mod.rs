@@ -20,11 +20,11 @@ use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 use tokio::sync::watch;
 
-pub use self::registration::RegistrationRequest;
-pub use self::tasks::{ChangedTask, TaskBody, TaskList};
 use self::ports::{
     DocumentQuery, DocumentStore, ExchangeReport, Indexed, KeptDocument, NewDocument, Submitted,
 };
+pub use self::registration::RegistrationRequest;
+pub use self::tasks::{ChangedTask, TaskBody, TaskList};
 use super::access::{Action, Caller, authorise};
 use super::error::{Error, FieldProblem};
 use super::exchange::hub::BODY_BYTES_MAX;
@@ -227,9 +227,8 @@ fn summary(
     record: &DischargeRecord,
     programmes: Vec<String>,
 ) -> RecordLine {
-    let moment = |moment: &Option<Moment>| {
-        moment.as_ref().map(ToString::to_string).unwrap_or_default()
-    };
+    let moment =
+        |moment: &Option<Moment>| moment.as_ref().map(ToString::to_string).unwrap_or_default();
     let main = record.diagnoses.iter().find(|d| d.role == DiagnosisRole::DischargeMain);
     let main =
         main.or_else(|| record.diagnoses.iter().find(|d| d.role == DiagnosisRole::Discharge));

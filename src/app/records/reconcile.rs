@@ -7,13 +7,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
 use crate::app::knowledge::Knowledge;
 use crate::app::prescription_check::{NotChecked, Problem};
 use crate::app::records::Purpose;
 use crate::app::request::Problems;
-use crate::app::App;
 use crate::medicine::prescription::{
     AllergyEntry, Formulary, Kind as CheckKind, Line, Order, Resolution, read_orders,
 };
@@ -81,7 +81,11 @@ impl App {
         let mut problems = Problems::default();
         problems.unless(clinic.len() <= LINES_MAX, "medicines", "must be at most 60");
         for (at, line) in clinic.iter().enumerate() {
-            problems.unless(!line.trim().is_empty(), &format!("medicines[{at}]"), "must not be empty");
+            problems.unless(
+                !line.trim().is_empty(),
+                &format!("medicines[{at}]"),
+                "must not be empty",
+            );
             problems.chars(&format!("medicines[{at}]"), line, LINE_CHARS_MAX);
         }
         problems.finish()?;
@@ -129,12 +133,7 @@ pub fn reconcile(
     }
 }
 
-fn order(
-    record: &DischargeRecord,
-    lines: Vec<Line>,
-    going: &[&Medicine],
-    now_ms: i64,
-) -> Order {
+fn order(record: &DischargeRecord, lines: Vec<Line>, going: &[&Medicine], now_ms: i64) -> Order {
     let mut order = Order { lines, ..Order::default() };
     order.patient.sex = match record.patient.sex {
         Sex::Male => Some(crate::medicine::patient::Sex::Male),
@@ -215,7 +214,9 @@ fn compared(
                     Some(MedicineChange::Altered) => {
                         "医院已调整此药的用法用量:请按出院记录调整,避免重复给药"
                     }
-                    Some(MedicineChange::New | MedicineChange::Continued | MedicineChange::Stopped)
+                    Some(
+                        MedicineChange::New | MedicineChange::Continued | MedicineChange::Stopped,
+                    )
                     | None => "双方均有此药:请核对剂量,避免重复给药",
                 }
                 .clone_into(&mut entry.advice);

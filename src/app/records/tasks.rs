@@ -6,7 +6,9 @@ use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 use uuid::Uuid;
 
-use super::ports::{Indexed, KeptTask, NewDocument, NewTask, Submitted, TaskChange, TaskQuery, TaskState};
+use super::ports::{
+    Indexed, KeptTask, NewDocument, NewTask, Submitted, TaskChange, TaskQuery, TaskState,
+};
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
 use crate::app::exchange::facts::JSON;
@@ -112,7 +114,8 @@ impl App {
         let asked = usize::try_from(size).unwrap_or(usize::MAX);
         let more = found.len() > asked;
         found.truncate(asked);
-        let token = if more { format!("{SEAL}-{}", skip.saturating_add(size)) } else { String::new() };
+        let token =
+            if more { format!("{SEAL}-{}", skip.saturating_add(size)) } else { String::new() };
         let found = found.into_iter().map(decoded).collect::<Result<_, _>>()?;
         Ok((found, token))
     }

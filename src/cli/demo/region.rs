@@ -202,11 +202,15 @@ pub(super) async fn show(base: &Config, data: &Path, as_json: bool) -> Result<()
     let mut records = RecordServiceClient::new(hospital.node()?);
     let kept = records.submit_record(hospital.dressed(request)).await;
     let kept = kept.map_err(|s| readable(&s))?.into_inner();
-    until("the record reaches the hub", async || {
-        Ok((waiting(&hospital).await? == 0).then_some(()))
-    })
+    until(
+        "the record reaches the hub",
+        async || Ok((waiting(&hospital).await? == 0).then_some(())),
+    )
     .await?;
-    said(&format!("县医院办出院：{} 第 {} 版，已存盘，已交中心，等村里的网。\n", kept.name, kept.version))?;
+    said(&format!(
+        "县医院办出院：{} 第 {} 版，已存盘，已交中心，等村里的网。\n",
+        kept.name, kept.version
+    ))?;
 
     region.wire.join()?;
     let begun = Instant::now();

@@ -21,7 +21,8 @@ fn problems(out: &mut String, problems: &[pb::Problem], unplaced: &[pb::Unplaced
             pb::Severity::Warning => "警告",
             pb::Severity::Information | pb::Severity::Unspecified => "提示",
         };
-        let _ = writeln!(out, "  {severity} {} {}（{}）", problem.path, problem.message, problem.code);
+        let _ =
+            writeln!(out, "  {severity} {} {}（{}）", problem.path, problem.message, problem.code);
     }
     for part in unplaced {
         let _ = writeln!(out, "  仅留在原件 {} {}", part.path, part.what);
@@ -40,8 +41,7 @@ pub(super) fn submitted(path: &Path, found: &pb::SubmitRecordResponse) -> String
         pb::SubmitOutcome::Known => "此前已有",
         pb::SubmitOutcome::Kept | pb::SubmitOutcome::Unspecified => "已保存",
     };
-    let mut out =
-        format!("{}：{known} {} 第 {} 版\n", path.display(), found.name, found.version);
+    let mut out = format!("{}：{known} {} 第 {} 版\n", path.display(), found.name, found.version);
     problems(&mut out, &found.problems, &found.unplaced);
     out
 }
@@ -104,7 +104,8 @@ pub(super) fn record(found: &pb::GetRecordResponse) -> String {
     for medicine in &record.medicines {
         let name = medicine.coded.as_ref().map(|c| c.text.as_str()).unwrap_or_default();
         let change = change(medicine.change());
-        let _ = writeln!(out, "用药 {name} {} {change} {}", medicine.instruction, medicine.change_text);
+        let _ =
+            writeln!(out, "用药 {name} {} {change} {}", medicine.instruction, medicine.change_text);
     }
     for follow_up in &record.follow_ups {
         let _ = writeln!(out, "随访 {} {}", follow_up.due, follow_up.text);

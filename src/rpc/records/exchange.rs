@@ -123,8 +123,12 @@ fn advice(kind: &str) -> &'static str {
             "another box has taken this node's name: what waited here was handed over, and nothing comes \
              any more. Give this box another name, or switch it off"
         }
-        "hub_set_back" => "the hub was set back to an older state; everything was handed over again",
-        "inbox_renumbered" => "the hub numbered this node's documents anew; they were compared again",
+        "hub_set_back" => {
+            "the hub was set back to an older state; everything was handed over again"
+        }
+        "inbox_renumbered" => {
+            "the hub numbered this node's documents anew; they were compared again"
+        }
         "version_conflict" => {
             "two boxes gave one version to two documents; the hub has the other one. Look at the record \
              and send a correction with a higher version"

@@ -43,10 +43,10 @@ const KEYED: [(&str, &str); 5] = [
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The address cannot be used.
-    #[error("imaging.postgres_url {0}")]
+    #[error("postgres_url {0}")]
     Url(&'static str),
     /// A file that the configuration names cannot be read.
-    #[error("cannot read {} (imaging.postgres_url_file)", path.display())]
+    #[error("cannot read {} (postgres_url_file)", path.display())]
     UrlFile {
         /// Path.
         path: PathBuf,

@@ -3,12 +3,12 @@
 use super::super::super::Failure;
 use super::VILLAGE;
 use crate::rpc::proto::xiangyi::records::v1 as pb;
+use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::model::{
     Address, Code, Coded, Diagnosis, DiagnosisKind, DiagnosisRole, DischargeRecord, Document,
-    FollowUp, Identifier, IdentifierKind, Measurement, Medicine, MedicineChange, Narrative, Patient,
-    Quantity, Sex, Stay,
+    FollowUp, Identifier, IdentifierKind, Measurement, Medicine, MedicineChange, Narrative,
+    Patient, Quantity, Sex, Stay,
 };
-use crate::sharing::discharge::Moment;
 
 /// When the record was written.
 pub(super) const WRITTEN: &str = "2026-11-28T10:30:00+08:00";

@@ -6,7 +6,9 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::{array, int, small, whole};
 use crate::app::records::ports::{ExchangeReport, Stuck};
-use crate::sharing::exchange::{Cursor, Document, Hello, IN_FLIGHT_BYTES_MAX, Kind, Numbered, Outcome, Position};
+use crate::sharing::exchange::{
+    Cursor, Document, Hello, IN_FLIGHT_BYTES_MAX, Kind, Numbered, Outcome, Position,
+};
 
 /// Pause before a refused document is tried again: the first, and the longest, in milliseconds.
 const PAUSES_MS: (i64, i64) = (60_000, 6 * 3_600_000);
@@ -112,12 +114,11 @@ pub(super) async fn settle(
             .await?;
         }
         Outcome::Refused { code, reason } => {
-            let attempts: i64 =
-                sqlx::query_scalar("SELECT attempts FROM outbox WHERE number = ?1")
-                    .bind(int(number))
-                    .fetch_optional(&mut *connection)
-                    .await?
-                    .unwrap_or(0);
+            let attempts: i64 = sqlx::query_scalar("SELECT attempts FROM outbox WHERE number = ?1")
+                .bind(int(number))
+                .fetch_optional(&mut *connection)
+                .await?
+                .unwrap_or(0);
             let doubled = PAUSES_MS.0.saturating_mul(1 << attempts.clamp(0, 20));
             sqlx::query(
                 "UPDATE outbox SET attempts = attempts + 1, due_ms = ?2, code = ?3, reason = ?4 \

@@ -74,7 +74,8 @@ impl DocumentStore for Documents {
     ) -> BoxFuture<'a, Result<Submitted, Error>> {
         Box::pin(async move {
             let mut transaction = self.begin().await?;
-            let done = submit::submit(&mut transaction, permit, &new, audit).await.map_err(failed)?;
+            let done =
+                submit::submit(&mut transaction, permit, &new, audit).await.map_err(failed)?;
             transaction.commit().await.map_err(failed)?;
             Ok(done)
         })

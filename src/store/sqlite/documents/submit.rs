@@ -94,11 +94,13 @@ async fn insert(
     .fetch_one(&mut *connection)
     .await?;
     if !newer {
-        sqlx::query("UPDATE document SET current = 0 WHERE kind = ?1 AND name = ?2 AND current = 1")
-            .bind(document.kind.name())
-            .bind(&document.name)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(
+            "UPDATE document SET current = 0 WHERE kind = ?1 AND name = ?2 AND current = 1",
+        )
+        .bind(document.kind.name())
+        .bind(&document.name)
+        .execute(&mut *connection)
+        .await?;
     }
     let row = sqlx::query(
         "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \

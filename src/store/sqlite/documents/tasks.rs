@@ -151,17 +151,17 @@ pub(super) async fn of_record(
     arrived: &Arrived,
 ) -> Result<(), sqlx::Error> {
     let (name, version) = (&arrived.document.name, arrived.document.version);
-    let newest: i64 = sqlx::query_scalar(
-        "SELECT max(version) FROM document WHERE kind = 'record' AND name = ?1",
-    )
-    .bind(name)
-    .fetch_one(&mut *connection)
-    .await?;
+    let newest: i64 =
+        sqlx::query_scalar("SELECT max(version) FROM document WHERE kind = 'record' AND name = ?1")
+            .bind(name)
+            .fetch_one(&mut *connection)
+            .await?;
     if small(newest) > version {
         // It came late: what a newer version asks for stands.
         return Ok(());
     }
-    let leaving = if arrived.indexed.withdrawn { TaskState::Cancelled } else { TaskState::Superseded };
+    let leaving =
+        if arrived.indexed.withdrawn { TaskState::Cancelled } else { TaskState::Superseded };
     sqlx::query(
         "UPDATE task SET state = ?2, record_version = ?3, changed_ms = ?4 \
          WHERE record = ?1 AND state = 'open'",

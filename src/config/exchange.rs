@@ -1,0 +1,56 @@
+//! Section of the exchange of documents, at the hub.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, NodeRole, NodeSection, SecretUrl, check_schema, refuse};
+
+/// Where the hub keeps the documents that nodes exchange.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExchangeSection {
+    /// The database, `postgres://user:password@host:port/database`; another machine needs
+    /// `sslmode=verify-full`. Two hubs or more may share one. None: a file in the store's directory,
+    /// for one hub.
+    pub postgres_url: Option<SecretUrl>,
+    /// A file with that address and nothing else.
+    pub postgres_url_file: Option<PathBuf>,
+    /// Schema in the database.
+    pub postgres_schema: String,
+    /// The key that documents are sealed with and people are looked up by: a file of 32 bytes or
+    /// more, the same for all hubs on one database. None: `hub.key` in the store's directory, made at
+    /// the first start. Without it nothing that is kept can be read.
+    pub key_file: Option<PathBuf>,
+}
+
+impl Default for ExchangeSection {
+    fn default() -> Self {
+        Self {
+            postgres_url: None,
+            postgres_url_file: None,
+            postgres_schema: "xiangyi_hub".to_owned(),
+            key_file: None,
+        }
+    }
+}
+
+impl ExchangeSection {
+    pub(super) fn validate(&self, node: &NodeSection) -> Result<(), ConfigError> {
+        let url = (self.postgres_url.is_some(), self.postgres_url_file.is_some());
+        if url == (true, true) {
+            return refuse("exchange.postgres_url and exchange.postgres_url_file: set one of them");
+        }
+        let shared = url != (false, false);
+        if node.role != NodeRole::Hub && (shared || self.key_file.is_some()) {
+            return refuse("section exchange is for a hub: set node.role = \"hub\"");
+        }
+        if shared && self.key_file.is_none() {
+            return refuse(
+                "exchange.key_file is missing: all hubs on one database need the same key (make one with \
+                 `head -c 32 /dev/urandom > hub.key`)",
+            );
+        }
+        check_schema("exchange.postgres_schema", &self.postgres_schema)
+    }
+}
