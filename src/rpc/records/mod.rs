@@ -39,5 +39,3 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
-#[cfg(test)]
-mod tests;
