@@ -1,4 +1,7 @@
-//! Medicines: orders and statements, each with what became of the medicine.
+//! Medicines: orders and statements, each with what became of the medicine: by our own extension, by
+//! its status, or by a `List` of changes (flags of R4's `list-item-flag`).
+
+use std::collections::HashMap;
 
 use super::super::json::Node;
 use super::super::path::{Path, Report};
@@ -32,19 +35,69 @@ const ABBREVIATIONS: &[(&str, f64)] = &[
     ("Q8H", 3.0),
 ];
 
+/// The system of flags that R4's value set `list-item-flag` names and defines: 01 unchanged, 02
+/// changed, 04 prescribed, 05 ceased. Of 03 (the order was cancelled; what was begun may be taken to
+/// its end) and 06 (suspended) it cannot be said whether the medicine goes on.
+const CHANGE_FLAGS: &str = "urn:oid:1.2.36.1.2001.1001.101.104.16592";
+
 /// The medicines at discharge: those of the stay, and what was being taken already.
 pub(super) fn medicines(
     source: &Source<'_, '_>,
     sections: &Sections<'_>,
     report: &mut Report,
 ) -> Vec<Medicine> {
+    let listed = changes(source);
     let mut found = Vec::new();
     for entry in &source.entries {
         if matches!(entry.kind, "MedicationRequest" | "MedicationStatement")
             && entry.refusal.is_none()
             && belongs(source, sections, entry)
         {
-            found.push(medicine(source, entry, report));
+            let mut medicine = medicine(source, entry, report);
+            if medicine.change.is_none() {
+                medicine.change = listed.get(&std::ptr::from_ref(entry.node)).copied();
+            }
+            found.push(medicine);
+        }
+    }
+    found
+}
+
+/// What a list of changes says of each medicine.
+fn changes<'a>(source: &Source<'_, 'a>) -> HashMap<*const Node<'a>, MedicineChange> {
+    let mut found = HashMap::new();
+    for list in source.of("List").map(|entry| entry.node) {
+        if list.peek_text("mode") != "changes" {
+            continue;
+        }
+        for entry in list.peek_list("entry") {
+            let flags = entry.peek("flag").map_or(&[][..], |flag| flag.peek_list("coding"));
+            let flag = flags.iter().find(|coding| coding.peek_text("system") == CHANGE_FLAGS);
+            let flag = flag.map(|coding| coding.peek_text("code"));
+            let deleted = entry.peek("deleted").is_some_and(Node::is_true);
+            let change = match flag {
+                _ if deleted => MedicineChange::Stopped,
+                Some("01") => MedicineChange::Continued,
+                Some("02") => MedicineChange::Altered,
+                Some("05") => MedicineChange::Stopped,
+                Some("04") => MedicineChange::New,
+                _ => continue,
+            };
+            let Some(item) = entry.peek("item").and_then(|item| source.follow(item, list)) else {
+                continue;
+            };
+            source.begin(list);
+            for field in ["mode", "entry"] {
+                list.get(field);
+            }
+            read_if(list, "status", &["current"]);
+            entry.mark();
+            for field in ["flag", "deleted", "item"] {
+                if let Some(field) = entry.get(field) {
+                    field.mark_all();
+                }
+            }
+            found.insert(std::ptr::from_ref(item), change);
         }
     }
     found

@@ -404,6 +404,38 @@ fn what_has_no_place_is_named_with_its_path_and_never_with_its_content() {
     assert!(!format!("{named:?}").contains("secret"));
 }
 
+#[test]
+fn a_list_of_changes_says_what_became_of_a_medicine() {
+    use crate::sharing::discharge::model::MedicineChange;
+    let list = |entry: Value| {
+        with(
+            "/entry/-",
+            json!({ "fullUrl": "urn:uuid:l", "resource": {
+            "resourceType": "List", "status": "current", "mode": "changes",
+            "subject": { "reference": "urn:uuid:p" }, "entry": [entry] } }),
+        )
+    };
+    let item = json!({ "reference": "urn:uuid:m" });
+    let system = "urn:oid:1.2.36.1.2001.1001.101.104.16592";
+    let flag = |code: &str| json!({ "coding": [{ "system": system, "code": code }] });
+    for (entry, change) in [
+        (json!({ "item": item, "flag": flag("02") }), MedicineChange::Altered),
+        (json!({ "item": item, "flag": flag("04") }), MedicineChange::New),
+        (json!({ "item": item, "deleted": true }), MedicineChange::Stopped),
+    ] {
+        let reading = read(&list(entry)).unwrap();
+        assert_eq!(reading.record.medicines[0].change, Some(change));
+        assert!(!reading.unplaced.iter().any(|u| u.path.contains("[5]")), "{:?}", reading.unplaced);
+    }
+    // The status of the order itself comes first.
+    let mut stopped = sound();
+    stopped["entry"][3]["resource"]["status"] = json!("stopped");
+    stopped["entry"][3]["resource"]["statusReason"] = json!({ "text": "踝部水肿" });
+    let medicine = &read(&bytes(&stopped)).unwrap().record.medicines[0];
+    assert_eq!(medicine.change, Some(MedicineChange::Stopped));
+    assert_eq!(medicine.change_text, "踝部水肿");
+}
+
 /// Documents that would make a careless reader slow or large.
 fn hostile() -> Vec<(&'static str, String)> {
     const MANY: usize = 30_000;
