@@ -54,11 +54,7 @@ fn sound() -> Value {
 fn with(place: &str, value: Value) -> Vec<u8> {
     let mut bundle = sound();
     let (holder, name) = place.rsplit_once('/').unwrap();
-    let holder = bundle.pointer_mut(holder).unwrap_or_else(|| panic!("{place}"));
-    match holder {
-        Value::Object(fields) if value.is_null() => {
-            fields.remove(name).unwrap();
-        }
+    match bundle.pointer_mut(holder).unwrap_or_else(|| panic!("{place}")) {
         Value::Object(fields) => {
             fields.insert(name.to_owned(), value);
         }
@@ -67,6 +63,15 @@ fn with(place: &str, value: Value) -> Vec<u8> {
             panic!("{place} holds nothing")
         }
     }
+    bytes(&bundle)
+}
+
+/// The sound one without one place.
+fn without(place: &str) -> Vec<u8> {
+    let mut bundle = sound();
+    let (holder, name) = place.rsplit_once('/').unwrap();
+    let fields = bundle.pointer_mut(holder).and_then(Value::as_object_mut).unwrap();
+    fields.remove(name).unwrap();
     bytes(&bundle)
 }
 
@@ -94,215 +99,75 @@ fn a_sound_collection_is_read_with_nothing_wrong() {
     assert_eq!((&record.measurements[1].value, &*record.measurements[1].text), (&None, ">95 mmHg"));
 }
 
+/// What is changed in the sound one (entry and place within its resource, JSON; `-` takes it away),
+/// and what is then told: code, path within `Bundle.entry`, and whether it refuses.
+const FAULTS: &str = r##"
+0/gender | 5 | type_wrong | [0].resource.gender | fatal
+0/gender | "m" | code_unknown | [0].resource.gender | fatal
+0/name | "某甲" | type_wrong | [0].resource.name | fatal
+0/birthDate | "1950-02-30" | date_impossible | [0].resource.birthDate | fatal
+0/birthDate | ["1950-02-03"] | type_wrong | [0].resource.birthDate | fatal
+0/active | "true" | type_wrong | [0].resource.active | fatal
+0/active | null | null_value | [0].resource.active | fatal
+0/resourceType | "Group" | patient_missing | | fatal
+0/nickname | "x" | element_unknown | [0].resource.nickname | warning
+0/name/0/use | "x" | code_unknown | [0].resource.name[0].use | warning
+0/name/0/text | "" | value_empty | [0].resource.name[0].text | warning
+0/_gender | {"extension": [{"valueString": "x"}]} | missing | [0].resource._gender.extension[0].url | warning
+0/modifierExtension | [{"url": "urn:x"}] | patient_modified | [0].resource | fatal
+1/id | "一" | id_form | [1].resource.id | warning
+1/status | - | missing | [1].resource.status | fatal
+1/class | - | missing | [1].resource.class | fatal
+1/status | "in-progress" | stay_missing | | fatal
+1/class/code | "AMB" | stay_missing | | fatal
+1/period/end | "2026-10-09" | dates_reversed | [1].resource.period | fatal
+1/period/end | "2026-11-09T25:00:00Z" | date_impossible | [1].resource.period.end | fatal
+1/period/end | "2026-11-09T08:00" | datetime_form | [1].resource.period.end | warning
+2/subject | - | missing | [2].resource.subject | fatal
+2/subject/reference | "urn:uuid:q" | reference_nothing | [2].resource.subject.reference | fatal
+2/subject/reference | "http://x/fhir/Patient/9" | patient_other | [2].resource.subject | fatal
+2/encounter/reference | "Encounter/9" | reference_nothing | [2].resource.encounter.reference | fatal
+2/asserter | {"reference": "urn:uuid:x"} | reference_nothing | [2].resource.asserter.reference | warning
+2/asserter | {"reference": "urn:uuid:e"} | reference_type | [2].resource.asserter.reference | warning
+2/clinicalStatus | {"coding": [{"code": "x"}]} | code_unknown | [2].resource.clinicalStatus | fatal
+2/modifierExtension | [{"url": "urn:x"}] | modifier_extension | [2].resource.modifierExtension[0] | warning
+3/status | "aktiv" | code_unknown | [3].resource.status | fatal
+3/status | "completed" | medicine_status | [3].resource.status | warning
+3/medicationReference | - | missing | [3].resource.medication | fatal
+3/medicationReference/reference | "#n" | reference_nothing | [3].resource.medicationReference.reference | fatal
+3/medicationCodeableConcept | {"text": "x"} | choice_twice | [3].resource.medicationReference | fatal
+3/dosageInstruction/0/timing/repeat/frequency | 1.5 | type_wrong | [3].resource.dosageInstruction[0].timing.repeat.frequency | fatal
+3/dosageInstruction/0/timing/repeat/periodUnit | "day" | code_unknown | [3].resource.dosageInstruction[0].timing.repeat.periodUnit | fatal
+3/dosageInstruction/0/timing/repeat/timeOfDay | ["8:00"] | time_impossible | [3].resource.dosageInstruction[0].timing.repeat.timeOfDay[0] | fatal
+3/dosageInstruction/- | {"text": "睡前"} | dosage_several | [3].resource.dosageInstruction | warning
+4/resourceType | "Observatoin" | resource_unknown | [4].resource.resourceType | warning
+4/component/0/valueQuantity/value | "150" | type_wrong | [4].resource.component[0].valueQuantity.value | fatal
+4/component/0/code | - | missing | [4].resource.component[0].code | fatal
+- | {"fullUrl": "urn:uuid:q", "resource": {"resourceType": "Patient", "name": [{"text": "某乙"}]}} | patient_two | [5].resource | fatal
+- | {"fullUrl": "urn:uuid:p", "resource": {"resourceType": "Basic"}} | full_url_twice | [5].fullUrl | fatal
+"##;
+
 #[test]
 fn every_fault_is_named_with_its_path_and_whether_it_refuses() {
-    let fatal = Severity::Fatal;
-    let warning = Severity::Warning;
-    let entry = |n: usize, rest: &str| format!("/entry/{n}/resource/{rest}");
-    let cases = [
-        (entry(0, "gender"), json!(5), "type_wrong", "[0].resource.gender", fatal),
-        (entry(0, "gender"), json!("m"), "code_unknown", "[0].resource.gender", fatal),
-        (entry(0, "name"), json!("某甲"), "type_wrong", "[0].resource.name", fatal),
-        (
-            entry(0, "birthDate"),
-            json!("1950-02-30"),
-            "date_impossible",
-            "[0].resource.birthDate",
-            fatal,
-        ),
-        (
-            entry(0, "birthDate"),
-            json!(["1950-02-03"]),
-            "type_wrong",
-            "[0].resource.birthDate",
-            fatal,
-        ),
-        (entry(0, "active"), json!("true"), "type_wrong", "[0].resource.active", fatal),
-        (entry(1, "id"), json!("一"), "id_form", "[1].resource.id", warning),
-        (
-            entry(4, "resourceType"),
-            json!("Observatoin"),
-            "resource_unknown",
-            "[4].resource.resourceType",
-            warning,
-        ),
-        (entry(0, "resourceType"), json!("Group"), "patient_missing", "", fatal),
-        (entry(0, "nickname"), json!("x"), "element_unknown", "[0].resource.nickname", warning),
-        (entry(0, "name/0/use"), json!("x"), "code_unknown", "[0].resource.name[0].use", warning),
-        (entry(0, "name/0/text"), json!(""), "value_empty", "[0].resource.name[0].text", warning),
-        (
-            entry(0, "_gender"),
-            json!({ "extension": [{ "valueString": "x" }] }),
-            "missing",
-            "[0].resource._gender.extension[0].url",
-            warning,
-        ),
-        (entry(1, "status"), Value::Null, "missing", "[1].resource.status", fatal),
-        (entry(1, "class"), Value::Null, "missing", "[1].resource.class", fatal),
-        (entry(1, "status"), json!("in-progress"), "stay_missing", "", fatal),
-        (entry(1, "class/code"), json!("AMB"), "stay_missing", "", fatal),
-        (
-            entry(1, "period/end"),
-            json!("2026-10-09"),
-            "dates_reversed",
-            "[1].resource.period",
-            fatal,
-        ),
-        (
-            entry(1, "period/end"),
-            json!("2026-11-09T25:00:00Z"),
-            "date_impossible",
-            "[1].resource.period.end",
-            fatal,
-        ),
-        (
-            entry(1, "period/end"),
-            json!("2026-11-09T08:00"),
-            "datetime_form",
-            "[1].resource.period.end",
-            warning,
-        ),
-        (entry(2, "subject"), Value::Null, "missing", "[2].resource.subject", fatal),
-        (
-            entry(2, "subject/reference"),
-            json!("urn:uuid:q"),
-            "reference_nothing",
-            "[2].resource.subject.reference",
-            fatal,
-        ),
-        (
-            entry(2, "subject/reference"),
-            json!("http://x/fhir/Patient/9"),
-            "patient_other",
-            "[2].resource.subject",
-            fatal,
-        ),
-        (
-            entry(2, "encounter/reference"),
-            json!("Encounter/9"),
-            "reference_nothing",
-            "[2].resource.encounter.reference",
-            fatal,
-        ),
-        (
-            entry(2, "asserter"),
-            json!({ "reference": "urn:uuid:x" }),
-            "reference_nothing",
-            "[2].resource.asserter.reference",
-            warning,
-        ),
-        (
-            entry(2, "asserter"),
-            json!({ "reference": "urn:uuid:e" }),
-            "reference_type",
-            "[2].resource.asserter.reference",
-            warning,
-        ),
-        (
-            entry(2, "clinicalStatus"),
-            json!({ "coding": [{ "code": "x" }] }),
-            "code_unknown",
-            "[2].resource.clinicalStatus",
-            fatal,
-        ),
-        (
-            entry(2, "modifierExtension"),
-            json!([{ "url": "urn:x" }]),
-            "modifier_extension",
-            "[2].resource.modifierExtension[0]",
-            warning,
-        ),
-        (
-            entry(0, "modifierExtension"),
-            json!([{ "url": "urn:x" }]),
-            "patient_modified",
-            "[0].resource",
-            fatal,
-        ),
-        (entry(3, "status"), json!("aktiv"), "code_unknown", "[3].resource.status", fatal),
-        (entry(3, "status"), json!("completed"), "medicine_status", "[3].resource.status", warning),
-        (entry(3, "medicationReference"), Value::Null, "missing", "[3].resource.medication", fatal),
-        (
-            entry(3, "medicationReference/reference"),
-            json!("#n"),
-            "reference_nothing",
-            "[3].resource.medicationReference.reference",
-            fatal,
-        ),
-        (
-            entry(3, "medicationCodeableConcept"),
-            json!({ "text": "x" }),
-            "choice_twice",
-            "[3].resource.medicationReference",
-            fatal,
-        ),
-        (
-            entry(3, "dosageInstruction/0/timing/repeat/frequency"),
-            json!(1.5),
-            "type_wrong",
-            "[3].resource.dosageInstruction[0].timing.repeat.frequency",
-            fatal,
-        ),
-        (
-            entry(3, "dosageInstruction/0/timing/repeat/periodUnit"),
-            json!("day"),
-            "code_unknown",
-            "[3].resource.dosageInstruction[0].timing.repeat.periodUnit",
-            fatal,
-        ),
-        (
-            entry(3, "dosageInstruction/0/timing/repeat/timeOfDay"),
-            json!(["8:00"]),
-            "time_impossible",
-            "[3].resource.dosageInstruction[0].timing.repeat.timeOfDay[0]",
-            fatal,
-        ),
-        (
-            entry(3, "dosageInstruction/-"),
-            json!({ "text": "睡前" }),
-            "dosage_several",
-            "[3].resource.dosageInstruction",
-            warning,
-        ),
-        (
-            entry(4, "component/0/valueQuantity/value"),
-            json!("150"),
-            "type_wrong",
-            "[4].resource.component[0].valueQuantity.value",
-            fatal,
-        ),
-        (
-            entry(4, "component/0/code"),
-            Value::Null,
-            "missing",
-            "[4].resource.component[0].code",
-            fatal,
-        ),
-        (
-            "/entry/-".to_owned(),
-            json!({ "fullUrl": "urn:uuid:q", "resource": {
-            "resourceType": "Patient", "name": [{ "text": "某乙" }] } }),
-            "patient_two",
-            "[5].resource",
-            fatal,
-        ),
-        (
-            "/entry/-".to_owned(),
-            json!({ "fullUrl": "urn:uuid:p" , "resource": {
-            "resourceType": "Basic" } }),
-            "full_url_twice",
-            "[5].fullUrl",
-            fatal,
-        ),
-    ];
-    for (place, value, code, path, severity) in cases {
-        let found = problems(&with(&place, value.clone()));
+    for row in FAULTS.trim().lines() {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [place, value, code, path, severity] = columns[..] else { panic!("{row}") };
+        let place = match place.split_once('/') {
+            Some((entry, rest)) => format!("/entry/{entry}/resource/{rest}"),
+            None => "/entry/-".to_owned(),
+        };
+        let document = match value {
+            "-" => without(&place),
+            value => with(&place, serde_json::from_str(value).unwrap()),
+        };
+        let refused = severity == "fatal";
+        let found = problems(&document);
         let path = format!("Bundle.entry{path}");
         let hit = found.iter().find(|p| p.code == code && p.path == path);
-        let hit = hit.unwrap_or_else(|| panic!("{place} {value}: {code} {path} in {found:?}"));
-        assert_eq!(hit.severity, severity, "{place}");
+        let hit = hit.unwrap_or_else(|| panic!("{row}: {found:?}"));
+        assert_eq!(hit.severity == Severity::Fatal, refused, "{row}");
         assert!(!hit.message.is_ascii(), "said in Chinese: {}", hit.message);
-        assert_eq!(read(&with(&place, value)).is_err(), severity == Severity::Fatal, "{place}");
+        assert_eq!(read(&document).is_err(), refused, "{row}: {found:?}");
     }
 }
 
