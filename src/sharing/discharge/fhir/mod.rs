@@ -1,6 +1,6 @@
 //! Discharge records as FHIR R4 (4.0.1): a `Bundle` read with everything that is wrong with it
-//! and everything of it that has no place in the model ([`read`]), and a record written as a
-//! document `Bundle` ([`write`]).
+//! and everything of it that has no place in the model ([`read()`]), and a record written as a
+//! document `Bundle` ([`write()`]).
 //!
 //! The rules of R4 are data (`elements.txt`, `codes.txt`); the walk over them is in `validate`.
 //! What is read is marked in the parsed document itself, and what is not marked at the end is
@@ -62,7 +62,7 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Vec<Problem>> {
 
 /// Writes a record as a FHIR R4 document `Bundle` that was `assembled` then.
 ///
-/// The same record gives the same ids. [`read`] gives the record back, as far as R4 can carry it:
+/// The same record gives the same ids. [`read()`] gives the record back, as far as R4 can carry it:
 /// texts without control characters, no concept or list item that says nothing at all.
 pub fn write(record: &DischargeRecord, assembled: &Moment) -> Value {
     write::write(record, assembled)

@@ -94,7 +94,9 @@ impl<'n, 'a> Source<'n, 'a> {
         match self.index.resolve(reference.peek_text("reference"), Some(from)) {
             Resolved::Found(target) => {
                 reference.mark();
-                reference.text("reference");
+                if reference.text("reference").starts_with('#') {
+                    from.get("contained");
+                }
                 reference.text("type");
                 reference.text("display");
                 Some(target)

@@ -87,6 +87,9 @@ fn a_sound_collection_is_read_with_nothing_wrong() {
     let reading = read(&bytes(&sound())).unwrap();
     let told: Vec<_> = reading.problems.iter().map(|p| (p.severity, p.code.as_str())).collect();
     assert_eq!(told, [(Severity::Information, "stay_chosen")]);
+    let lost: Vec<_> = reading.unplaced.iter().map(|u| (&*u.path, &*u.what)).collect();
+    // What only says which the components belong to.
+    assert_eq!(lost, [("Bundle.entry[4].resource.code", "code")]);
     let record = &reading.record;
     assert_eq!(record.document.name, "urn:oid:1.2.3|S-1");
     assert_eq!(record.medicines[0].coded.text, "氨氯地平片 5mg");
