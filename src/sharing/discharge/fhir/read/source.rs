@@ -166,20 +166,34 @@ impl<'n, 'a> Source<'n, 'a> {
         }
     }
 
-    /// Whether the resource is of the stay at hand: it says so, or says no other.
+    /// Whether the resource is of the stay at hand: it says so, or says no other and no other time.
     pub(super) fn of_stay(&self, node: &'n Node<'a>) -> bool {
         if self.composition.is_some() {
             return true;
         }
         let field = if node.peek("encounter").is_some() { "encounter" } else { "context" };
         if node.peek(field).is_none() {
-            return true;
+            return self.during_stay(node);
         }
         let Some(stay) = self.encounter else { return true };
         self.peek_field(node, field).is_some_and(|target| {
             let within = || self.peek_field(target, "partOf");
             std::ptr::eq(target, stay) || within().is_some_and(|whole| std::ptr::eq(whole, stay))
         })
+    }
+
+    /// Whether something that says no stay was done during this one, as far as it says when.
+    fn during_stay(&self, node: &Node<'_>) -> bool {
+        let said = ["effectiveDateTime", "effectiveInstant", "performedDateTime", "started"];
+        let periods = ["effectivePeriod", "performedPeriod"];
+        let said = said.iter().map(|name| node.peek_text(name)).find(|text| !text.is_empty());
+        let began = || periods.iter().find_map(|name| Some(node.peek(name)?.peek_text("start")));
+        let day = |text: &str| Moment::iso(text).ok().and_then(|moment| moment.day());
+        let Some(done) = said.or_else(began).and_then(day) else { return true };
+        let period = self.encounter.and_then(|stay| stay.peek("period"));
+        let bound = |name: &str| period.and_then(|period| day(period.peek_text(name)));
+        bound("start").is_none_or(|start| start <= done)
+            && bound("end").is_none_or(|end| done <= end)
     }
 
     /// Whether something said at `moment` was there when the patient was discharged.

@@ -273,6 +273,17 @@ fn what_has_no_place_is_named_with_its_path_and_never_with_its_content() {
 }
 
 #[test]
+fn what_names_no_stay_belongs_to_the_stay_in_whose_days_it_was_done() {
+    for (day, number) in [("2026-11-01", 2), ("2026-11-09T23:00:00+08:00", 2), ("2026-11-10", 0)] {
+        let document = with("/entry/4/resource/effectiveDateTime", json!(day));
+        let reading = read(&document).unwrap();
+        assert_eq!(reading.record.measurements.len(), number, "{day}");
+        let named = reading.unplaced.iter().any(|u| u.what == "Observation（不属于本次住院）");
+        assert_eq!(named, number == 0, "{day}");
+    }
+}
+
+#[test]
 fn a_list_of_changes_says_what_became_of_a_medicine() {
     use crate::sharing::discharge::model::MedicineChange;
     let list = |entry: Value| {
