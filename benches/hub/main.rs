@@ -178,6 +178,42 @@ async fn keep(
     Line { name: format!("keep, {submitters} at a time"), count: latency.len(), seconds, latency }
 }
 
+/// Sixteen inboxes of townships at a time are read in parts of 64, and each part is said to be kept.
+async fn drain(store: &Arc<dyn HubDocuments>, time: Duration) -> Line {
+    let next = Arc::new(AtomicU64::new(0));
+    let begin = Instant::now();
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let (store, next) = (Arc::clone(store), Arc::clone(&next));
+            tokio::spawn(async move {
+                let (mut latency, mut count) = (new_histogram(), 0);
+                while begin.elapsed() < time {
+                    let node = format!("township-{}", next.fetch_add(1, Ordering::Relaxed) % 145);
+                    let (mut after, mut whole) = (0, false);
+                    while !whole {
+                        let asked = Instant::now();
+                        let (read, is_last) = store.inbox(&node, after, 64).await.unwrap();
+                        after += read.len() as u64;
+                        count += read.len() as u64;
+                        store.advance(&node, after, 1).await.unwrap();
+                        latency.saturating_record(asked.elapsed().as_micros().try_into().unwrap());
+                        whole = is_last;
+                    }
+                }
+                (latency, count)
+            })
+        })
+        .collect();
+    let (mut latency, mut count) = (new_histogram(), 0);
+    for task in tasks {
+        let (of_one, its_count) = task.await.unwrap();
+        latency.add(of_one).unwrap();
+        count += its_count;
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    Line { name: "inboxes read and said to be kept, by 64".to_owned(), count, seconds, latency }
+}
+
 fn heading(what: &str) {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("\n{what}; load of the machine before: {}\n", load.trim());
@@ -197,6 +233,7 @@ async fn measure(store: Arc<dyn HubDocuments>, floors: Option<(f64, f64)>, time:
         let floor = floors.map(|(single, batched)| if submitters == 1 { single } else { batched });
         line.print(floor);
     }
+    drain(&store, time).await.print(None);
     // Nothing was lost on the way: the heads say how many came.
     let nodes = store.nodes().await.unwrap();
     let handed: u64 = nodes.iter().map(|node| node.handed_over).sum();

@@ -9,7 +9,7 @@ use crate::store::hub::{count, damaged, int, relation_named, sha};
 /// Rows tell what they answer, and by the place of which question: a number that is written down (0),
 /// a document by its name (1), a registration by its key (2). `OFFSET 0` keeps the planner from
 /// beginning at the other end: its plans are made once, and often while the tables are empty.
-const LOOK_UP: &str = "\
+pub(super) const LOOK_UP: &str = "\
     SELECT 0::int8, j.at, h.document, NULL::int8, NULL::bool, d.sha256, NULL::text, NULL::text, \
     NULL::text \
     FROM unnest($1::text[], $2::text[], $3::int8[]) WITH ORDINALITY j(node, store, number, at) \
@@ -25,14 +25,15 @@ const LOOK_UP: &str = "\
     FROM registration r WHERE r.key = j.key OFFSET 0) r";
 
 /// Nodes that have a record of the name in their inbox, and its senders.
-const HOLDERS: &str = "\
+pub(super) const HOLDERS: &str = "\
     SELECT j.at, i.node FROM unnest($1::text[]) WITH ORDINALITY j(name, at) \
     CROSS JOIN LATERAL (SELECT d.number, d.node FROM document d WHERE d.name = j.name \
     AND d.kind = 'record' OFFSET 0) d \
     CROSS JOIN LATERAL (SELECT i.node FROM inbox i WHERE i.document = d.number \
     UNION ALL SELECT d.node OFFSET 0) i";
 
-const MISSING: &str = "\
+/// Records of the current version of a person that the node neither sent nor has in its inbox.
+pub(super) const MISSING: &str = "\
     SELECT j.at, d.number, d.sha256 \
     FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY j(node, key, at) \
     CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k \

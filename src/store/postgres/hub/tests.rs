@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::HubStore;
+use super::{HubStore, load};
 use crate::app::error::{Code, Error};
 use crate::app::exchange::ports::{HubDocuments, Submission};
 use crate::app::exchange::store_suite::{self, TESTS, handles, model, scopes};
@@ -144,6 +144,33 @@ async fn a_poisoned_document_fails_alone() {
                 assert_eq!(number, 7, "{outcome:?}");
                 assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
             }
+        }
+    }
+    drop(store);
+    end(scratch, tracker).await;
+}
+
+#[tokio::test]
+async fn look_ups_that_were_planned_on_empty_tables_begin_with_what_is_asked() {
+    let Some(url) = url() else { return };
+    let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+    let store = open(&scratch, &tracker).await;
+    for (name, sql, parameters) in
+        [("a", load::LOOK_UP, 7), ("b", load::HOLDERS, 1), ("c", load::MISSING, 2)]
+    {
+        let mut connection = store.pool.acquire().await.unwrap();
+        let prepare = format!("PREPARE {name} AS {sql}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+        let nothing = vec!["NULL"; parameters].join(", ");
+        let explain = format!("EXPLAIN EXECUTE {name} ({nothing})");
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *connection).await;
+        let plan: Vec<String> = rows.unwrap().iter().map(|row| row.get(0)).collect();
+        assert!(plan.iter().any(|line| line.contains("Function Scan on")), "{plan:#?}");
+        for line in &plan {
+            let is_by_key = !line.contains("Filter: ")
+                || line.contains("Filter: (kind = 'record'::text)")
+                || line.contains("Filter: ((NOT (SubPlan");
+            assert!(is_by_key && !line.contains("Seq Scan"), "{line} in {plan:#?}");
         }
     }
     drop(store);
