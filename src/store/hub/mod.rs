@@ -17,8 +17,9 @@ use crate::sharing::exchange::{Document, Hello, Standing, Welcome};
 /// SHA-256.
 pub(in crate::store) type Sha = [u8; 32];
 
-/// Bytes of a document's name at most: it stands in an index.
-const NAME_BYTES_MAX: usize = 512;
+/// Bytes of a document's name at most, which is 512 characters of any kind: it stands in an index, and
+/// a row of one has 2,700 bytes.
+const NAME_BYTES_MAX: usize = 2_048;
 /// Bytes of the names of a node and of its database, and of a media type, at most.
 const WORD_BYTES_MAX: usize = 256;
 /// Bytes of bodies after which a reading of an inbox stops.

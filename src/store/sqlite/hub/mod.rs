@@ -21,7 +21,7 @@ use super::{OpenError, make_folder, migrator, options};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Document, Hello, Outcome, Welcome};
+use crate::sharing::exchange::{Hello, Numbered, Outcome, Welcome};
 use crate::store::hub::plan::{Plan, Questions};
 use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
@@ -130,7 +130,7 @@ impl HubDocuments for HubStore {
         node: &'a str,
         after: u64,
         limit: usize,
-    ) -> BoxFuture<'a, Result<(Vec<(u64, Document)>, bool), Error>> {
+    ) -> BoxFuture<'a, Result<Numbered, Error>> {
         Box::pin(
             async move { read::inbox(&self.readers, node, after, limit).await.map_err(failed) },
         )

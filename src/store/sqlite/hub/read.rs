@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use crate::app::exchange::ports::NodeExchange;
-use crate::sharing::exchange::{Document, Kind};
+use crate::sharing::exchange::{Document, Kind, Numbered};
 use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha};
 
 /// Documents for a node above a number, and whether there is no more.
@@ -13,7 +13,7 @@ pub(super) async fn inbox(
     node: &str,
     after: u64,
     limit: usize,
-) -> Result<(Vec<(u64, Document)>, bool), sqlx::Error> {
+) -> Result<Numbered, sqlx::Error> {
     let limit = i64::try_from(limit.min(READ_MAX)).unwrap_or(0);
     // One more than asked for tells whether there is more; a document that begins past the bytes
     // is not read, the first always is.
