@@ -25,6 +25,9 @@ const TABLES: &str = "\
     CREATE TABLE floor_audit (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, \
     at_ms bigint NOT NULL, action text NOT NULL, document bigint NOT NULL)";
 
+/// As the store's table has it.
+const COMPRESSION: &str = "ALTER TABLE floor_document ALTER COLUMN body SET COMPRESSION lz4";
+
 async fn connect(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().unwrap();
     let options = options.options([("search_path", SCHEMA), ("synchronous_commit", "on")]);
@@ -114,6 +117,9 @@ pub(super) async fn measure(url: &str, time: Duration) -> (f64, f64) {
     let sql = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {SCHEMA}"));
     sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
     sqlx::raw_sql(TABLES).execute(&mut connection).await.unwrap();
+    if let Err(error) = sqlx::raw_sql(COMPRESSION).execute(&mut connection).await {
+        println!("the server has no lz4: {error}");
+    }
     connection.close().await.unwrap();
     run(url, "", (1, 1), Duration::from_millis(500)).await;
     let single = run(url, "bare transaction, one at a time", (1, 1), time).await;

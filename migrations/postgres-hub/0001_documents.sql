@@ -27,6 +27,12 @@ CREATE TABLE document (
     bytes      bigint NOT NULL,
     body       bytea NOT NULL
 );
+-- A fourth of the time for bodies that are text, and as small. A server that was built without it goes
+-- on with its own.
+DO $$ BEGIN
+    ALTER TABLE document ALTER COLUMN body SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported OR invalid_parameter_value OR syntax_error THEN NULL;
+END $$;
 CREATE UNIQUE INDEX document_name ON document (name, version, kind, variant);
 
 -- Numbers of nodes' outboxes, by the name of the database.
