@@ -5,4 +5,5 @@ pub mod consent;
 pub mod discharge;
 pub mod exchange;
 pub mod imaging;
+pub mod patient;
 pub mod recognition;

@@ -1,0 +1,3 @@
+//! Who a record is about.
+
+pub mod linkage;
