@@ -126,9 +126,10 @@ fn read(rest: &mut Rest<'_>) -> Option<Prepared> {
         (0..count).map(|_| rest.array().map(u32::from_le_bytes)).collect();
     let folded = if folded.is_empty() { text } else { folded };
     let name = Name::of_parts(text, folded, readings?)?;
-    let birth_date = match has(flag::BIRTH) {
-        true => Some(BirthDate::from_packed(u32::from_le_bytes(rest.array()?))?),
-        false => None,
+    let birth_date = if has(flag::BIRTH) {
+        Some(BirthDate::from_packed(u32::from_le_bytes(rest.array()?))?)
+    } else {
+        None
     };
     let mut digest = |flag: u16| -> Option<Option<Digest>> {
         if has(flag) { rest.array().map(Some) } else { Some(None) }

@@ -384,3 +384,7 @@ fn village_code(written: &str) -> Result<u64, ProblemKind> {
     }
     format!("{plain:0<12}").parse().map_err(|_| ProblemKind::Characters)
 }
+
+#[cfg(test)]
+#[path = "person_tests.rs"]
+mod tests;

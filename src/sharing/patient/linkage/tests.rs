@@ -66,7 +66,7 @@ fn expected(model: &Model, share: f64) -> Vec<(Pattern, u64)> {
     }
     patterns
         .into_iter()
-        .map(|(pattern, m, u)| (pattern, ((m + u) * 1e6).round().max(0.0) as u64))
+        .map(|(pattern, m, u)| (pattern, format!("{:.0}", (m + u) * 1e6).parse().unwrap()))
         .collect()
 }
 

@@ -158,7 +158,7 @@ fn without_remarks(name: &str) -> (String, String) {
         match c {
             '(' | '[' | '{' | '<' | '【' | '〔' | '《' | '「' | '［' => depth += 1,
             ')' | ']' | '}' | '>' | '】' | '〕' | '》' | '」' | '］' => {
-                depth = depth.saturating_sub(1)
+                depth = depth.saturating_sub(1);
             }
             c => {
                 whole.push(c);

@@ -102,12 +102,11 @@ pub(super) fn readings_of(folded: &str, tables: &NameTables) -> Vec<u32> {
     let mut packed = Vec::with_capacity(4);
     for (at, c) in folded.chars().take(SYLLABLES_MAX).enumerate() {
         let own;
-        let readings = match of_surname.and_then(|readings| readings.get(at)) {
-            Some(readings) => readings,
-            None => {
-                own = readings(c);
-                &own
-            }
+        let readings = if let Some(readings) = of_surname.and_then(|readings| readings.get(at)) {
+            readings
+        } else {
+            own = readings(c);
+            &own
         };
         for (n, syllable) in readings.iter().take(READINGS_MAX).enumerate() {
             packed.push(if n == 0 { syllable.0 } else { syllable.0 | FURTHER });
