@@ -111,9 +111,9 @@ fn compare(a: &Record, b: &Record) -> Pattern {
             Kind::Slips(most) => edits_level(x, y, most),
             Kind::Text => {
                 let own = similarity_level(x, y, &LIMITS);
-                let other = PLACES.iter().find_map(|(p, q)| match column {
-                    c if c == *p => Some(*q),
-                    c if c == *q => Some(*p),
+                let other = PLACES.iter().find_map(|(one, two)| match column {
+                    column if column == *one => Some(*two),
+                    column if column == *two => Some(*one),
                     _ => None,
                 });
                 match (own, other) {

@@ -1,19 +1,30 @@
 //! Matching of people, measured.
 //!
 //! `cargo bench --bench people -- --febrl DIR [--show] [--without-test]`: the FEBRL sets (DIR from
-//! `benches/people/febrl.py`).
+//! `benches/people/febrl.py`). Learns from sets 1 to 3 and links set 4; `--without-test` leaves set 4
+//! alone, for work on the method.
+//!
+//! `cargo bench --bench people -- --people N --villages FILE`: an index of N people of a made-up
+//! region (FILE: villages with their codes, as `shangrao_villages.csv`), its memory, its speed, and
+//! how many are linked rightly. `--load` fills it at once instead, from blobs, and says how long it
+//! takes.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::as_conversions,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "a benchmark: what goes wrong ends it, and it prints what it measures"
 )]
 
 mod febrl;
+mod online;
+mod region;
 
 use std::path::Path;
 
@@ -26,5 +37,15 @@ fn main() {
     };
     if let Some(folder) = value("--febrl") {
         febrl::run(Path::new(folder), !given("--without-test"), given("--show"));
+    }
+    if let Some(people) = value("--people") {
+        let villages = value("--villages").map(Path::new).unwrap();
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        println!("{:.0} bytes a blob", online::blob_bytes(villages, &models));
+        if given("--load") {
+            online::load(people.parse().unwrap(), villages, &models);
+            return;
+        }
+        online::run(people.parse().unwrap(), villages, &models);
     }
 }

@@ -26,7 +26,7 @@ pub use blob::NotPrepared;
 pub use found::{
     Candidate, Decision, Decisions, Explanation, FieldEvidence, Found, Reason, Undecided,
 };
-pub use index::{IndexFull, PeopleIndex};
+pub use index::{IndexFull, PeopleIndex, PeopleLoader};
 pub use person::{
     BirthDate, Digest, IdentifierKind, Keyer, Person, Prepared, Sex, prepare, prepare_leniently,
 };

@@ -38,6 +38,44 @@ pub struct PeopleIndex {
 #[error("the index of people is full")]
 pub struct IndexFull;
 
+/// Fills an index with many people at once, as at the start, several times faster than
+/// [`PeopleIndex::insert`]. Nobody can be asked for before [`PeopleLoader::finish`].
+#[derive(Debug, Default)]
+pub struct PeopleLoader {
+    index: PeopleIndex,
+}
+
+impl PeopleLoader {
+    /// Nobody yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a person. Of several with one id the last stays.
+    pub fn add(&mut self, id: u64, person: &Prepared) -> Result<(), IndexFull> {
+        self.index.add(id, person, Postings::push)
+    }
+
+    /// The index.
+    pub fn finish(self) -> PeopleIndex {
+        let mut index = self.index;
+        index.keys.settle();
+        let replaced: Vec<u32> = (0..index.rows.end())
+            .filter(|number| {
+                let Some(row) = index.rows.get(*number) else { return false };
+                let later = |other: u32| {
+                    other > *number && index.rows.get(other).is_some_and(|o| o.id == row.id)
+                };
+                index.keys.rows(of_id(row.id)).any(later)
+            })
+            .collect();
+        for number in replaced {
+            index.remove_row(number);
+        }
+        index
+    }
+}
+
 impl PeopleIndex {
     /// Nobody yet.
     pub fn new() -> Self {
@@ -47,29 +85,42 @@ impl PeopleIndex {
     /// Adds a person, in the place of whoever had this id.
     pub fn insert(&mut self, id: u64, person: &Prepared) -> Result<(), IndexFull> {
         self.remove(id);
-        let side = person.side();
-        let name = self.names.add(&person.name).ok_or(IndexFull)?;
-        let row = Row::new(id, name, &side);
-        let Some(number) = self.rows.add(row) else {
-            self.names.release(name);
-            return Err(IndexFull);
-        };
-        self.keys.insert(of_id(id), number);
-        for key in keys::keys(&side) {
-            self.keys.insert(key, number);
-        }
-        Ok(())
+        self.add(id, person, Postings::insert)
     }
 
     /// Takes a person out. Nothing happens if there is none of this id.
     pub fn remove(&mut self, id: u64) {
-        let Some(number) = self.row_of(id) else { return };
+        if let Some(number) = self.row_of(id) {
+            self.remove_row(number);
+        }
+    }
+
+    fn add(
+        &mut self,
+        id: u64,
+        person: &Prepared,
+        put: impl Fn(&mut Postings, u32, u32),
+    ) -> Result<(), IndexFull> {
+        let side = person.side();
+        let name = self.names.add(&person.name).ok_or(IndexFull)?;
+        let Some(number) = self.rows.add(Row::new(id, name, &side)) else {
+            self.names.release(name);
+            return Err(IndexFull);
+        };
+        put(&mut self.keys, of_id(id), number);
+        for key in keys::keys(&side) {
+            put(&mut self.keys, key, number);
+        }
+        Ok(())
+    }
+
+    fn remove_row(&mut self, number: u32) {
         let Some(row) = self.rows.get(number).copied() else { return };
         let gone = self.side(&row).map(|side| keys::keys(&side)).unwrap_or_default();
         for key in gone {
             self.keys.remove(key, number);
         }
-        self.keys.remove(of_id(id), number);
+        self.keys.remove(of_id(row.id), number);
         self.names.release(row.name);
         self.rows.release(number);
     }

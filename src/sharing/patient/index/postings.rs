@@ -7,6 +7,8 @@
 const BUCKET_BITS: u32 = 16;
 /// A full bucket grows by its length shifted right by this, and a little.
 const GROWTH_SHIFT: u32 = 4;
+/// The same while many are added at once.
+const LOADING_SHIFT: u32 = 1;
 /// The least by which a full bucket grows.
 const GROWTH_MIN: usize = 4;
 
@@ -35,6 +37,25 @@ impl Postings {
             bucket.insert(at, entry);
             self.count += 1;
         }
+    }
+
+    /// Adds a row under a key without order. Nothing is found until [`Postings::settle`] was called.
+    pub(super) fn push(&mut self, key: u32, row: u32) {
+        let Some(bucket) = self.buckets.get_mut(place(key)) else { return };
+        if bucket.len() == bucket.capacity() {
+            bucket.reserve_exact((bucket.len() >> LOADING_SHIFT).max(GROWTH_MIN));
+        }
+        bucket.push(entry(key, row));
+    }
+
+    /// Puts what was pushed in order.
+    pub(super) fn settle(&mut self) {
+        for bucket in &mut self.buckets {
+            bucket.sort_unstable();
+            bucket.dedup();
+            bucket.shrink_to(bucket.len() + (bucket.len() >> GROWTH_SHIFT));
+        }
+        self.count = self.buckets.iter().map(Vec::len).sum();
     }
 
     /// Takes a row from under a key.
@@ -106,12 +127,18 @@ mod tests {
                     plain.remove(&(key, row));
                 }
             }
-            prop_assert_eq!(postings.count(), plain.len());
+            let mut pushed = Postings::default();
+            for (key, row) in plain.iter().rev().chain(&plain) {
+                pushed.push(*key, *row);
+            }
+            pushed.settle();
+            prop_assert_eq!((postings.count(), pushed.count()), (plain.len(), plain.len()));
             for key in keys {
                 let found: Vec<u32> = postings.rows(key).collect();
                 let wanted: Vec<u32> =
                     plain.iter().filter(|(k, _)| *k == key).map(|(_, row)| *row).collect();
-                prop_assert_eq!(found, wanted);
+                prop_assert_eq!(&found, &wanted);
+                prop_assert_eq!(pushed.rows(key).collect::<Vec<u32>>(), wanted);
             }
         }
     }

@@ -118,6 +118,11 @@ impl Rows {
         self.pieces.get_mut(number / PIECE_ROWS)?.get_mut(number % PIECE_ROWS)
     }
 
+    /// Past the last row that was ever taken.
+    pub(super) fn end(&self) -> u32 {
+        u32::try_from(self.pieces.iter().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
     /// People.
     pub(super) fn count(&self) -> usize {
         self.count

@@ -342,12 +342,20 @@ proptest! {
         }
         prop_assert_eq!(index.len(), plain.len());
         prop_assert_eq!(index.keys(), anew.keys());
+        let mut loader = PeopleLoader::new();
+        for (id, person) in plain.iter().rev().chain(&plain) {
+            loader.add(*id, person).unwrap();
+        }
+        let loaded = loader.finish();
+        prop_assert_eq!((loaded.len(), loaded.keys()), (anew.len(), anew.keys()));
         if let Some(asked) = prepare_leniently(&asked, &TestKeyer, tables()).0 {
-            let mut ids = [index.candidates(&asked), anew.candidates(&asked)];
+            let mut ids =
+                [index.candidates(&asked), anew.candidates(&asked), loaded.candidates(&asked)];
             for ids in &mut ids {
                 ids.sort_unstable();
             }
             prop_assert_eq!(&ids[0], &ids[1]);
+            prop_assert_eq!(&ids[0], &ids[2]);
             let sorted = |found: Found| {
                 let (what, mut who) = outcome(&found);
                 who.sort();
