@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 use xiangyi::sharing::patient::{
-    Digest, Found, IdentifierKind, Keyer, PeopleIndex, PeopleLoader, PeopleTables, Prepared,
-    Undecided, prepare_leniently,
+    BirthDate, Digest, Found, IdentifierKind, Keyer, PeopleIndex, PeopleLoader, PeopleTables,
+    Person, Prepared, Undecided, prepare_leniently,
 };
 use xiangyi::tables::files::Files;
 
@@ -77,6 +77,7 @@ pub(crate) fn run(people: u64, villages: &Path, models: &Path) {
             slowest * 1e3
         );
         measure(&index, &tables, &region, number, step == people);
+        measure_common(&index, &tables);
     }
 }
 
@@ -132,6 +133,37 @@ fn measure(index: &PeopleIndex, tables: &PeopleTables, region: &Region, end: u64
             }
         }
     }
+}
+
+/// The questions that lead to most people: common names of which only a year is known.
+fn measure_common(index: &PeopleIndex, tables: &PeopleTables) {
+    let (mut times, mut sizes) = (Vec::new(), Vec::new());
+    for surname in "王李张刘陈杨黄吴赵周徐孙".chars() {
+        for given in "伟强勇军明秀英芳兰娟".chars() {
+            for year in (1950..2000).step_by(10) {
+                let person = Person {
+                    name: format!("{surname}{given}"),
+                    birth_date: BirthDate::new(year, None, None),
+                    ..Person::default()
+                };
+                let prepared = prepare_leniently(&person, &BenchKeyer, tables).0.unwrap();
+                let began = Instant::now();
+                let _ = index.find(tables, &prepared, &Undecided);
+                times.push(began.elapsed().as_secs_f64() * 1e3);
+                sizes.push(index.candidates(&prepared).len() as f64);
+            }
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    sizes.sort_by(f64::total_cmp);
+    println!(
+        "  common names and a year only: find p50 {:.3} ms, p99 {:.3} ms, worst {:.2} ms; candidates p50 {:.0}, most {:.0}",
+        at(&times, 0.5),
+        at(&times, 0.99),
+        at(&times, 1.0),
+        at(&sizes, 0.5),
+        at(&sizes, 1.0),
+    );
 }
 
 /// Outcomes of questions.

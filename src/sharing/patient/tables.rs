@@ -239,3 +239,7 @@ fn model(files: &Files, sources: &Sources) -> Result<Model, LoadError> {
     }
     Model::new(fields).map_err(|e| LoadError::file(path, e.to_string()))
 }
+
+#[cfg(test)]
+#[path = "tables_tests.rs"]
+mod tests;

@@ -13,6 +13,8 @@ mod names;
 mod postings;
 mod rows;
 
+use std::fmt;
+
 use super::compare::Side;
 use super::found::{Candidate, Decisions, Found};
 use super::person::Prepared;
@@ -25,12 +27,18 @@ use rows::{Row, Rows};
 /// People whom a question is compared with at most.
 const CANDIDATES_MAX: usize = 5_000;
 
-/// People in memory.
-#[derive(Debug, Default)]
+/// People in memory. `Debug` prints nobody.
+#[derive(Default)]
 pub struct PeopleIndex {
     rows: Rows,
     names: NamePool,
     keys: Postings,
+}
+
+impl fmt::Debug for PeopleIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeopleIndex").field("people", &self.len()).finish_non_exhaustive()
+    }
 }
 
 /// The index is full.

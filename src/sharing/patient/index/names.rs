@@ -6,7 +6,7 @@ use super::postings::Postings;
 
 /// Names in memory, one after the other. What nobody bears any more stays until the index is made
 /// anew; it is little.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct NamePool {
     text: String,
     readings: Vec<u32>,
@@ -17,7 +17,7 @@ pub(super) struct NamePool {
 
 /// Where a name lies, and how many bear it. A form and its folded form follow each other; where they
 /// are the same the second is empty.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Kept {
     at: u32,
     readings_at: u32,

@@ -10,7 +10,7 @@ use super::super::person::{BirthDate, Sex};
 const PIECE_ROWS: usize = 4_096;
 
 /// A person in the index. Zero is none.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Row {
     pub(super) id: u64,
@@ -72,7 +72,7 @@ impl Row {
 }
 
 /// Rows, in pieces.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Rows {
     pieces: Vec<Vec<Row>>,
     free: Vec<u32>,

@@ -248,6 +248,9 @@ fn an_outcome_explains_itself_without_the_particulars() {
         assert!(!text.contains(secret) && !json.contains(secret), "{secret}: {json}");
     }
     assert_eq!(serde_json::from_str::<Found>(&json).unwrap(), Found::Linked(one));
+    assert_eq!(format!("{index:?}"), "PeopleIndex { people: 1, .. }");
+    let asked = made(&orchid());
+    assert!(!format!("{:?}{asked:?}", asked.side()).contains('占'));
 }
 
 #[test]

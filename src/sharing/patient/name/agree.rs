@@ -1,5 +1,7 @@
 //! How far two names agree.
 
+use std::fmt;
+
 use super::normal::{DOT, LOST};
 use super::sound::{Syllable, characters, spellings};
 
@@ -45,8 +47,8 @@ impl Agreement {
     }
 }
 
-/// What is compared of a name.
-#[derive(Debug, Clone, Copy)]
+/// What is compared of a name. `Debug` does not print it.
+#[derive(Clone, Copy)]
 pub struct NameView<'n> {
     /// See [`super::Name::text`].
     pub text: &'n str,
@@ -54,6 +56,12 @@ pub struct NameView<'n> {
     pub folded: &'n str,
     /// Readings of each character, packed; empty for a name in letters.
     pub readings: &'n [u32],
+}
+
+impl fmt::Debug for NameView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NameView").finish_non_exhaustive()
+    }
 }
 
 impl NameView<'_> {

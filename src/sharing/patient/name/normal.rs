@@ -9,8 +9,7 @@ use super::sound::readings_of;
 use super::tables::{NameTables, WordKind, is_private};
 use crate::sharing::patient::problem::ProblemKind;
 
-/// The dot between the parts of Uyghur and Tibetan names (GB/T 33190 and the ministries' rules of
-/// entering them; U+00B7).
+/// The dot between the parts of Uyghur and Tibetan names, U+00B7.
 pub const DOT: char = '\u{b7}';
 /// Stands for a character that was lost on the way (`?`, `□`, a private use area of somebody's own).
 pub const LOST: char = '\u{3013}';
@@ -44,15 +43,14 @@ impl Name {
         if is_word(whole.trim(), tables, WordKind::Unknown) {
             return Err(ProblemKind::NameUnknown);
         }
-        let tells = |kind| tables.words(kind).any(|word| whole.contains(word));
-        let kept = without_frame(open.trim(), tables);
+                let kept = without_frame(open.trim(), tables);
         if kept.is_empty() {
             return Err(ProblemKind::Empty);
         }
         if is_word(&kept, tables, WordKind::Unknown) {
             return Err(ProblemKind::NameUnknown);
         }
-        if tells(WordKind::Hidden) {
+        if tables.words(WordKind::Hidden).any(|word| kept.contains(word)) {
             return Err(ProblemKind::NameHidden);
         }
         // Only what is not in brackets says who it is: 张伟（儿子） is the name of somebody's son.
