@@ -4,10 +4,10 @@
 //! `benches/people/febrl.py`). Learns from sets 1 to 3 and links set 4; `--without-test` leaves set 4
 //! alone, for work on the method.
 //!
-//! `cargo bench --bench people -- --people N --villages FILE`: an index of N people of a made-up
-//! region (FILE: villages with their codes, as `shangrao_villages.csv`), its memory, its speed, and
+//! `cargo bench --bench people -- --people N --villages FILE [--seed N]`: an index of N people of a
+//! made-up region (FILE: villages with their codes, as `shangrao_villages.csv`), its memory, its speed, and
 //! how many are linked rightly. `--load` fills it at once instead, from blobs, and says how long it
-//! takes.
+//! takes; `--show` prints who was linked wrongly.
 
 #![expect(
     clippy::unwrap_used,
@@ -41,11 +41,13 @@ fn main() {
     if let Some(people) = value("--people") {
         let villages = value("--villages").map(Path::new).unwrap();
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        println!("{:.0} bytes a blob", online::blob_bytes(villages, &models));
+        let seed = value("--seed").map_or(2, |text| text.parse().unwrap());
+        let people = (people.parse().unwrap(), seed);
+        println!("{:.0} bytes a blob", online::blob_bytes(seed, villages, &models));
         if given("--load") {
-            online::load(people.parse().unwrap(), villages, &models);
+            online::load(people, villages, &models, given("--show"));
             return;
         }
-        online::run(people.parse().unwrap(), villages, &models);
+        online::run(people, villages, &models);
     }
 }

@@ -125,6 +125,7 @@ impl Dice {
 
 /// The region.
 pub(crate) struct Region {
+    seed: u64,
     villages: Vec<(String, String)>,
     /// Surnames with the shares of all up to and including them.
     surnames: Vec<(String, f64)>,
@@ -134,7 +135,7 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    pub(crate) fn new(villages: &Path, tables: &PeopleTables) -> Self {
+    pub(crate) fn new(seed: u64, villages: &Path, tables: &PeopleTables) -> Self {
         let mut reader = csv::Reader::from_path(villages).unwrap();
         let villages = reader
             .records()
@@ -169,7 +170,11 @@ impl Region {
                 homophones.insert(*c, same.iter().copied().filter(|o| o != c).collect());
             }
         }
-        Self { villages, surnames, men, women, homophones }
+        Self { seed, villages, surnames, men, women, homophones }
+    }
+
+    fn dice(&self, purpose: u64, number: u64) -> Dice {
+        Dice::of(self.seed * 100 + purpose, number)
     }
 
     fn surname(&self, at: f64) -> &str {
@@ -187,10 +192,10 @@ impl Region {
     /// The person of a number, as registered.
     pub(crate) fn person(&self, number: u64) -> Person {
         let (house, member) = (number / MEMBERS, number % MEMBERS);
-        let mut home = Dice::of(1, house);
+        let mut home = self.dice(1, house);
         let village_at = home.roll(self.villages.len() as u64);
         let (village, village_name) = &self.villages[village_at as usize];
-        let mut clan = Dice::of(2, village_at);
+        let mut clan = self.dice(2, village_at);
         let clans = [clan.unit(), clan.unit()];
         let surname_at = match home.roll(4) {
             0 => clans[0],
@@ -203,7 +208,7 @@ impl Region {
         let door = 1 + home.roll(300);
         let home_phone = 10_000_000 + home.roll(90_000_000);
         let twins = home.roll(70) == 0;
-        let mut dice = Dice::of(3, number);
+        let mut dice = self.dice(3, number);
         let sex = match member {
             0 => Sex::Male,
             1 => Sex::Female,
@@ -211,7 +216,7 @@ impl Region {
             _ => Sex::Female,
         };
         // Twins are born on one day; the dice of the first child tell.
-        let mut birth = Dice::of(4, if member == 3 && twins { number - 1 } else { number });
+        let mut birth = self.dice(4, if member == 3 && twins { number - 1 } else { number });
         let year = match member {
             0 => father_born,
             1 => father_born + birth.roll(6),
@@ -224,7 +229,7 @@ impl Region {
         let of_generation = member > 1 && home.roll(3) > 0;
         if dice.roll(5) > 0 {
             let mut shared =
-                Dice::of(5, village_at * 400 + year / 8 * 2 + u64::from(sex == Sex::Male));
+                self.dice(5, village_at * 400 + year / 8 * 2 + u64::from(sex == Sex::Male));
             let first = if of_generation { &mut shared } else { &mut dice };
             name.push(self.character(sex, first));
         }
@@ -250,9 +255,9 @@ impl Region {
     }
 
     /// What a clerk sends of a person.
-    pub(crate) fn sent(&self, number: u64, slips: &Slips, seed: u64) -> Person {
+    pub(crate) fn sent(&self, number: u64, slips: &Slips) -> Person {
         let mut person = self.person(number);
-        let mut dice = Dice::of(seed, number);
+        let mut dice = self.dice(6, number);
         let dice = &mut dice;
         if dice.chance(slips.no_resident_id) {
             person.resident_id = None;

@@ -74,8 +74,9 @@ pub enum Reason {
     NameNotSame,
     /// The weight is enough but the name only sounds the same and the sexes differ.
     SexDiffers,
-    /// The weight is enough, but one birth date is not complete, and no number is the same.
-    BirthDateNotFull,
+    /// The weight is enough, but the birth date is missing, incomplete or another one, and the health
+    /// card is not the same. A telephone does not make up for it: families share them.
+    BirthDateNotSame,
     /// The weight is enough, but for somebody else nearly as much.
     NotAlone,
     /// The weight is neither enough for a link nor so little that it cannot be the person.
@@ -101,7 +102,7 @@ impl Reason {
                 "其他信息相符，但姓名只是相近，可能是双胞胎、兄弟姐妹或写错，请核对"
             }
             Self::SexDiffers => "姓名只是同音且性别不同，请核对",
-            Self::BirthDateNotFull => "相符，但缺少完整的出生日期，也没有相同的号码，请核对",
+            Self::BirthDateNotSame => "其他信息相符，但出生日期缺少、不完整或不同，请核对",
             Self::NotAlone => "相符，但另有信息相近的人，请核对",
             Self::Between => "信息不足以认定，请核对",
             Self::TooLittle => "相符的信息太少",

@@ -43,7 +43,7 @@ fn tables_that_cannot_be_are_refused_with_the_reason() {
         ("parameters.csv", "name,姓名,sound,", "name,姓名,tone,", "levels of `name` must be exact"),
         ("parameters.csv", "sex,性别,same", "gender,性别,same", "fields must be resident_id"),
         ("parameters.csv", "相同,0.995,0.5", "相同,0.5,0.5", "add up to 1"),
-        ("limits.csv", "link_bits,10", "link_bits,-10", "impossible"),
+        ("limits.csv", "link_bits,13", "link_bits,-13", "impossible"),
         ("limits.csv", "link_bits", "link_bytes", "`link_bits` is missing"),
         ("limits.csv", "population,6400000", "population,NaN", "no number"),
         ("surname_readings.csv", "尉迟,yu chi", "尉迟,yu", "one or more a character"),
@@ -62,7 +62,7 @@ fn tables_that_cannot_be_are_refused_with_the_reason() {
 #[test]
 fn every_change_of_a_table_changes_the_version() {
     let mut files = files();
-    let text = files.text("people/limits.csv").unwrap().replace("link_bits,10", "link_bits,11");
+    let text = files.text("people/limits.csv").unwrap().replace("link_bits,13", "link_bits,14");
     files.insert("people/limits.csv", text.into_bytes());
     let changed = PeopleTables::load(&files).unwrap();
     assert_ne!(changed.version(), tables().version());

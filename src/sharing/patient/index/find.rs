@@ -14,6 +14,8 @@ use super::PeopleIndex;
 const REVIEW_MAX: usize = 10;
 /// People told who came closest when nobody is found.
 const CLOSEST_MAX: usize = 3;
+/// Level of the birth date up to which it counts as the same with a slip.
+const BIRTH_LEVEL_MAX: usize = 2;
 /// Share of the people who have a surname that the tables do not know.
 const RARE_SURNAME_SHARE: f64 = 2e-6;
 
@@ -230,13 +232,15 @@ impl<'q> Weigher<'q> {
             (_, false, Verdict::Link) => Reason::NameNotSame,
             (_, true, Verdict::Link) => {
                 let sounds = compared.name == Agreement::Sound;
-                let level = |field: PersonField| compared.pattern.level(field.number());
-                let same_number =
-                    level(PersonField::Phone) == Some(0) || compared.same_health_card == Some(true);
+                // Exact, month and day changed places, or one digit off.
+                let same_birth = compared
+                    .pattern
+                    .level(PersonField::BirthDate.number())
+                    .is_some_and(|level| level <= BIRTH_LEVEL_MAX);
                 if sounds && compared.same_sex == Some(false) {
                     Reason::SexDiffers
-                } else if level(PersonField::BirthDate).is_none() && !same_number {
-                    Reason::BirthDateNotFull
+                } else if !same_birth && compared.same_health_card != Some(true) {
+                    Reason::BirthDateNotSame
                 } else {
                     Reason::Weight
                 }

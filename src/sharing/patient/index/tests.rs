@@ -108,16 +108,21 @@ fn without_numbers_name_birth_and_village_link() {
         Person { name: "詹小兰".to_owned(), ..plain.clone() },
         Person { birth_date: BirthDate::parse("19560904"), ..plain.clone() },
         Person { birth_date: BirthDate::parse("19560408"), ..plain.clone() },
-        Person { village: None, ..plain.clone() },
+        Person { village: Some("361123100".to_owned()), ..plain.clone() },
     ] {
         expect(&index, &changed, "linked", Reason::Weight);
     }
     let far = Person { village: Some("110101001001".to_owned()), sex: None, ..plain.clone() };
     expect(&index, &far, "review", Reason::Between);
-    let year = Person { birth_date: BirthDate::parse("1956"), ..plain.clone() };
-    expect(&index, &year, "review", Reason::BirthDateNotFull);
-    let called = Person { phone: orchid().phone, ..year };
-    expect(&index, &called, "linked", Reason::Weight);
+    let named = Person { village: None, ..plain.clone() };
+    expect(&index, &named, "review", Reason::Between);
+    for date in ["1956", "19711231", "19561130"] {
+        let called =
+            Person { birth_date: BirthDate::parse(date), phone: orchid().phone, ..plain.clone() };
+        expect(&index, &called, "review", Reason::BirthDateNotSame);
+        let carded = Person { health_card: orchid().health_card, ..called };
+        expect(&index, &carded, "linked", Reason::Weight);
+    }
     let stranger = Person {
         name: "李国强".to_owned(),
         birth_date: BirthDate::parse("19710812"),

@@ -43,7 +43,7 @@ impl Name {
         if is_word(whole.trim(), tables, WordKind::Unknown) {
             return Err(ProblemKind::NameUnknown);
         }
-                let kept = without_frame(open.trim(), tables);
+        let kept = without_frame(open.trim(), tables);
         if kept.is_empty() {
             return Err(ProblemKind::Empty);
         }
