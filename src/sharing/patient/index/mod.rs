@@ -4,8 +4,9 @@
 //! bytes. A question looks its keys up, compares whom they lead to, and weighs. Numbers are there as
 //! keyed hashes only; names, birth dates, sexes and villages are in clear, in memory.
 //!
-//! Nothing here locks or waits: callers keep the index behind a lock of their own. Rows are written
-//! and read without copying the rest, so that no call takes long however large the index is.
+//! Nothing here locks or waits: callers keep the index behind a lock of their own. Rows and keys are
+//! added in place, without copying what is there; only the names, the smaller part, lie in lists that
+//! are copied when they are full, which happens twenty times on the way to millions.
 
 mod find;
 mod keys;

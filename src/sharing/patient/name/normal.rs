@@ -38,6 +38,9 @@ impl Name {
         if written.chars().nth(WRITTEN_CHARS_MAX).is_some() {
             return Err(ProblemKind::TooLong);
         }
+        if tables.is_absent(written) {
+            return Err(ProblemKind::Empty);
+        }
         let plain = plain(written, tables);
         let (open, whole) = without_remarks(&plain);
         if is_word(whole.trim(), tables, WordKind::Unknown) {
