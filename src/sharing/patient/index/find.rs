@@ -169,12 +169,9 @@ impl<'q> Weigher<'q> {
         }
         // Of two forms of one name the commoner counts.
         let name_share = match compared.name {
-            Agreement::Variant | Agreement::Sound => self.name_share.max(share(
-                self.index,
-                self.tables,
-                other.name.text,
-                other.name.folded,
-            )),
+            Agreement::Variant | Agreement::Sound | Agreement::Reading => self
+                .name_share
+                .max(share(self.index, self.tables, other.name.text, other.name.folded)),
             Agreement::Exact | Agreement::Near | Agreement::Surname | Agreement::Other => {
                 self.name_share
             }
@@ -185,7 +182,7 @@ impl<'q> Weigher<'q> {
             .level(PersonField::Name.number(), 0)
             .map_or(name_share, |exact| exact.u);
         let adjust = |field: usize, _: &Level| {
-            if field == PersonField::Name.number() && compared.name <= Agreement::Sound {
+            if field == PersonField::Name.number() && compared.name <= Agreement::Reading {
                 (usual / name_share).log2()
             } else if field == PersonField::Phone.number()
                 && compared.pattern.level(field) == Some(0)
@@ -213,7 +210,7 @@ impl<'q> Weigher<'q> {
     /// What one pair alone would be.
     fn judge(&self, compared: &Compared, bits: f64, disagrees: bool) -> Reason {
         let limits = &self.tables.limits;
-        let agrees = compared.name <= Agreement::Sound;
+        let agrees = compared.name <= Agreement::Reading;
         let verdict = if bits >= limits.link_bits {
             Verdict::Link
         } else if bits >= limits.review_bits {
@@ -229,8 +226,9 @@ impl<'q> Weigher<'q> {
             (_, false, _) if compared.same_health_card == Some(true) => Reason::HealthCardOtherName,
             (_, _, Verdict::Pass) => Reason::TooLittle,
             (_, _, Verdict::Review) => Reason::Between,
-            (_, false, Verdict::Link) => Reason::NameNotSame,
-            (_, true, Verdict::Link) => {
+            // 静 and 青 may sound alike, and are sisters.
+            (_, _, Verdict::Link) if compared.name > Agreement::Sound => Reason::NameNotSame,
+            (_, _, Verdict::Link) => {
                 let sounds = compared.name == Agreement::Sound;
                 // Exact, month and day changed places, or one digit off.
                 let same_birth = compared

@@ -138,6 +138,10 @@ fn twins_are_shown_and_not_linked() {
     let twin =
         Person { name: "占小梅".to_owned(), resident_id: None, health_card: None, ..orchid() };
     expect(&index, &twin, "review", Reason::NameNotSame);
+    let quiet =
+        Person { name: "万小静".to_owned(), resident_id: None, health_card: None, ..orchid() };
+    let green = Person { name: "万小青".to_owned(), ..quiet.clone() };
+    expect(&self::index(&[quiet]), &green, "review", Reason::NameNotSame);
     let brother = Person {
         name: "占小岚".to_owned(),
         sex: Some(Sex::Male),
@@ -233,6 +237,11 @@ fn what_was_decided_by_hand_wins() {
     let (what, who) = found(&[(1, Decision::Same), (2, Decision::Same)]);
     assert_eq!((what, who.len()), ("review", 2));
     assert!(who.iter().all(|w| w.1 == Reason::DecidedTwice));
+    // Even two valid numbers that differ.
+    let numbered =
+        self::index(&[Person { resident_id: Some(id("36112319560409104")), ..orchid() }]);
+    let forced = numbered.find(tables(), &asked, &decided(&[(1, Decision::Same)]));
+    assert_eq!(outcome(&forced), ("linked", vec![(1, Reason::Decided)]));
     // Somebody who is no longer in the index decides nothing.
     assert_eq!(found(&[(99, Decision::Same)]), ("linked", vec![(1, Reason::ResidentId)]));
 }

@@ -20,6 +20,8 @@ pub enum Agreement {
     Variant,
     /// The same sound without tones, in characters or in pinyin.
     Sound,
+    /// The same sound if some character is read in another of its ways (青 as jing).
+    Reading,
     /// One slip away: a character more, less, lost, other (in names of three or more) or changed
     /// places; the same to southern ears; or one part of a long name.
     Near,
@@ -31,8 +33,15 @@ pub enum Agreement {
 
 impl Agreement {
     /// All, the closest first.
-    pub const ALL: [Self; 6] =
-        [Self::Exact, Self::Variant, Self::Sound, Self::Near, Self::Surname, Self::Other];
+    pub const ALL: [Self; 7] = [
+        Self::Exact,
+        Self::Variant,
+        Self::Sound,
+        Self::Reading,
+        Self::Near,
+        Self::Surname,
+        Self::Other,
+    ];
 
     /// Its name in `parameters.csv`.
     pub fn id(self) -> &'static str {
@@ -40,6 +49,7 @@ impl Agreement {
             Self::Exact => "exact",
             Self::Variant => "variant",
             Self::Sound => "sound",
+            Self::Reading => "reading",
             Self::Near => "near",
             Self::Surname => "surname",
             Self::Other => "other",
@@ -185,6 +195,9 @@ fn in_characters(a: NameView<'_>, b: NameView<'_>) -> Agreement {
         if places.iter().all(|place| *place <= Place::Sound) {
             return Agreement::Sound;
         }
+        if places.iter().all(|place| *place <= Place::Reading) {
+            return Agreement::Reading;
+        }
         if places.iter().all(|place| *place <= Place::Heard) {
             return Agreement::Near;
         }
@@ -215,6 +228,7 @@ fn in_characters(a: NameView<'_>, b: NameView<'_>) -> Agreement {
 enum Place {
     Same,
     Sound,
+    Reading,
     Heard,
     Lost,
     Other,
@@ -246,8 +260,12 @@ fn of_place(a: &[u32], b: &[u32]) -> Place {
             })
         })
     };
-    if meets(false) {
+    // The first reading is the usual one.
+    let usual = a.first().zip(b.first()).is_some_and(|(x, y)| x == y && *x != 0);
+    if usual {
         Place::Sound
+    } else if meets(false) {
+        Place::Reading
     } else if meets(true) {
         Place::Heard
     } else {
