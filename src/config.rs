@@ -83,6 +83,9 @@ pub struct NodeSection {
     /// Name of the institution the node stands in, as in the table of institutions: what is
     /// recognised depends on who asks. May be empty.
     pub institution: String,
+    /// Administrative division code of where the node stands, 6, 9 or 12 digits: its region's policy
+    /// decides who may read records. Empty: that of the city of Shangrao.
+    pub area: String,
 }
 
 /// Where a node runs.
@@ -243,7 +246,12 @@ pub enum ConfigError {
 
 impl Default for NodeSection {
     fn default() -> Self {
-        Self { name: "xiangyi".to_owned(), role: NodeRole::Clinic, institution: String::new() }
+        Self {
+            name: "xiangyi".to_owned(),
+            role: NodeRole::Clinic,
+            institution: String::new(),
+            area: String::new(),
+        }
     }
 }
 
@@ -360,6 +368,11 @@ impl Config {
         }
         if self.metrics.listen.is_some_and(|a| !a.ip().is_loopback()) {
             return refuse("metrics.listen must be a loopback address: metrics go over plain HTTP");
+        }
+        let area = &self.node.area;
+        let digits = area.bytes().all(|b| b.is_ascii_digit());
+        if !digits || !matches!(area.len(), 0 | 6 | 9 | 12) {
+            return refuse("node.area must have 6, 9 or 12 digits");
         }
         if self.node.name.is_empty() || self.node.name.chars().count() > 64 {
             return refuse("node.name must have 1 to 64 characters");

@@ -48,7 +48,7 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
 /// Services whose health is told apart from the whole node's (the empty name).
-const SERVICES: [&str; 11] = [
+const SERVICES: [&str; 12] = [
     "",
     "xiangyi.diagnosis.v1.DiagnosisService",
     "xiangyi.prescription.v1.PrescriptionService",
@@ -57,6 +57,7 @@ const SERVICES: [&str; 11] = [
     "xiangyi.recognition.v1.RecognitionService",
     "xiangyi.records.v1.RecordService",
     "xiangyi.records.v1.FollowUpService",
+    "xiangyi.records.v1.ConsentService",
     "xiangyi.records.v1.ExchangeService",
     "xiangyi.model.v1.ModelService",
     "xiangyi.node.v1.NodeService",
@@ -313,6 +314,7 @@ impl Node {
             records: records.desk,
             hub: records.hub,
             institution: config.node.institution.clone(),
+            area: config.node.area.clone(),
             role: kind(config.node.role),
             images: imaging::for_people(images.as_ref(), analyses),
         }));

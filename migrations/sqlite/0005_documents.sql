@@ -16,6 +16,8 @@ CREATE TABLE document (
     summary_json TEXT    NOT NULL,
     -- Folded, for looking up; empty where it does not apply.
     patient      TEXT    NOT NULL,
+    -- Whose it is: a digest of number or name and birth date; empty where it does not apply.
+    person       TEXT    NOT NULL,
     withdrawn    INTEGER NOT NULL,
     -- Whether it is the newest version.
     current      INTEGER NOT NULL,
@@ -86,3 +88,31 @@ CREATE TABLE task (
 ) STRICT;
 CREATE INDEX task_open ON task (state, urgent DESC, due_day, seq);
 CREATE INDEX task_of_record ON task (record);
+
+-- A patient took consent back: for one record of this node, or for all ('').
+CREATE TABLE consent_withdrawal (
+    seq      INTEGER PRIMARY KEY AUTOINCREMENT,
+    person   TEXT    NOT NULL,
+    record   TEXT    NOT NULL,
+    from_ms  INTEGER NOT NULL,
+    -- When it was given again; none if not.
+    until_ms INTEGER
+) STRICT;
+CREATE INDEX consent_withdrawal_of ON consent_withdrawal (person);
+
+-- Somebody read a record by breaking the glass: to be looked at afterwards.
+CREATE TABLE access_review (
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id        TEXT    NOT NULL UNIQUE,
+    at_ms     INTEGER NOT NULL,
+    until_ms  INTEGER NOT NULL,
+    caller    TEXT    NOT NULL,
+    role      TEXT    NOT NULL,
+    record    TEXT    NOT NULL,
+    reason    TEXT    NOT NULL,
+    rule      TEXT    NOT NULL,
+    closed_ms INTEGER,
+    closed_by TEXT    NOT NULL DEFAULT '',
+    finding   TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX access_review_open ON access_review (seq) WHERE closed_ms IS NULL;

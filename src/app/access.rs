@@ -75,6 +75,10 @@ pub enum Action {
     ChangeTasks,
     /// Register people with the clinic.
     RegisterPeople,
+    /// Write down that a patient takes consent back, or gives it again.
+    ChangeConsent,
+    /// Look at reads by a broken glass.
+    ReviewAccess,
     /// Read how the exchange with the hub stands. No patient's data.
     ReadExchange,
     /// Look findings, conditions and medicines up.
@@ -135,7 +139,11 @@ impl Role {
             (Self::Local, _) | (_, Action::SearchKnowledge | Action::ReadNodeInfo) => true,
             (Self::VillageDoctor, action) => !matches!(
                 action,
-                Action::ReloadModels | Action::EraseImages | Action::HoldImages | Action::ReadHolds
+                Action::ReloadModels
+                    | Action::EraseImages
+                    | Action::HoldImages
+                    | Action::ReadHolds
+                    | Action::ReviewAccess
             ),
             (Self::Pharmacist, action) => {
                 matches!(
@@ -143,6 +151,7 @@ impl Role {
                     Action::CheckPrescription
                         | Action::ReadChecks
                         | Action::ReviewPrescriptions
+                        | Action::ReadRecords
                         | Action::ListModels
                 )
             }
@@ -156,6 +165,8 @@ impl Role {
                         | Action::ReadRecognition
                         | Action::ReadHolds
                         | Action::ReadExchange
+                        | Action::ReadRecords
+                        | Action::ReviewAccess
                         | Action::ListModels
                 )
             }
@@ -199,6 +210,8 @@ impl Action {
             Self::ReadRecords => "read_records",
             Self::ChangeTasks => "change_tasks",
             Self::RegisterPeople => "register_people",
+            Self::ChangeConsent => "change_consent",
+            Self::ReviewAccess => "review_access",
             Self::ReadExchange => "read_exchange",
             Self::SearchKnowledge => "search_knowledge",
             Self::ListModels => "list_models",

@@ -39,6 +39,12 @@ pub enum Error {
         /// What was asked, for example `reload_models`.
         action: &'static str,
     },
+    /// The region's policy does not allow this read; the reason is fit for the caller.
+    #[error("withheld: {reason}")]
+    Withheld {
+        /// Why, in Chinese, without patient data.
+        reason: String,
+    },
     /// There is no such thing, or not for this caller.
     #[error("{kind} not found")]
     NotFound {
@@ -134,7 +140,7 @@ impl Error {
         match self {
             Self::Invalid(_) => Code::InvalidArgument,
             Self::Unauthenticated => Code::Unauthenticated,
-            Self::Denied { .. } => Code::PermissionDenied,
+            Self::Denied { .. } | Self::Withheld { .. } => Code::PermissionDenied,
             Self::NotFound { .. } => Code::NotFound,
             Self::RequestIdReused => Code::RequestIdReused,
             Self::TooLarge { .. } => Code::TooLarge,
@@ -153,6 +159,7 @@ impl Error {
             Self::Invalid(_)
             | Self::Unauthenticated
             | Self::Denied { .. }
+            | Self::Withheld { .. }
             | Self::NotFound { .. }
             | Self::RequestIdReused
             | Self::TooLarge { .. }
@@ -182,6 +189,7 @@ impl Error {
                 "no valid credentials: send `authorization: Bearer <token>`".to_owned()
             }
             Self::Denied { .. }
+            | Self::Withheld { .. }
             | Self::NotFound { .. }
             | Self::RequestIdReused
             | Self::TooLarge { .. }

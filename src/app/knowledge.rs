@@ -11,6 +11,7 @@ use crate::medicine::names::{NameIndex, NameKind};
 use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
 use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
+use crate::sharing::consent::PolicyTables;
 use crate::sharing::discharge::routing::Divisions;
 use crate::sharing::discharge::{FollowUpTables, Programmes};
 use crate::sharing::imaging::examination::Examinations;
@@ -34,6 +35,8 @@ pub struct Knowledge {
     pub programmes: Programmes,
     /// What is to be done after discharge.
     pub follow_up: FollowUpTables,
+    /// Who may read what for which purpose.
+    pub policy: PolicyTables,
     /// Administrative divisions.
     pub divisions: Divisions,
     /// The differential model.
@@ -78,6 +81,7 @@ impl Knowledge {
         let recognition = Policies::load(files, &examinations)?;
         let programmes = Programmes::load(files)?;
         let follow_up = FollowUpTables::load(files)?;
+        let policy = PolicyTables::load(files)?;
         let divisions = Divisions::load(files)?;
         let description = differential.description();
         let refused = |why: String| {
@@ -108,6 +112,7 @@ impl Knowledge {
             recognition,
             programmes,
             follow_up,
+            policy,
             divisions,
             features,
             labels,

@@ -61,6 +61,7 @@ pub struct App {
     records: Option<Arc<RecordDesk>>,
     hub: Option<Arc<Exchange>>,
     institution: String,
+    area: String,
     role: NodeKind,
     reloading: tokio::sync::Mutex<()>,
 }
@@ -93,6 +94,8 @@ pub struct Parts {
     /// Name of the institution that the node stands in, as in the table of institutions; may be
     /// empty.
     pub institution: String,
+    /// Administrative division code of where it stands; may be empty.
+    pub area: String,
     /// Where it runs.
     pub role: NodeKind,
 }
@@ -160,6 +163,7 @@ impl App {
             records: parts.records,
             hub: parts.hub,
             institution: parts.institution,
+            area: parts.area,
             role: parts.role,
             reloading: tokio::sync::Mutex::new(()),
         }

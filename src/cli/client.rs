@@ -84,6 +84,7 @@ impl Client {
             records: None,
             hub: None,
             institution: String::new(),
+            area: String::new(),
             role: NodeKind::Clinic,
         });
         let caller = Caller { name: "command-line".to_owned(), role: Role::Local };

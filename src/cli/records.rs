@@ -368,6 +368,7 @@ async fn show(args: NameArgs) -> Result<ExitCode, Failure> {
         name: args.name,
         version: args.version,
         purpose: pb::Purpose::from(args.reading.purpose).into(),
+        break_glass_reason: String::new(),
     };
     let found = records(&client)?.get_record(client.dressed(request)).await;
     let found = found.map_err(|s| readable(&s))?.into_inner();

@@ -54,7 +54,9 @@ pub(super) fn of_refused(refused: &Refused) -> Status {
 /// The status of an error of the node; `failure` where nothing else fits.
 pub(super) fn of_error(error: &Error, failure: u16) -> Status {
     match error {
-        Error::Denied { .. } | Error::Unauthenticated => Status::new(0x0124, error.to_string()),
+        Error::Denied { .. } | Error::Withheld { .. } | Error::Unauthenticated => {
+            Status::new(0x0124, error.to_string())
+        }
         Error::Invalid(_)
         | Error::NotFound { .. }
         | Error::RequestIdReused

@@ -23,6 +23,7 @@ use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
 use super::proto::xiangyi::node::v1::node_service_server::NodeServiceServer;
 use super::proto::xiangyi::prescription::v1::prescription_service_server::PrescriptionServiceServer;
 use super::proto::xiangyi::recognition::v1::recognition_service_server::RecognitionServiceServer;
+use super::proto::xiangyi::records::v1::consent_service_server::ConsentServiceServer;
 use super::proto::xiangyi::records::v1::exchange_service_server::ExchangeServiceServer;
 use super::proto::xiangyi::records::v1::follow_up_service_server::FollowUpServiceServer;
 use super::proto::xiangyi::records::v1::record_service_server::RecordServiceServer;
@@ -198,6 +199,10 @@ impl Door {
             )
             .add_service(
                 FollowUpServiceServer::new(records::FollowUpDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                ConsentServiceServer::new(records::ConsentDoor(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
             .add_service(

@@ -52,6 +52,7 @@ pub fn from_error(error: &Error) -> Status {
         }
         Error::Unauthenticated
         | Error::Denied { .. }
+        | Error::Withheld { .. }
         | Error::NotFound { .. }
         | Error::RequestIdReused
         | Error::TooLarge { .. }

@@ -27,6 +27,9 @@ const NO_CUSTODY: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Audit
 /// Those who read no discharge records and hand none in.
 const NO_RECORDS: &[Role] = &[Role::Pharmacist, Role::Auditor, Role::Administrator];
 
+/// Those who do not look at what others have opened.
+const NO_REVIEWS: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Administrator];
+
 /// Service, RPC, and the roles that may not call it.
 const CALLS: &[(&str, &str, &[Role])] = &[
     (
@@ -83,11 +86,15 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("treatment.v1.TreatmentService", "ListCalculators", &[]),
     ("records.v1.RecordService", "ValidateRecord", NO_RECORDS),
     ("records.v1.RecordService", "SubmitRecord", NO_RECORDS),
-    ("records.v1.RecordService", "GetRecord", NO_RECORDS),
-    ("records.v1.RecordService", "ListRecords", NO_RECORDS),
-    ("records.v1.RecordService", "ExportRecord", NO_RECORDS),
-    ("records.v1.RecordService", "ReconcileMedicines", NO_RECORDS),
-    ("records.v1.FollowUpService", "ListTasks", NO_RECORDS),
+    ("records.v1.RecordService", "GetRecord", &[Role::Administrator]),
+    ("records.v1.RecordService", "ListRecords", &[Role::Administrator]),
+    ("records.v1.RecordService", "ExportRecord", &[Role::Administrator]),
+    ("records.v1.RecordService", "ReconcileMedicines", &[Role::Auditor, Role::Administrator]),
+    ("records.v1.FollowUpService", "ListTasks", &[Role::Administrator]),
+    ("records.v1.ConsentService", "WithdrawConsent", NO_RECORDS),
+    ("records.v1.ConsentService", "RestoreConsent", NO_RECORDS),
+    ("records.v1.ConsentService", "ListAccessReviews", NO_REVIEWS),
+    ("records.v1.ConsentService", "CloseAccessReview", NO_REVIEWS),
     ("records.v1.FollowUpService", "UpdateTask", NO_RECORDS),
     ("records.v1.ExchangeService", "RegisterPatient", NO_RECORDS),
     ("records.v1.ExchangeService", "GetExchangeStatus", &[Role::Pharmacist]),
@@ -134,7 +141,8 @@ fn path(service: &str, rpc: &str) -> String {
 
 /// These nodes belong to no region; see `region.rs`.
 fn alone(rpc: &str, code: Option<Code>) -> bool {
-    ["FetchStudy", "ListNodes", "ListExchangeNodes"].contains(&rpc) && code == Some(Code::FailedPrecondition)
+    ["FetchStudy", "ListNodes", "ListExchangeNodes"].contains(&rpc)
+        && code == Some(Code::FailedPrecondition)
 }
 
 fn of_region(rpc: &str) -> Vec<u8> {
@@ -304,6 +312,12 @@ fn good_about_records(rpc: &str) -> Vec<u8> {
             rc::ReconcileMedicinesRequest { name, purpose, ..Default::default() }.encode_to_vec()
         }
         "ListTasks" => rc::ListTasksRequest { purpose, ..Default::default() }.encode_to_vec(),
+        "WithdrawConsent" => rc::WithdrawConsentRequest { record: name, all: true }.encode_to_vec(),
+        "RestoreConsent" => rc::RestoreConsentRequest { record: name, all: true }.encode_to_vec(),
+        "CloseAccessReview" => {
+            rc::CloseAccessReviewRequest { review_id: name, finding: "属实".to_owned() }
+                .encode_to_vec()
+        }
         "UpdateTask" => {
             let state = rc::TaskState::Done.into();
             rc::UpdateTaskRequest { task_id: name, state, ..Default::default() }.encode_to_vec()
@@ -352,6 +366,9 @@ fn asks_for_one(rpc: &str) -> bool {
         "ExportRecord",
         "ReconcileMedicines",
         "UpdateTask",
+        "WithdrawConsent",
+        "RestoreConsent",
+        "CloseAccessReview",
     ];
     (rpc.starts_with("Get") && rpc != "GetExchangeStatus") || others.contains(&rpc)
 }

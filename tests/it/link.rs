@@ -228,7 +228,9 @@ async fn what_a_node_hands_over_wrongly_is_put_aside_and_what_follows_is_kept() 
     // What one node says about another's store counts for nothing: names are those of the link.
     let (heard, ended) = exchanged(&mut client, vec![exchange_hello("s", 3)]).await;
     assert!(ended.is_none());
-    let [pb::exchange_response::Message::Welcome(welcome)] = &heard[..] else { panic!("{heard:?}") };
+    let [pb::exchange_response::Message::Welcome(welcome)] = &heard[..] else {
+        panic!("{heard:?}")
+    };
     assert_eq!(welcome.standing(), pb::Standing::Forked);
 }
 

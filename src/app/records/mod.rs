@@ -6,6 +6,7 @@
 
 pub mod desk;
 pub mod ports;
+pub mod reading;
 pub mod reconcile;
 mod registration;
 mod tasks;
@@ -23,6 +24,8 @@ use tokio::sync::watch;
 use self::ports::{
     DocumentQuery, DocumentStore, ExchangeReport, Indexed, KeptDocument, NewDocument, Submitted,
 };
+pub use self::reading::Granted;
+use self::reading::{Reading as Read, person, summary_only};
 pub use self::registration::RegistrationRequest;
 pub use self::tasks::{ChangedTask, TaskBody, TaskList};
 use super::access::{Action, Caller, authorise};
@@ -33,6 +36,8 @@ use super::knowledge::Knowledge;
 use super::ports::AuditEntry;
 use super::request::{PageRequest, Problems};
 use super::{App, encode};
+pub use crate::sharing::consent::Purpose;
+use crate::sharing::consent::{Scope, Verdict};
 use crate::sharing::discharge::model::DiagnosisRole;
 use crate::sharing::discharge::{
     DischargeRecord, Memberships, Moment, Problem, Programme, Reading, Severity, cda, fhir,
@@ -48,23 +53,10 @@ pub const FHIR_JSON: &str = "application/fhir+json";
 pub const CDA_XML: &str = "application/xml";
 /// Characters of a record's name at most.
 const NAME_CHARS_MAX: usize = 512;
+/// Characters of a reason for breaking the glass at most.
+const REASON_CHARS_MAX: usize = 500;
 /// Problems that an error repeats at most.
 const PROBLEMS_TOLD_MAX: usize = 100;
-
-/// Why a record is read (HL7 v3 `PurposeOfUse`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// TREAT.
-    Treatment,
-    /// ETREAT.
-    Emergency,
-    /// HQUALASS.
-    Quality,
-    /// PUBHLTH.
-    PublicHealth,
-    /// PATRQT.
-    PatientRequest,
-}
 
 /// Documents of a node, and who is told when one waits to be handed over.
 #[derive(Debug)]
@@ -134,19 +126,8 @@ pub struct FoundRecord {
     pub reading: Option<Reading>,
     /// Programmes it belongs to, by the tables of today.
     pub memberships: Memberships,
-}
-
-impl Purpose {
-    /// The name in the audit trail: the code of HL7 v3 `PurposeOfUse`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Treatment => "TREAT",
-            Self::Emergency => "ETREAT",
-            Self::Quality => "HQUALASS",
-            Self::PublicHealth => "PUBHLTH",
-            Self::PatientRequest => "PATRQT",
-        }
-    }
+    /// What decided about the read.
+    pub granted: Granted,
 }
 
 impl RecordDesk {
@@ -211,6 +192,7 @@ pub(super) fn indexed(
         reading_json: encode(reading)?,
         summary_json: encode(&line)?,
         patient: folded_patient(&reading.record),
+        person: person(&reading.record),
         programmes,
         withdrawn: reading.record.document.entered_in_error,
         problem: String::new(),
@@ -343,16 +325,27 @@ impl App {
         &self,
         caller: &Caller,
         (name, version): (&str, u32),
-        purpose: Purpose,
+        reading: Read<'_>,
+    ) -> Result<FoundRecord, Error> {
+        self.read_record_for(caller, (name, version), (reading, Scope::Whole)).await
+    }
+
+    async fn read_record_for(
+        &self,
+        caller: &Caller,
+        (name, version): (&str, u32),
+        asked: (Read<'_>, Scope),
     ) -> Result<FoundRecord, Error> {
         let permit = authorise(caller, Action::ReadRecords)?;
         let mut problems = Problems::default();
         problems.unless(!name.is_empty(), "name", "must not be empty");
         problems.chars("name", name, NAME_CHARS_MAX);
+        problems.chars("break_glass_reason", asked.0.break_glass, REASON_CHARS_MAX);
         problems.finish()?;
+        let granted = self.may_read(caller, &permit, name, asked).await?;
         let version = (version > 0).then_some(version);
         let desk = self.desk()?;
-        let entry = self.read_for(name, purpose);
+        let entry = self.read_for(name, asked.0.purpose);
         let kept = desk.store.read(&permit, Kind::Record, name, version, entry).await?;
         let kept = kept.ok_or(Error::NotFound { kind: "discharge record" })?;
         let reading: Option<Reading> = match kept.reading_json.as_str() {
@@ -364,7 +357,11 @@ impl App {
             Some(reading) => knowledge.programmes.of(&reading.record),
             None => Memberships::default(),
         };
-        Ok(FoundRecord { kept, reading, memberships })
+        let mut found = FoundRecord { kept, reading, memberships, granted };
+        if found.granted.scope == Scope::Summary {
+            summary_only(&mut found);
+        }
+        Ok(found)
     }
 
     /// Kept records, the newest version of each, newest first, and the token of the next page.
@@ -399,10 +396,19 @@ impl App {
         let more = found.len() > asked;
         found.truncate(asked);
         let token = found.last().filter(|_| more).map(|last| format!("{SEAL}-{}", last.seq));
-        let lines = found.iter().map(|line| {
-            serde_json::from_str(&line.summary_json).map_err(|e| Error::internal("store", e))
-        });
-        Ok((lines.collect::<Result<_, _>>()?, token.unwrap_or_default()))
+        let mut lines = Vec::with_capacity(found.len());
+        for line in &found {
+            let line: RecordLine = serde_json::from_str(&line.summary_json)
+                .map_err(|e| Error::internal("store", e))?;
+            // What the policy does not allow is not even named.
+            if let Some(has) = desk.store.standing(&line.name).await? {
+                let asked = (Read::for_purpose(purpose), Scope::Summary);
+                if self.decided(caller, &line.name, &has, asked).verdict == Verdict::Allowed {
+                    lines.push(line);
+                }
+            }
+        }
+        Ok((lines, token.unwrap_or_default()))
     }
 
     /// A record as it came, or written anew in another format; and its media type.
@@ -411,9 +417,14 @@ impl App {
         caller: &Caller,
         name: (&str, u32),
         format: Option<ExportFormat>,
-        purpose: Purpose,
+        reading: Read<'_>,
     ) -> Result<(Bytes, String), Error> {
-        let found = self.get_record(caller, name, purpose).await?;
+        let found = self.get_record(caller, name, reading).await?;
+        if format.is_none() && found.granted.scope == Scope::Summary {
+            // The original cannot be cut.
+            let reason = "此目的和角色只可查阅摘要，不可取得原件".to_owned();
+            return Err(Error::Withheld { reason });
+        }
         let Some(format) = format else { return Ok((found.kept.body, found.kept.media_type)) };
         let Some(reading) = found.reading else {
             let reason = "this node could not read the record: ask for it as it came".to_owned();
@@ -432,7 +443,7 @@ impl App {
     }
 
     pub(super) fn read_for(&self, name: &str, purpose: Purpose) -> AuditEntry {
-        AuditEntry { detail: purpose.name().to_owned(), ..self.entry(name, "") }
+        AuditEntry { detail: purpose.id().to_owned(), ..self.entry(name, "") }
     }
 
     /// At the hub: how each node stands.

@@ -22,6 +22,8 @@ pub struct Indexed {
     pub summary_json: String,
     /// Whose it is, folded, for looking up.
     pub patient: String,
+    /// Whose it is: a digest of number, or of name and birth date; empty where it does not apply.
+    pub person: String,
     /// Programmes it belongs to.
     pub programmes: Vec<String>,
     /// The sender takes it back.
@@ -203,6 +205,59 @@ pub struct KeptTask {
     pub changed_ms: i64,
 }
 
+/// How a kept record stands to consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordStanding {
+    /// Whether it came over the link.
+    pub from_hub: bool,
+    /// When it first came, in milliseconds since 1970.
+    pub received_ms: i64,
+    /// Whose it is.
+    pub person: String,
+    /// What the patient took back: of this record or of all; since when, and until when.
+    pub withdrawals: Vec<(bool, i64, Option<i64>)>,
+}
+
+/// A patient takes consent back, or gives it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsentChange {
+    /// Any record of the patient's.
+    pub record: String,
+    /// For all of the patient's records, not for that one.
+    pub all: bool,
+    /// Given again.
+    pub given: bool,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// The glass was broken: to be looked at afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessReview {
+    /// Id.
+    pub id: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Until when the record can be read for this reason.
+    pub until_ms: i64,
+    /// Who.
+    pub caller: String,
+    /// As what.
+    pub role: String,
+    /// Name of the record.
+    pub record: String,
+    /// Why, in the reader's words.
+    pub reason: String,
+    /// The policy's row.
+    pub rule: String,
+    /// When it was looked at; 0 if not yet.
+    pub closed_ms: i64,
+    /// Who looked at it.
+    pub closed_by: String,
+    /// What came of it.
+    pub finding: String,
+}
+
 /// A document of the outbox that the hub did not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
@@ -282,6 +337,41 @@ pub trait DocumentStore: Debug + Send + Sync {
         permit: &'a Permit<'a>,
         id: &'a str,
     ) -> BoxFuture<'a, Result<Option<KeptTask>, Error>>;
+    /// How a record stands to consent; none where there is no such record.
+    fn standing<'a>(
+        &'a self,
+        record: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RecordStanding>, Error>>;
+    /// A patient takes consent back, or gives it again. False: no such record.
+    fn consent<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        change: ConsentChange,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<bool, Error>>;
+    /// Opens a review.
+    fn open_review<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        review: AccessReview,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+    /// Reviews, newest first, open ones only or all, at most `limit`; the reading is audited.
+    fn reviews<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        open: bool,
+        limit: u32,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<Vec<AccessReview>, Error>>;
+    /// Closes a review. False: no such open review.
+    fn close_review<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        id: &'a str,
+        finding: &'a str,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<bool, Error>>;
     /// How the exchange stands.
     fn report(&self) -> BoxFuture<'_, Result<ExchangeReport, Error>>;
 

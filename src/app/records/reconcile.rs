@@ -13,6 +13,7 @@ use crate::app::error::Error;
 use crate::app::knowledge::Knowledge;
 use crate::app::prescription_check::{NotChecked, Problem};
 use crate::app::records::Purpose;
+use crate::app::records::reading::Reading;
 use crate::app::request::Problems;
 use crate::medicine::prescription::{
     AllergyEntry, Formulary, Kind as CheckKind, Line, Order, Resolution, read_orders,
@@ -89,7 +90,7 @@ impl App {
             problems.chars(&format!("medicines[{at}]"), line, LINE_CHARS_MAX);
         }
         problems.finish()?;
-        let found = self.get_record(caller, name, purpose).await?;
+        let found = self.get_record(caller, name, Reading::for_purpose(purpose)).await?;
         let Some(reading) = found.reading else {
             let reason = "this node could not read the record: look at the original".to_owned();
             return Err(Error::Refused { reason });

@@ -14,8 +14,10 @@ use crate::app::error::Error;
 use crate::app::exchange::facts::JSON;
 use crate::app::knowledge::Knowledge;
 use crate::app::records::Purpose;
+use crate::app::records::reading::Reading;
 use crate::app::request::{PageRequest, Problems};
 use crate::app::{App, encode};
+use crate::sharing::consent::{Scope, Verdict};
 use crate::sharing::discharge::{DischargeRecord, Task, TaskKind, tasks};
 use crate::sharing::exchange::{Document, Kind};
 
@@ -116,8 +118,16 @@ impl App {
         found.truncate(asked);
         let token =
             if more { format!("{SEAL}-{}", skip.saturating_add(size)) } else { String::new() };
-        let found = found.into_iter().map(decoded).collect::<Result<_, _>>()?;
-        Ok((found, token))
+        let mut listed = Vec::with_capacity(found.len());
+        for task in found {
+            if let Some(has) = desk.store.standing(&task.record).await? {
+                let asked = (Reading::for_purpose(purpose), Scope::Summary);
+                if self.decided(caller, &task.record, &has, asked).verdict == Verdict::Allowed {
+                    listed.push(decoded(task)?);
+                }
+            }
+        }
+        Ok((listed, token))
     }
 
     /// Says how a task stands. Refused when somebody else has said something meanwhile.

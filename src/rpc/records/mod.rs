@@ -1,5 +1,6 @@
 //! `xiangyi.records.v1`: discharge records, what follows from them, and the exchange with the hub.
 
+mod consent;
 mod exchange;
 mod follow_up;
 mod record;
@@ -8,6 +9,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(super) use consent::ConsentDoor;
 pub(super) use exchange::ExchangeDoor;
 pub(super) use follow_up::FollowUpDoor;
 pub(super) use service::RecordDoor;
@@ -24,10 +26,11 @@ fn purpose(number: i32) -> Result<Purpose, Error> {
         Ok(pb::Purpose::Quality) => Ok(Purpose::Quality),
         Ok(pb::Purpose::PublicHealth) => Ok(Purpose::PublicHealth),
         Ok(pb::Purpose::PatientRequest) => Ok(Purpose::PatientRequest),
+        Ok(pb::Purpose::Compliance) => Ok(Purpose::Compliance),
         Ok(pb::Purpose::Unspecified) | Err(_) => Err(Error::field(
             "purpose",
             "must be one of PURPOSE_TREATMENT, PURPOSE_EMERGENCY, PURPOSE_QUALITY, \
-             PURPOSE_PUBLIC_HEALTH, PURPOSE_PATIENT_REQUEST",
+             PURPOSE_PUBLIC_HEALTH, PURPOSE_PATIENT_REQUEST, PURPOSE_COMPLIANCE",
         )),
     }
 }

@@ -9,10 +9,12 @@ use super::{hex, pb, purpose};
 use crate::app::App;
 use crate::app::error::Error;
 use crate::app::prescription_check::{Demand, NotChecked, Problem, ProblemKind};
+use crate::app::records::reading::Reading as Read;
 use crate::app::records::reconcile::{MedicineStanding, ReconciledMedicine, Reconciliation};
 use crate::app::records::{ExportFormat, FoundRecord, RecordLine, SubmittedRecord};
 use crate::app::request::PageRequest;
 use crate::rpc::common::caller;
+use crate::sharing::consent::Scope;
 use crate::sharing::discharge::{Membership, Reading, Severity};
 
 /// The service.
@@ -69,7 +71,10 @@ impl pb::record_service_server::RecordService for RecordDoor {
     ) -> Result<Response<pb::GetRecordResponse>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        let why = purpose(request.purpose)?;
+        let why = Read {
+            purpose: purpose(request.purpose)?,
+            break_glass: request.break_glass_reason.trim(),
+        };
         let found = self.0.get_record(&caller, (&request.name, request.version), why).await?;
         Ok(Response::new(found.into()))
     }
@@ -111,7 +116,8 @@ impl pb::record_service_server::RecordService for RecordDoor {
             }
         };
         let name = (request.name.as_str(), request.version);
-        let (content, media_type) = self.0.export_record(&caller, name, format, why).await?;
+        let (content, media_type) =
+            self.0.export_record(&caller, name, format, Read::for_purpose(why)).await?;
         Ok(Response::new(pb::ExportRecordResponse { content: content.into(), media_type }))
     }
 
@@ -147,7 +153,7 @@ impl From<SubmittedRecord> for pb::SubmitRecordResponse {
 
 impl From<FoundRecord> for pb::GetRecordResponse {
     fn from(found: FoundRecord) -> Self {
-        let FoundRecord { kept, reading, memberships } = found;
+        let FoundRecord { kept, reading, memberships, granted } = found;
         let (record, problems, unplaced) = match reading {
             Some(reading) => (Some(reading.record.into()), reading.problems, reading.unplaced),
             None => (None, Vec::new(), Vec::new()),
@@ -166,6 +172,14 @@ impl From<FoundRecord> for pb::GetRecordResponse {
             problems: problems.into_iter().map(Into::into).collect(),
             unplaced: unplaced.into_iter().map(Into::into).collect(),
             programmes: memberships.members.into_iter().map(Into::into).collect(),
+            scope: match granted.scope {
+                Scope::Summary => pb::AccessScope::Summary,
+                Scope::Whole => pb::AccessScope::Whole,
+            }
+            .into(),
+            access_until_ms: granted.until_ms.unwrap_or(0),
+            under_review: granted.review,
+            access_reasons: granted.reasons,
         }
     }
 }

@@ -106,7 +106,7 @@ pub(in crate::store) fn is_registration(submission: &Submission) -> bool {
 /// The record that a task is about: what stands before the first `#`.
 fn record_of(document: &Document) -> Option<&str> {
     match document.kind {
-        Kind::Task => document.name.split_once('#').map(|(record, _)| record),
+        Kind::Task => document.name.rsplit_once('#').map(|(record, _)| record),
         Kind::Record | Kind::Registration => None,
     }
 }

@@ -107,6 +107,7 @@ impl From<Error> for Problem {
                 problem.headers.push((RETRY_AFTER, HeaderValue::from(5_u16)));
             }
             Error::Denied { .. }
+            | Error::Withheld { .. }
             | Error::NotFound { .. }
             | Error::RequestIdReused
             | Error::TooLarge { .. }

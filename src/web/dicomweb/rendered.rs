@@ -185,6 +185,7 @@ pub(super) fn undrawn(error: Error) -> Problem {
         other @ (Error::Invalid(_)
         | Error::Unauthenticated
         | Error::Denied { .. }
+        | Error::Withheld { .. }
         | Error::NotFound { .. }
         | Error::RequestIdReused
         | Error::TooLarge { .. }

@@ -308,7 +308,9 @@ impl Failure {
             Refused::Structure(_) => (0xC000, false),
             Refused::Identity(_) | Refused::NotAsAnnounced { .. } => (0xA900, false),
             Refused::TooLong => (0xA700, false),
-            Refused::Node(Error::Denied { .. } | Error::Unauthenticated) => (0x0124, false),
+            Refused::Node(
+                Error::Denied { .. } | Error::Withheld { .. } | Error::Unauthenticated,
+            ) => (0x0124, false),
             Refused::Node(error) => (0xA700, error.retryable()),
         };
         let comment = match refused {

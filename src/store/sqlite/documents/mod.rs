@@ -2,6 +2,7 @@
 //! tasks that follow. In the same database as the audit trail, so that a document, its place in the
 //! outbox and its audit entry are one transaction.
 
+mod consent;
 mod exchange;
 mod read;
 mod submit;
@@ -19,8 +20,8 @@ use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
 use crate::app::records::ports::{
-    Arrived, DocumentQuery, DocumentStore, ExchangeReport, KeptDocument, KeptTask, ListedDocument,
-    NewDocument, Submitted, TaskQuery,
+    AccessReview, Arrived, ConsentChange, DocumentQuery, DocumentStore, ExchangeReport,
+    KeptDocument, KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted, TaskQuery,
 };
 use crate::sharing::exchange::{Cursor, Hello, Kind, Numbered, Outcome};
 
@@ -132,6 +133,80 @@ impl DocumentStore for Documents {
         id: &'a str,
     ) -> BoxFuture<'a, Result<Option<KeptTask>, Error>> {
         Box::pin(async move { tasks::one(&self.readers, id).await.map_err(failed) })
+    }
+
+    fn standing<'a>(
+        &'a self,
+        record: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RecordStanding>, Error>> {
+        Box::pin(async move { consent::standing(&self.readers, record).await.map_err(failed) })
+    }
+
+    fn consent<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        change: ConsentChange,
+        mut entry: AuditEntry,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let done = consent::change(&mut transaction, &change).await.map_err(failed)?;
+            if !done {
+                entry.outcome = "not_found";
+            }
+            audit(&mut transaction, permit, &entry).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            Ok(done)
+        })
+    }
+
+    fn open_review<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        review: AccessReview,
+        entry: AuditEntry,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            consent::open_review(&mut transaction, &review).await.map_err(failed)?;
+            audit(&mut transaction, permit, &entry).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)
+        })
+    }
+
+    fn reviews<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        open: bool,
+        limit: u32,
+        entry: AuditEntry,
+    ) -> BoxFuture<'a, Result<Vec<AccessReview>, Error>> {
+        Box::pin(async move {
+            let found = consent::reviews(&self.readers, open, limit).await.map_err(failed)?;
+            self.audited(permit, &entry).await?;
+            Ok(found)
+        })
+    }
+
+    fn close_review<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        id: &'a str,
+        finding: &'a str,
+        mut entry: AuditEntry,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let closing = (id, finding, entry.at_ms);
+            let done = consent::close_review(&mut transaction, permit, closing).await;
+            let done = done.map_err(failed)?;
+            if !done {
+                entry.outcome = "not_found";
+            }
+            audit(&mut transaction, permit, &entry).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            Ok(done)
+        })
     }
 
     fn report(&self) -> BoxFuture<'_, Result<ExchangeReport, Error>> {

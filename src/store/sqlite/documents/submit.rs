@@ -104,8 +104,8 @@ async fn insert(
     }
     let row = sqlx::query(
         "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
-         reading_json, summary_json, patient, withdrawn, current, origin, problem, received_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+         reading_json, summary_json, patient, person, withdrawn, current, origin, problem, received_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
          RETURNING seq",
     )
     .bind(document.kind.name())
@@ -119,6 +119,7 @@ async fn insert(
     .bind(&indexed.reading_json)
     .bind(&indexed.summary_json)
     .bind(&indexed.patient)
+    .bind(&indexed.person)
     .bind(indexed.withdrawn)
     .bind(!newer)
     .bind(origin)

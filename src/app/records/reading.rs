@@ -1,0 +1,251 @@
+//! Who may read a record, for what, and how much of it: the region's policy, applied to what this node
+//! knows of the patient.
+//!
+//! A record that was written here is the institution's own. One that came over the link was sent because
+//! the patient lives in the node's scope, is registered with it, has a contract or was referred: it
+//! counts as registered. Presence confirmed by hand, and contracts from other places, are not known here
+//! yet. What the patient took back counts at once.
+
+use super::ports::{AccessReview, ConsentChange, RecordStanding};
+use super::{FoundRecord, Purpose};
+use crate::app::access::{Action, Caller, Permit, Role, authorise};
+use crate::app::error::Error;
+use crate::app::ports::AuditEntry;
+use crate::app::request::{PageRequest, Problems};
+use crate::app::{App, NodeKind};
+use crate::sharing::consent::{
+    self, Access, AccessRequest, Grant, GrantKind, Reach, RecordRef, Scope, Standing, Verdict,
+    Withdrawal, decide,
+};
+use crate::sharing::discharge::DischargeRecord;
+use crate::sharing::discharge::model::{Address, Narrative};
+
+/// Characters of a reason or finding at most.
+const REASON_CHARS_MAX: usize = 500;
+/// Division code that stands for a node whose place is not configured: the city of Shangrao.
+const REGION: &str = "361100";
+
+/// Why, and with how strong a claim, a record is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// What for.
+    pub purpose: Purpose,
+    /// Why the glass is to be broken; empty: it is not.
+    pub break_glass: &'a str,
+}
+
+impl Reading<'_> {
+    /// For a purpose, with the glass whole.
+    pub fn for_purpose(purpose: Purpose) -> Self {
+        Self { purpose, break_glass: "" }
+    }
+}
+
+/// What decided about a read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// How much may be seen.
+    pub scope: Scope,
+    /// Until when, in milliseconds since 1970; none: as long as nothing changes.
+    pub until_ms: Option<i64>,
+    /// The glass was broken: the patient is to be told, and a review is open.
+    pub review: bool,
+    /// Why, in Chinese.
+    pub reasons: Vec<String>,
+}
+
+impl App {
+    fn policy_role(&self, role: Role) -> Option<consent::Role> {
+        Some(match role {
+            Role::VillageDoctor | Role::Local => match self.role {
+                NodeKind::Clinic => consent::Role::VillageDoctor,
+                NodeKind::Hospital | NodeKind::Hub => consent::Role::HospitalDoctor,
+            },
+            Role::Pharmacist => consent::Role::Pharmacist,
+            Role::Auditor => consent::Role::Auditor,
+            Role::Administrator => consent::Role::Administrator,
+            Role::DicomPeer | Role::Node => return None,
+        })
+    }
+
+    pub(super) fn decided(
+        &self,
+        caller: &Caller,
+        name: &str,
+        has: &RecordStanding,
+        (reading, scope): (Reading<'_>, Scope),
+    ) -> Access {
+        let now = self.clock.now_ms();
+        let own = self.name.clone();
+        let mut standing = Standing::default();
+        if has.from_hub {
+            standing.grants.push(Grant {
+                kind: GrantKind::Registration,
+                institution: own.clone(),
+                from_ms: has.received_ms.min(now),
+                until_ms: None,
+            });
+        }
+        for (all, from_ms, until_ms) in &has.withdrawals {
+            let reach = if *all { Reach::All } else { Reach::Record(name.to_owned()) };
+            standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
+        }
+        let author_institution = if has.from_hub { String::new() } else { own.clone() };
+        let region = if self.area.len() < 6 { REGION } else { self.area.as_str() };
+        let request = AccessRequest {
+            purpose: Some(reading.purpose),
+            role: self.policy_role(caller.role),
+            institution: own,
+            region: region.to_owned(),
+            record: RecordRef { name: name.to_owned(), author_institution },
+            scope,
+            is_the_patient: false,
+            break_glass: (!reading.break_glass.is_empty()).then(|| reading.break_glass.to_owned()),
+        };
+        decide(&request, &standing, &self.knowledge.load().policy, now)
+    }
+
+    /// Decides about one record; a denial is in the audit trail, and so is a broken glass with its
+    /// review.
+    pub(super) async fn may_read(
+        &self,
+        caller: &Caller,
+        permit: &Permit<'_>,
+        name: &str,
+        asked: (Reading<'_>, Scope),
+    ) -> Result<Granted, Error> {
+        let desk = self.desk()?;
+        let reading = asked.0;
+        let Some(has) = desk.store.standing(name).await? else {
+            let entry = self.read_for(name, reading.purpose);
+            self.journal.audit(permit, AuditEntry { outcome: "not_found", ..entry }).await?;
+            return Err(Error::NotFound { kind: "discharge record" });
+        };
+        let access = self.decided(caller, name, &has, asked);
+        let reasons: Vec<String> = access.reasons.iter().map(|r| r.text_zh.clone()).collect();
+        let entry = self.read_for(name, reading.purpose);
+        let scope = match (access.verdict, access.scope) {
+            (Verdict::Denied, _) | (_, None) => {
+                self.journal.audit(permit, AuditEntry { outcome: "withheld", ..entry }).await?;
+                return Err(Error::Withheld { reason: reasons.join("；") });
+            }
+            (Verdict::Allowed | Verdict::GlassBroken, Some(scope)) => scope,
+        };
+        if access.verdict == Verdict::GlassBroken {
+            let now = self.clock.now_ms();
+            let review = AccessReview {
+                id: self.ids.new_id(),
+                at_ms: now,
+                until_ms: access.until_ms.unwrap_or(now),
+                caller: caller.name.clone(),
+                role: caller.role.name().to_owned(),
+                record: name.to_owned(),
+                reason: reading.break_glass.trim().to_owned(),
+                rule: access.row.clone(),
+                closed_ms: 0,
+                closed_by: String::new(),
+                finding: String::new(),
+            };
+            let entry = AuditEntry { outcome: "glass_broken", ..entry };
+            desk.store.open_review(permit, review, entry).await?;
+            tracing::warn!(caller = caller.name, "a record was opened by breaking the glass");
+        }
+        Ok(Granted { scope, until_ms: access.until_ms, review: access.review, reasons })
+    }
+
+    /// A patient takes consent back for a record or for all, or gives it again.
+    pub async fn change_consent(
+        &self,
+        caller: &Caller,
+        change: ConsentChange,
+    ) -> Result<(), Error> {
+        let permit = authorise(caller, Action::ChangeConsent)?;
+        let mut problems = Problems::default();
+        problems.unless(!change.record.is_empty(), "record", "must not be empty");
+        problems.finish()?;
+        let change = ConsentChange { at_ms: self.clock.now_ms(), ..change };
+        let what = if change.given { "given" } else { "withdrawn" };
+        let entry = AuditEntry { detail: what.to_owned(), ..self.entry(&change.record, "") };
+        if self.desk()?.store.consent(&permit, change, entry).await? {
+            Ok(())
+        } else {
+            Err(Error::NotFound { kind: "discharge record" })
+        }
+    }
+
+    /// Reads by a broken glass, newest first: those to be looked at, or all.
+    pub async fn access_reviews(
+        &self,
+        caller: &Caller,
+        open: bool,
+        page: &PageRequest,
+    ) -> Result<Vec<AccessReview>, Error> {
+        let permit = authorise(caller, Action::ReviewAccess)?;
+        let (size, _) = page.open("reviews")?;
+        self.desk()?.store.reviews(&permit, open, size, self.entry("", "")).await
+    }
+
+    /// Says what came of a review.
+    pub async fn close_access_review(
+        &self,
+        caller: &Caller,
+        id: &str,
+        finding: &str,
+    ) -> Result<(), Error> {
+        let permit = authorise(caller, Action::ReviewAccess)?;
+        let mut problems = Problems::default();
+        problems.unless(!id.is_empty(), "review_id", "must not be empty");
+        problems.id("review_id", id);
+        problems.unless(!finding.trim().is_empty(), "finding", "must say what came of it");
+        problems.chars("finding", finding, REASON_CHARS_MAX);
+        problems.finish()?;
+        let entry = self.entry(id, "");
+        if self.desk()?.store.close_review(&permit, id, finding.trim(), entry).await? {
+            Ok(())
+        } else {
+            Err(Error::NotFound { kind: "open review" })
+        }
+    }
+}
+
+/// What a summary leaves out: numbers, where the patient lives, contacts, and what is told in words but
+/// for the orders.
+pub(super) fn summary_only(found: &mut FoundRecord) {
+    let Some(reading) = &mut found.reading else { return };
+    let record = &mut reading.record;
+    let orders = std::mem::take(&mut record.narrative.orders);
+    record.narrative = Narrative { orders, ..Narrative::default() };
+    record.patient.identifiers.clear();
+    record.patient.phones.clear();
+    record.patient.address = Address::default();
+    record.patient.contacts.clear();
+    record.sections.clear();
+    record.signatures.clear();
+    for study in &mut record.imaging {
+        study.report.clear();
+    }
+    for procedure in &mut record.procedures {
+        procedure.course.clear();
+    }
+}
+
+/// Whose a record is, so that consent for one record can be taken back for all: a digest of the
+/// resident ID, else of the health card, else of name and birth date.
+pub(super) fn person(record: &DischargeRecord) -> String {
+    use crate::sharing::discharge::model::IdentifierKind;
+    use sha2::{Digest as _, Sha256};
+    let patient = &record.patient;
+    let number = patient.identifier(IdentifierKind::ResidentId);
+    let number = number.or_else(|| patient.identifier(IdentifierKind::HealthCard));
+    let text = match (number, &patient.birth_date) {
+        (Some(number), _) => number.to_uppercase(),
+        (None, Some(born)) => format!("{}\n{born}", patient.name),
+        (None, None) => return String::new(),
+    };
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(16).fold(String::new(), |mut hex, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

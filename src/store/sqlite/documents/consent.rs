@@ -1,0 +1,143 @@
+//! What patients took back, and reads that are to be looked at afterwards.
+
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+use crate::app::access::Permit;
+use crate::app::records::ports::{AccessReview, ConsentChange, RecordStanding};
+
+pub(super) async fn standing(
+    readers: &SqlitePool,
+    record: &str,
+) -> Result<Option<RecordStanding>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT min(received_ms) AS received_ms, max(origin = 'hub') AS from_hub, \
+         (SELECT person FROM document WHERE kind = 'record' AND name = ?1 AND current = 1) AS person \
+         FROM document WHERE kind = 'record' AND name = ?1 HAVING count(*) > 0",
+    )
+    .bind(record)
+    .fetch_optional(readers)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let person: String = row.try_get::<Option<String>, _>("person")?.unwrap_or_default();
+    let withdrawals: Vec<(String, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT record, from_ms, until_ms FROM consent_withdrawal \
+         WHERE person = ?1 AND record IN ('', ?2) ORDER BY seq",
+    )
+    .bind(&person)
+    .bind(record)
+    .fetch_all(readers)
+    .await?;
+    let withdrawals = withdrawals.into_iter();
+    Ok(Some(RecordStanding {
+        from_hub: row.try_get("from_hub")?,
+        received_ms: row.try_get("received_ms")?,
+        person,
+        withdrawals: withdrawals.map(|(of, from, until)| (of.is_empty(), from, until)).collect(),
+    }))
+}
+
+/// False: no such record.
+pub(super) async fn change(
+    connection: &mut SqliteConnection,
+    change: &ConsentChange,
+) -> Result<bool, sqlx::Error> {
+    let person: Option<String> = sqlx::query_scalar(
+        "SELECT person FROM document WHERE kind = 'record' AND name = ?1 AND current = 1",
+    )
+    .bind(&change.record)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(person) = person else { return Ok(false) };
+    let record = if change.all { "" } else { change.record.as_str() };
+    // Taking back twice is taking back once.
+    sqlx::query(
+        "UPDATE consent_withdrawal SET until_ms = ?3 \
+         WHERE person = ?1 AND record = ?2 AND until_ms IS NULL",
+    )
+    .bind(&person)
+    .bind(record)
+    .bind(change.at_ms)
+    .execute(&mut *connection)
+    .await?;
+    if !change.given {
+        sqlx::query("INSERT INTO consent_withdrawal (person, record, from_ms) VALUES (?1, ?2, ?3)")
+            .bind(&person)
+            .bind(record)
+            .bind(change.at_ms)
+            .execute(connection)
+            .await?;
+    }
+    Ok(true)
+}
+
+pub(super) async fn open_review(
+    connection: &mut SqliteConnection,
+    review: &AccessReview,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO access_review (id, at_ms, until_ms, caller, role, record, reason, rule) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )
+    .bind(&review.id)
+    .bind(review.at_ms)
+    .bind(review.until_ms)
+    .bind(&review.caller)
+    .bind(&review.role)
+    .bind(&review.record)
+    .bind(&review.reason)
+    .bind(&review.rule)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn reviews(
+    readers: &SqlitePool,
+    open: bool,
+    limit: u32,
+) -> Result<Vec<AccessReview>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, at_ms, until_ms, caller, role, record, reason, rule, closed_ms, closed_by, \
+         finding FROM access_review WHERE ?1 = 0 OR closed_ms IS NULL ORDER BY seq DESC LIMIT ?2",
+    )
+    .bind(open)
+    .bind(limit)
+    .fetch_all(readers)
+    .await?;
+    let reviews = rows.iter().map(|row| {
+        Ok(AccessReview {
+            id: row.try_get("id")?,
+            at_ms: row.try_get("at_ms")?,
+            until_ms: row.try_get("until_ms")?,
+            caller: row.try_get("caller")?,
+            role: row.try_get("role")?,
+            record: row.try_get("record")?,
+            reason: row.try_get("reason")?,
+            rule: row.try_get("rule")?,
+            closed_ms: row.try_get::<Option<i64>, _>("closed_ms")?.unwrap_or(0),
+            closed_by: row.try_get("closed_by")?,
+            finding: row.try_get("finding")?,
+        })
+    });
+    reviews.collect()
+}
+
+/// False: no such open review.
+pub(super) async fn close_review(
+    connection: &mut SqliteConnection,
+    permit: &Permit<'_>,
+    (id, finding, at_ms): (&str, &str, i64),
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE access_review SET closed_ms = ?2, closed_by = ?3, finding = ?4 \
+         WHERE id = ?1 AND closed_ms IS NULL",
+    )
+    .bind(id)
+    .bind(at_ms)
+    .bind(&permit.caller().name)
+    .bind(finding)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
