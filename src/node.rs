@@ -300,7 +300,8 @@ impl Node {
         let knowledge = knowledge.map_err(NodeError::Knowledge)?;
         let with_time = (&clock, &ids);
         let records =
-            records::open(&config, &database, &knowledge, with_time, (&tasks, &stop)).await?;
+            Box::pin(records::open(&config, &database, &knowledge, with_time, (&tasks, &stop)))
+                .await?;
         let region = link::join(&config, held, (with, records.hub.clone()), &stop).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),

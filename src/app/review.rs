@@ -117,6 +117,7 @@ impl Review {
                         .collect(),
                     other @ (Error::Unauthenticated
                     | Error::Denied { .. }
+                    | Error::Withheld { .. }
                     | Error::NotFound { .. }
                     | Error::RequestIdReused
                     | Error::TooLarge { .. }

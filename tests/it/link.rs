@@ -200,7 +200,8 @@ async fn what_a_node_hands_over_wrongly_is_put_aside_and_what_follows_is_kept() 
         .iter()
         .filter_map(|message| match message {
             pb::exchange_response::Message::Answer(a) => Some((a.number, a.outcome(), &*a.code)),
-            _ => None,
+            pb::exchange_response::Message::Welcome(_)
+            | pb::exchange_response::Message::Document(_) => None,
         })
         .collect();
     answers.sort_by_key(|(number, outcome, _)| (*number, i32::from(*outcome)));

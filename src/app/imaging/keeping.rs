@@ -516,6 +516,7 @@ fn again(error: &Error) -> Error {
         Error::Invalid(_)
         | Error::Unauthenticated
         | Error::Denied { .. }
+        | Error::Withheld { .. }
         | Error::NotFound { .. }
         | Error::RequestIdReused
         | Error::TooLarge { .. }

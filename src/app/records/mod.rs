@@ -403,7 +403,7 @@ impl App {
             // What the policy does not allow is not even named.
             if let Some(has) = desk.store.standing(&line.name).await? {
                 let asked = (Read::for_purpose(purpose), Scope::Summary);
-                if self.decided(caller, &line.name, &has, asked).verdict == Verdict::Allowed {
+                if self.policy_on(caller, &line.name, &has, asked).verdict == Verdict::Allowed {
                     lines.push(line);
                 }
             }

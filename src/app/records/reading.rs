@@ -68,7 +68,7 @@ impl App {
         })
     }
 
-    pub(super) fn decided(
+    pub(super) fn policy_on(
         &self,
         caller: &Caller,
         name: &str,
@@ -121,7 +121,7 @@ impl App {
             self.journal.audit(permit, AuditEntry { outcome: "not_found", ..entry }).await?;
             return Err(Error::NotFound { kind: "discharge record" });
         };
-        let access = self.decided(caller, name, &has, asked);
+        let access = self.policy_on(caller, name, &has, asked);
         let reasons: Vec<String> = access.reasons.iter().map(|r| r.text_zh.clone()).collect();
         let entry = self.read_for(name, reading.purpose);
         let scope = match (access.verdict, access.scope) {

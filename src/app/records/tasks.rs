@@ -122,7 +122,7 @@ impl App {
         for task in found {
             if let Some(has) = desk.store.standing(&task.record).await? {
                 let asked = (Reading::for_purpose(purpose), Scope::Summary);
-                if self.decided(caller, &task.record, &has, asked).verdict == Verdict::Allowed {
+                if self.policy_on(caller, &task.record, &has, asked).verdict == Verdict::Allowed {
                     listed.push(decoded(task)?);
                 }
             }
