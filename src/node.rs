@@ -302,6 +302,10 @@ impl Node {
         let records =
             Box::pin(records::open(&config, &database, &knowledge, with_time, (&tasks, &stop)))
                 .await?;
+        if let Some(desk) = &records.desk {
+            let watched = records::watch(Arc::clone(desk), Arc::clone(&metrics));
+            link::until(&stop, &tasks, watched);
+        }
         let region = link::join(&config, held, (with, records.hub.clone()), &stop).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),

@@ -16,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::app::imaging::forwarding::DestinationStatus;
 use crate::app::imaging::holdings::CopyInfo;
 use crate::app::imaging::ports::Usage;
+use crate::app::records::ports::ExchangeReport;
 use crate::config::{LogFormat, LogSection};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -149,6 +150,42 @@ impl CopyMetrics {
     }
 }
 
+/// Metrics of documents that wait for the hub.
+#[derive(Debug, Default)]
+struct ExchangeMetrics {
+    waiting: Gauge<i64, AtomicI64>,
+    stuck: Gauge<i64, AtomicI64>,
+    oldest_ms: Gauge<i64, AtomicI64>,
+    received: Gauge<i64, AtomicI64>,
+    unreadable: Gauge<i64, AtomicI64>,
+}
+
+impl ExchangeMetrics {
+    fn register(&self, registry: &mut Registry) {
+        for (name, help, gauge) in [
+            (
+                "exchange_waiting",
+                "Documents that wait for the hub, stuck ones included",
+                &self.waiting,
+            ),
+            ("exchange_stuck", "Documents that the hub did not take, of the first 50", &self.stuck),
+            (
+                "exchange_oldest_milliseconds",
+                "When the oldest document that waits came, in milliseconds since 1970; 0: none waits",
+                &self.oldest_ms,
+            ),
+            ("exchange_received", "Documents that came from the hub", &self.received),
+            (
+                "exchange_unreadable",
+                "Documents that came and could not be read here",
+                &self.unreadable,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DropLabel {
     model: String,
@@ -169,6 +206,7 @@ pub struct Metrics {
     model_dropped: Family<DropLabel, Counter>,
     forwarding: ForwardingMetrics,
     copies: CopyMetrics,
+    exchange: ExchangeMetrics,
 }
 
 /// Counts one call, running or waiting, for as long as it lives.
@@ -219,6 +257,7 @@ impl Metrics {
             model_dropped: Family::default(),
             forwarding: ForwardingMetrics::default(),
             copies: CopyMetrics::default(),
+            exchange: ExchangeMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("rpc_calls", "Calls by method and gRPC code", metrics.calls.clone());
@@ -245,6 +284,7 @@ impl Metrics {
         );
         metrics.forwarding.register(&mut registry);
         metrics.copies.register(&mut registry);
+        metrics.exchange.register(&mut registry);
         Self { registry, ..metrics }
     }
 
@@ -320,6 +360,16 @@ impl Metrics {
         self.copies.bytes.set(number(info.totals.bytes));
         self.copies.evicted_studies.inner().store(info.evictions.studies, Ordering::Relaxed);
         self.copies.evicted_bytes.inner().store(info.evictions.bytes, Ordering::Relaxed);
+    }
+
+    /// How the exchange with the hub stands.
+    pub fn exchange(&self, report: &ExchangeReport) {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.exchange.waiting.set(number(report.waiting));
+        self.exchange.stuck.set(i64::try_from(report.stuck.len()).unwrap_or(i64::MAX));
+        self.exchange.oldest_ms.set(report.oldest_ms);
+        self.exchange.received.set(number(report.inbox));
+        self.exchange.unreadable.set(number(report.unreadable));
     }
 
     /// How much the archive keeps, and where.

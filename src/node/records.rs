@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,11 +19,14 @@ use crate::config::{Config, NodeRole, SecretUrl};
 use crate::store::postgres::{self, Server};
 use crate::store::sqlite::documents::Documents;
 use crate::store::sqlite::hub::HubStore;
+use crate::telemetry::Metrics;
 
 /// Name of the hub's database in the store's directory.
 const DATABASE: &str = "hub.db";
 /// Name of the hub's key in the store's directory, where the configuration names no other.
 const KEY: &str = "hub.key";
+/// Between two looks at how the exchange stands.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 
@@ -66,6 +70,19 @@ pub(super) async fn open(
         Exchange::new(store, (HubKey::new(&key), knowledge.divisions.clone()), Arc::clone(clock));
     link::until(stop, tasks, Arc::clone(&hub).run());
     Ok(Opened { desk: None, hub: Some(hub) })
+}
+
+/// Tells the metrics how the exchange stands, for ever.
+pub(super) async fn watch(desk: Arc<RecordDesk>, metrics: Arc<Metrics>) {
+    loop {
+        match desk.report().await {
+            Ok(report) => metrics.exchange(&report),
+            Err(error) => {
+                tracing::warn!(error = crate::app::chain(&error), "metrics of the exchange");
+            }
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
 }
 
 /// The server that the configuration names, itself or in a file.

@@ -136,6 +136,11 @@ impl RecordDesk {
         Self { store, changed: watch::Sender::new(0) }
     }
 
+    /// How the exchange with the hub stands.
+    pub async fn report(&self) -> Result<ExchangeReport, Error> {
+        self.store.report().await
+    }
+
     pub(super) fn wake(&self) {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
