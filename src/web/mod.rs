@@ -2,7 +2,12 @@
 //!
 //! `DICOMweb` has a door of its own ([`dicomweb`]); FHIR and a console join later.
 
+mod base;
 pub mod dicomweb;
+mod etag;
+mod media;
+mod place;
+mod server;
 
 use std::sync::Arc;
 
@@ -15,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::app::error::Code;
 use crate::telemetry::Metrics;
 
 /// Serves until `stop`.
@@ -40,5 +46,20 @@ async fn healthz(State(app): State<Arc<App>>) -> impl IntoResponse {
     match app.health().await {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", error.public())),
+    }
+}
+
+/// The status that an error has at every HTTP door.
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidArgument => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::RequestIdReused | Code::FailedPrecondition => StatusCode::CONFLICT,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable | Code::DeadlineExceeded => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

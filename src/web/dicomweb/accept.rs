@@ -6,32 +6,14 @@ use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
 use super::problem::Problem;
+pub(super) use crate::web::media::Media;
+use crate::web::media::{Wish, split};
 
 /// Media ranges of a request at most.
 const RANGES_MAX: usize = 64;
-/// Weight of what is wanted most; weights are thousandths.
-const FULL: u16 = 1000;
-
-/// A media type or range with its parameters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Media {
-    /// Type, lower case; `*` for any.
-    pub(super) kind: String,
-    /// Subtype, lower case; `*` for any.
-    pub(super) sub: String,
-    /// Parameters, names in lower case.
-    pub(super) parameters: Vec<(String, String)>,
-}
-
 /// What the caller would take.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Accept(Vec<Wish>);
-
-#[derive(Debug, Clone)]
-struct Wish {
-    media: Media,
-    weight: u16,
-}
 
 /// A form that a resource has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,47 +26,6 @@ pub(super) struct Offer {
     pub(super) syntax: Option<String>,
     /// Whether it is given only to who says that syntax, or that any will do.
     pub(super) on_demand: bool,
-}
-
-impl Media {
-    /// Reads one media type.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut pieces = split(text, ';').into_iter();
-        let (kind, sub) = pieces.next()?.trim().split_once('/')?;
-        let token = |text: &str| {
-            !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&b))
-        };
-        if !token(kind) || !token(sub) {
-            return None;
-        }
-        let mut parameters = Vec::new();
-        for piece in pieces {
-            if piece.trim().is_empty() {
-                continue;
-            }
-            let (name, value) = piece.split_once('=')?;
-            parameters.push((name.trim().to_ascii_lowercase(), unquoted(value.trim())));
-        }
-        Some(Self { kind: kind.to_ascii_lowercase(), sub: sub.to_ascii_lowercase(), parameters })
-    }
-
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// How closely it names `media`: 1 for any, 2 for any of the type, 3 for itself.
-    fn closeness(&self, media: &str) -> Option<u8> {
-        let (kind, sub) = media.split_once('/')?;
-        match (self.kind.as_str(), self.sub.as_str()) {
-            ("*", "*") => Some(1),
-            (own, "*") if own == kind => Some(2),
-            (own, of) if own == kind && of == sub => Some(3),
-            _ => None,
-        }
-    }
 }
 
 impl Offer {
@@ -186,62 +127,6 @@ impl Accept {
             Problem::not_acceptable(&offers.iter().map(Offer::name).collect::<Vec<_>>())
         })
     }
-}
-
-impl Wish {
-    fn parse(text: &str) -> Option<Self> {
-        let media = Media::parse(text)?;
-        let weight = match media.parameter("q") {
-            None => FULL,
-            Some(q) => {
-                let (whole, part) = q.split_once('.').unwrap_or((q, ""));
-                let part = part.get(..3.min(part.len()))?;
-                let digits = part.bytes().all(|b| b.is_ascii_digit());
-                let whole: u16 = whole.parse().ok()?;
-                let thousandths: u16 = format!("{part:0<3}").parse().ok()?;
-                Some(whole.checked_mul(FULL)?.checked_add(thousandths)?)
-                    .filter(|weight| digits && *weight <= FULL)?
-            }
-        };
-        Some(Self { media, weight })
-    }
-}
-
-/// Splits at `separator`, except within quotes.
-fn split(text: &str, separator: char) -> Vec<&str> {
-    let mut quoted = false;
-    let mut escaped = false;
-    text.split(move |c| {
-        if escaped {
-            escaped = false;
-            return false;
-        }
-        match c {
-            '"' => quoted = !quoted,
-            '\\' if quoted => escaped = true,
-            _ => return c == separator && !quoted,
-        }
-        false
-    })
-    .collect()
-}
-
-/// A parameter's value without quotes and escapes.
-fn unquoted(value: &str) -> String {
-    let Some(inner) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) else {
-        return value.to_owned();
-    };
-    let mut out = String::new();
-    let mut escaped = false;
-    for c in inner.chars() {
-        if c == '\\' && !escaped {
-            escaped = true;
-        } else {
-            escaped = false;
-            out.push(c);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

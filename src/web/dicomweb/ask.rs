@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
-use axum::http::header::HOST;
 use axum::http::request::Parts;
 
 use super::Shared;
@@ -15,6 +14,7 @@ use crate::app::imaging::Requester;
 use crate::app::imaging::peers::Service;
 use crate::app::imaging::ports::{IndexedInstance, Selection};
 use crate::sharing::imaging::identity::is_uid;
+use crate::web::base::root;
 
 /// Instances of one retrieval at most.
 const INSTANCES_MAX: usize = 100_000;
@@ -160,13 +160,6 @@ impl FromRequestParts<Arc<Shared>> for Ask {
 
 /// What links in answers begin with: as configured, or as the caller asked.
 fn base(parts: &Parts, state: &Shared) -> String {
-    let root = state.options.base_url.clone().unwrap_or_else(|| {
-        let scheme = if state.options.tls.is_some() { "https" } else { "http" };
-        let said = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let host = parts.uri.authority().map(http::uri::Authority::as_str).or(said);
-        let plain = |c: u8| c.is_ascii_alphanumeric() || b".-:[]_".contains(&c);
-        let host = host.filter(|host| !host.is_empty() && host.bytes().all(plain));
-        format!("{scheme}://{}", host.unwrap_or("localhost"))
-    });
+    let root = root(parts, state.options.base_url.as_deref(), state.options.tls.is_some());
     format!("{root}/dicom-web")
 }

@@ -4,18 +4,10 @@
 use std::ops::Range;
 
 use axum::http::HeaderMap;
-use axum::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
+use axum::http::header::{IF_RANGE, RANGE};
 
 use super::problem::Problem;
-
-/// Whether the caller has what `etag` (with its quotes) names already.
-pub(super) fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
-        list.split(',')
-            .map(str::trim)
-            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-    })
-}
+pub(super) use crate::web::etag::not_modified;
 
 /// The bytes that are asked for of `length`; none for all. Several ranges at once are answered with
 /// all, as is a range of something else than the caller has (`If-Range`).
@@ -95,18 +87,5 @@ mod tests {
         assert_eq!(range(&other, "\"e\"", 100).unwrap(), None);
         other.insert(IF_RANGE, HeaderValue::from_static("\"e\""));
         assert_eq!(range(&other, "\"e\"", 100).unwrap(), Some(0..10));
-    }
-
-    #[test]
-    fn a_tag_is_known_among_others_and_when_weak() {
-        let said = |text: &'static str| -> HeaderMap {
-            [(IF_NONE_MATCH, HeaderValue::from_static(text))].into_iter().collect()
-        };
-        for yes in ["\"e\"", "W/\"e\"", "\"a\", \"e\"", "*"] {
-            assert!(not_modified(&said(yes), "\"e\""), "{yes}");
-        }
-        for no in ["\"a\"", "e", ""] {
-            assert!(!not_modified(&said(no), "\"e\""), "{no}");
-        }
     }
 }

@@ -3,12 +3,9 @@
 //! Preflight requests of browsers are answered before all that. A place is held until the answer
 //! has gone out whole, so that slow readers count.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
@@ -17,15 +14,13 @@ use axum::http::header::{
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::Shared;
 use super::problem::Problem;
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
+use crate::web::place::{held, place};
 
 /// `router` behind the gate.
 pub(super) fn guarded(router: Router, shared: &Arc<Shared>) -> Router {
@@ -41,11 +36,9 @@ async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
         Ok(caller) => caller,
         Err(error) => return Problem::from(error).into_response(),
     };
-    let asked = Arc::clone(&shared.places).acquire_owned();
-    let Ok(Ok(place)) = tokio::time::timeout(options.wait_timeout, asked).await else {
-        let retry_after = options.wait_timeout;
-        return Problem::from(Error::Overloaded { what: "DICOMweb door", retry_after })
-            .into_response();
+    let place = match place(&shared.places, options.wait_timeout, "DICOMweb door").await {
+        Ok(place) => place,
+        Err(error) => return Problem::from(error).into_response(),
     };
     request.extensions_mut().insert(Requester::of(caller));
     let storing = request.method() == Method::POST;
@@ -58,33 +51,7 @@ async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
             .await
             .unwrap_or_else(|_| Problem::from(Error::DeadlineExceeded).into_response())
     };
-    response.map(|body| Body::new(Held { body, _place: place }))
-}
-
-/// A body that holds its request's place.
-struct Held {
-    body: Body,
-    _place: OwnedSemaphorePermit,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    held(response, place)
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
