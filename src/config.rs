@@ -5,6 +5,7 @@
 //! for example `XIANGYI_SERVER_LISTEN=127.0.0.1:50051`.
 
 mod exchange;
+mod fhir;
 mod forwarding;
 mod imaging;
 mod link;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::exchange::ExchangeSection;
+pub use self::fhir::FhirSection;
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
 pub use self::imaging::{
     CopiesSection, DicomSection, ImagingModelsSection, ImagingSection, IndexName, PacsSection,
@@ -60,6 +62,8 @@ pub struct Config {
     pub dicom: DicomSection,
     /// The DICOMweb door.
     pub web: WebSection,
+    /// The FHIR door.
+    pub fhir: FhirSection,
     /// What goes on to other archives.
     pub forwarding: ForwardingSection,
     /// Between nodes and their hub.
@@ -404,6 +408,7 @@ impl Config {
         self.imaging.validate()?;
         self.dicom.validate(&self.imaging)?;
         self.web.validate(&self.imaging, &self.auth)?;
+        self.fhir.validate(&self.node, &self.auth)?;
         self.forwarding.validate(&self.imaging, &self.dicom)?;
         self.link.validate(&self.node)?;
         self.exchange.validate(&self.node)?;

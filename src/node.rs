@@ -2,6 +2,7 @@
 //! layer.
 
 mod exchange;
+mod fhir;
 pub mod imaging;
 mod link;
 mod models;
@@ -114,6 +115,9 @@ pub enum NodeError {
     /// The link between node and hub cannot be used.
     #[error("cannot use the link (section link)")]
     Link(#[source] error::Cause),
+    /// The key that people's numbers are hashed with cannot be used.
+    #[error("cannot use the key of people in the store's directory")]
+    Key(#[source] error::Cause),
     /// A certificate or key of the DICOM door cannot be used.
     #[error("cannot use {}", path.display())]
     Pem {
@@ -141,6 +145,7 @@ pub struct Node {
     metrics_address: Option<SocketAddr>,
     dicom_address: Option<SocketAddr>,
     web_address: Option<SocketAddr>,
+    fhir_address: Option<SocketAddr>,
     link_address: Option<SocketAddr>,
     forwarding: Option<Arc<Forwarding>>,
     app: Arc<App>,
@@ -302,10 +307,7 @@ impl Node {
         let records =
             Box::pin(records::open(&config, &database, &knowledge, with_time, (&tasks, &stop)))
                 .await?;
-        if let Some(desk) = &records.desk {
-            let watched = records::watch(Arc::clone(desk), Arc::clone(&metrics));
-            link::until(&stop, &tasks, watched);
-        }
+        records.watch(&metrics, (&tasks, &stop));
         let region = link::join(&config, held, (with, records.hub.clone()), &stop).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
@@ -340,6 +342,7 @@ impl Node {
             link::until(&stop, &tasks, follower.run());
         }
         let web_address = web::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
+        let fhir_address = Box::pin(fhir::open_door(&config, &app, (&tasks, &stop))).await?;
         let serving = door.serve(listener, health, stop.clone());
         let failed = stop.clone();
         tasks.spawn(async move {
@@ -355,6 +358,7 @@ impl Node {
             metrics_address,
             dicom_address,
             web_address,
+            fhir_address,
             link_address,
             forwarding,
             app,
@@ -382,6 +386,11 @@ impl Node {
     /// Where DICOMweb answers, if anywhere.
     pub fn web_address(&self) -> Option<SocketAddr> {
         self.web_address
+    }
+
+    /// Where FHIR answers, if anywhere.
+    pub fn fhir_address(&self) -> Option<SocketAddr> {
+        self.fhir_address
     }
 
     /// Where nodes of the region dial in, if this is a hub.

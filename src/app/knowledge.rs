@@ -15,6 +15,7 @@ use crate::sharing::consent::PolicyTables;
 use crate::sharing::discharge::routing::Divisions;
 use crate::sharing::discharge::{FollowUpTables, Programmes};
 use crate::sharing::imaging::examination::Examinations;
+use crate::sharing::patient::PeopleTables;
 use crate::sharing::recognition::Policies;
 use crate::tables::files::{Files, LoadError};
 
@@ -39,6 +40,8 @@ pub struct Knowledge {
     pub policy: PolicyTables,
     /// Administrative divisions.
     pub divisions: Divisions,
+    /// Names of people, and what decides who is who.
+    pub people: Arc<PeopleTables>,
     /// The differential model.
     pub differential: Arc<dyn Predictor>,
     /// The indication-fit model, where it is switched on.
@@ -83,6 +86,7 @@ impl Knowledge {
         let follow_up = FollowUpTables::load(files)?;
         let policy = PolicyTables::load(files)?;
         let divisions = Divisions::load(files)?;
+        let people = Arc::new(PeopleTables::load(files)?);
         let description = differential.description();
         let refused = |why: String| {
             LoadError::file("manifest.toml", format!("model `{}`: {why}", description.id))
@@ -114,6 +118,7 @@ impl Knowledge {
             follow_up,
             policy,
             divisions,
+            people,
             features,
             labels,
             differential,

@@ -32,9 +32,11 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let node = Node::start(config).await?;
     let (address, metrics) = (node.address(), node.metrics_address());
     let (dicom, web, nodes_at) = (node.dicom_address(), node.web_address(), node.link_address());
+    let fhir = node.fhir_address();
     if args.json {
         let line = serde_json::json!({
             "grpc": address, "metrics": metrics, "dicom": dicom, "web": web,
+            "fhir": fhir,
             "link": nodes_at,
         });
         say(&format!("{line}\n"))?;
@@ -45,6 +47,9 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
         }
         if let Some(web) = web {
             say(&format!("DICOMweb on {web}/dicom-web\n"))?;
+        }
+        if let Some(fhir) = fhir {
+            say(&format!("FHIR on {fhir}/fhir\n"))?;
         }
         if let Some(address) = nodes_at {
             say(&format!("nodes dial in on {address}\n"))?;

@@ -87,6 +87,23 @@ fn the_web_door_needs_tls_credentials_and_images_on_the_open_network() {
 }
 
 #[test]
+fn the_fhir_door_needs_tls_and_credentials_on_the_open_network_and_a_node_with_records() {
+    let open = "[fhir]\nlisten = \"0.0.0.0:8081\"\n";
+    assert!(parse(open).unwrap_err().contains("fhir.tls_cert"));
+    let tls = format!("{open}tls_cert = \"c.pem\"\ntls_key = \"k.pem\"\n");
+    assert!(parse(&tls).unwrap_err().contains("auth.tokens"));
+    let token = format!(
+        "{tls}[[auth.tokens]]\nname = \"d\"\nrole = \"village_doctor\"\nsha256 = \"{}\"\n",
+        "ab".repeat(32)
+    );
+    assert!(parse(&token).is_ok());
+    let loopback = "[fhir]\nlisten = \"127.0.0.1:8081\"\n";
+    assert!(parse(loopback).is_ok());
+    let hub = format!("{loopback}[node]\nrole = \"hub\"\n[link]\nlisten = \"127.0.0.1:1\"\n");
+    assert!(parse(&hub).unwrap_err().contains("fhir.listen"));
+}
+
+#[test]
 fn an_index_on_postgres_needs_one_address_and_never_prints_its_password() {
     let index = "[imaging]\nindex = \"postgres\"\n";
     assert!(parse(index).unwrap_err().contains("imaging.postgres_url_file"));
@@ -121,6 +138,11 @@ fn limits_out_of_range_name_their_key() {
         ("[web]\ncors_origins = [\"viewer\"]\n", "web.cors_origins"),
         ("[web]\ntls_cert = \"c.pem\"\n", "web.tls_key"),
         ("[web]\ntls_client_ca = \"c.pem\"\n", "web.tls_client_ca"),
+        ("[fhir]\nconcurrency_max = 0\n", "fhir.concurrency_max"),
+        ("[fhir]\nidle_timeout_ms = 0\n", "fhir.idle_timeout_ms"),
+        ("[fhir]\nbase_url = \"https://x/\"\n", "fhir.base_url"),
+        ("[fhir]\ntls_key = \"k.pem\"\n", "fhir.tls_cert"),
+        ("[fhir]\ntls_client_ca = \"c.pem\"\n", "fhir.tls_client_ca"),
         ("[imaging]\npostgres_schema = \"a-b\"\n", "imaging.postgres_schema"),
         ("[imaging]\npostgres_schema = \"pg_x\"\n", "imaging.postgres_schema"),
         ("[imaging]\npostgres_schema = \"\"\n", "imaging.postgres_schema"),

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{NodeError, link};
+use crate::app::chain;
 use crate::app::error;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
@@ -15,6 +16,7 @@ use crate::app::exchange::ports::{HubDocuments, Scope};
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{Clock, IdSource};
 use crate::app::records::RecordDesk;
+use crate::app::records::references::References;
 use crate::config::{Config, NodeRole, SecretUrl};
 use crate::store::postgres::{self, Server};
 use crate::store::sqlite::documents::Documents;
@@ -23,6 +25,8 @@ use crate::telemetry::Metrics;
 
 /// Name of the hub's database in the store's directory.
 const DATABASE: &str = "hub.db";
+/// Name of the key that a node hashes people's numbers with, in the store's directory.
+const PEOPLE_KEY: &str = "people.key";
 /// Name of the hub's key in the store's directory, where the configuration names no other.
 const KEY: &str = "hub.key";
 /// Between two looks at how the exchange stands.
@@ -48,7 +52,22 @@ pub(super) async fn open(
 ) -> Result<Opened, NodeError> {
     if config.node.role != NodeRole::Hub {
         let documents = Documents::open(database, &ids.new_id()).await?;
-        let desk = RecordDesk::new(Arc::new(documents));
+        let documents = Arc::new(documents);
+        let mut desk = RecordDesk::new(Arc::<Documents>::clone(&documents));
+        if config.fhir.listen.is_some() {
+            let path = config.store.dir.join(PEOPLE_KEY);
+            let key = key(&path, true).await.map_err(NodeError::Key)?;
+            let references = References::new(documents, &key, Arc::clone(&knowledge.people));
+            let references = Arc::new(references);
+            // Whoever asks first then waits for less.
+            let early = Arc::clone(&references);
+            link::until(stop, tasks, async move {
+                if let Err(error) = early.catch_up().await {
+                    tracing::warn!(error = chain(&error), "persons are not read yet");
+                }
+            });
+            desk = desk.with_references(references);
+        }
         return Ok(Opened { desk: Some(Arc::new(desk)), hub: None });
     }
     let members = config.link.nodes.iter();
@@ -72,8 +91,21 @@ pub(super) async fn open(
     Ok(Opened { desk: None, hub: Some(hub) })
 }
 
+impl Opened {
+    /// Tells the metrics how the exchange stands until the node stops.
+    pub(super) fn watch(
+        &self,
+        metrics: &Arc<Metrics>,
+        (tasks, stop): (&TaskTracker, &CancellationToken),
+    ) {
+        if let Some(desk) = &self.desk {
+            link::until(stop, tasks, watch(Arc::clone(desk), Arc::clone(metrics)));
+        }
+    }
+}
+
 /// Tells the metrics how the exchange stands, for ever.
-pub(super) async fn watch(desk: Arc<RecordDesk>, metrics: Arc<Metrics>) {
+async fn watch(desk: Arc<RecordDesk>, metrics: Arc<Metrics>) {
     loop {
         match desk.report().await {
             Ok(report) => metrics.exchange(&report),
@@ -101,7 +133,7 @@ pub(super) fn server(
     }
 }
 
-/// The hub's key. Where `make` is set one is made if there is none, readable by its owner only.
+/// A key. Where `make` is set one is made if there is none, readable by its owner only.
 async fn key(path: &Path, make: bool) -> Result<Vec<u8>, error::Cause> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || {

@@ -1,10 +1,11 @@
 //! The HTTP door beside gRPC: `GET /metrics` (Prometheus) and `GET /healthz`. Loopback only.
 //!
-//! `DICOMweb` has a door of its own ([`dicomweb`]); FHIR and a console join later.
+//! `DICOMweb` and FHIR have doors of their own ([`dicomweb`], [`fhir`]); a console joins later.
 
 mod base;
 pub mod dicomweb;
 mod etag;
+pub mod fhir;
 mod media;
 mod place;
 mod server;

@@ -17,6 +17,8 @@ mod custody;
 mod delivery;
 mod doors;
 mod evaluation;
+mod fhir;
+mod fhir_refused;
 mod harness;
 mod images;
 mod imaging;

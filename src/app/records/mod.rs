@@ -8,6 +8,7 @@ pub mod desk;
 pub mod ports;
 pub mod reading;
 pub mod reconcile;
+pub mod references;
 mod registration;
 mod tasks;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use self::ports::{
 };
 pub use self::reading::Granted;
 use self::reading::{Reading as Read, person, summary_only};
+use self::references::References;
 pub use self::registration::RegistrationRequest;
 pub use self::tasks::{ChangedTask, TaskBody, TaskList};
 use super::access::{Action, Caller, authorise};
@@ -63,6 +65,7 @@ const PROBLEMS_TOLD_MAX: usize = 100;
 pub struct RecordDesk {
     pub(super) store: Arc<dyn DocumentStore>,
     pub(super) changed: watch::Sender<u64>,
+    pub(super) references: Option<Arc<References>>,
 }
 
 /// A record handed in.
@@ -80,6 +83,17 @@ pub struct SubmittedRecord {
     pub sha256: [u8; 32],
     /// SM3 of the bytes.
     pub sm3: [u8; 32],
+}
+
+/// What became of a record that was handed in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Taken {
+    /// It is kept.
+    Kept(Box<SubmittedRecord>),
+    /// It cannot be taken; some of these are fatal.
+    Refused(Vec<Problem>),
+    /// Another document has its name and this version.
+    Conflict(u32),
 }
 
 /// What a record can be written as.
@@ -133,7 +147,13 @@ pub struct FoundRecord {
 impl RecordDesk {
     /// Over a store.
     pub fn new(store: Arc<dyn DocumentStore>) -> Self {
-        Self { store, changed: watch::Sender::new(0) }
+        Self { store, changed: watch::Sender::new(0), references: None }
+    }
+
+    /// With references to its records.
+    #[must_use]
+    pub fn with_references(self, references: Arc<References>) -> Self {
+        Self { references: Some(references), ..self }
     }
 
     /// How the exchange with the hub stands.
@@ -259,9 +279,32 @@ impl App {
         media_type: &str,
         content: Bytes,
     ) -> Result<SubmittedRecord, Error> {
+        match self.take_record(caller, media_type, content).await? {
+            Taken::Kept(kept) => Ok(*kept),
+            Taken::Refused(problems) => Err(refused("content", &problems)),
+            Taken::Conflict(version) => Err(Error::field(
+                "content",
+                format!(
+                    "is another document under the same name and version {version}: a correction must \
+                     carry a higher version"
+                ),
+            )),
+        }
+    }
+
+    /// As [`App::submit_record`], for doors that say why a record was not taken in their own words.
+    pub async fn take_record(
+        &self,
+        caller: &Caller,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Taken, Error> {
         let permit = authorise(caller, Action::SubmitRecords)?;
         sized(&content)?;
-        let reading = read(media_type, &content).map_err(|p| refused("content", &p))?;
+        let reading = match read(media_type, &content) {
+            Ok(reading) => reading,
+            Err(problems) => return Ok(Taken::Refused(problems)),
+        };
         let desk = self.desk()?;
         let knowledge = self.knowledge.load_full();
         let sha256: [u8; 32] = Sha256::digest(&content).into();
@@ -289,21 +332,14 @@ impl App {
         let (version, known) = match desk.store.submit(&permit, new, entry).await? {
             Submitted::Kept(version) => (version, false),
             Submitted::Known(version) => (version, true),
-            Submitted::Conflict(version) => {
-                return Err(Error::field(
-                    "content",
-                    format!(
-                        "is another document under the same name and version {version}: a correction \
-                         must carry a higher version"
-                    ),
-                ));
-            }
+            Submitted::Conflict(version) => return Ok(Taken::Conflict(version)),
             Submitted::Stale(_) => {
                 return Err(Error::internal("records", "a record is no task"));
             }
         };
         desk.wake();
-        Ok(SubmittedRecord { name, version, known, reading, sha256, sm3 })
+        let kept = SubmittedRecord { name, version, known, reading, sha256, sm3 };
+        Ok(Taken::Kept(Box::new(kept)))
     }
 
     /// Takes what a discharge record says and writes it as a FHIR document, which is then the original.
@@ -437,9 +473,7 @@ impl App {
         };
         Ok(match format {
             ExportFormat::Fhir => {
-                let now = jiff::Timestamp::from_millisecond(self.clock.now_ms());
-                let now = now.ok().and_then(|now| Moment::iso(&now.to_string()).ok());
-                let now = now.ok_or_else(|| Error::internal("clock", "no time of a calendar"))?;
+                let now = references::instant(self.clock.now_ms())?;
                 let document = encode(&fhir::write(&reading.record, &now))?;
                 (document.into(), FHIR_JSON.to_owned())
             }

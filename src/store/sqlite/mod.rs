@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -35,6 +35,7 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
     (3, "recognition", include_str!("../../../migrations/sqlite/0003_recognition.sql")),
     (4, "audit detail", include_str!("../../../migrations/sqlite/0004_audit_detail.sql")),
     (5, "documents", include_str!("../../../migrations/sqlite/0005_documents.sql")),
+    (6, "references", include_str!("../../../migrations/sqlite/0006_references.sql")),
 ];
 
 /// How long a reader waits for a lock.

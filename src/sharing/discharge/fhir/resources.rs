@@ -10,15 +10,21 @@ use super::path::{Path, Report};
 use super::read::composition::NAMELESS_SYSTEM;
 use super::read::patient::patient as read_patient;
 use super::references::Index;
-use super::terms::{DISCHARGE_SUMMARY, LOINC, MATCH_GRADE, own, own_system};
+use super::terms::{DISCHARGE_SUMMARY, IDENTIFIER_SYSTEMS, LOINC, MATCH_GRADE, own, own_system};
 use super::validate::Validator;
 use super::write::{date_time, instant, named, patient_resource};
 use crate::sharing::discharge::Moment;
-use crate::sharing::discharge::model::{DischargeRecord, Identifier, Patient};
+use crate::sharing::discharge::model::{DischargeRecord, Identifier, IdentifierKind, Patient};
 use crate::sharing::discharge::problems::{Problem, Severity};
 
 /// Candidates that a `$match` may ask for at most.
 pub const MATCHES_MAX: u32 = 100;
+
+/// The system that numbers of a kind are known by, if there is one.
+pub fn identifier_system(kind: IdentifierKind) -> Option<&'static str> {
+    let known = IDENTIFIER_SYSTEMS.iter().find(|(_, of)| *of == kind);
+    known.map(|(system, _)| *system)
+}
 
 /// What has become of a kept record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +55,8 @@ pub struct Content<'c> {
     pub content_type: &'c str,
     /// Where.
     pub url: &'c str,
-    /// Bytes.
-    pub size: u64,
+    /// Bytes, if it is there already.
+    pub size: Option<u64>,
     /// SHA-256, in hexadecimal digits; empty if it was not computed.
     pub sha256: &'c str,
     /// SM3, in hexadecimal digits; empty if it was not computed.
@@ -68,6 +74,8 @@ pub struct Kept<'k> {
     pub standing: Standing,
     /// When it was kept.
     pub kept: &'k Moment,
+    /// When what is said of it last changed.
+    pub updated: &'k Moment,
     /// Whom it is about.
     pub subject: Subject<'k>,
     /// Its forms; there must be one.
@@ -92,7 +100,7 @@ pub fn document_reference(kept: &Kept<'_>) -> Value {
     let mut resource = json!({
         "resourceType": "DocumentReference",
         "id": kept.id,
-        "meta": { "lastUpdated": instant(kept.kept) },
+        "meta": { "lastUpdated": instant(kept.updated) },
         "masterIdentifier": master(&document.name, kept.id),
         "status": status,
         "docStatus": doc_status,
@@ -275,13 +283,20 @@ fn issue_type(code: &str) -> &'static str {
         | "patient_nameless" => "required",
         "code_unknown" | "document_type" | "bundle_type" => "code-invalid",
         "date_impossible" | "time_impossible" | "dates_reversed" => "value",
-        "reference_nothing" => "not-found",
+        "reference_nothing" | "not_found" => "not-found",
         "too_large" | "too_deep" | "too_many" => "too-long",
         "patient_two" | "patient_other" | "dosage_several" | "medicine_status" => "business-rule",
         "full_url_twice" => "duplicate",
+        "unauthenticated" => "login",
+        "permission_denied" => "forbidden",
+        "version_conflict" => "conflict",
+        "overloaded" => "throttled",
+        "deadline_exceeded" => "timeout",
+        "unavailable" => "transient",
+        "internal" => "exception",
         "modifier_extension" | "patient_modified" | "document_modified" => "extension",
-        "stay_chosen" | "document_named" => "informational",
-        "resource_unknown" => "not-supported",
+        "stay_chosen" | "document_named" | "kept" | "unplaced" => "informational",
+        "resource_unknown" | "not_supported" => "not-supported",
         "type_wrong" | "null_value" | "key_twice" | "choice_twice" | "not_json" | "not_utf8"
         | "bom" | "element_unknown" | "not_bundle" => "structure",
         _ => "invalid",
@@ -302,17 +317,28 @@ pub struct Server<'s> {
 /// What the façade can do, and nothing else.
 pub fn capability_statement(server: &Server<'_>) -> Value {
     let definition = |name: &str| format!("http://hl7.org/fhir/OperationDefinition/{name}");
-    let search = |(name, kind): (&str, &str)| json!({ "name": name, "type": kind });
     let parameters = [
-        ("patient", "reference"),
-        ("patient.identifier", "token"),
-        ("date", "date"),
-        ("type", "token"),
-        ("status", "token"),
-        ("_lastUpdated", "date"),
-        ("_count", "number"),
+        ("_id", "token", "Resource-id", ""),
+        ("_lastUpdated", "date", "Resource-lastUpdated", "eq、gt、ge、lt、le、sa、eb"),
+        (
+            "patient",
+            "reference",
+            "clinical-patient",
+            "Patient/$match 给出的 Patient 编号；可用链式参数 patient.identifier=系统|号码",
+        ),
+        ("date", "date", "DocumentReference-date", "收到文档的时间；eq、gt、ge、lt、le、sa、eb"),
+        ("type", "token", "clinical-type", "只有 http://loinc.org|18842-5"),
+        ("status", "token", "DocumentReference-status", ""),
     ];
-    json!({
+    let search = |(name, kind, definition, documentation): (&str, &str, &str, &str)| {
+        json!({
+            "name": name,
+            "definition": format!("http://hl7.org/fhir/SearchParameter/{definition}"),
+            "type": kind,
+            "documentation": documentation,
+        })
+    };
+    let mut statement = json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": date_time(server.date),
@@ -320,9 +346,14 @@ pub fn capability_statement(server: &Server<'_>) -> Value {
         "software": { "name": "Xiangyi 乡医", "version": server.version },
         "implementation": { "description": "出院小结共享", "url": server.base },
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json"],
+        "format": ["application/fhir+json", "json"],
         "rest": [{
             "mode": "server",
+            "security": {
+                "cors": false,
+                "description": "请求头 Authorization: Bearer <token>。读取须用请求头 \
+                                X-Purpose-Of-Use 说明目的：TREAT、ETREAT、HQUALASS、PUBHLTH 或 PATRQT",
+            },
             "resource": [
                 {
                     "type": "Patient",
@@ -330,7 +361,8 @@ pub fn capability_statement(server: &Server<'_>) -> Value {
                 },
                 {
                     "type": "DocumentReference",
-                    "interaction": [{ "code": "search-type" }],
+                    "interaction": [{ "code": "read" }, { "code": "search-type" }],
+                    "versioning": "no-version",
                     "searchParam": parameters.map(search),
                 },
                 { "type": "Bundle", "interaction": [{ "code": "create" }] },
@@ -340,9 +372,12 @@ pub fn capability_statement(server: &Server<'_>) -> Value {
                         { "name": "document", "definition": definition("Composition-document") },
                     ],
                 },
+                { "type": "Binary", "interaction": [{ "code": "read" }] },
             ],
         }],
-    })
+    });
+    without_empty(&mut statement);
+    statement
 }
 
 /// What a `Patient/$match` asks.

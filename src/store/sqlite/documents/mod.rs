@@ -5,6 +5,7 @@
 mod consent;
 mod exchange;
 mod read;
+mod references;
 mod submit;
 mod tasks;
 #[cfg(test)]

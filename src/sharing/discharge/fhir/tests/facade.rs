@@ -43,7 +43,7 @@ fn kept(standing: Standing, subject: Subject<'_>) -> Value {
     let contents = [Content {
         content_type: "application/fhir+json",
         url: "https://hub.example/fhir/Composition/7/$document",
-        size: 1234,
+        size: Some(1234),
         sha256: "00ff",
         sm3: "",
     }];
@@ -52,6 +52,7 @@ fn kept(standing: Standing, subject: Subject<'_>) -> Value {
         record: &record(),
         standing,
         kept: &now(),
+        updated: &now(),
         subject,
         contents: &contents,
         replaces: Some("6"),
@@ -134,7 +135,7 @@ fn the_statement_of_capabilities_keeps_the_rules_and_promises_nothing_more() {
     assert_eq!(faults(&statement), []);
     let resources = statement["rest"][0]["resource"].as_array().unwrap();
     let types: Vec<_> = resources.iter().map(|r| r["type"].as_str().unwrap()).collect();
-    assert_eq!(types, ["Patient", "DocumentReference", "Bundle", "Composition"]);
+    assert_eq!(types, ["Patient", "DocumentReference", "Bundle", "Composition", "Binary"]);
 }
 
 #[test]

@@ -1,0 +1,301 @@
+//! Records as a façade of documents shows them: a reference to every version, found by patient and
+//! date, and the persons that the records are about.
+//!
+//! [`people`] keeps persons in memory and takes in what came, [`ports`] says what the store must do.
+
+pub mod people;
+pub mod ports;
+
+use std::sync::Arc;
+
+pub use self::people::{References, reference_id};
+use self::ports::{KeptReference, ReferenceQuery, Span};
+use super::Purpose;
+use crate::app::App;
+use crate::app::access::{Action, Caller, authorise};
+use crate::app::error::Error;
+use crate::app::request::Problems;
+use crate::sharing::discharge::Moment;
+use crate::sharing::discharge::fhir::resources::{Grade, Standing};
+use crate::sharing::discharge::model::{DischargeRecord, Patient};
+use crate::sharing::patient::{self, Candidate, Found, Reason};
+
+/// References of a page at most.
+pub const PAGE_MAX: u32 = 200;
+/// Values of one list of a question at most.
+pub const VALUES_MAX: usize = 100;
+/// Characters of a value at most.
+pub const VALUE_CHARS_MAX: usize = 512;
+
+/// A question for references. Of every list one must fit; none: any.
+#[derive(Debug, Clone, Default)]
+pub struct ReferenceRequest {
+    /// Only below this place.
+    pub before: Option<i64>,
+    /// Ids.
+    pub ids: Option<Vec<String>>,
+    /// Ids of persons.
+    pub persons: Option<Vec<String>>,
+    /// Identifiers of the patient: the system, empty for those without one, none for any; the value.
+    pub identifiers: Option<Vec<(Option<String>, String)>>,
+    /// What has become of the record.
+    pub standings: Option<Vec<Standing>>,
+    /// When it came.
+    pub kept: Span,
+    /// When what is said of it last changed.
+    pub updated: Span,
+    /// At most so many, up to [`PAGE_MAX`]; 0 counts only.
+    pub count: u32,
+}
+
+/// A reference to a version of a record.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// As kept.
+    pub kept: KeptReference,
+    /// Id of the person it is about, if known.
+    pub person: Option<String>,
+    /// What the record says; only its name and version where this node cannot read it.
+    pub record: DischargeRecord,
+    /// Whether this node can read it.
+    pub readable: bool,
+    /// When it came.
+    pub received: Moment,
+    /// When what is said of it last changed.
+    pub updated: Moment,
+}
+
+/// A page of references.
+#[derive(Debug, Clone)]
+pub struct ReferencePage {
+    /// Newest first.
+    pub references: Vec<Reference>,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// Where the next page begins, if there is one.
+    pub next: Option<i64>,
+}
+
+/// Somebody who may be whom was asked for.
+#[derive(Debug, Clone)]
+pub struct MatchedPerson {
+    /// Id.
+    pub id: String,
+    /// What the newest record says.
+    pub patient: Patient,
+    /// How likely it is the person, 0 to 1.
+    pub score: f64,
+    /// How sure.
+    pub grade: Grade,
+}
+
+impl App {
+    fn references(&self) -> Result<&Arc<References>, Error> {
+        let reason = "this node keeps no references to records".to_owned();
+        self.desk()?.references.as_ref().ok_or(Error::Refused { reason })
+    }
+
+    /// References to kept records, newest first.
+    pub async fn find_references(
+        &self,
+        caller: &Caller,
+        asked: ReferenceRequest,
+        purpose: Purpose,
+    ) -> Result<ReferencePage, Error> {
+        let permit = authorise(caller, Action::ReadRecords)?;
+        let references = self.references()?;
+        asked.check()?;
+        references.catch_up().await?;
+        let digests = asked.identifiers.map(|all| {
+            all.iter()
+                .map(|(system, value)| references.identifier(system.as_deref(), value))
+                .collect()
+        });
+        let persons: Option<Vec<i64>> =
+            asked.persons.map(|all| all.iter().filter_map(|id| number(id)).collect());
+        let who = persons.iter().flatten().map(|id| person_id(*id));
+        let who = who.collect::<Vec<_>>().join(",");
+        let query = ReferenceQuery {
+            before: asked.before,
+            ids: asked.ids,
+            persons,
+            identifiers: digests,
+            standings: asked.standings,
+            kept: asked.kept,
+            updated: asked.updated,
+            limit: if asked.count == 0 { 0 } else { asked.count + 1 },
+        };
+        let mut entry = self.read_for("", purpose);
+        entry.patient_reference = who;
+        let (mut found, total) = references.store.search(&permit, query, entry).await?;
+        let count = usize::try_from(asked.count).unwrap_or(usize::MAX);
+        let more = found.len() > count;
+        found.truncate(count);
+        let next = found.last().filter(|_| more).map(|last| last.document);
+        let references = found.into_iter().map(reference).collect::<Result<_, _>>()?;
+        Ok(ReferencePage { references, total, next })
+    }
+
+    /// The reference of this id.
+    pub async fn get_reference(
+        &self,
+        caller: &Caller,
+        id: &str,
+        purpose: Purpose,
+    ) -> Result<Reference, Error> {
+        let asked = ReferenceRequest {
+            ids: Some(vec![id.to_owned()]),
+            count: 1,
+            ..ReferenceRequest::default()
+        };
+        let found = self.find_references(caller, asked, purpose).await?.references.pop();
+        found.ok_or(Error::NotFound { kind: "DocumentReference" })
+    }
+
+    /// Name and version of the record that the reference of this id leads to.
+    pub async fn referred_record(
+        &self,
+        caller: &Caller,
+        (id, kind): (&str, &'static str),
+        purpose: Purpose,
+    ) -> Result<(String, u32), Error> {
+        let permit = authorise(caller, Action::ReadRecords)?;
+        let references = self.references()?;
+        references.catch_up().await?;
+        if let Some(named) = references.store.named(id).await? {
+            return Ok(named);
+        }
+        let mut entry = self.read_for(id.get(..64.min(id.len())).unwrap_or_default(), purpose);
+        entry.outcome = "not_found";
+        self.journal.audit(&permit, entry).await?;
+        Err(Error::NotFound { kind })
+    }
+
+    /// Who of the persons of the node's records somebody may be, likeliest first. The inner error says
+    /// why nobody can be looked for.
+    pub async fn match_people(
+        &self,
+        caller: &Caller,
+        patient: &Patient,
+        (only_certain, count): (bool, Option<u32>),
+        purpose: Purpose,
+    ) -> Result<Result<Vec<MatchedPerson>, Vec<patient::Problem>>, Error> {
+        let permit = authorise(caller, Action::ReadRecords)?;
+        let references = self.references()?;
+        references.catch_up().await?;
+        let asked = DischargeRecord { patient: patient.clone(), ..DischargeRecord::default() };
+        let (said, problems) = references.prepare(&asked);
+        let Some(said) = said else { return Ok(Err(problems)) };
+        let candidates = match references.find(&said) {
+            Found::Linked(one) => vec![(one, Grade::Certain)],
+            Found::Review(all) => all.into_iter().map(graded).collect(),
+            Found::New(_) => Vec::new(),
+        };
+        let most = usize::try_from(count.unwrap_or(u32::MAX)).unwrap_or(usize::MAX);
+        let wanted = candidates
+            .into_iter()
+            .filter(|(_, grade)| !only_certain || *grade == Grade::Certain)
+            .take(most);
+        let mut matched = Vec::new();
+        for (one, grade) in wanted {
+            let person = i64::try_from(one.id).unwrap_or(0);
+            let json = references.store.reading_of(person).await?;
+            let Some(record) = json.as_deref().and_then(people::read) else { continue };
+            let score = 1.0 / (1.0 + (-one.explanation.bits).exp2());
+            matched.push(MatchedPerson {
+                id: person_id(person),
+                patient: record.patient,
+                score,
+                grade,
+            });
+        }
+        let mut entry = self.read_for("", purpose);
+        entry.patient_reference =
+            matched.iter().map(|m| m.id.as_str()).collect::<Vec<_>>().join(",");
+        if matched.is_empty() {
+            entry.outcome = "not_found";
+        }
+        self.journal.audit(&permit, entry).await?;
+        Ok(Ok(matched))
+    }
+}
+
+impl ReferenceRequest {
+    fn check(&self) -> Result<(), Error> {
+        let mut problems = Problems::default();
+        problems.unless(self.count <= PAGE_MAX, "_count", "must be from 0 to 200");
+        let lengths = [
+            ("_id", self.ids.as_ref().map(Vec::len)),
+            ("patient", self.persons.as_ref().map(Vec::len)),
+            ("patient.identifier", self.identifiers.as_ref().map(Vec::len)),
+        ];
+        for (field, length) in lengths {
+            let fine = length.is_none_or(|length| length <= VALUES_MAX);
+            problems.unless(fine, field, "must have at most 100 values");
+        }
+        for (system, value) in self.identifiers.iter().flatten() {
+            problems.unless(!value.is_empty(), "patient.identifier", "must have a value");
+            problems.chars("patient.identifier", value, VALUE_CHARS_MAX);
+            let system = system.as_deref().unwrap_or_default();
+            problems.chars("patient.identifier", system, VALUE_CHARS_MAX);
+        }
+        problems.finish()
+    }
+}
+
+fn graded(one: Candidate) -> (Candidate, Grade) {
+    let grade = grade(&one);
+    (one, grade)
+}
+
+/// How sure a candidate is that somebody must look at.
+fn grade(candidate: &Candidate) -> Grade {
+    match candidate.explanation.reason {
+        Reason::Decided | Reason::ResidentId | Reason::Weight => Grade::Certain,
+        Reason::DecidedTwice
+        | Reason::ParticularsDisagree
+        | Reason::ResidentIdTwice
+        | Reason::BirthDateNotSame
+        | Reason::NotAlone => Grade::Probable,
+        Reason::ResidentIdOtherName
+        | Reason::ResidentIdsDiffer
+        | Reason::HealthCardOtherName
+        | Reason::NameNotSame
+        | Reason::SexDiffers
+        | Reason::Between
+        | Reason::TooLittle => Grade::Possible,
+    }
+}
+
+/// Id of a person on this node.
+fn person_id(person: i64) -> String {
+    format!("p-{person}")
+}
+
+fn number(id: &str) -> Option<i64> {
+    let digits = id.strip_prefix("p-")?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+fn reference(kept: KeptReference) -> Result<Reference, Error> {
+    let read = people::read(&kept.reading_json);
+    let readable = read.is_some();
+    let mut record = read.unwrap_or_default();
+    record.document.name.clone_from(&kept.name);
+    record.document.version = Some(kept.version);
+    Ok(Reference {
+        person: kept.person.map(person_id),
+        received: instant(kept.received_ms)?,
+        updated: instant(kept.updated_ms)?,
+        record,
+        readable,
+        kept,
+    })
+}
+
+/// A time of the clock, to the millisecond.
+pub fn instant(at_ms: i64) -> Result<Moment, Error> {
+    let at = jiff::Timestamp::from_millisecond(at_ms).ok();
+    let at = at.and_then(|at| Moment::iso(&at.to_string()).ok());
+    at.ok_or_else(|| Error::internal("clock", "no time of a calendar"))
+}

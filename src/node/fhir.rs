@@ -1,0 +1,44 @@
+//! Opening the FHIR door.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::imaging::{Pem, acceptor};
+use super::{NodeError, authenticator, bind};
+use crate::app::App;
+use crate::config::Config;
+use crate::web::fhir::{Door, DoorOptions};
+
+/// Opens the FHIR door, if the configuration has one. Returns where it is.
+pub(super) async fn open_door(
+    config: &Config,
+    app: &Arc<App>,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> Result<Option<SocketAddr>, NodeError> {
+    let section = &config.fhir;
+    let Some(listen) = section.listen else { return Ok(None) };
+    let files = Pem {
+        cert: section.tls_cert.as_deref(),
+        key: section.tls_key.as_deref(),
+        client_ca: section.tls_client_ca.as_deref(),
+    };
+    let options = DoorOptions {
+        base_url: section.base_url.clone(),
+        concurrency_max: section.concurrency_max,
+        connections_max: section.connections_max,
+        wait_timeout: Duration::from_millis(section.wait_timeout_ms),
+        request_timeout: Duration::from_millis(section.request_timeout_ms),
+        idle_timeout: Duration::from_millis(section.idle_timeout_ms),
+        tls: acceptor(&files, &[b"h2", b"http/1.1"])?,
+    };
+    let door = Door::new(Arc::clone(app), authenticator(config), options);
+    let listener = bind(listen).await?;
+    let address = listener.local_addr().unwrap_or(listen);
+    tasks.spawn(door.serve(listener, tasks.clone(), stop.clone()));
+    tracing::info!(%address, "FHIR door open");
+    Ok(Some(address))
+}
