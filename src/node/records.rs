@@ -9,7 +9,6 @@ use tokio_util::task::TaskTracker;
 
 use super::{NodeError, link};
 use crate::app::chain;
-use crate::app::error;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
 use crate::app::exchange::ports::{HubDocuments, Scope};
@@ -17,6 +16,7 @@ use crate::app::knowledge::Knowledge;
 use crate::app::ports::{Clock, IdSource};
 use crate::app::records::RecordDesk;
 use crate::app::records::references::References;
+use crate::app::error;
 use crate::config::{Config, NodeRole, SecretUrl};
 use crate::store::postgres::{self, Server};
 use crate::store::sqlite::documents::Documents;
@@ -110,7 +110,7 @@ async fn watch(desk: Arc<RecordDesk>, metrics: Arc<Metrics>) {
         match desk.report().await {
             Ok(report) => metrics.exchange(&report),
             Err(error) => {
-                tracing::warn!(error = crate::app::chain(&error), "metrics of the exchange");
+                tracing::warn!(error = chain(&error), "metrics of the exchange");
             }
         }
         tokio::time::sleep(WATCH_EVERY).await;

@@ -67,9 +67,9 @@ impl Ask {
             Purpose::PublicHealth,
             Purpose::PatientRequest,
         ];
-        let purpose = known.into_iter().find(|purpose| Some(purpose.name()) == said.map(str::trim));
+        let purpose = known.into_iter().find(|purpose| Some(purpose.id()) == said.map(str::trim));
         purpose.ok_or_else(|| {
-            let allowed = "must say why this is read: TREAT, ETREAT, HQUALASS, PUBHLTH or PATRQT";
+            let allowed = "must say why this is read: TREAT, ETREAT, HQUALIMP, PUBHLTH or PATRQT";
             Outcome::field("header X-Purpose-Of-Use", allowed)
         })
     }

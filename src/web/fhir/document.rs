@@ -14,8 +14,11 @@ use sha2::{Digest as _, Sha256};
 use super::Shared;
 use super::ask::{self, Ask, hex};
 use super::outcome::{self, Outcome};
+use crate::app::error::Error;
+use crate::app::records::reading::Reading;
 use crate::app::records::references::instant;
 use crate::app::records::{FHIR_JSON, FoundRecord};
+use crate::sharing::consent::Scope;
 use crate::sharing::discharge::{Format, fhir};
 
 /// Bytes of the parameters of an operation at most.
@@ -112,7 +115,14 @@ async fn found(shared: &Shared, ask: &Ask, kind: &'static str) -> Result<FoundRe
     let purpose = ask.purpose()?;
     let (caller, id) = (ask.caller()?, ask.id(kind)?);
     let (name, version) = shared.app.referred_record(caller, (id, kind), purpose).await?;
-    Ok(shared.app.get_record(caller, (&name, version), purpose).await?)
+    let reading = Reading::for_purpose(purpose);
+    let found = shared.app.get_record(caller, (&name, version), reading).await?;
+    if found.granted.scope == Scope::Whole {
+        return Ok(found);
+    }
+    // Documents go out whole or not at all.
+    let reason = "此目的和角色只可查阅摘要，请经 gRPC 查阅".to_owned();
+    Err(Error::Withheld { reason }.into())
 }
 
 fn etag(digest: &[u8]) -> String {

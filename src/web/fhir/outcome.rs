@@ -133,7 +133,9 @@ impl From<Error> for Outcome {
             Error::Unavailable { .. } | Error::DeadlineExceeded => {
                 outcome.headers.push((RETRY_AFTER, HeaderValue::from(5_u16)));
             }
-            Error::NotFound { .. }
+            // Other credentials would not help, another purpose may.
+            Error::Withheld { .. }
+            | Error::NotFound { .. }
             | Error::RequestIdReused
             | Error::TooLarge { .. }
             | Error::Refused { .. }

@@ -11,10 +11,12 @@ use std::sync::Arc;
 pub use self::people::{References, reference_id};
 use self::ports::{KeptReference, ReferenceQuery, Span};
 use super::Purpose;
+use super::reading::Reading;
 use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
 use crate::app::request::Problems;
+use crate::sharing::consent::{Scope, Verdict};
 use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::fhir::resources::{Grade, Standing};
 use crate::sharing::discharge::model::{DischargeRecord, Patient};
@@ -132,8 +134,25 @@ impl App {
         let more = found.len() > count;
         found.truncate(count);
         let next = found.last().filter(|_| more).map(|last| last.document);
-        let references = found.into_iter().map(reference).collect::<Result<_, _>>()?;
-        Ok(ReferencePage { references, total, next })
+        let mut references = Vec::with_capacity(found.len());
+        let mut withheld = 0;
+        for row in found {
+            let found = reference(row)?;
+            if self.lets_see(caller, &found.kept.name, purpose).await? {
+                references.push(found);
+            } else {
+                withheld += 1;
+            }
+        }
+        // Those of other pages are counted until they are asked for.
+        Ok(ReferencePage { references, total: total.saturating_sub(withheld), next })
+    }
+
+    /// Whether the policy lets at least a summary of a record be seen.
+    async fn lets_see(&self, caller: &Caller, name: &str, purpose: Purpose) -> Result<bool, Error> {
+        let Some(has) = self.desk()?.store.standing(name).await? else { return Ok(false) };
+        let asked = (Reading::for_purpose(purpose), Scope::Summary);
+        Ok(self.policy_on(caller, name, &has, asked).verdict == Verdict::Allowed)
     }
 
     /// The reference of this id.
@@ -201,6 +220,9 @@ impl App {
             let person = i64::try_from(one.id).unwrap_or(0);
             let json = references.store.reading_of(person).await?;
             let Some(record) = json.as_deref().and_then(people::read) else { continue };
+            if !self.lets_see(caller, &record.document.name, purpose).await? {
+                continue;
+            }
             let score = 1.0 / (1.0 + (-one.explanation.bits).exp2());
             matched.push(MatchedPerson {
                 id: person_id(person),
