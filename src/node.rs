@@ -258,10 +258,7 @@ impl Node {
     pub async fn start(config: Config) -> Result<Self, NodeError> {
         let listener = bind(config.server.listen).await?;
         let address = listener.local_addr().unwrap_or(config.server.listen);
-        let metrics_listener = match config.metrics.listen {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
+        let metrics_listener = bind_if(config.metrics.listen).await?;
         let metrics_address = metrics_listener.as_ref().and_then(|l| l.local_addr().ok());
         tracing::info!(%address, metrics = ?metrics_address, "listening");
 
@@ -343,14 +340,7 @@ impl Node {
         }
         let web_address = web::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
         let fhir_address = Box::pin(fhir::open_door(&config, &app, (&tasks, &stop))).await?;
-        let serving = door.serve(listener, health, stop.clone());
-        let failed = stop.clone();
-        tasks.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(error = crate::app::chain(&error), "gRPC door");
-                failed.cancel();
-            }
-        });
+        serve_grpc(door.serve(listener, health, stop.clone()), (&tasks, &stop));
         tracing::info!(%address, "serving");
         let drain_timeout = Duration::from_millis(config.server.drain_timeout_ms);
         Ok(Self {
@@ -423,6 +413,20 @@ impl Node {
     }
 }
 
+/// Whatever ends the gRPC door ends the node.
+fn serve_grpc<E: std::error::Error + Send>(
+    serving: impl Future<Output = Result<(), E>> + Send + 'static,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) {
+    let failed = stop.clone();
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(error = crate::app::chain(&error), "gRPC door");
+            failed.cancel();
+        }
+    });
+}
+
 async fn serve_metrics(
     listener: TcpListener,
     app: Arc<App>,
@@ -474,6 +478,13 @@ fn kind(role: NodeRole) -> NodeKind {
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
     TcpListener::bind(address).await.map_err(|source| NodeError::Bind { address, source })
+}
+
+async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, NodeError> {
+    match address {
+        Some(address) => Ok(Some(bind(address).await?)),
+        None => Ok(None),
+    }
 }
 
 fn authenticator(config: &Config) -> Authenticator {
