@@ -86,7 +86,7 @@ async fn bad_input_is_told_by_its_path_at_every_interaction() {
         (b"\xff\xfe{}".to_vec(), 400, None),
         (deep, 400, None),
         (b"{\"resourceType\":\"Patient\"}".to_vec(), 422, Some("resourceType")),
-        (without("title"), 422, Some("Composition.title")),
+        (without("status"), 422, Some("resource.status")),
         (without("type"), 422, Some("type")),
         (twice.to_string().into_bytes(), 422, Some("Bundle.timestamp")),
     ] {

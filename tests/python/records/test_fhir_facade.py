@@ -175,7 +175,7 @@ def test_refusals_are_outcomes(base, client, http, records):
     with pytest.raises(fhirpy.base.exceptions.ResourceNotFound):
         client.reference("DocumentReference", "nothing").to_resource()
     broken = copy.deepcopy(bundle("B-1"))
-    del broken["entry"][0]["resource"]["title"]
+    del broken["entry"][0]["resource"]["status"]
     for answer, status in [
         (http.post(f"{base}/Bundle", json=broken), 422),
         (http.post(f"{base}/Bundle", data=b"{"), 400),
