@@ -54,7 +54,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     config.store.dir.clone_from(&data);
     config.metrics.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     telemetry::start_logging(&config.log);
-    let node = start(config.clone()).await?;
+    let node = Box::pin(start(config.clone())).await?;
     let url = format!("http://{}", node.address());
     if !args.json {
         say(&format!(
