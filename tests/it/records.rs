@@ -218,11 +218,14 @@ async fn a_contract_brings_what_came_before_it_and_its_end_stops_what_comes_afte
     has(&elsewhere, &during.name, during.version).await;
     register(&elsewhere, true).await;
     handed_over(&elsewhere).await;
-    submit(&county, stroke("CYXJ-3")).await;
+    let after = submit(&county, stroke("CYXJ-3")).await;
     handed_over(&county).await;
     let nodes = exchange(&hub).list_exchange_nodes(pb::ListExchangeNodesRequest {}).await.unwrap();
     let inbox = nodes.into_inner().nodes.into_iter().find(|n| n.node == "elsewhere").unwrap().inbox;
     assert_eq!(inbox, 2);
+    // In the words of the first time.
+    register(&elsewhere, false).await;
+    has(&elsewhere, &after.name, after.version).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

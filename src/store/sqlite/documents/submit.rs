@@ -23,9 +23,11 @@ pub(super) async fn submit(
             return Ok(Submitted::Stale(revision));
         }
     }
-    // The same bytes again are the same version, whichever was asked for.
+    // The same bytes again are the same version, whichever was asked for. A registration that was
+    // ended meanwhile begins anew, though its words are those of before.
     let same: Option<i64> = sqlx::query_scalar(
-        "SELECT version FROM document WHERE kind = ?1 AND name = ?2 AND sha256 = ?3",
+        "SELECT version FROM document WHERE kind = ?1 AND name = ?2 AND sha256 = ?3 \
+         AND (kind <> 'registration' OR current = 1)",
     )
     .bind(document.kind.name())
     .bind(&document.name)
