@@ -19,7 +19,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, SqlSafeStr as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 use tokio_util::task::TaskTracker;
 
 use self::writer::Writer;
@@ -139,6 +139,19 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging()
+}
+
+/// Pool of the one connection that writes. Where the disk is full `SQLite` has undone the transaction
+/// by itself, the roll-back fails, and the connection counts as within a transaction for ever after: it
+/// is closed, and whoever comes next gets a new one.
+fn writers() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(1).after_release(|connection, _| {
+        Box::pin(async move {
+            // What was dropped without a commit is rolled back before this is answered.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 pub(super) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {

@@ -16,7 +16,7 @@ use std::path::Path;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
-use super::{OpenError, options};
+use super::{OpenError, options, writers};
 use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
@@ -43,7 +43,7 @@ impl Documents {
     pub async fn open(path: &Path, store: &str) -> Result<Self, OpenError> {
         let open = |source| OpenError::Open { path: path.to_owned(), source };
         let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        let writer = writers().connect_lazy_with(options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));

@@ -20,7 +20,7 @@ use std::path::Path;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, Transaction};
 
-use super::{OpenError, make_folder, migrator, options};
+use super::{OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 
 /// Released migrations. One never changes once released; a change is a new one.
@@ -60,7 +60,7 @@ impl ExchangeStore {
             .await
             .map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
         drop(connection);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        let writer = writers().connect_lazy_with(options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));

@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
-use super::{OpenError, make_folder, migrator, options};
+use super::{OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
 use crate::app::ports::BoxFuture;
@@ -56,7 +56,7 @@ impl HubStore {
             .await
             .map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
         drop(connection);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        let writer = writers().connect_lazy_with(options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));

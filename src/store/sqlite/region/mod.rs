@@ -11,7 +11,7 @@ use std::path::Path;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, QueryBuilder, Row as _, Sqlite};
 
-use super::{OpenError, make_folder, migrator, options};
+use super::{OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
 use crate::app::regional::ports::{KeptNode, KeptStudy, RegionalStore};
@@ -45,7 +45,7 @@ impl RegionStore {
             .await
             .map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
         drop(connection);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        let writer = writers().connect_lazy_with(options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
