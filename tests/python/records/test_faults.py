@@ -1,0 +1,21 @@
+"""A short run of what `scripts/faults` does a thousand rounds of."""
+
+import json
+import shutil
+
+import pytest
+from faults import run
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="PostgreSQL is not installed")
+def test_what_was_acknowledged_is_everywhere_it_belongs_once_whatever_breaks(tmp_path):
+    # Another user's server must reach its folder.
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    report, whole = run(rounds=25, seed=20261129, folder=tmp_path / "world", seconds=90)
+    print(json.dumps(report, ensure_ascii=False, indent=1))
+    assert whole, report["first"]
+    kept = report["acknowledged"]
+    # A run in which nothing happens proves nothing.
+    assert report["rounds"] >= 10 and kept["records"] > 30 and kept["registrations"] > 0, report
+    assert kept["tasks"] > 0 and len(report["faults"]) >= 8, report
