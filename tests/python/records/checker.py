@@ -41,7 +41,8 @@ class Place:
     """The database of a node that has stopped."""
 
     def __init__(self, folder):
-        self.connection = sqlite3.connect(f"file:{pathlib.Path(folder) / 'xiangyi.db'}?mode=ro", uri=True)
+        self.connection = sqlite3.connect(f"file:{pathlib.Path(folder) / 'xiangyi.db'}?mode=ro",
+                                          uri=True)
 
     def rows(self, query):
         return self.connection.execute(query).fetchall()
@@ -82,6 +83,9 @@ class Check:
             box.append(int(of))
             if int(number) != len(box):
                 self.wrong.append(f"inbox of {node}: {number} where {len(box)} is due")
+            if int(of) not in self.documents:
+                self.lost.append(f"inbox of {node}: {number} is of no document")
+                self.documents[int(of)] = ("none", of, 0, "", "")
             digest = bytes.fromhex(self.documents[int(of)][3])
             chains[node] = hashlib.sha256(chains[node] + digest).digest()
             if chains[node].hex() != chain:
@@ -103,7 +107,8 @@ class Check:
         self.wrong += [f"hub: a database was retired: {row}" for row in self.retired]
         self.handed = {}
         for node, store, number, of in rows("SELECT node, store, number, document FROM handed"):
-            self.handed[node, store, int(number)] = int(of)
+            if int(of) in self.documents:
+                self.handed[node, store, int(number)] = int(of)
 
     def node(self, name):
         place = Place(self.world.nodes[name].data)
@@ -207,6 +212,14 @@ class Check:
             if ("task", name, revision, here[0][0]) not in self.at_hub:
                 self.lost.append(f"{clinic}: {note} of task {name} is not at the hub")
 
+    def differing(self):
+        """Tasks of two clinics that are not in one state at both. Figures only: what a clinic is given
+        later than another, it is given without what the other said of it."""
+        states = [dict((row[0], row[1:]) for row in self.places[clinic]["place"].rows(
+            "SELECT id, revision, state FROM task")) for clinic in CLINICS]
+        both = set(states[0]) & set(states[1])
+        return len(both), sum(states[0][task] != states[1][task] for task in both)
+
     def registrations(self):
         active = {}
         for name, version, is_active in self.world.database.rows(
@@ -227,8 +240,48 @@ class Check:
     def report(self):
         return {"hub_documents": len(self.documents),
                 "inboxes": {node: len(box) for node, box in self.inbox.items()},
+                "tasks_at_both_and_differing": self.differing(),
                 "lost": len(self.lost), "doubled": len(self.doubled), "wrong": len(self.wrong),
                 "first": (self.lost[:10] + self.doubled[:10] + self.wrong[:10])}
+
+
+# What is done to a region that is whole, and where; each must be noticed.
+TAMPERING = {
+    "a record gone from the hospital": (HOSPITAL, "DELETE FROM document WHERE seq = (SELECT max(seq) "
+                                        "FROM document WHERE kind = 'record')"),
+    "other bytes in a clinic": ("clinic-1", "UPDATE document SET body = body || x'0a' WHERE seq = "
+                                "(SELECT max(seq) FROM document WHERE origin = 'hub')"),
+    "a document gone from a clinic": ("clinic-2", "DELETE FROM document WHERE seq = (SELECT max(seq) "
+                                      "FROM document WHERE origin = 'hub')"),
+    "a task's state gone from a clinic": (
+        "clinic-2", "DELETE FROM document WHERE seq = (SELECT max(seq) FROM document WHERE "
+        "kind = 'task' AND origin = 'own')"),
+    "a gap in an inbox": (None, "DELETE FROM inbox WHERE node = 'clinic-1' AND number = 2"),
+    "a document twice at the hub": (
+        None, "INSERT INTO document SELECT nextval('document_number'), kind, name || '!', version, "
+        "variant, media_type, sha256, sm3, node, withdrawn, kept_ms, bytes, body FROM document "
+        "WHERE kind = 'record' LIMIT 1"),
+    "a document gone from the hub": (None, "DELETE FROM document WHERE number = (SELECT max(number) "
+                                     "FROM document WHERE kind = 'record')"),
+}
+
+
+def unnoticed(world, journal):
+    """Damages a region that is whole, one thing after the other: what the check does not see."""
+    blind, before = [], 0
+    for name, (place, statement) in TAMPERING.items():
+        if place is None:
+            world.database.rows(statement)
+        else:
+            with sqlite3.connect(world.nodes[place].data / "xiangyi.db") as connection:
+                connection.execute(statement)
+            connection.close()
+        check = Check(world, journal)
+        found = len(check.lost) + len(check.doubled) + len(check.wrong)
+        if found <= before:
+            blind.append(name)
+        before = found
+    return blind
 
 
 def stopped(world):

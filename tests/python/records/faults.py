@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from checker import Check, drained, stopped
+from checker import Check, drained, stopped, unnoticed
 from load import Load
 from power import library
 from world import CLINICS, HOSPITAL, HUBS, ROOT, World, alive, faketime
@@ -319,7 +319,10 @@ def run(rounds, seed, folder, seconds=None, rate=8.0, say=lambda text: None, kee
                   "lines": {name: line.told for name, line in world.lines.items()},
                   "drained_s": round(draining, 1), "took_s": round(time.monotonic() - began)}
         whole = not (check.lost or check.doubled or check.wrong)
-        return report, whole
+        if whole:
+            # That nothing was found means something only if something would have been.
+            report["not_noticed"] = unnoticed(world, journal)
+        return report, whole and not report["not_noticed"]
     finally:
         world.close(keep=keep and not whole)
 

@@ -31,7 +31,7 @@ HUBS = ("hub-1", "hub-2")
 UP_WITHIN = 120
 # What a frame of HTTP/2 begins with, and what a client says before its first frame.
 FRAME_HEAD, PREFACE = 9, 24
-DATA, END_STREAM, PADDED = 0, 0x1, 0x8
+DATA, GOAWAY, END_STREAM, PADDED = 0, 7, 0x1, 0x8
 
 
 def free_port():
@@ -274,8 +274,10 @@ class Frames:
     everything else goes through as it is."""
 
     def __init__(self, line, preface):
-        self.line, self.preface = line, preface
-        self.buffer, self.held = b"", None
+        self.line, self.preface, self.buffer = line, preface, b""
+        # By stream: what is missing of the message under way, and what was held back of it; and a
+        # message that is to come after the next.
+        self.streams, self.parts, self.held = {}, {}, {}
 
     def through(self, data):
         self.buffer += data
@@ -289,40 +291,72 @@ class Frames:
             if len(self.buffer) < size:
                 break
             frame, self.buffer = self.buffer[:size], self.buffer[size:]
-            out += self._frame(frame)
+            out += self._frame(frame, int.from_bytes(frame[5:9], "big"))
         return out
 
-    def late(self):
-        """Nothing came behind what is held back: it goes on."""
-        held, self.held = self.held, None
-        return held or b""
+    def late(self, stream=None):
+        """Nothing comes behind what is held back: it goes on."""
+        out = b""
+        for at in list(self.held) if stream is None else [stream]:
+            out += self.held.pop(at, b"")
+        for at in list(self.parts) if stream is None else [stream]:
+            out += self.parts.pop(at, b"")
+        return out
 
-    def _frame(self, frame):
-        line = self.line
-        if not whole_messages(frame):
-            # What must stay in order with everything else.
+    def _frame(self, frame, stream):
+        if frame[3] == GOAWAY:
             return self.late() + frame
-        chance = line.random.random()
-        if self.held is not None:
-            line.told["reordered"] += self.held[5:9] == frame[5:9]
-            return frame + self.late()
-        if chance < line.doubled:
-            line.told["doubled"] += 1
-            return frame + frame
-        if chance < line.doubled + line.reordered:
-            self.held = frame
-            return b""
+        if frame[3] != DATA or frame[4] & (END_STREAM | PADDED):
+            # What must stay in order with the rest of its stream.
+            return (self.late(stream) if stream else b"") + frame
+        message = self.streams.setdefault(stream, Messages())
+        fresh = message.whole()
+        message.take(frame[FRAME_HEAD:])
+        if fresh or stream in self.parts:
+            part = self.parts.pop(stream, b"") + frame
+            if message.whole():
+                return self._message(part, stream)
+            if self.line.doubled or self.line.reordered:
+                self.parts[stream] = part
+                return b""
+            return part
         return frame
 
+    def _message(self, message, stream):
+        line = self.line
+        held = self.held.pop(stream, None)
+        if held is not None:
+            line.told["reordered"] += 1
+            return message + held
+        chance = line.random.random()
+        if chance < line.doubled:
+            line.told["doubled"] += 1
+            return message + message
+        if chance < line.doubled + line.reordered:
+            self.held[stream] = message
+            return b""
+        return message
 
-def whole_messages(frame):
-    """Whether a frame has data, and of whole messages."""
-    if frame[3] != DATA or frame[4] & (END_STREAM | PADDED):
-        return False
-    at = FRAME_HEAD
-    while at + 5 <= len(frame):
-        at += 5 + int.from_bytes(frame[at + 1:at + 5], "big")
-    return at == len(frame) and at > FRAME_HEAD
+
+class Messages:
+    """Where in its messages a stream is: each has five bytes in front, the last four its length."""
+
+    def __init__(self):
+        self.head, self.left = b"", 0
+
+    def whole(self):
+        return not self.head and not self.left
+
+    def take(self, data):
+        while data:
+            if self.left:
+                taken = min(self.left, len(data))
+                self.left, data = self.left - taken, data[taken:]
+                continue
+            missing = 5 - len(self.head)
+            self.head, data = self.head + data[:missing], data[missing:]
+            if len(self.head) == 5:
+                self.left, self.head = int.from_bytes(self.head[1:], "big"), b""
 
 
 class Node:
