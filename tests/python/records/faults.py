@@ -260,17 +260,18 @@ class Faults:
         return True
 
     def say_twice(self):
-        line = self.line()
-        line.doubled = self.chance.choice([0.1, 0.5, 1.0])
-        time.sleep(self.chance.uniform(0.5, 2))
-        line.heal()
-        return True
+        return self.meddle(0, self.chance.choice([0.1, 0.5, 1.0]))
 
     def disorder(self):
-        line = self.line()
-        line.reordered, line.doubled = self.chance.choice([0.1, 0.5]), 0.1
+        return self.meddle(self.chance.choice([0.1, 0.5]), 0.1)
+
+    def meddle(self, reordered, doubled):
+        """On every line: most of what is said in a second is said by one of them."""
+        for line in self.world.lines.values():
+            line.reordered, line.doubled = reordered, doubled
         time.sleep(self.chance.uniform(0.5, 2))
-        line.heal()
+        for line in self.world.lines.values():
+            line.heal()
         return True
 
 

@@ -3,6 +3,7 @@ way round: of a disk that lies about syncs the same test finds that it lost some
 
 import hashlib
 import random
+import shutil
 import threading
 import time
 
@@ -10,7 +11,7 @@ import grpc
 import pytest
 from load import document, person
 from power import Disk, library
-from world import CLINICS, Node, stubs
+from world import Database, Node, stubs
 
 pytestmark = pytest.mark.skipif(library() is None, reason="there is no C compiler")
 
@@ -79,7 +80,6 @@ def missing(node, kept):
 
 def cut_while_it_works(folder, cuts, chance, lies=False):
     """What was acknowledged, and what of it was missing after each cut; the disk."""
-    assert CLINICS["clinic-1"]
     node = Node(folder / "county", "county", "hospital", "")
     disk = node.disk = Disk(node.data, folder / "disk")
     kept, numbers = {}, iter(range(1, 1_000_000))
@@ -122,6 +122,34 @@ def test_what_was_acknowledged_is_there_after_a_power_cut(tmp_path):
 def test_a_disk_that_lies_about_syncs_loses_what_was_acknowledged(tmp_path):
     kept, lost, _ = cut_while_it_works(tmp_path, cuts=1, chance=Lost(), lies=True)
     assert kept and lost, "the test above would not notice a loss"
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="PostgreSQL is not installed")
+def test_postgres_keeps_what_it_committed_unless_its_disk_lies(tmp_path):
+    # Another user's server must reach its folder.
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    chance, database = random.Random(20261129), Database(tmp_path / "postgres", power=True)
+    try:
+        database.rows("CREATE SCHEMA xiangyi_hub; CREATE TABLE xiangyi_hub.kept (number int)")
+        for cut in range(1, 4):
+            for number in range(20):
+                database.rows(f"INSERT INTO kept VALUES ({cut * 100 + number})")
+            database.kill()
+            database.disk.cut(chance)
+            database.start()
+            assert database.rows("SELECT count(*), count(DISTINCT number) FROM kept") == \
+                [[str(cut * 20)] * 2]
+        assert database.disk.told()["dropped_bytes"] > 0, database.disk.told()
+        database.disk.lie.touch()
+        database.rows("INSERT INTO kept VALUES (0)")
+        database.kill()
+        database.disk.cut(Lost())
+        database.start()
+        assert database.rows("SELECT count(*) FROM kept WHERE number = 0") == [["0"]], \
+            "the test above would not notice a loss"
+    finally:
+        database.stop()
 
 
 class Lost(random.Random):
