@@ -1,7 +1,7 @@
 """Hurts the region of `world.py` while it works, round after round, and compares at the end.
 
-One seed gives the same faults in the same order; when each strikes within the work is up to the
-machine. `scripts/faults` runs it; test_faults.py is a short run."""
+A seed chooses faults and work; where in the work each strikes, and so what can be hurt next, is up to
+the machine. `scripts/faults` runs it; test_faults.py is a short run."""
 
 import argparse
 import contextlib
@@ -18,8 +18,8 @@ from power import library
 from world import CLINICS, HOSPITAL, HUBS, ROOT, World, alive, faketime
 
 SITES = (HOSPITAL, *CLINICS)
-# Megabytes of the disks that are filled.
-DISK_MIB = 2048
+# Megabytes of a disk that is filled: at first, and for each round.
+DISK_MIB = (96, 1)
 JUMPS = ("+3d", "-3d", "+400d", "-400d", "+2h", "-90s")
 
 
@@ -279,7 +279,8 @@ def run(rounds, seed, folder, seconds=None, rate=8.0, say=lambda text: None, kee
         power=True):
     """Hurts, heals, waits, compares. What came out, and whether nothing was lost or doubled."""
     began = time.monotonic()
-    world = World(folder, seed, DISK_MIB, power and library() is not None)
+    world = World(folder, seed, DISK_MIB[0] + DISK_MIB[1] * rounds,
+                  power and library() is not None)
     whole = False
     try:
         world.start()
