@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{NodeError, link};
 use crate::app::chain;
+use crate::app::error;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
 use crate::app::exchange::ports::{HubDocuments, Scope};
@@ -16,7 +17,6 @@ use crate::app::knowledge::Knowledge;
 use crate::app::ports::{Clock, IdSource};
 use crate::app::records::RecordDesk;
 use crate::app::records::references::References;
-use crate::app::error;
 use crate::config::{Config, NodeRole, SecretUrl};
 use crate::store::postgres::{self, Server};
 use crate::store::sqlite::documents::Documents;
