@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -21,11 +22,14 @@ use crate::app::exchange::hub::Exchange;
 use crate::sharing::exchange::hub::{HubDo, HubSession};
 use crate::sharing::exchange::node::{NodeDo, NodeSession};
 use crate::sharing::exchange::{
-    Cursor, Document, FromHub, FromNode, Hello, Kind, Outcome, Position, Standing, Welcome,
+    Cursor, Document, FromHub, FromNode, Hello, IN_FLIGHT_MAX, Kind, Outcome, Position, Standing,
+    Welcome,
 };
 
 /// How long the hub may take to answer the first word.
 const WELCOME_WITHIN: Duration = Duration::from_secs(30);
+/// Messages that are read ahead at most: as many as both windows have.
+const READ_AHEAD_MAX: usize = 2 * IN_FLIGHT_MAX;
 /// Between two looks for what is due again, or what nobody told of.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// A line on which the other side has said nothing for so long while answers are due is given up.
@@ -49,7 +53,10 @@ where
     let (mut session, first) = NodeSession::begin(desk.hello().await?);
     out.send(first.into())?;
     let exchange = client.exchange(UnboundedReceiverStream::new(to_hub));
-    let mut from_hub = timeout(WELCOME_WITHIN, exchange).await??.into_inner();
+    let from_hub = timeout(WELCOME_WITHIN, exchange).await??.into_inner();
+    let (_reading, mut from_hub) = read_ahead(from_hub);
+    // Said once for all that is at hand: how far the inbox is on disk.
+    let mut kept = None;
     let (mut changed, mut look) = (desk.changed(), interval(LOOK_EVERY));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut todo = VecDeque::new();
@@ -64,7 +71,7 @@ where
                 NodeDo::Settle(number, outcome) => desk.settle(number, outcome).await?,
                 NodeDo::Keep(cursor, document) => {
                     desk.keep(cursor, document).await?;
-                    todo.extend(session.kept(cursor.number));
+                    kept = session.kept(cursor.number).pop();
                 }
                 NodeDo::Unsettle => desk.unsettle().await?,
                 NodeDo::ResetInbox(cursor) => desk.reset_inbox(cursor).await?,
@@ -72,12 +79,16 @@ where
                 NodeDo::NoteReplaced => desk.note_replaced().await?,
             }
         }
+        if from_hub.is_empty()
+            && let Some(kept) = kept.take()
+        {
+            todo.push_back(kept);
+            continue;
+        }
         tokio::select! {
-            heard = timeout(ANSWER_WITHIN, from_hub.message()) => match heard {
-                Ok(message) => match message? {
-                    Some(message) => todo.extend(session.heard(message.try_into()?)?),
-                    None => return Ok(()),
-                },
+            heard = timeout(ANSWER_WITHIN, from_hub.recv()) => match heard {
+                Ok(Some(message)) => todo.extend(session.heard(message?.try_into()?)?),
+                Ok(None) => return Ok(()),
                 Err(_) if session.unanswered() > 0 => return Err("the hub does not answer".into()),
                 Err(_) => {}
             },
@@ -94,7 +105,7 @@ where
 pub(super) async fn attend(
     hub: &Exchange,
     node: &str,
-    mut from_node: Streaming<pb::ExchangeRequest>,
+    from_node: Streaming<pb::ExchangeRequest>,
     out: &mpsc::UnboundedSender<Result<pb::ExchangeResponse, Status>>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -102,7 +113,10 @@ pub(super) async fn attend(
     let waker = hub.waker(node);
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (_reading, mut from_node) = read_ahead(from_node);
     let mut pending = FuturesUnordered::new();
+    // Only the newest number matters, and nobody waits for it.
+    let (mut newest, mut advancing) = (None, FuturesUnordered::new());
     let mut todo = VecDeque::new();
     loop {
         while let Some(next) = todo.pop_front() {
@@ -124,16 +138,21 @@ pub(super) async fn attend(
                     let (documents, whole) = hub.inbox(node, after, limit).await?;
                     todo.extend(session.inbox(after, documents, whole));
                 }
-                HubDo::Advance(number) => hub.advance(node, number).await,
+                HubDo::Advance(number) => newest = Some(number),
             }
+        }
+        if advancing.is_empty()
+            && let Some(number) = newest.take()
+        {
+            advancing.push(hub.advance(node, number));
         }
         tokio::select! {
             () = stop.cancelled() => {
                 return Err(Error::Unavailable { what: "hub", cause: None });
             }
-            heard = from_node.message() => match heard.map_err(status::error)? {
+            heard = from_node.recv() => match heard {
                 Some(message) => {
-                    let message = FromNode::try_from(message)?;
+                    let message = FromNode::try_from(message.map_err(status::error)?)?;
                     let heard = session.heard(message).map_err(|breach| {
                         Error::Refused { reason: breach.to_string() }
                     })?;
@@ -144,10 +163,29 @@ pub(super) async fn attend(
             Some((store, number, outcome)) = pending.next() => {
                 todo.extend(session.answered(&store, number, outcome?));
             }
+            Some(()) = advancing.next() => {}
             () = waker.notified() => todo.extend(session.woken()),
             _ = look.tick() => todo.extend(session.woken()),
         }
     }
+}
+
+/// Takes messages off the line as they come, while what came before is being written down: HTTP/2 gives
+/// up a line on which many small frames lie unread. What is read ahead is bounded.
+fn read_ahead<T: Send + 'static>(
+    mut stream: Streaming<T>,
+) -> (JoinSet<()>, mpsc::Receiver<Result<T, Status>>) {
+    let (ahead, messages) = mpsc::channel(READ_AHEAD_MAX);
+    let mut reading = JoinSet::new();
+    reading.spawn(async move {
+        while let Some(message) = stream.message().await.transpose() {
+            let last = message.is_err();
+            if ahead.send(message).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    (reading, messages)
 }
 
 impl From<Document> for pb::ExchangedDocument {

@@ -1,13 +1,10 @@
 """A short run of what `scripts/faults` does a thousand rounds of."""
 
 import json
-import shutil
 
-import pytest
 from faults import run
 
 
-@pytest.mark.skipif(shutil.which("psql") is None, reason="PostgreSQL is not installed")
 def test_what_was_acknowledged_is_everywhere_it_belongs_once_whatever_breaks(tmp_path):
     # Another user's server must reach its folder.
     for folder in (tmp_path, *tmp_path.parents[:2]):

@@ -11,14 +11,11 @@ import os
 import pathlib
 import subprocess
 
+import fhirkit
+import fhirpy
 import pytest
 import requests
-
-fhirpy = pytest.importorskip("fhirpy")
-fhirkit = pytest.importorskip("fhirkit")
-pytest.importorskip("fhir.resources")
-
-from fhir.resources.R4B import get_fhir_model_class  # noqa: E402
+from fhir.resources.R4B import get_fhir_model_class
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TOKENS = {"doctor": "village_doctor", "auditor": "auditor"}

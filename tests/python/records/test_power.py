@@ -3,17 +3,14 @@ way round: of a disk that lies about syncs the same test finds that it lost some
 
 import hashlib
 import random
-import shutil
 import threading
 import time
 
 import grpc
-import pytest
 from load import document, person
-from power import Disk, library
+from power import Disk
 from world import Database, Node, stubs
 
-pytestmark = pytest.mark.skipif(library() is None, reason="there is no C compiler")
 
 
 NUMBERS = threading.Lock()
@@ -124,7 +121,6 @@ def test_a_disk_that_lies_about_syncs_loses_what_was_acknowledged(tmp_path):
     assert kept and lost, "the test above would not notice a loss"
 
 
-@pytest.mark.skipif(shutil.which("psql") is None, reason="PostgreSQL is not installed")
 def test_postgres_keeps_what_it_committed_unless_its_disk_lies(tmp_path):
     # Another user's server must reach its folder.
     for folder in (tmp_path, *tmp_path.parents[:2]):
