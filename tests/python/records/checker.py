@@ -54,12 +54,16 @@ class Check:
     def __init__(self, world, journal):
         self.world, self.journal = world, journal
         self.lost, self.doubled, self.wrong = [], [], list(journal.problems)
+        self.places = {}
         self.hub()
         for name in (HOSPITAL, *CLINICS):
             self.node(name)
         self.records()
         self.tasks()
         self.registrations()
+        self.both, self.differ = self.differing()
+        for at in self.places.values():
+            at["place"].connection.close()
 
     # ---- what is true of every place whatever was asked --------------------------------------
 
@@ -150,8 +154,7 @@ class Check:
         if sum(audit.values()) != sum(came.values()):
             self.wrong.append(f"{name}: {sum(audit.values())} audit entries of "
                               f"{sum(came.values())} arrivals")
-        places = self.__dict__.setdefault("places", {})
-        places[name] = {"place": place, "all": Counter(row[:4] for row in documents)}
+        self.places[name] = {"place": place, "all": Counter(row[:4] for row in documents)}
 
     # ---- what was acknowledged ---------------------------------------------------------------
 
@@ -240,9 +243,9 @@ class Check:
     def report(self):
         return {"hub_documents": len(self.documents),
                 "inboxes": {node: len(box) for node, box in self.inbox.items()},
-                "tasks_at_both_and_differing": self.differing(),
+                "tasks_at_both": self.both, "tasks_that_differ": self.differ,
                 "lost": len(self.lost), "doubled": len(self.doubled), "wrong": len(self.wrong),
-                "first": (self.lost[:10] + self.doubled[:10] + self.wrong[:10])}
+                "first": (self.lost[:40] + self.doubled[:20] + self.wrong[:20])}
 
 
 # What is done to a region that is whole, and where; each must be noticed.

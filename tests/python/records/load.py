@@ -180,7 +180,7 @@ class Load:
     def _task(self, chance, clinic):
         journal, pb = self.journal, self.pb
         calls = self.world.nodes[clinic].follow_up
-        token = f"tasks-{chance.randrange(200)}" if chance.random() < 0.5 else ""
+        token = f"tasks-{chance.randint(1, 200)}" if chance.random() < 0.5 else ""
         try:
             listed = calls.ListTasks(pb.ListTasksRequest(
                 purpose=pb.PURPOSE_TREATMENT, page_size=20, page_token=token), timeout=15).tasks

@@ -494,7 +494,7 @@ class World:
         if keep:
             return
         for node in self.mounts:
-            subprocess.run(["umount", node.data], check=False)
+            subprocess.run(["umount", "--lazy", node.data], check=False)
         with contextlib.suppress(OSError):
             self.database.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
