@@ -252,8 +252,8 @@ class Check:
 TAMPERING = {
     "a record gone from the hospital": (HOSPITAL, "DELETE FROM document WHERE seq = (SELECT max(seq) "
                                         "FROM document WHERE kind = 'record')"),
-    "other bytes in a clinic": ("clinic-1", "UPDATE document SET body = body || x'0a' WHERE seq = "
-                                "(SELECT max(seq) FROM document WHERE origin = 'hub')"),
+    "other bytes in a clinic": ("clinic-1", "UPDATE document SET body = CAST(body || x'0a' AS BLOB) "
+                                "WHERE seq = (SELECT max(seq) FROM document WHERE origin = 'hub')"),
     "a document gone from a clinic": ("clinic-2", "DELETE FROM document WHERE seq = (SELECT max(seq) "
                                       "FROM document WHERE origin = 'hub')"),
     "a task's state gone from a clinic": (
@@ -265,7 +265,7 @@ TAMPERING = {
         "variant, media_type, sha256, sm3, node, withdrawn, kept_ms, bytes, body FROM document "
         "WHERE kind = 'record' LIMIT 1"),
     "a document gone from the hub": (None, "DELETE FROM document WHERE number = (SELECT max(number) "
-                                     "FROM document WHERE kind = 'record')"),
+                                     "FROM document WHERE kind = 'record' AND name NOT LIKE '%!')"),
 }
 
 
