@@ -300,11 +300,9 @@ impl Node {
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
         let held = (images.as_ref(), behind.clone());
         let knowledge = knowledge.map_err(NodeError::Knowledge)?;
-        let with_time = (&clock, &ids);
-        let records =
-            Box::pin(records::open(&config, &database, &knowledge, with_time, (&tasks, &stop)))
-                .await?;
-        records.watch(&metrics, (&tasks, &stop));
+        let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
+        let records = Box::pin(opening).await?;
+        records.watch(&metrics, until);
         let region = link::join(&config, held, (with, records.hub.clone()), &stop).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),

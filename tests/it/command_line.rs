@@ -64,6 +64,8 @@ fn the_demo_runs_its_cases_over_grpc_and_exits_with_success() {
     let shown = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
     for words in ["病例 5", "红旗【立即】", "重复用药", "禁止 STOP", "未审核 UNCHECKED", "妊娠"]
+        .into_iter()
+        .chain(["秒后记录到村", "已停仍用  格列本脲片", "出院后2周内随访"])
     {
         assert!(shown.contains(words), "no `{words}` in\n{shown}");
     }
@@ -73,7 +75,11 @@ fn the_demo_runs_its_cases_over_grpc_and_exits_with_success() {
         .into_iter::<Value>()
         .collect::<Result<Vec<_>, _>>()
         .unwrap();
-    assert_eq!(answers.len(), 10, "a differential and a check for each of five cases");
+    assert_eq!(
+        answers.len(),
+        12,
+        "a differential and a check for each of five cases, then a region"
+    );
 }
 
 #[test]

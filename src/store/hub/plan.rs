@@ -103,7 +103,7 @@ pub(in crate::store) fn is_registration(submission: &Submission) -> bool {
     submission.document.kind == Kind::Registration
 }
 
-/// The record that a task is about: what stands before the first `#`.
+/// The record that a task is about: what stands before the last `#`.
 fn record_of(document: &Document) -> Option<&str> {
     match document.kind {
         Kind::Task => document.name.rsplit_once('#').map(|(record, _)| record),

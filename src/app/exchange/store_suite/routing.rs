@@ -156,10 +156,10 @@ pub(super) async fn task(store: &dyn HubDocuments) {
     };
     // Whoever had the record, by name alone: neither the person's other nodes nor the place.
     let facts = Facts { division: "360121100202".to_owned(), ..person(1) };
-    kept(store, task("village-1", 1, "r#pressure#1", facts)).await;
+    kept(store, task("village-1", 1, "r#pressure-1", facts)).await;
     assert_eq!(inbox(store, "village-1").await, ["r/1"]);
-    assert_eq!(inbox(store, "township").await, ["r/1", "r-other/1", "r#pressure#1/1"]);
-    assert_eq!(inbox(store, "hospital").await, ["r#pressure#1/1"]);
+    assert_eq!(inbox(store, "township").await, ["r/1", "r-other/1", "r#pressure-1/1"]);
+    assert_eq!(inbox(store, "hospital").await, ["r#pressure-1/1"]);
     assert_eq!(inbox(store, "village-2").await, ["r-other/1"]);
     // Who came to the record later, and tasks of no record.
     kept(store, of("county", 1, document(Kind::Record, "r", 2, "v2"), person(1))).await;
@@ -170,5 +170,5 @@ pub(super) async fn task(store: &dyn HubDocuments) {
     assert_eq!(inbox(store, "village-1").await, ["r/1", "r#2/1"]);
     assert_eq!(inbox(store, "village-2").await, ["r-other/1", "r/2", "r#2/1"]);
     assert_eq!(inbox(store, "county").await, ["r#2/1"]);
-    assert_eq!(inbox(store, "hospital").await, ["r#pressure#1/1"]);
+    assert_eq!(inbox(store, "hospital").await, ["r#pressure-1/1"]);
 }

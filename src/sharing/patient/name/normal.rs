@@ -56,11 +56,12 @@ impl Name {
         if tables.words(WordKind::Hidden).any(|word| kept.contains(word)) {
             return Err(ProblemKind::NameHidden);
         }
+        let text = joined(&kept);
         // Only what is not in brackets says who it is: 张伟（儿子） is the name of somebody's son.
-        if tables.words(WordKind::Relative).any(|word| ends_as_relative(&kept, word)) {
+        let relative = |word: &str| ends_as_relative(&kept, word) || ends_as_relative(&text, word);
+        if tables.words(WordKind::Relative).any(relative) {
             return Err(ProblemKind::NameOfRelative);
         }
-        let text = joined(&kept);
         if !text.chars().any(char::is_alphabetic) {
             return Err(if text.contains(LOST) {
                 ProblemKind::Characters
