@@ -145,7 +145,7 @@ def test_models_and_node_tell_what_they_are(channel, request):
     info = node_pb2_grpc.NodeServiceStub(channel).GetNodeInfo(
         node_pb2.GetNodeInfoRequest(), timeout=10)
     assert {k.area for k in info.knowledge} == {"diagnosis", "prescription", "treatment",
-                                               "imaging"}
+                                               "imaging", "records"}
     assert info.store.startswith("sqlite")
 
 

@@ -18,7 +18,7 @@ import requests
 from fhir.resources.R4B import get_fhir_model_class
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-TOKENS = {"doctor": "village_doctor", "auditor": "auditor"}
+TOKENS = {"doctor": "village_doctor", "administrator": "administrator"}
 RESIDENT = "urn:oid:2.16.156.10011.1.3"
 
 
@@ -182,7 +182,7 @@ def test_refusals_are_outcomes(base, client, http, records):
         (http.get(f"{base}/DocumentReference", headers={"X-Purpose-Of-Use": "?"}), 400),
         (http.get(f"{base}/DocumentReference", headers={"Accept": "application/fhir+xml"}), 406),
         (http.get(f"{base}/DocumentReference", headers={"Authorization": "Bearer x"}), 401),
-        (http.get(f"{base}/DocumentReference", headers={"Authorization": "Bearer auditor"}), 403),
+        (http.get(f"{base}/DocumentReference", headers={"Authorization": "Bearer administrator"}), 403),
         (http.get(f"{base}/Observation"), 404),
         (http.delete(f"{base}/DocumentReference/1"), 405),
         (http.post(base, json=bundle("B-2")), 404),
