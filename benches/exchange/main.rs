@@ -14,13 +14,18 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "a benchmark talks to a person and stops at the first thing that is wrong"
 )]
 
 mod desk;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -70,7 +75,10 @@ fn token(name: &str) -> String {
 
 fn member(name: String, area: String) -> MemberSection {
     let digest = Sha256::digest(token(&name).as_bytes());
-    let digest = digest.iter().map(|b| format!("{b:02x}")).collect();
+    let digest = digest.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
     MemberSection { name, area, certificate_sha256: None, token_sha256: Some(digest) }
 }
 

@@ -1,5 +1,6 @@
 //! The FHIR door of a real node: records handed in, found, read and matched.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
@@ -68,9 +69,9 @@ pub(crate) async fn call(
 pub(crate) fn head(request: &str, headers: &[(&str, &str)], length: usize) -> String {
     let mut head = format!("{request} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
-    head.push_str(&format!("content-length: {length}\r\n\r\n"));
+    let _ = write!(head, "content-length: {length}\r\n\r\n");
     head
 }
 

@@ -129,7 +129,7 @@ impl Setup {
     pub(crate) async fn start_in(mut self, data: TempDir) -> TestNode {
         self.config.store.dir = data.path().to_owned();
         self.config.validate().unwrap();
-        let node = Node::start(self.config).await.unwrap_or_else(|e| {
+        let node = Box::pin(Node::start(self.config)).await.unwrap_or_else(|e| {
             panic!("node does not start: {}", xiangyi::app::chain(&e));
         });
         let channel = channel(&format!("http://{}", node.address())).await;
