@@ -1,6 +1,5 @@
 //! `xiangyi token`: a bearer token and the configuration that admits it.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Failure, say};
 use crate::app::access::Role;
+use crate::tables::text::hex;
 
 /// Random bytes in a token.
 const TOKEN_BYTES: usize = 32;
@@ -53,12 +53,4 @@ fn role(text: &str) -> Result<Role, String> {
         .filter(|r| ![Role::Local, Role::DicomPeer, Role::Node].contains(r))
         .find(|r| r.name() == text)
         .ok_or_else(|| "must be village_doctor, pharmacist, auditor or administrator".to_owned())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

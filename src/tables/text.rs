@@ -8,6 +8,15 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+/// Bytes in small hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// Folded text that remembers where each folded byte came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folded {

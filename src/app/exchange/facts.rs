@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::key::HubKey;
+use super::key::{HubKey, RESIDENT_ID};
 use super::ports::{Facts, PersonKey, Registers, Relation};
 use crate::sharing::discharge::model::{IdentifierKind, Patient};
 use crate::sharing::discharge::routing::Divisions;
@@ -114,7 +114,7 @@ fn record(reading: &Reading, key: &HubKey, divisions: &Divisions) -> Facts {
 fn patient_keys(patient: &Patient, key: &HubKey) -> Vec<PersonKey> {
     let mut identifiers = Vec::new();
     for (kind, name) in
-        [(IdentifierKind::ResidentId, "resident_id"), (IdentifierKind::HealthCard, "health_card")]
+        [(IdentifierKind::ResidentId, RESIDENT_ID), (IdentifierKind::HealthCard, "health_card")]
     {
         if let Some(value) = patient.identifier(kind) {
             identifiers.push((name, value));
@@ -130,7 +130,7 @@ fn registration(document: &Document, key: &HubKey) -> Result<Facts, (String, Str
     let person = &body.person;
     let keys = key.people(
         &person.name,
-        &[("resident_id", &person.resident_id), ("health_card", &person.health_card)],
+        &[(RESIDENT_ID, &person.resident_id), ("health_card", &person.health_card)],
     );
     if keys.is_empty() {
         return Err(refuse("needs a name, and a resident ID or health card number".to_owned()));

@@ -16,8 +16,11 @@ use sha2::{Digest as _, Sha256};
 use super::ports::PersonKey;
 use crate::app::error::Error;
 use crate::sharing::exchange::Document;
+use crate::sharing::patient::ResidentId;
 use crate::tables::text;
 
+/// Kind of identifier whose forms are known.
+pub(super) const RESIDENT_ID: &str = "resident_id";
 /// Says that the first key sealed, by the way described above.
 const SEALED_1: u8 = 1;
 
@@ -96,7 +99,12 @@ impl HubKey {
         }
         let mut keys = Vec::new();
         for (kind, value) in identifiers {
-            let value = folded(value).to_uppercase();
+            // An old number of 15 digits is the person's number of 18.
+            let known = (*kind == RESIDENT_ID).then(|| ResidentId::parse(value).ok()).flatten();
+            let value = match &known {
+                Some(id) => id.number().to_owned(),
+                None => folded(value).to_uppercase(),
+            };
             if value.is_empty() {
                 continue;
             }
@@ -189,6 +197,7 @@ mod tests {
         );
         assert_ne!(of("饶建国", "36112119570317051X"), of("饶建中", "36112119570317051X"));
         assert_ne!(of("饶建国", "36112119570317051X"), of("饶建国", "361121195703170510"));
+        assert_eq!(of("饶建国", "361121570317051"), of("饶建国", "36112119570317051X"));
         assert!(of("", "36112119570317051X").is_empty() && of("饶建国", "").is_empty());
         assert_ne!(
             of("饶建国", "1"),

@@ -11,8 +11,6 @@ pub mod reconcile;
 pub mod references;
 mod registration;
 mod tasks;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

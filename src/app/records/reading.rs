@@ -19,6 +19,7 @@ use crate::sharing::consent::{
 };
 use crate::sharing::discharge::DischargeRecord;
 use crate::sharing::discharge::model::{Address, Narrative};
+use crate::tables::text::hex;
 
 /// Characters of a reason or finding at most.
 const REASON_CHARS_MAX: usize = 500;
@@ -243,9 +244,5 @@ pub(super) fn person(record: &DischargeRecord) -> String {
         (None, None) => return String::new(),
     };
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(16).fold(String::new(), |mut hex, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    digest.get(..16).map(hex).unwrap_or_default()
 }

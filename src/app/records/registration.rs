@@ -12,6 +12,7 @@ use crate::app::exchange::facts::{JSON, RegisteredPerson, RegistrationBody, Rela
 use crate::app::request::{NAME_CHARS_MAX, Problems};
 use crate::app::{App, encode};
 use crate::sharing::exchange::{Document, Kind};
+use crate::sharing::patient::ResidentId;
 
 /// Names of registrations are UUIDs of this namespace.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2c8e_51b4_7da0_5f3b_9e64_c01f_83d5_aa17);
@@ -59,9 +60,9 @@ impl App {
             "or person.health_card must be given: a name alone identifies nobody",
         );
         problems.unless(
-            person.resident_id.is_empty() || resident_id_fits(&person.resident_id),
+            person.resident_id.is_empty() || ResidentId::parse(&person.resident_id).is_ok(),
             "person.resident_id",
-            "must be 18 characters with a fitting check digit (GB 11643)",
+            "must be 18 characters with a fitting check digit (GB 11643), or an old one of 15 digits",
         );
         problems.chars("person.health_card", &person.health_card, NUMBER_CHARS_MAX);
         problems.chars("person.phone", &person.phone, NUMBER_CHARS_MAX);
@@ -115,20 +116,4 @@ impl App {
             }
         }
     }
-}
-
-/// GB 11643: seventeen digits and a check character by ISO 7064 MOD 11-2.
-fn resident_id_fits(id: &str) -> bool {
-    const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
-    let mut characters = id.chars();
-    let mut sum = 0;
-    for weight in WEIGHTS {
-        match characters.next().and_then(|c| c.to_digit(10)) {
-            Some(digit) => sum += digit * weight,
-            None => return false,
-        }
-    }
-    let check = usize::try_from(sum % 11).ok().and_then(|rest| "10X98765432".chars().nth(rest));
-    let last = characters.next().map(|c| c.to_ascii_uppercase());
-    last.is_some() && last == check && characters.next().is_none()
 }

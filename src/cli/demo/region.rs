@@ -2,7 +2,6 @@
 //! discharged while the village's link is down; the record, the comparison of medicines and the tasks
 //! arrive when it is back.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::rpc::proto::xiangyi::records::v1::exchange_service_client::ExchangeSe
 use crate::rpc::proto::xiangyi::records::v1::follow_up_service_client::FollowUpServiceClient;
 use crate::rpc::proto::xiangyi::records::v1::record_service_client::RecordServiceClient;
 use crate::sharing::discharge::{Moment, fhir};
+use crate::tables::text::hex;
 
 mod patient;
 
@@ -83,13 +83,6 @@ impl Wire {
 
 fn token(name: &str) -> String {
     format!("demo-{name}")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 async fn start(

@@ -34,11 +34,3 @@ fn purpose(number: i32) -> Result<Purpose, Error> {
         )),
     }
 }
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

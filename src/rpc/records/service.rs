@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
-use super::{hex, pb, purpose};
+use super::{pb, purpose};
 use crate::app::App;
 use crate::app::error::Error;
 use crate::app::prescription_check::{Demand, NotChecked, Problem, ProblemKind};
@@ -16,6 +16,7 @@ use crate::app::request::PageRequest;
 use crate::rpc::common::caller;
 use crate::sharing::consent::Scope;
 use crate::sharing::discharge::{Membership, Reading, Severity};
+use crate::tables::text::hex;
 
 /// The service.
 #[derive(Debug)]

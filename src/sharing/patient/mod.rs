@@ -26,6 +26,7 @@ pub use blob::NotPrepared;
 pub use found::{
     Candidate, Decision, Decisions, Explanation, FieldEvidence, Found, Reason, Undecided,
 };
+pub use identifier::ResidentId;
 pub use index::{IndexFull, PeopleIndex, PeopleLoader};
 pub use person::{
     BirthDate, Digest, IdentifierKind, Keyer, Person, Prepared, Sex, prepare, prepare_leniently,

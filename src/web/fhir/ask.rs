@@ -214,15 +214,6 @@ pub(super) fn bytes(media: &str, body: Bytes) -> Response {
     response
 }
 
-/// In hexadecimal digits.
-pub(super) fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Parameters of a query or a form.
 pub(super) fn parameters(encoded: &[u8]) -> Result<Vec<(String, String)>, Outcome> {
     let read: Vec<(String, String)> = form_urlencoded::parse(encoded)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Shared;
-use super::ask::{self, Ask, hex};
+use super::ask::{self, Ask};
 use super::outcome::{self, Outcome};
 use crate::app::error::Error;
 use crate::app::records::reading::Reading;
@@ -20,6 +20,7 @@ use crate::app::records::references::instant;
 use crate::app::records::{FHIR_JSON, FoundRecord};
 use crate::sharing::consent::Scope;
 use crate::sharing::discharge::{Format, fhir};
+use crate::tables::text::hex;
 
 /// Bytes of the parameters of an operation at most.
 const PARAMETERS_BYTES_MAX: usize = 64 << 10;

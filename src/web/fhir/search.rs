@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::Shared;
-use super::ask::{Ask, PARAMETERS_MAX, hex, json, parameters};
+use super::ask::{Ask, PARAMETERS_MAX, json, parameters};
 use super::dates::span;
 use super::outcome::Outcome;
 use crate::app::records::references::ports::Span;
@@ -19,6 +19,7 @@ use crate::app::request::PAGE_DEFAULT;
 use crate::sharing::discharge::fhir::resources::{
     Content, Kept, Page, Standing, Subject, document_reference, searchset,
 };
+use crate::tables::text::hex;
 
 /// Bytes of a search's form at most.
 const FORM_BYTES_MAX: usize = 64 << 10;

@@ -1,1 +1,178 @@
-//! Tests.
+//! What a node's database promises: see `app::records::ports`.
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio_util::task::TaskTracker;
+
+use super::Documents;
+use crate::app::access::{Action, Caller, Role, authorise};
+use crate::app::ports::AuditEntry;
+use crate::app::records::ports::{
+    Arrived, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted, TaskQuery, TaskState,
+};
+use crate::sharing::exchange::{Cursor, Document, Kind, Outcome};
+use crate::store::sqlite::SqliteStore;
+
+struct Node {
+    documents: Documents,
+    folder: tempfile::TempDir,
+}
+
+impl Node {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        // Brings the schema up to date.
+        drop(SqliteStore::open(&path, 16, &TaskTracker::new()).await.unwrap());
+        let documents = Documents::open(&path, "first").await.unwrap();
+        Self { documents, folder }
+    }
+
+    async fn submit(&self, name: &str, version: u32, body: &'static str) -> Submitted {
+        let caller = Caller { name: "t".to_owned(), role: Role::Local };
+        let permit = authorise(&caller, Action::SubmitRecords).unwrap();
+        let new = NewDocument {
+            document: document(name, version, body),
+            indexed: Indexed { format: "test", ..Indexed::default() },
+            task: None,
+            at_ms: 1,
+        };
+        self.documents.submit(&permit, new, entry(name)).await.unwrap()
+    }
+
+    async fn waiting(&self, after: u64, now_ms: i64) -> Vec<u64> {
+        let (found, whole) = self.documents.outbox(after, 10, now_ms).await.unwrap();
+        assert!(whole);
+        found.into_iter().map(|(number, _)| number).collect()
+    }
+
+    async fn keep(&self, cursor: Cursor, document: Document, tasks: &[&str]) -> Cursor {
+        let cursor = cursor.after(&document.sha256);
+        let tasks = tasks.iter().map(|id| NewTask {
+            id: (*id).to_owned(),
+            due_day: String::new(),
+            urgent: false,
+            task_json: "{}".to_owned(),
+        });
+        let arrived = Arrived {
+            document,
+            indexed: Indexed { format: "test", ..Indexed::default() },
+            tasks: tasks.collect(),
+            task: None,
+            at_ms: 2,
+        };
+        self.documents.keep(cursor, arrived).await.unwrap();
+        cursor
+    }
+
+    async fn open_tasks(&self) -> Vec<String> {
+        let caller = Caller { name: "t".to_owned(), role: Role::Local };
+        let permit = authorise(&caller, Action::ReadRecords).unwrap();
+        let query = TaskQuery { state: Some(TaskState::Open), limit: 10, ..TaskQuery::default() };
+        let found = self.documents.tasks(&permit, query, entry("")).await.unwrap();
+        found.into_iter().map(|task| task.id).collect()
+    }
+
+    async fn audited(&self) -> i64 {
+        let count = sqlx::query_scalar("SELECT count(*) FROM audit");
+        count.fetch_one(&self.documents.readers).await.unwrap()
+    }
+}
+
+fn entry(name: &str) -> AuditEntry {
+    AuditEntry {
+        at_ms: 1,
+        record_id: name.to_owned(),
+        patient_reference: String::new(),
+        outcome: "ok",
+        detail: String::new(),
+    }
+}
+
+fn document(name: &str, version: u32, body: &'static str) -> Document {
+    Document {
+        kind: Kind::Record,
+        name: name.to_owned(),
+        version,
+        media_type: "text/plain".to_owned(),
+        sha256: Sha256::digest(body).into(),
+        body: Bytes::from(body),
+    }
+}
+
+#[tokio::test]
+async fn a_version_has_one_content_and_what_is_there_is_not_handed_over_again() {
+    let node = Node::new().await;
+    assert_eq!(node.submit("a", 1, "one").await, Submitted::Kept(1));
+    assert_eq!(node.submit("a", 1, "one").await, Submitted::Known(1));
+    assert_eq!(node.submit("a", 1, "other").await, Submitted::Conflict(1));
+    assert_eq!(node.submit("a", 0, "next").await, Submitted::Kept(2));
+    assert_eq!(node.submit("a", 0, "one").await, Submitted::Known(1));
+    assert_eq!(node.waiting(0, 0).await, [1, 2]);
+    // Each of them is in the audit trail, those that changed nothing included.
+    assert_eq!(node.audited().await, 5);
+    assert_eq!(node.documents.hello().await.unwrap().last, 2);
+}
+
+#[tokio::test]
+async fn what_the_hub_refuses_waits_shows_why_and_blocks_nothing() {
+    let node = Node::new().await;
+    for name in ["a", "b", "c"] {
+        node.submit(name, 1, "text").await;
+    }
+    let refused = || Outcome::Refused { code: "bad".to_owned(), reason: "why".to_owned() };
+    node.documents.settle(1, refused(), 1_000).await.unwrap();
+    node.documents.settle(2, Outcome::Kept(7), 1_000).await.unwrap();
+    assert_eq!(node.waiting(2, 1_000).await, [3]);
+    assert_eq!(node.waiting(3, 60_999).await, [0_u64; 0], "a minute has not passed");
+    assert_eq!(node.waiting(3, 61_000).await, [1]);
+    // Each time it waits twice as long, and it is never given up.
+    node.documents.settle(1, refused(), 61_000).await.unwrap();
+    assert_eq!(node.waiting(3, 180_999).await, [0_u64; 0]);
+    assert_eq!(node.waiting(3, 181_000).await, [1]);
+    let report = node.documents.report().await.unwrap();
+    assert_eq!((report.waiting, report.stuck.len()), (2, 1));
+    let stuck = &report.stuck[0];
+    assert_eq!((stuck.number, stuck.attempts, &*stuck.code, &*stuck.reason), (1, 2, "bad", "why"));
+    let position = node.documents.hello().await.unwrap().position;
+    assert_eq!((position.number, position.sha256), (7, Sha256::digest("text").into()));
+    // The hub was set back: everything is to be sent again, at once.
+    node.documents.unsettle(62_000).await.unwrap();
+    assert_eq!(node.waiting(0, 62_000).await, [1, 2, 3]);
+    assert_eq!(node.documents.hello().await.unwrap().position.number, 0);
+}
+
+#[tokio::test]
+async fn what_comes_twice_is_kept_once_and_the_cursor_goes_on() {
+    let node = Node::new().await;
+    let first = node.keep(Cursor::default(), document("r", 1, "one"), &["t1", "t2"]).await;
+    let second = node.keep(first, document("r", 1, "one"), &["t1", "t2"]).await;
+    assert_eq!(node.documents.hello().await.unwrap().inbox, second);
+    assert_eq!(node.open_tasks().await, ["t1", "t2"]);
+    let count = "SELECT count(*) FROM document";
+    let count: i64 = sqlx::query_scalar(count).fetch_one(&node.documents.readers).await.unwrap();
+    assert_eq!(count, 1);
+    // A newer version asks for something else; one that comes late changes nothing.
+    let third = node.keep(second, document("r", 3, "three"), &["t2", "t3"]).await;
+    assert_eq!(node.open_tasks().await, ["t2", "t3"]);
+    let last = node.keep(third, document("r", 2, "two"), &["t1"]).await;
+    assert_eq!(node.open_tasks().await, ["t2", "t3"]);
+    // What came over the link is not handed back.
+    assert_eq!(node.waiting(0, 0).await, [0_u64; 0]);
+    // Another content under a version that is here is not taken, is said, and does not stop the rest.
+    node.keep(last, document("r", 3, "other"), &[]).await;
+    let report = node.documents.report().await.unwrap();
+    assert_eq!(report.inbox, 5);
+    assert!(report.events.iter().any(|(_, kind)| kind == "version_conflict"));
+}
+
+#[tokio::test]
+async fn the_database_keeps_its_name_until_it_takes_another() {
+    let node = Node::new().await;
+    let again = Documents::open(&node.folder.path().join("x.db"), "second").await.unwrap();
+    assert_eq!(again.hello().await.unwrap().store, "first");
+    again.renew("third".to_owned(), 5).await.unwrap();
+    assert_eq!(node.documents.hello().await.unwrap().store, "third");
+    let report = again.report().await.unwrap();
+    assert_eq!(report.events, [(5, "renewed".to_owned())]);
+}
