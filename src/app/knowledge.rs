@@ -12,7 +12,7 @@ use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
 use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
 use crate::sharing::consent::PolicyTables;
-use crate::sharing::discharge::routing::Divisions;
+use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::discharge::{FollowUpTables, Programmes};
 use crate::sharing::imaging::examination::Examinations;
 use crate::sharing::patient::PeopleTables;

@@ -206,6 +206,42 @@ async fn a_discharge_reaches_the_patients_village_and_no_other_with_its_tasks() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_record_says_can_be_handed_in_without_a_document() {
+    let county = Setup::new().with(|c| c.node.role = NodeRole::Hospital).start().await;
+    let read = pb::ValidateRecordRequest { content: stroke("CYXJ-1"), ..Default::default() };
+    let mut record =
+        records(&county).validate_record(read).await.unwrap().into_inner().record.unwrap();
+    let said = |record: &pb::DischargeRecord| pb::SubmitRecordRequest {
+        record: Some(record.clone()),
+        ..Default::default()
+    };
+    // When it was written must be an instant: the same content is then the same document.
+    record.document.as_mut().unwrap().written = "2026-11-18".to_owned();
+    let refused = records(&county).submit_record(said(&record)).await.unwrap_err();
+    assert_eq!(bad_fields(&refused), ["record.document.written"]);
+    record.document.as_mut().unwrap().written = "2026-11-18T16:12:00+08:00".to_owned();
+    let both = pb::SubmitRecordRequest { content: b"{}".to_vec(), ..said(&record) };
+    let refused = records(&county).submit_record(both).await.unwrap_err();
+    assert_eq!(bad_fields(&refused), ["content"]);
+    let kept = records(&county).submit_record(said(&record)).await.unwrap().into_inner();
+    let again = records(&county).submit_record(said(&record)).await.unwrap().into_inner();
+    assert_eq!(
+        (kept.outcome(), again.outcome()),
+        (pb::SubmitOutcome::Kept, pb::SubmitOutcome::Known)
+    );
+    let request = pb::GetRecordRequest {
+        name: kept.name,
+        purpose: pb::Purpose::Treatment.into(),
+        ..Default::default()
+    };
+    let found = records(&county).get_record(request).await.unwrap().into_inner();
+    let (said, found) = (record, found.record.unwrap());
+    assert_eq!(found.patient, said.patient);
+    assert_eq!(found.diagnoses, said.diagnoses);
+    assert_eq!(found.narrative, said.narrative);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contract_brings_what_came_before_it_and_its_end_stops_what_comes_after() {
     let hub = hub().await;
     let (county, elsewhere) = (node("county", &hub).await, node("elsewhere", &hub).await);

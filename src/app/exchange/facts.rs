@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::key::{HubKey, RESIDENT_ID};
 use super::ports::{Facts, PersonKey, Registers, Relation};
+use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::discharge::model::{IdentifierKind, Patient};
-use crate::sharing::discharge::routing::Divisions;
 use crate::sharing::discharge::{Reading, Severity};
 use crate::sharing::exchange::{Document, Kind};
 

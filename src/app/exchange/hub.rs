@@ -12,7 +12,7 @@ use super::ports::{HubDocuments, NodeExchange, Quarantined, Submission};
 use crate::app::chain;
 use crate::app::error::Error;
 use crate::app::ports::Clock;
-use crate::sharing::discharge::routing::Divisions;
+use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::exchange::{Document, Hello, Numbered, Outcome, Welcome};
 
 /// Characters of a name at most.

@@ -1,5 +1,8 @@
 //! Administrative divisions, and the one that an address names.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
