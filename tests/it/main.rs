@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod command_line;
+mod consent;
 mod consultations;
 mod copies;
 mod custody;

@@ -7,21 +7,19 @@ use std::path::Path;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tonic::Code;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
-use xiangyi::app::access::Role;
 use xiangyi::config::NodeRole;
 use xiangyi::rpc::proto::xiangyi::records::v1 as pb;
-use xiangyi::rpc::proto::xiangyi::records::v1::consent_service_client::ConsentServiceClient;
 use xiangyi::rpc::proto::xiangyi::records::v1::exchange_service_client::ExchangeServiceClient;
 use xiangyi::rpc::proto::xiangyi::records::v1::follow_up_service_client::FollowUpServiceClient;
 use xiangyi::rpc::proto::xiangyi::records::v1::record_service_client::RecordServiceClient;
 
-use crate::harness::{Setup, TestNode, bad_fields, token_of};
+use crate::harness::{Setup, TestNode, bad_fields};
 use crate::region::{member, token, until};
 
 /// Name, resident ID and birth date of the patient of the fixture, who is made up.
-const PATIENT: (&str, &str, &str) = ("饶建国", "36112119570317051X", "1957-03-17");
+pub(crate) const PATIENT: (&str, &str, &str) = ("饶建国", "36112119570317051X", "1957-03-17");
 const NODES: [(&str, &str); 3] =
     [("county", "361104"), ("village", "361104204201"), ("elsewhere", "361102001001")];
 
@@ -31,7 +29,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 /// The fixture as a document of another number, of somebody who lives in 湖村村.
-fn stroke(number: &str) -> Vec<u8> {
+pub(crate) fn stroke(number: &str) -> Vec<u8> {
     let text = String::from_utf8(fixture("wst500-53-stroke.xml")).unwrap();
     assert!(text.contains("CYXJ20261118-0437") && text.contains("石峡村"));
     text.replace("CYXJ20261118-0437", number).replace("石峡村", "湖村村").into_bytes()
@@ -47,7 +45,7 @@ async fn hub_in(data: TempDir, listen: &str) -> TestNode {
     setup.start_in(data).await
 }
 
-async fn hub() -> TestNode {
+pub(crate) async fn hub() -> TestNode {
     hub_in(tempfile::tempdir().unwrap(), "127.0.0.1:0").await
 }
 
@@ -64,12 +62,12 @@ async fn node_in(name: &str, hub: &str, data: TempDir) -> TestNode {
     setup.start_in(data).await
 }
 
-async fn node(name: &str, hub: &TestNode) -> TestNode {
+pub(crate) async fn node(name: &str, hub: &TestNode) -> TestNode {
     let address = hub.node.link_address().unwrap().to_string();
     node_in(name, &address, tempfile::tempdir().unwrap()).await
 }
 
-fn records(node: &TestNode) -> RecordServiceClient<Channel> {
+pub(crate) fn records(node: &TestNode) -> RecordServiceClient<Channel> {
     RecordServiceClient::new(node.channel.clone())
 }
 
@@ -81,7 +79,7 @@ fn exchange(node: &TestNode) -> ExchangeServiceClient<Channel> {
     ExchangeServiceClient::new(node.channel.clone())
 }
 
-async fn submit(node: &TestNode, content: Vec<u8>) -> pb::SubmitRecordResponse {
+pub(crate) async fn submit(node: &TestNode, content: Vec<u8>) -> pb::SubmitRecordResponse {
     let request = pb::SubmitRecordRequest { content, ..Default::default() };
     records(node).submit_record(request).await.unwrap().into_inner()
 }
@@ -112,7 +110,7 @@ async fn handed_over(node: &TestNode) {
         .await;
 }
 
-async fn listed(node: &TestNode) -> Vec<pb::RecordLine> {
+pub(crate) async fn listed(node: &TestNode) -> Vec<pb::RecordLine> {
     let request = pb::ListRecordsRequest {
         purpose: pb::Purpose::Treatment.into(),
         page_size: 200,
@@ -121,14 +119,14 @@ async fn listed(node: &TestNode) -> Vec<pb::RecordLine> {
     records(node).list_records(request).await.unwrap().into_inner().records
 }
 
-async fn has(node: &TestNode, name: &str, version: u32) -> pb::RecordLine {
+pub(crate) async fn has(node: &TestNode, name: &str, version: u32) -> pb::RecordLine {
     until(&format!("{name} version {version} is there"), async || {
         listed(node).await.into_iter().find(|line| line.name == name && line.version == version)
     })
     .await
 }
 
-async fn tasks(node: &TestNode, record: &str) -> Vec<pb::FollowUpTask> {
+pub(crate) async fn tasks(node: &TestNode, record: &str) -> Vec<pb::FollowUpTask> {
     let request = pb::ListTasksRequest {
         record: record.to_owned(),
         purpose: pb::Purpose::Treatment.into(),
@@ -511,116 +509,4 @@ async fn what_cannot_be_a_record_is_refused_by_name_and_nothing_is_kept() {
     let request = pb::GetRecordRequest { name: again.name, ..Default::default() };
     let refused = records(&county).get_record(request).await.unwrap_err();
     assert_eq!(bad_fields(&refused), ["purpose"]);
-}
-
-/// Reads as somebody with a role.
-async fn read_as(
-    node: &TestNode,
-    role: Role,
-    request: pb::GetRecordRequest,
-) -> Result<pb::GetRecordResponse, Status> {
-    let request = signed(role, request);
-    records(node).get_record(request).await.map(tonic::Response::into_inner)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_may_be_read_depends_on_role_purpose_and_the_patients_consent() {
-    let county = Setup::new().tokens().with(|c| c.node.role = NodeRole::Hospital).start().await;
-    let request = pb::SubmitRecordRequest { content: stroke("CYXJ-1"), ..Default::default() };
-    let kept = records(&county).submit_record(signed(Role::VillageDoctor, request)).await.unwrap();
-    let name = kept.into_inner().name;
-    let asked = |purpose: pb::Purpose| pb::GetRecordRequest {
-        name: name.clone(),
-        purpose: purpose.into(),
-        ..Default::default()
-    };
-    let whole = read_as(&county, Role::VillageDoctor, asked(pb::Purpose::Treatment)).await.unwrap();
-    assert_eq!(whole.scope(), pb::AccessScope::Whole);
-    assert!(!whole.record.unwrap().patient.unwrap().identifiers.is_empty());
-    // A pharmacist sees what dispensing needs and no numbers.
-    let cut = read_as(&county, Role::Pharmacist, asked(pb::Purpose::Treatment)).await.unwrap();
-    assert_eq!(cut.scope(), pb::AccessScope::Summary);
-    let record = cut.record.unwrap();
-    let (patient, narrative) = (record.patient.unwrap(), record.narrative.unwrap());
-    assert!(patient.identifiers.is_empty() && patient.phones.is_empty());
-    assert!(patient.address.unwrap_or_default().village.is_empty());
-    assert!(narrative.course.is_empty() && !narrative.orders.is_empty());
-    assert!(!record.diagnoses.is_empty());
-    for (role, purpose) in [
-        (Role::VillageDoctor, pb::Purpose::Quality),
-        (Role::Auditor, pb::Purpose::Treatment),
-        (Role::Administrator, pb::Purpose::Treatment),
-        (Role::Pharmacist, pb::Purpose::PublicHealth),
-    ] {
-        let denied = read_as(&county, role, asked(purpose)).await.unwrap_err();
-        assert_eq!(denied.code(), Code::PermissionDenied, "{role:?} {purpose:?}: {denied}");
-        assert!(!denied.message().contains(PATIENT.0));
-    }
-    let quality = read_as(&county, Role::Auditor, asked(pb::Purpose::Quality)).await.unwrap();
-    assert_eq!(quality.scope(), pb::AccessScope::Whole, "the institution's own records");
-    // The original cannot be cut, so it is not given.
-    let request = pb::ExportRecordRequest {
-        name: name.clone(),
-        purpose: pb::Purpose::Treatment.into(),
-        ..Default::default()
-    };
-    let refused = records(&county).export_record(signed(Role::Pharmacist, request)).await;
-    assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
-}
-
-fn signed<T>(role: Role, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    let bearer = format!("Bearer {}", token_of(role)).parse().unwrap();
-    request.metadata_mut().insert("authorization", bearer);
-    request
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_withdrawal_stops_the_village_and_breaking_the_glass_leaves_a_review() {
-    let hub = hub().await;
-    let (county, village) = (node("county", &hub).await, node("village", &hub).await);
-    let kept = submit(&county, stroke("CYXJ-1")).await;
-    has(&village, &kept.name, 1).await;
-    let consent = || ConsentServiceClient::new(village.channel.clone());
-    let withdraw = |all| pb::WithdrawConsentRequest { record: kept.name.clone(), all };
-    consent().withdraw_consent(withdraw(true)).await.unwrap();
-    let read = |purpose: pb::Purpose, reason: &str| pb::GetRecordRequest {
-        name: kept.name.clone(),
-        purpose: purpose.into(),
-        break_glass_reason: reason.to_owned(),
-        ..Default::default()
-    };
-    let denied = records(&village).get_record(read(pb::Purpose::Treatment, "")).await.unwrap_err();
-    assert_eq!(denied.code(), Code::PermissionDenied);
-    assert!(denied.message().contains("撤回"), "{denied}");
-    assert_eq!(listed(&village).await, [], "not even its name");
-    assert!(tasks(&village, &kept.name).await.is_empty());
-    // An emergency without a reason, or with none that is one, opens nothing.
-    for reason in ["", "急", "啊啊啊啊啊啊啊啊啊啊啊啊"] {
-        let denied = records(&village).get_record(read(pb::Purpose::Emergency, reason)).await;
-        assert_eq!(denied.unwrap_err().code(), Code::PermissionDenied, "{reason}");
-    }
-    let reason = "患者昏迷送来，需要知道用药和过敏史";
-    let open = records(&village).get_record(read(pb::Purpose::Emergency, reason)).await.unwrap();
-    let open = open.into_inner();
-    assert!(open.under_review && open.access_until_ms > 0 && open.record.is_some());
-    let listing = pb::ListAccessReviewsRequest::default();
-    let reviews = consent().list_access_reviews(listing).await.unwrap().into_inner().reviews;
-    assert_eq!(reviews.len(), 1);
-    assert_eq!((reviews[0].record.as_str(), reviews[0].reason.as_str()), (&*kept.name, reason));
-    let close = pb::CloseAccessReviewRequest {
-        review_id: reviews[0].review_id.clone(),
-        finding: "属实".to_owned(),
-    };
-    consent().close_access_review(close.clone()).await.unwrap();
-    let again = consent().close_access_review(close).await.unwrap_err();
-    assert_eq!(again.code(), Code::NotFound);
-    assert!(consent().list_access_reviews(listing).await.unwrap().into_inner().reviews.is_empty());
-    let restore = pb::RestoreConsentRequest { record: kept.name.clone(), all: true };
-    consent().restore_consent(restore).await.unwrap();
-    records(&village).get_record(read(pb::Purpose::Treatment, "")).await.unwrap();
-    // What the hospital wrote stays its own to read.
-    let own = pb::WithdrawConsentRequest { record: kept.name.clone(), all: true };
-    ConsentServiceClient::new(county.channel.clone()).withdraw_consent(own).await.unwrap();
-    records(&county).get_record(read(pb::Purpose::Treatment, "")).await.unwrap();
 }

@@ -1,0 +1,122 @@
+//! Who may read a record, for what, and how much of it.
+
+use tonic::{Code, Request, Status};
+use xiangyi::app::access::Role;
+use xiangyi::config::NodeRole;
+use xiangyi::rpc::proto::xiangyi::records::v1 as pb;
+use xiangyi::rpc::proto::xiangyi::records::v1::consent_service_client::ConsentServiceClient;
+
+use crate::harness::{Setup, TestNode, token_of};
+use crate::records::{PATIENT, has, hub, listed, node, records, stroke, submit, tasks};
+
+/// Reads as somebody with a role.
+async fn read_as(
+    node: &TestNode,
+    role: Role,
+    request: pb::GetRecordRequest,
+) -> Result<pb::GetRecordResponse, Status> {
+    let request = signed(role, request);
+    records(node).get_record(request).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_be_read_depends_on_role_purpose_and_the_patients_consent() {
+    let county = Setup::new().tokens().with(|c| c.node.role = NodeRole::Hospital).start().await;
+    let request = pb::SubmitRecordRequest { content: stroke("CYXJ-1"), ..Default::default() };
+    let kept = records(&county).submit_record(signed(Role::VillageDoctor, request)).await.unwrap();
+    let name = kept.into_inner().name;
+    let asked = |purpose: pb::Purpose| pb::GetRecordRequest {
+        name: name.clone(),
+        purpose: purpose.into(),
+        ..Default::default()
+    };
+    let whole = read_as(&county, Role::VillageDoctor, asked(pb::Purpose::Treatment)).await.unwrap();
+    assert_eq!(whole.scope(), pb::AccessScope::Whole);
+    assert!(!whole.record.unwrap().patient.unwrap().identifiers.is_empty());
+    // A pharmacist sees what dispensing needs and no numbers.
+    let cut = read_as(&county, Role::Pharmacist, asked(pb::Purpose::Treatment)).await.unwrap();
+    assert_eq!(cut.scope(), pb::AccessScope::Summary);
+    let record = cut.record.unwrap();
+    let (patient, narrative) = (record.patient.unwrap(), record.narrative.unwrap());
+    assert!(patient.identifiers.is_empty() && patient.phones.is_empty());
+    assert!(patient.address.unwrap_or_default().village.is_empty());
+    assert!(narrative.course.is_empty() && !narrative.orders.is_empty());
+    assert!(!record.diagnoses.is_empty());
+    for (role, purpose) in [
+        (Role::VillageDoctor, pb::Purpose::Quality),
+        (Role::Auditor, pb::Purpose::Treatment),
+        (Role::Administrator, pb::Purpose::Treatment),
+        (Role::Pharmacist, pb::Purpose::PublicHealth),
+    ] {
+        let denied = read_as(&county, role, asked(purpose)).await.unwrap_err();
+        assert_eq!(denied.code(), Code::PermissionDenied, "{role:?} {purpose:?}: {denied}");
+        assert!(!denied.message().contains(PATIENT.0));
+    }
+    let quality = read_as(&county, Role::Auditor, asked(pb::Purpose::Quality)).await.unwrap();
+    assert_eq!(quality.scope(), pb::AccessScope::Whole, "the institution's own records");
+    // The original cannot be cut, so it is not given.
+    let request = pb::ExportRecordRequest {
+        name: name.clone(),
+        purpose: pb::Purpose::Treatment.into(),
+        ..Default::default()
+    };
+    let refused = records(&county).export_record(signed(Role::Pharmacist, request)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+}
+
+fn signed<T>(role: Role, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let bearer = format!("Bearer {}", token_of(role)).parse().unwrap();
+    request.metadata_mut().insert("authorization", bearer);
+    request
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_stops_the_village_and_breaking_the_glass_leaves_a_review() {
+    let hub = hub().await;
+    let (county, village) = (node("county", &hub).await, node("village", &hub).await);
+    let kept = submit(&county, stroke("CYXJ-1")).await;
+    has(&village, &kept.name, 1).await;
+    let consent = || ConsentServiceClient::new(village.channel.clone());
+    let withdraw = |all| pb::WithdrawConsentRequest { record: kept.name.clone(), all };
+    consent().withdraw_consent(withdraw(true)).await.unwrap();
+    let read = |purpose: pb::Purpose, reason: &str| pb::GetRecordRequest {
+        name: kept.name.clone(),
+        purpose: purpose.into(),
+        break_glass_reason: reason.to_owned(),
+        ..Default::default()
+    };
+    let denied = records(&village).get_record(read(pb::Purpose::Treatment, "")).await.unwrap_err();
+    assert_eq!(denied.code(), Code::PermissionDenied);
+    assert!(denied.message().contains("撤回"), "{denied}");
+    assert_eq!(listed(&village).await, [], "not even its name");
+    assert!(tasks(&village, &kept.name).await.is_empty());
+    // An emergency without a reason, or with none that is one, opens nothing.
+    for reason in ["", "急", "啊啊啊啊啊啊啊啊啊啊啊啊"] {
+        let denied = records(&village).get_record(read(pb::Purpose::Emergency, reason)).await;
+        assert_eq!(denied.unwrap_err().code(), Code::PermissionDenied, "{reason}");
+    }
+    let reason = "患者昏迷送来，需要知道用药和过敏史";
+    let open = records(&village).get_record(read(pb::Purpose::Emergency, reason)).await.unwrap();
+    let open = open.into_inner();
+    assert!(open.under_review && open.access_until_ms > 0 && open.record.is_some());
+    let listing = pb::ListAccessReviewsRequest::default();
+    let reviews = consent().list_access_reviews(listing).await.unwrap().into_inner().reviews;
+    assert_eq!(reviews.len(), 1);
+    assert_eq!((reviews[0].record.as_str(), reviews[0].reason.as_str()), (&*kept.name, reason));
+    let close = pb::CloseAccessReviewRequest {
+        review_id: reviews[0].review_id.clone(),
+        finding: "属实".to_owned(),
+    };
+    consent().close_access_review(close.clone()).await.unwrap();
+    let again = consent().close_access_review(close).await.unwrap_err();
+    assert_eq!(again.code(), Code::NotFound);
+    assert!(consent().list_access_reviews(listing).await.unwrap().into_inner().reviews.is_empty());
+    let restore = pb::RestoreConsentRequest { record: kept.name.clone(), all: true };
+    consent().restore_consent(restore).await.unwrap();
+    records(&village).get_record(read(pb::Purpose::Treatment, "")).await.unwrap();
+    // What the hospital wrote stays its own to read.
+    let own = pb::WithdrawConsentRequest { record: kept.name.clone(), all: true };
+    ConsentServiceClient::new(county.channel.clone()).withdraw_consent(own).await.unwrap();
+    records(&county).get_record(read(pb::Purpose::Treatment, "")).await.unwrap();
+}
