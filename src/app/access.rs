@@ -15,7 +15,7 @@ pub enum Role {
     Pharmacist,
     /// Reads what was done, changes nothing.
     Auditor,
-    /// Runs the node; sees no patient's record.
+    /// Runs the node; sees no patient's record. At the hub decides who is whom.
     Administrator,
     /// A process on the same box while the node listens on loopback only and no credentials are
     /// configured: everything, as if doctor and administrator in one.
@@ -81,6 +81,10 @@ pub enum Action {
     ReviewAccess,
     /// Read how the exchange with the hub stands. No patient's data.
     ReadExchange,
+    /// At the hub: read who the documents are about, numbers hidden.
+    ReadPeople,
+    /// At the hub: decide who is whom.
+    DecidePeople,
     /// Look findings, conditions and medicines up.
     SearchKnowledge,
     /// List models.
@@ -144,6 +148,8 @@ impl Role {
                     | Action::HoldImages
                     | Action::ReadHolds
                     | Action::ReviewAccess
+                    | Action::ReadPeople
+                    | Action::DecidePeople
             ),
             (Self::Pharmacist, action) => {
                 matches!(
@@ -165,6 +171,7 @@ impl Role {
                         | Action::ReadRecognition
                         | Action::ReadHolds
                         | Action::ReadExchange
+                        | Action::ReadPeople
                         | Action::ReadRecords
                         | Action::ReviewAccess
                         | Action::ListModels
@@ -179,6 +186,8 @@ impl Role {
                         | Action::HoldImages
                         | Action::ReadHolds
                         | Action::ReadExchange
+                        | Action::ReadPeople
+                        | Action::DecidePeople
                 )
             }
         }
@@ -213,6 +222,8 @@ impl Action {
             Self::ChangeConsent => "change_consent",
             Self::ReviewAccess => "review_access",
             Self::ReadExchange => "read_exchange",
+            Self::ReadPeople => "read_people",
+            Self::DecidePeople => "decide_people",
             Self::SearchKnowledge => "search_knowledge",
             Self::ListModels => "list_models",
             Self::ReloadModels => "reload_models",

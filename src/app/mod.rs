@@ -17,6 +17,7 @@ pub mod imaging;
 pub mod interview;
 pub mod knowledge;
 pub mod overrides;
+pub mod people;
 pub mod ports;
 pub mod prescription_check;
 pub mod recognition;

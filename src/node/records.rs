@@ -14,6 +14,8 @@ use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
 use crate::app::exchange::ports::{HubDocuments, Scope};
 use crate::app::knowledge::Knowledge;
+use crate::app::people::People;
+use crate::app::people::ports::HubPeople;
 use crate::app::ports::{Clock, IdSource};
 use crate::app::records::RecordDesk;
 use crate::app::records::references::References;
@@ -74,21 +76,35 @@ pub(super) async fn open(
     let scopes: Vec<Scope> =
         members.map(|m| Scope { node: m.name.clone(), area: m.area.clone() }).collect();
     let section = &config.exchange;
-    let store: Arc<dyn HubDocuments> = match (&section.postgres_url, &section.postgres_url_file) {
-        (None, None) => Arc::new(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?),
-        (url, file) => {
-            let server = server((url.as_ref(), file.as_deref())).map_err(NodeError::PostgresHub)?;
-            let schema = &section.postgres_schema;
-            let opened = postgres::hub::HubStore::open(&server, schema, scopes, tasks).await;
-            Arc::new(opened.map_err(NodeError::PostgresHub)?)
-        }
-    };
+    let (store, persons): (Arc<dyn HubDocuments>, Arc<dyn HubPeople>) =
+        match (&section.postgres_url, &section.postgres_url_file) {
+            (None, None) => both(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?),
+            (url, file) => {
+                let server =
+                    server((url.as_ref(), file.as_deref())).map_err(NodeError::PostgresHub)?;
+                let schema = &section.postgres_schema;
+                let opened = postgres::hub::HubStore::open(&server, schema, scopes, tasks).await;
+                both(opened.map_err(NodeError::PostgresHub)?)
+            }
+        };
     let path = section.key_file.clone().unwrap_or_else(|| config.store.dir.join(KEY));
     let key = key(&path, section.key_file.is_none()).await.map_err(NodeError::Link)?;
-    let hub =
-        Exchange::new(store, (HubKey::new(&key), knowledge.divisions.clone()), Arc::clone(clock));
+    let key = Arc::new(HubKey::new(&key));
+    let tables = (Arc::clone(&knowledge.people), knowledge.divisions.clone());
+    let people = People::new(persons, Arc::clone(&key), tables, Arc::clone(clock));
+    link::until(stop, tasks, Arc::clone(&people).run());
+    let divisions = knowledge.divisions.clone();
+    let hub = Exchange::new((store, people), (key, divisions), Arc::clone(clock));
     link::until(stop, tasks, Arc::clone(&hub).run());
     Ok(Opened { desk: None, hub: Some(hub) })
+}
+
+/// A store of documents, and of the people they are about.
+fn both<S: HubDocuments + HubPeople + 'static>(
+    store: S,
+) -> (Arc<dyn HubDocuments>, Arc<dyn HubPeople>) {
+    let store = Arc::new(store);
+    (Arc::<S>::clone(&store), store)
 }
 
 impl Opened {

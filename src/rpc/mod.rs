@@ -9,6 +9,7 @@ mod imaging;
 mod interview;
 mod model;
 mod node;
+mod people;
 mod prescription;
 mod recognition;
 mod records;

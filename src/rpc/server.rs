@@ -21,6 +21,7 @@ use super::proto::xiangyi::imaging::v1::custody_service_server::CustodyServiceSe
 use super::proto::xiangyi::imaging::v1::imaging_service_server::ImagingServiceServer;
 use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
 use super::proto::xiangyi::node::v1::node_service_server::NodeServiceServer;
+use super::proto::xiangyi::people::v1::person_service_server::PersonServiceServer;
 use super::proto::xiangyi::prescription::v1::prescription_service_server::PrescriptionServiceServer;
 use super::proto::xiangyi::recognition::v1::recognition_service_server::RecognitionServiceServer;
 use super::proto::xiangyi::records::v1::consent_service_server::ConsentServiceServer;
@@ -29,7 +30,8 @@ use super::proto::xiangyi::records::v1::follow_up_service_server::FollowUpServic
 use super::proto::xiangyi::records::v1::record_service_server::RecordServiceServer;
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
 use super::{
-    DESCRIPTORS, diagnosis, imaging, model, node, prescription, recognition, records, treatment,
+    DESCRIPTORS, diagnosis, imaging, model, node, people, prescription, recognition, records,
+    treatment,
 };
 use crate::app::App;
 use crate::app::credentials::Authenticator;
@@ -207,6 +209,10 @@ impl Door {
             )
             .add_service(
                 ExchangeServiceServer::new(records::ExchangeDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                PersonServiceServer::new(people::PersonDoor(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
             .add_service(

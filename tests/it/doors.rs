@@ -9,6 +9,7 @@ use tonic::Code;
 use xiangyi::app::access::Role;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
 use xiangyi::rpc::proto::xiangyi::imaging::v1 as im;
+use xiangyi::rpc::proto::xiangyi::people::v1 as pe;
 use xiangyi::rpc::proto::xiangyi::prescription::v1 as rx;
 use xiangyi::rpc::proto::xiangyi::recognition::v1 as rg;
 use xiangyi::rpc::proto::xiangyi::records::v1 as rc;
@@ -29,6 +30,10 @@ const NO_RECORDS: &[Role] = &[Role::Pharmacist, Role::Auditor, Role::Administrat
 
 /// Those who do not look at what others have opened.
 const NO_REVIEWS: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Administrator];
+
+/// Those who do not read who is whom at the hub, and those who do not decide it.
+const NO_PEOPLE: &[Role] = &[Role::VillageDoctor, Role::Pharmacist];
+const NO_DECISIONS: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Auditor];
 
 /// Service, RPC, and the roles that may not call it.
 const CALLS: &[(&str, &str, &[Role])] = &[
@@ -99,6 +104,14 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("records.v1.ExchangeService", "RegisterPatient", NO_RECORDS),
     ("records.v1.ExchangeService", "GetExchangeStatus", &[Role::Pharmacist]),
     ("records.v1.ExchangeService", "ListExchangeNodes", &[Role::Pharmacist]),
+    ("people.v1.PersonService", "MatchPerson", NO_PEOPLE),
+    ("people.v1.PersonService", "GetPerson", NO_PEOPLE),
+    ("people.v1.PersonService", "ListPersonReviews", NO_PEOPLE),
+    ("people.v1.PersonService", "DecidePersonReview", NO_DECISIONS),
+    ("people.v1.PersonService", "JoinPersons", NO_DECISIONS),
+    ("people.v1.PersonService", "PartPerson", NO_DECISIONS),
+    ("people.v1.PersonService", "UndoPersonDecision", NO_DECISIONS),
+    ("people.v1.PersonService", "GetPeopleReport", &[Role::Pharmacist]),
     ("treatment.v1.TreatmentService", "Calculate", &[]),
     ("imaging.v1.ImagingService", "SearchStudies", NO_IMAGES),
     ("imaging.v1.ImagingService", "GetStudyMetadata", NO_IMAGES),
@@ -141,7 +154,8 @@ fn path(service: &str, rpc: &str) -> String {
 
 /// These nodes belong to no region; see `region.rs`.
 fn alone(rpc: &str, code: Option<Code>) -> bool {
-    ["FetchStudy", "ListNodes", "ListExchangeNodes"].contains(&rpc)
+    let at_the_hub = CALLS.iter().any(|call| call.0 == "people.v1.PersonService" && call.1 == rpc);
+    (at_the_hub || ["FetchStudy", "ListNodes", "ListExchangeNodes"].contains(&rpc))
         && code == Some(Code::FailedPrecondition)
 }
 
@@ -332,6 +346,31 @@ fn good_about_records(rpc: &str) -> Vec<u8> {
             let person = Some(person);
             rc::RegisterPatientRequest { person, relation, ..Default::default() }.encode_to_vec()
         }
+        _ => of_people(rpc),
+    }
+}
+
+fn of_people(rpc: &str) -> Vec<u8> {
+    let note = "核实过".to_owned();
+    match rpc {
+        "MatchPerson" => {
+            let person = pe::StatedPerson {
+                name: "饶建国".to_owned(),
+                birth_date: "1957-03-17".to_owned(),
+                ..Default::default()
+            };
+            pe::MatchPersonRequest { person: Some(person) }.encode_to_vec()
+        }
+        "GetPerson" => pe::GetPersonRequest { person: 1 }.encode_to_vec(),
+        "DecidePersonReview" => {
+            pe::DecidePersonReviewRequest { review: 1, same_person: 0, different: true, note }
+                .encode_to_vec()
+        }
+        "JoinPersons" => {
+            pe::JoinPersonsRequest { person: 1, other_person: 2, note }.encode_to_vec()
+        }
+        "PartPerson" => pe::PartPersonRequest { particulars: 1, note }.encode_to_vec(),
+        "UndoPersonDecision" => pe::UndoPersonDecisionRequest { decision: 1, note }.encode_to_vec(),
         _ => of_region(rpc),
     }
 }

@@ -16,7 +16,7 @@ use crate::sharing::exchange::{Document, Kind};
 pub const JSON: &str = "application/json";
 
 /// A person as a registration says it.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegisteredPerson {
     /// Name.

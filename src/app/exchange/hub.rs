@@ -11,6 +11,7 @@ use super::key::HubKey;
 use super::ports::{HubDocuments, NodeExchange, Quarantined, Submission};
 use crate::app::chain;
 use crate::app::error::Error;
+use crate::app::people::People;
 use crate::app::ports::Clock;
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::exchange::{Document, Hello, Numbered, Outcome, Welcome};
@@ -24,21 +25,27 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Exchange {
     store: Arc<dyn HubDocuments>,
-    key: HubKey,
+    people: Arc<People>,
+    key: Arc<HubKey>,
     divisions: Divisions,
     clock: Arc<dyn Clock>,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
 }
 
 impl Exchange {
-    /// Over a store; `key` seals, and makes digests of what identifies people; `divisions` tells
+    /// Over a store and the people of its documents; `key` seals, and makes digests of what identifies people; `divisions` tells
     /// where an address is.
     pub fn new(
-        store: Arc<dyn HubDocuments>,
-        (key, divisions): (HubKey, Divisions),
+        (store, people): (Arc<dyn HubDocuments>, Arc<People>),
+        (key, divisions): (Arc<HubKey>, Divisions),
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        Arc::new(Self { store, key, divisions, clock, wakers: Mutex::default() })
+        Arc::new(Self { store, people, key, divisions, clock, wakers: Mutex::default() })
+    }
+
+    /// Who the documents are about.
+    pub fn people(&self) -> &People {
+        &self.people
     }
 
     /// Wakes whoever waits for a node's inbox, for ever.

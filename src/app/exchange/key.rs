@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::ports::PersonKey;
 use crate::app::error::Error;
 use crate::sharing::exchange::Document;
-use crate::sharing::patient::ResidentId;
+use crate::sharing::patient::{IdentifierKind, Keyer, ResidentId};
 use crate::tables::text;
 
 /// Kind of identifier whose forms are known.
@@ -51,44 +51,83 @@ impl HubKey {
 
     /// The document with its body sealed; its digest stays that of the body as it came.
     pub fn seal(&self, mut document: Document) -> Result<Document, Error> {
-        let failed = |_| Error::internal("sealing", "cipher");
         let name = named(&document);
-        let mut nonce = [0; aead::NONCE_LEN];
-        let mut signed = hmac::Context::with_key(&self.nonce);
-        signed.update(&name);
-        signed.update(&document.sha256);
-        for (byte, of) in nonce.iter_mut().zip(signed.sign().as_ref()) {
-            *byte = *of;
-        }
-        let mut sealed = Vec::with_capacity(document.body.len() + 1 + nonce.len() + 16);
-        sealed.push(SEALED_1);
-        sealed.extend_from_slice(&nonce);
-        let mut body = document.body.to_vec();
-        let nonce = aead::Nonce::assume_unique_for_key(nonce);
-        let with = aead::Aad::from(name);
-        self.seal.seal_in_place_append_tag(nonce, with, &mut body).map_err(failed)?;
-        sealed.append(&mut body);
-        document.body = sealed.into();
+        document.body = self.sealed(name, &document.sha256, &document.body)?.into();
         Ok(document)
     }
 
     /// The document with its body as it came. Fails if anything of it was changed.
     pub fn open(&self, mut document: Document) -> Result<Document, Error> {
-        let changed =
-            || Error::internal("opening", "a sealed document was changed, or the key is another");
-        let (kind, rest) = document.body.split_first().ok_or_else(changed)?;
+        document.body = Bytes::from(self.opened(named(&document), &document.body)?);
+        let digest: [u8; 32] = Sha256::digest(&document.body).into();
+        if digest == document.sha256 { Ok(document) } else { Err(changed()) }
+    }
+
+    /// Bytes that are no document, sealed so that they open only under the same `label` and `name`.
+    pub(in crate::app) fn seal_bytes(
+        &self,
+        label: &str,
+        name: &[u8],
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        self.sealed(labelled(label, name), &Sha256::digest(bytes), bytes)
+    }
+
+    /// What [`HubKey::seal_bytes`] sealed.
+    pub(in crate::app) fn open_bytes(
+        &self,
+        label: &str,
+        name: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        self.opened(labelled(label, name), sealed)
+    }
+
+    fn sealed(&self, name: Vec<u8>, digest: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        let failed = |_| Error::internal("sealing", "cipher");
+        let mut nonce = [0; aead::NONCE_LEN];
+        let mut signed = hmac::Context::with_key(&self.nonce);
+        signed.update(&name);
+        signed.update(digest);
+        for (byte, of) in nonce.iter_mut().zip(signed.sign().as_ref()) {
+            *byte = *of;
+        }
+        let mut sealed = Vec::with_capacity(bytes.len() + 1 + nonce.len() + 16);
+        sealed.push(SEALED_1);
+        sealed.extend_from_slice(&nonce);
+        let mut body = bytes.to_vec();
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        let with = aead::Aad::from(name);
+        self.seal.seal_in_place_append_tag(nonce, with, &mut body).map_err(failed)?;
+        sealed.append(&mut body);
+        Ok(sealed)
+    }
+
+    fn opened(&self, name: Vec<u8>, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let (kind, rest) = sealed.split_first().ok_or_else(changed)?;
         let (nonce, sealed) = rest.split_at_checked(aead::NONCE_LEN).ok_or_else(changed)?;
         if *kind != SEALED_1 {
             return Err(changed());
         }
         let nonce = aead::Nonce::try_assume_unique_for_key(nonce).map_err(|_| changed())?;
         let mut body = sealed.to_vec();
-        let with = aead::Aad::from(named(&document));
+        let with = aead::Aad::from(name);
         let length = self.seal.open_in_place(nonce, with, &mut body).map_err(|_| changed())?.len();
         body.truncate(length);
-        document.body = Bytes::from(body);
-        let digest: [u8; 32] = Sha256::digest(&document.body).into();
-        if digest == document.sha256 { Ok(document) } else { Err(changed()) }
+        Ok(body)
+    }
+
+    /// A keyed digest of what was stated of a person. Not the key of a person: those are of a number
+    /// with a name.
+    pub(in crate::app) fn stated(&self, label: &str, parts: &[&[u8]]) -> [u8; 16] {
+        let mut signed = hmac::Context::with_key(&self.people);
+        signed.update(label.as_bytes());
+        for part in parts {
+            signed.update(&[0]);
+            signed.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            signed.update(part);
+        }
+        cut(&signed.sign())
     }
 
     /// Keys of a person: each identifier together with the name.
@@ -113,11 +152,7 @@ impl HubKey {
                 signed.update(part.as_bytes());
                 signed.update(&[0]);
             }
-            let mut key = PersonKey::default();
-            for (byte, of) in key.iter_mut().zip(signed.sign().as_ref()) {
-                *byte = *of;
-            }
-            keys.push(key);
+            keys.push(cut(&signed.sign()));
         }
         keys.sort_unstable();
         keys.dedup();
@@ -129,6 +164,39 @@ impl fmt::Debug for HubKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HubKey(..)")
     }
+}
+
+/// Numbers that are matched, as keyed digests: without the key nobody can tell one from its digest.
+impl Keyer for HubKey {
+    fn digest(&self, kind: IdentifierKind, number: &str) -> PersonKey {
+        let kind: &[u8] = match kind {
+            IdentifierKind::ResidentId => b"resident_id",
+            IdentifierKind::HealthCard => b"health_card",
+            IdentifierKind::Phone => b"phone",
+        };
+        self.stated("number", &[kind, number.as_bytes()])
+    }
+}
+
+fn changed() -> Error {
+    Error::internal("opening", "what was sealed was changed, or the key is another")
+}
+
+/// The first 16 bytes.
+fn cut(tag: &hmac::Tag) -> PersonKey {
+    let mut key = PersonKey::default();
+    for (byte, of) in key.iter_mut().zip(tag.as_ref()) {
+        *byte = *of;
+    }
+    key
+}
+
+/// What names bytes that are no document. The kinds of documents are words without a dot.
+fn labelled(label: &str, name: &[u8]) -> Vec<u8> {
+    let mut all = format!("bytes.{label}").into_bytes();
+    all.push(0);
+    all.extend_from_slice(name);
+    all
 }
 
 /// What names a document, unambiguously.
@@ -185,6 +253,21 @@ mod tests {
             assert!(key.open(other).is_err());
         }
         assert!(HubKey::new(&[8; 32]).open(sealed).is_err());
+    }
+
+    #[test]
+    fn other_bytes_open_only_under_their_own_name() {
+        let key = HubKey::new(&[7; 32]);
+        let sealed = key.seal_bytes("person", b"1", "饶建国".as_bytes()).unwrap();
+        assert!(!sealed.windows(3).any(|w| w == "饶".as_bytes()));
+        assert_eq!(key.open_bytes("person", b"1", &sealed).unwrap(), "饶建国".as_bytes());
+        assert!(key.open_bytes("person", b"2", &sealed).is_err());
+        assert!(key.open_bytes("particulars", b"1", &sealed).is_err());
+        assert_ne!(sealed, key.seal_bytes("person", b"2", "饶建国".as_bytes()).unwrap());
+        let stated = |parts: &[&[u8]]| key.stated("all", parts);
+        assert_ne!(stated(&[b"ab", b"c"]), stated(&[b"a", b"bc"]));
+        let phone = key.digest(IdentifierKind::Phone, "1");
+        assert_ne!(phone, key.digest(IdentifierKind::HealthCard, "1"));
     }
 
     #[test]

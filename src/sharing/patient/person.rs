@@ -239,6 +239,54 @@ impl Prepared {
         self.disagrees
     }
 
+    /// What is known of a person of whom both were stated, `newer` later. What has a resident ID gives
+    /// the name; of telephone, village and address the newer ones count.
+    #[must_use]
+    pub fn joined(&self, newer: &Self) -> Self {
+        let newer_leads = newer.resident_id.is_some() || self.resident_id.is_none();
+        let (first, second) = if newer_leads { (newer, self) } else { (self, newer) };
+        let fuller = |date: &BirthDate| date.is_full() || second.birth_date.is_none();
+        Self {
+            name: first.name.clone(),
+            birth_date: first.birth_date.filter(fuller).or(second.birth_date),
+            sex: first.sex.or(second.sex),
+            resident_id: first.resident_id.or(second.resident_id),
+            health_card: first.health_card.or(second.health_card),
+            phone: newer.phone.or(self.phone),
+            village: newer.village.or(self.village),
+            address: newer.address.or(self.address),
+            upgraded: first.upgraded,
+            disagrees: first.disagrees,
+        }
+    }
+
+    /// Name, birth date, sex, resident ID and health card as bytes: what does not change when somebody
+    /// moves or has another telephone, whatever the tables say. Digests are taken of it.
+    pub fn core_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.name().as_bytes().to_vec();
+        bytes.push(0);
+        let sex = match self.sex {
+            None => 0,
+            Some(Sex::Male) => 1,
+            Some(Sex::Female) => 2,
+        };
+        bytes.push(sex);
+        bytes.extend(self.birth_date.map_or(0, BirthDate::packed).to_be_bytes());
+        for digest in [self.resident_id, self.health_card] {
+            bytes.extend(digest.unwrap_or_default());
+        }
+        bytes
+    }
+
+    /// [`Prepared::core_bytes`] with telephone, village and address.
+    pub fn stated_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.core_bytes();
+        bytes.extend(self.phone.unwrap_or_default());
+        bytes.extend(self.village.unwrap_or(0).to_be_bytes());
+        bytes.extend(self.address.map_or(0, AddressSketch::bits).to_be_bytes());
+        bytes
+    }
+
     /// With what is derived from the name made anew by `tables`.
     #[must_use]
     pub fn renewed(mut self, tables: &PeopleTables) -> Self {

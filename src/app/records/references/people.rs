@@ -244,7 +244,7 @@ fn better(said: &Prepared, known: &Prepared) -> bool {
 }
 
 /// A patient as people are matched.
-fn person(patient: &Patient, sent_on: Option<jiff::civil::Date>) -> Person {
+pub(in crate::app) fn person(patient: &Patient, sent_on: Option<jiff::civil::Date>) -> Person {
     let numbered = |kind: model::IdentifierKind| patient.identifier(kind).map(str::to_owned);
     let address = &patient.address;
     let whole = [

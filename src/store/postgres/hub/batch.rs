@@ -50,6 +50,8 @@ const WRITE: &str = "\
     sha256, sm3, node, withdrawn, kept_ms, bytes, body) SELECT * FROM unnest($1::int8[], \
     $2::text[], $3::text[], $4::int8[], $5::bytea[], $6::text[], $7::bytea[], $8::bytea[], \
     $9::text[], $10::bool[], $11::int8[], $12::int8[], $13::bytea[])), \
+    todo AS (INSERT INTO people_todo (document) SELECT j.number \
+    FROM unnest($1::int8[], $2::text[]) j(number, kind) WHERE j.kind IN ('record', 'registration')), \
     handed_over AS (INSERT INTO handed (node, store, number, document) \
     SELECT * FROM unnest($14::text[], $15::text[], $16::int8[], $17::int8[])), \
     keys AS (INSERT INTO document_key (key, document) \
@@ -123,7 +125,7 @@ pub(super) async fn make_heads(
 }
 
 /// Locks the heads of `nodes`, until the transaction ends, and takes so many numbers of documents.
-async fn lock_heads(
+pub(super) async fn lock_heads(
     connection: &mut PgConnection,
     nodes: &BTreeSet<String>,
     documents: usize,

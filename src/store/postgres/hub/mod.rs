@@ -13,6 +13,7 @@ mod attend;
 mod batch;
 mod listen;
 mod load;
+mod people;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -40,8 +41,10 @@ use crate::store::hub::{Grown, Scopes, check_names, failed};
 use crate::store::sqlite::migrator;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "documents", include_str!("../../../../migrations/postgres-hub/0001_documents.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "documents", include_str!("../../../../migrations/postgres-hub/0001_documents.sql")),
+    (3, "people", include_str!("../../../../migrations/postgres-hub/0003_people.sql")),
+];
 
 /// Connections beside the writer's and the listener's.
 const POOLED_MAX: u32 = 6;

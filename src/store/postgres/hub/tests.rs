@@ -14,6 +14,7 @@ use super::{HubStore, load};
 use crate::app::error::{Code, Error};
 use crate::app::exchange::ports::{HubDocuments, Submission};
 use crate::app::exchange::store_suite::{self, TESTS, handles, model, scopes};
+use crate::app::people::store_suite as people;
 use crate::sharing::exchange::Outcome;
 use crate::store::postgres::Server;
 use crate::store::postgres::testing::{Cluster, Scratch, url};
@@ -38,6 +39,23 @@ async fn keeps_what_the_suite_asks_for() {
         let store = open(&scratch, &tracker).await;
         test(&store).await;
         drop(store);
+        end(scratch, tracker).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joins_people_as_the_suite_asks_for() {
+    let Some(url) = url() else { return };
+    for (name, test) in people::TESTS {
+        println!("{name}");
+        let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+        let mut hubs = Vec::new();
+        for _ in 0..2 {
+            let scopes = people::scopes();
+            let opened = HubStore::open(&scratch.server, &scratch.schema, scopes, &tracker).await;
+            hubs.push(people::hub(Arc::new(opened.unwrap())));
+        }
+        test(hubs).await;
         end(scratch, tracker).await;
     }
 }

@@ -58,6 +58,12 @@ async fn insert(
     .bind(&document.body[..])
     .fetch_one(&mut *connection)
     .await?;
+    if matches!(document.kind, Kind::Record | Kind::Registration) {
+        sqlx::query("INSERT INTO people_todo (document) VALUES (?1)")
+            .bind(number)
+            .execute(&mut *connection)
+            .await?;
+    }
     for key in facts.keys.iter().collect::<BTreeSet<_>>() {
         sqlx::query("INSERT INTO document_key (key, document) VALUES (?1, ?2)")
             .bind(key.as_slice())

@@ -6,6 +6,7 @@
 mod attend;
 mod keep;
 mod load;
+mod people;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -27,8 +28,10 @@ use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql")),
+    (3, "people", include_str!("../../../../migrations/sqlite-hub/0003_people.sql")),
+];
 
 /// Connections that only read.
 const READERS_MAX: u32 = 4;

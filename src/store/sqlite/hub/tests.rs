@@ -8,6 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::HubStore;
 use crate::app::exchange::ports::HubDocuments;
 use crate::app::exchange::store_suite::{TESTS, handles, model, scopes};
+use crate::app::people::store_suite as people;
 
 async fn open(folder: &Path) -> HubStore {
     HubStore::open(&folder.join("hub.db"), scopes()).await.unwrap()
@@ -30,6 +31,21 @@ async fn several_hubs_may_open_one_file() {
         let mut hubs: handles::Hubs = Vec::new();
         for _ in 0..2 {
             hubs.push(Arc::new(open(folder.path()).await));
+        }
+        test(hubs).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joins_people_as_the_suite_asks_for() {
+    for (name, test) in people::TESTS {
+        println!("{name}");
+        let folder = tempfile::tempdir().unwrap();
+        let mut hubs = Vec::new();
+        for _ in 0..2 {
+            let path = folder.path().join("hub.db");
+            let store = HubStore::open(&path, people::scopes()).await.unwrap();
+            hubs.push(people::hub(Arc::new(store)));
         }
         test(hubs).await;
     }
