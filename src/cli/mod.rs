@@ -14,6 +14,7 @@ mod imaging;
 mod interview;
 mod json;
 mod models;
+mod people;
 mod plan;
 mod print;
 mod records;
@@ -77,6 +78,8 @@ enum Command {
     Task(records::TaskArgs),
     /// Look at the exchange with the hub, and register patients
     Exchange(records::ExchangeArgs),
+    /// At the hub: who the documents are about, and decide about it
+    People(people::PeopleArgs),
     /// Look after what goes on to other archives
     Forwarding(forwarding::ForwardingArgs),
     /// Look after what modalities are to do
@@ -130,6 +133,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Record(args) => records::record(args).await,
         Command::Task(args) => records::task(args).await,
         Command::Exchange(args) => records::exchange(args).await,
+        Command::People(args) => people::run(args).await,
         Command::Forwarding(args) => forwarding::run(args).await,
         Command::Worklist(args) => worklist::run(args).await,
         Command::Token(args) => token::run(&args),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-pub(super) use self::shown::{reconciled, tasks};
+pub(super) use self::shown::{at, reconciled, tasks};
 use super::client::{Client, readable};
 use super::serve::answer;
 use super::{Failure, Target, say};

@@ -31,6 +31,7 @@ mod link;
 mod operation;
 mod pacs;
 mod parity;
+mod people;
 mod plans;
 mod postgres;
 mod prescriptions;

@@ -330,23 +330,20 @@ impl People {
             Found::Review(_) => ("review", None),
             Found::New(_) => ("new", None),
         };
-        let person = match linked {
-            Some(person) => {
-                let before = self.person(draft, person).await?;
-                let joined = match &before {
-                    Some(before) => before.joined(&said.prepared),
-                    None => said.prepared.clone(),
-                };
-                if before.as_ref() != Some(&joined) {
-                    self.set(draft, person, (Some(joined), 0)).await?;
-                }
-                person
+        let person = if let Some(person) = linked {
+            let before = self.person(draft, person).await?;
+            let joined = match &before {
+                Some(before) => before.joined(&said.prepared),
+                None => said.prepared.clone(),
+            };
+            if before.as_ref() != Some(&joined) {
+                self.set(draft, person, (Some(joined), 0)).await?;
             }
-            None => {
-                let person = draft.number();
-                self.set(draft, person, (Some(said.prepared.clone()), 0)).await?;
-                person
-            }
+            person
+        } else {
+            let person = draft.number();
+            self.set(draft, person, (Some(said.prepared.clone()), 0)).await?;
+            person
         };
         let at_ms = draft.change.at_ms;
         draft.change.particulars.push(said.keep(&self.key, (number, person, at_ms))?);

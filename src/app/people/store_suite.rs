@@ -377,7 +377,8 @@ async fn followed(hubs: Vec<Hub>) {
         one.record(number, &format!("r{number}"), person).await;
     }
     let (a, b) = tokio::join!(one.people.settle_all(), two.people.settle_all());
-    (a.unwrap(), b.unwrap()).0;
+    a.unwrap();
+    b.unwrap();
     one.settle().await;
     let counts = one.people.counts().await.unwrap();
     assert_eq!(counts, two.people.counts().await.unwrap());

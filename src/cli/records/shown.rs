@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::imaging::moment;
 use crate::rpc::proto::xiangyi::records::v1 as pb;
 
-fn at(ms: i64) -> String {
+pub(in crate::cli) fn at(ms: i64) -> String {
     let timestamp = prost_types::Timestamp {
         seconds: ms.div_euclid(1000),
         nanos: i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap_or(0),

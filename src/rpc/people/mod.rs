@@ -15,7 +15,7 @@ use crate::app::people::decide::{
 };
 use crate::app::people::ports::{PersonDocument, PersonEvent};
 use crate::app::request::PageRequest;
-use crate::sharing::patient::Explanation;
+use crate::sharing::patient::{Explanation, Problem};
 
 /// The service.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl pb::person_service_server::PersonService for PersonDoor {
         Ok(Response::new(pb::MatchPersonResponse {
             outcome: outcome.into(),
             candidates: found.candidates.into_iter().map(Into::into).collect(),
-            problems: found.problems.iter().map(|problem| problem.zh()).collect(),
+            problems: found.problems.iter().map(Problem::zh).collect(),
         }))
     }
 
