@@ -1,17 +1,21 @@
 //! How fast FHIR bundles are checked and read: every bundle of a folder, one core, for five seconds.
 //!
-//! `cargo bench --bench fhir -- [--dir FOLDER] [--write FOLDER]`. The folder is Synthea's bundles
+//! `cargo bench --bench fhir -- [--dir FOLDER] [--write FOLDER] [--keep FOLDER]`. The folder is Synthea's bundles
 //! unless named. With `--write` each record that was read is also written there as a document, for
-//! `tests/python/records/test_fhir_written.py`. Prints resources and megabytes a second.
+//! `tests/python/records/judge_fhir.py`. With `--keep` a node in that folder (made, and emptied
+//! afterwards) is then handed what was written. Prints resources and megabytes a second.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::as_conversions,
     clippy::cast_precision_loss,
     reason = "a benchmark: what goes wrong ends it, and it prints what it measures"
 )]
+
+mod kept;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,10 +30,12 @@ fn main() {
     let mut folder =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/records/fhir-synthea");
     let mut written: Option<PathBuf> = None;
+    let mut kept: Option<PathBuf> = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--dir" => folder = arguments.next().unwrap().into(),
+            "--keep" => kept = arguments.next().map(PathBuf::from),
             "--write" => written = Some(arguments.next().unwrap().into()),
             // What cargo adds.
             _ => {}
@@ -68,6 +74,13 @@ fn main() {
     }
     let seconds = started.elapsed().as_secs_f64();
     println!("written: {:.0} documents/s", (records.len() * rounds) as f64 / seconds);
+
+    if let Some(folder) = kept {
+        fs::create_dir_all(&folder).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(kept::run(&records, &folder));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     if let Some(written) = written {
         fs::create_dir_all(&written).unwrap();

@@ -349,10 +349,8 @@ impl People {
         draft.change.particulars.push(said.keep(&self.key, (number, person, at_ms))?);
         let reason = match &found {
             Found::Linked(one) => crate::app::encode(&one.explanation)?,
-            Found::Review(all) | Found::New(all) => match all.first() {
-                Some(one) => crate::app::encode(&one.explanation)?,
-                None => String::new(),
-            },
+            // The review has them all.
+            Found::Review(_) | Found::New(_) => String::new(),
         };
         draft.event(PersonEvent {
             number: 0,
