@@ -312,6 +312,7 @@ impl Node {
             clock,
             ids,
             region: region.as_ref().map(link::Joined::region),
+            elsewhere: region.as_ref().and_then(link::Joined::elsewhere),
             behind: behind.clone(),
             records: records.desk,
             hub: records.hub,

@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::app::exchange::look_up::LookUpCounts;
 use crate::app::imaging::forwarding::DestinationStatus;
 use crate::app::imaging::holdings::CopyInfo;
 use crate::app::imaging::ports::Usage;
@@ -187,6 +188,11 @@ impl ExchangeMetrics {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DropLabel {
     model: String,
     why: &'static str,
@@ -207,6 +213,7 @@ pub struct Metrics {
     forwarding: ForwardingMetrics,
     copies: CopyMetrics,
     exchange: ExchangeMetrics,
+    look_ups: Family<OutcomeLabel, Counter>,
 }
 
 /// Counts one call, running or waiting, for as long as it lives.
@@ -258,6 +265,7 @@ impl Metrics {
             forwarding: ForwardingMetrics::default(),
             copies: CopyMetrics::default(),
             exchange: ExchangeMetrics::default(),
+            look_ups: Family::default(),
             registry: Registry::default(),
         };
         registry.register("rpc_calls", "Calls by method and gRPC code", metrics.calls.clone());
@@ -285,6 +293,11 @@ impl Metrics {
         metrics.forwarding.register(&mut registry);
         metrics.copies.register(&mut registry);
         metrics.exchange.register(&mut registry);
+        registry.register(
+            "look_ups",
+            "At the hub: what came of nodes' look-ups of records, since it started",
+            metrics.look_ups.clone(),
+        );
         Self { registry, ..metrics }
     }
 
@@ -370,6 +383,20 @@ impl Metrics {
         self.exchange.oldest_ms.set(report.oldest_ms);
         self.exchange.received.set(number(report.inbox));
         self.exchange.unreadable.set(number(report.unreadable));
+    }
+
+    /// What came of look-ups at the hub.
+    pub fn look_ups(&self, counts: LookUpCounts) {
+        for (outcome, count) in [
+            ("looked_up", counts.looked_up),
+            ("fetched", counts.fetched),
+            ("denied", counts.denied),
+            ("too_many_persons", counts.too_many),
+            ("damaged", counts.damaged),
+        ] {
+            let counter = self.look_ups.get_or_create(&OutcomeLabel { outcome });
+            counter.inner().store(count, Ordering::Relaxed);
+        }
     }
 
     /// How much the archive keeps, and where.

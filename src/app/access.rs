@@ -71,6 +71,8 @@ pub enum Action {
     SubmitRecords,
     /// Read discharge records and follow-up tasks.
     ReadRecords,
+    /// Ask the hub for a person's records that the node does not have.
+    LookUpRecords,
     /// Say how a follow-up task stands.
     ChangeTasks,
     /// Register people with the clinic.
@@ -158,6 +160,7 @@ impl Role {
                         | Action::ReadChecks
                         | Action::ReviewPrescriptions
                         | Action::ReadRecords
+                        | Action::LookUpRecords
                         | Action::ListModels
                 )
             }
@@ -173,6 +176,7 @@ impl Role {
                         | Action::ReadExchange
                         | Action::ReadPeople
                         | Action::ReadRecords
+                        | Action::LookUpRecords
                         | Action::ReviewAccess
                         | Action::ListModels
                 )
@@ -217,6 +221,7 @@ impl Action {
             Self::ReadRecognition => "read_recognition",
             Self::SubmitRecords => "submit_records",
             Self::ReadRecords => "read_records",
+            Self::LookUpRecords => "look_up_records",
             Self::ChangeTasks => "change_tasks",
             Self::RegisterPeople => "register_people",
             Self::ChangeConsent => "change_consent",

@@ -35,6 +35,7 @@ use arc_swap::ArcSwap;
 use self::access::{Action, Caller, Permit, authorise};
 use self::error::Error;
 use self::exchange::hub::Exchange;
+use self::exchange::look_up::Elsewhere;
 use self::imaging::images::Images;
 use self::knowledge::Knowledge;
 use self::ports::{
@@ -61,6 +62,7 @@ pub struct App {
     behind: Option<Arc<Behind>>,
     records: Option<Arc<RecordDesk>>,
     hub: Option<Arc<Exchange>>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
     institution: String,
     area: String,
     role: NodeKind,
@@ -92,6 +94,8 @@ pub struct Parts {
     pub records: Option<Arc<RecordDesk>>,
     /// At the hub: the exchange of documents.
     pub hub: Option<Arc<Exchange>>,
+    /// Records at the hub, where the node belongs to a region.
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
     /// Name of the institution that the node stands in, as in the table of institutions; may be
     /// empty.
     pub institution: String,
@@ -163,6 +167,7 @@ impl App {
             behind: parts.behind,
             records: parts.records,
             hub: parts.hub,
+            elsewhere: parts.elsewhere,
             institution: parts.institution,
             area: parts.area,
             role: parts.role,

@@ -83,6 +83,7 @@ impl Client {
             behind: None,
             records: None,
             hub: None,
+            elsewhere: None,
             institution: String::new(),
             area: String::new(),
             role: NodeKind::Clinic,

@@ -1,5 +1,6 @@
 //! `xiangyi record`, `xiangyi task` and `xiangyi exchange`: discharge records of a running node.
 
+mod elsewhere;
 mod shown;
 
 use std::io::Write as _;
@@ -42,6 +43,10 @@ enum RecordCommand {
     Export(ExportArgs),
     /// Compare a record's medicines with what the clinic gives
     Reconcile(ReconcileArgs),
+    /// Look a person's records up at the hub, where the patient lives elsewhere
+    LookUp(elsewhere::LookUpArgs),
+    /// Show a record of the hub; it is not kept on the node
+    Fetch(elsewhere::FetchArgs),
 }
 
 /// Why a record is read.
@@ -276,6 +281,8 @@ pub(super) async fn record(args: RecordArgs) -> Result<ExitCode, Failure> {
         RecordCommand::Show(args) => show(args).await,
         RecordCommand::Export(args) => export(args).await,
         RecordCommand::Reconcile(args) => reconcile(args).await,
+        RecordCommand::LookUp(args) => elsewhere::look_up(args).await,
+        RecordCommand::Fetch(args) => elsewhere::fetch(args).await,
     }
 }
 

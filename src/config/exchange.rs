@@ -22,6 +22,8 @@ pub struct ExchangeSection {
     /// more, the same for all hubs on one database. None: `hub.key` in the store's directory, made at
     /// the first start. Without it nothing that is kept can be read.
     pub key_file: Option<PathBuf>,
+    /// Different persons whose records one node may look up within an hour; 0: nobody's.
+    pub look_up_persons_per_hour_max: u32,
 }
 
 impl Default for ExchangeSection {
@@ -31,6 +33,7 @@ impl Default for ExchangeSection {
             postgres_url_file: None,
             postgres_schema: "xiangyi_hub".to_owned(),
             key_file: None,
+            look_up_persons_per_hour_max: 300,
         }
     }
 }

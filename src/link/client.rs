@@ -24,6 +24,7 @@ use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, status};
 use crate::app::chain;
 use crate::app::error::{Cause, Error};
 use crate::app::exchange::desk::Desk;
+use crate::app::exchange::look_up::{Answer, Elsewhere, FetchedRecord, FoundRecords, Question};
 use crate::app::ports::BoxFuture;
 use crate::app::regional::holding::{Holder, Order};
 use crate::app::regional::ports::{Pieces, Region};
@@ -38,7 +39,7 @@ const SILENCE_MAX: Duration = Duration::from_mins(1);
 const WELCOME_WITHIN: Duration = Duration::from_secs(15);
 /// How long a question may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// How long a publication may take.
+/// How long a publication, or a document, may take.
 const PUBLISHED_WITHIN: Duration = Duration::from_mins(1);
 /// Between two signs of life that HTTP/2 asks for.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -328,6 +329,29 @@ impl Region for HubLink {
             let listed =
                 within(ANSWER_WITHIN, client.list_members(pb::ListMembersRequest {})).await?;
             Ok(listed.members.into_iter().map(Into::into).collect())
+        })
+    }
+}
+
+impl Elsewhere for HubLink {
+    fn look_up(&self, question: Question) -> BoxFuture<'_, Result<Answer<FoundRecords>, Error>> {
+        Box::pin(async {
+            let mut client = self.session()?.client;
+            let request = pb::LookUpRecordsRequest { question: Some(question.into()) };
+            within(ANSWER_WITHIN, client.look_up_records(request)).await?.try_into()
+        })
+    }
+
+    fn fetch(
+        &self,
+        question: Question,
+        (name, version): (String, u32),
+    ) -> BoxFuture<'_, Result<Answer<Option<FetchedRecord>>, Error>> {
+        Box::pin(async move {
+            let mut client = self.session()?.client;
+            let question = Some(question.into());
+            let request = pb::FetchRecordRequest { question, name, version };
+            within(PUBLISHED_WITHIN, client.fetch_record(request)).await?.try_into()
         })
     }
 }

@@ -7,6 +7,7 @@ pub mod client;
 mod convert;
 mod exchange;
 pub mod identity;
+mod records;
 pub mod server;
 mod status;
 mod studies;

@@ -19,7 +19,7 @@ use super::identity::Credentials;
 use super::pb::attend_request::Message as FromNode;
 use super::pb::attend_response::Message as FromHub;
 use super::pb::deliver_objects_request::Message as Delivered;
-use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, status};
+use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, records, status};
 use crate::app::error::Error;
 use crate::app::exchange::hub::Exchange;
 use crate::app::regional::hub::{Attendance, Hub, ToNode};
@@ -247,6 +247,29 @@ impl pb::link_service_server::LinkService for Service {
         });
         let work = work.filter_map(|()| async { None });
         Ok(Response::new(Box::pin(stream::select(UnboundedReceiverStream::new(answers), work))))
+    }
+
+    async fn look_up_records(
+        &self,
+        request: Request<pb::LookUpRecordsRequest>,
+    ) -> Result<Response<pb::LookUpRecordsResponse>, Status> {
+        let node = self.caller(&request)?;
+        let question = records::question(request.into_inner().question);
+        let question = question.map_err(|e| refused(&e))?;
+        let found = self.exchange.look_up(&node, &question).await.map_err(|e| refused(&e))?;
+        Ok(Response::new(found.into()))
+    }
+
+    async fn fetch_record(
+        &self,
+        request: Request<pb::FetchRecordRequest>,
+    ) -> Result<Response<pb::FetchRecordResponse>, Status> {
+        let node = self.caller(&request)?;
+        let pb::FetchRecordRequest { question, name, version } = request.into_inner();
+        let question = records::question(question).map_err(|e| refused(&e))?;
+        let record = (name.as_str(), version);
+        let found = self.exchange.fetch(&node, &question, record).await.map_err(|e| refused(&e))?;
+        Ok(Response::new(found.into()))
     }
 
     async fn list_members(

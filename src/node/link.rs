@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::imaging::Opened;
 use super::{NodeError, bind};
 use crate::app::exchange::hub::Exchange;
+use crate::app::exchange::look_up::Elsewhere;
 use crate::app::ports::{Clock, IdSource, Journal};
 use crate::app::records::desk::NodeDesk;
 use crate::app::regional::behind::Behind;
@@ -96,6 +97,14 @@ impl Joined {
         match self {
             Self::Hub { hub, .. } => Arc::new(OwnRegion(Arc::clone(hub))),
             Self::Node { link, .. } => Arc::<HubLink>::clone(link),
+        }
+    }
+
+    /// Records at the hub as the application reaches them; none at the hub itself.
+    pub(super) fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
+        match self {
+            Self::Hub { .. } => None,
+            Self::Node { link, .. } => Some(Arc::<HubLink>::clone(link)),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::app::chain;
 use crate::app::error;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
+use crate::app::exchange::look_up::LookUps;
 use crate::app::exchange::ports::{HubDocuments, Scope};
 use crate::app::knowledge::Knowledge;
 use crate::app::people::People;
@@ -93,8 +94,12 @@ pub(super) async fn open(
     let tables = (Arc::clone(&knowledge.people), knowledge.divisions.clone());
     let people = People::new(persons, Arc::clone(&key), tables, Arc::clone(clock));
     link::until(stop, tasks, Arc::clone(&people).run());
-    let divisions = knowledge.divisions.clone();
-    let hub = Exchange::new((store, people), (key, divisions), Arc::clone(clock));
+    let members = config.link.nodes.iter();
+    let areas = members.map(|m| (m.name.clone(), m.area.clone())).collect();
+    let persons_max = section.look_up_persons_per_hour_max.into();
+    let look_ups = LookUps::new(knowledge.policy.clone(), areas, persons_max);
+    let with = (key, knowledge.divisions.clone());
+    let hub = Exchange::new((store, people), with, look_ups, Arc::clone(clock));
     link::until(stop, tasks, Arc::clone(&hub).run());
     Ok(Opened { desk: None, hub: Some(hub) })
 }
@@ -117,6 +122,9 @@ impl Opened {
         if let Some(desk) = &self.desk {
             link::until(stop, tasks, watch(Arc::clone(desk), Arc::clone(metrics)));
         }
+        if let Some(hub) = &self.hub {
+            link::until(stop, tasks, watch_hub(Arc::clone(hub), Arc::clone(metrics)));
+        }
     }
 }
 
@@ -129,6 +137,14 @@ async fn watch(desk: Arc<RecordDesk>, metrics: Arc<Metrics>) {
                 tracing::warn!(error = chain(&error), "metrics of the exchange");
             }
         }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+/// Tells the metrics what came of look-ups, for ever.
+async fn watch_hub(hub: Arc<Exchange>, metrics: Arc<Metrics>) {
+    loop {
+        metrics.look_ups(hub.look_up_counts());
         tokio::time::sleep(WATCH_EVERY).await;
     }
 }

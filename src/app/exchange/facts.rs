@@ -14,6 +14,8 @@ use crate::sharing::exchange::{Document, Kind};
 
 /// Media type of what the program writes itself.
 pub const JSON: &str = "application/json";
+/// Kind of identifier that is a health card's number.
+const HEALTH_CARD: &str = "health_card";
 
 /// A person as a registration says it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +116,7 @@ fn record(reading: &Reading, key: &HubKey, divisions: &Divisions) -> Facts {
 fn patient_keys(patient: &Patient, key: &HubKey) -> Vec<PersonKey> {
     let mut identifiers = Vec::new();
     for (kind, name) in
-        [(IdentifierKind::ResidentId, RESIDENT_ID), (IdentifierKind::HealthCard, "health_card")]
+        [(IdentifierKind::ResidentId, RESIDENT_ID), (IdentifierKind::HealthCard, HEALTH_CARD)]
     {
         if let Some(value) = patient.identifier(kind) {
             identifiers.push((name, value));
@@ -123,15 +125,20 @@ fn patient_keys(patient: &Patient, key: &HubKey) -> Vec<PersonKey> {
     key.people(&patient.name, &identifiers)
 }
 
+/// Keys of a person who is stated by name, resident ID and health card number; numbers may be empty.
+pub(super) fn stated_keys(
+    (name, resident_id, health_card): (&str, &str, &str),
+    key: &HubKey,
+) -> Vec<PersonKey> {
+    key.people(name, &[(RESIDENT_ID, resident_id), (HEALTH_CARD, health_card)])
+}
+
 fn registration(document: &Document, key: &HubKey) -> Result<Facts, (String, String)> {
     let refuse = |reason: String| ("registration_invalid".to_owned(), reason);
     let body: RegistrationBody = serde_json::from_slice(&document.body)
         .map_err(|error| refuse(format!("is no registration (line {})", error.line())))?;
     let person = &body.person;
-    let keys = key.people(
-        &person.name,
-        &[(RESIDENT_ID, &person.resident_id), ("health_card", &person.health_card)],
-    );
+    let keys = stated_keys((&person.name, &person.resident_id, &person.health_card), key);
     if keys.is_empty() {
         return Err(refuse("needs a name, and a resident ID or health card number".to_owned()));
     }

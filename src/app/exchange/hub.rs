@@ -8,6 +8,7 @@ use tokio::sync::{Notify, broadcast};
 
 use super::facts;
 use super::key::HubKey;
+use super::look_up::LookUps;
 use super::ports::{HubDocuments, NodeExchange, Quarantined, Submission};
 use crate::app::chain;
 use crate::app::error::Error;
@@ -24,23 +25,26 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// See the module.
 #[derive(Debug)]
 pub struct Exchange {
-    store: Arc<dyn HubDocuments>,
+    pub(super) store: Arc<dyn HubDocuments>,
     people: Arc<People>,
-    key: Arc<HubKey>,
+    pub(super) key: Arc<HubKey>,
     divisions: Divisions,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) look_ups: LookUps,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
 }
 
 impl Exchange {
-    /// Over a store and the people of its documents; `key` seals, and makes digests of what identifies people; `divisions` tells
-    /// where an address is.
+    /// Over a store and the people of its documents; `key` seals, and makes digests of what identifies
+    /// people; `divisions` tells where an address is, `look_ups` who may look records up.
     pub fn new(
         (store, people): (Arc<dyn HubDocuments>, Arc<People>),
         (key, divisions): (Arc<HubKey>, Divisions),
+        look_ups: LookUps,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        Arc::new(Self { store, people, key, divisions, clock, wakers: Mutex::default() })
+        let wakers = Mutex::default();
+        Arc::new(Self { store, people, key, divisions, clock, look_ups, wakers })
     }
 
     /// Who the documents are about.

@@ -1,5 +1,6 @@
 //! The exchange of documents at both of its ends: a node's desk ([`desk`]) and the hub, which keeps what
-//! nodes hand over, decides who is to have it, and gives it to them in order ([`hub`]).
+//! nodes hand over, decides who is to have it, and gives it to them in order ([`hub`]); and what a node
+//! is told of a patient whose records it does not have ([`look_up`]).
 //!
 //! [`ports`] says what the hub's store must do; `sharing::exchange` is the conversation, and `link`
 //! carries it.
@@ -8,6 +9,7 @@ pub mod desk;
 pub mod facts;
 pub mod hub;
 pub mod key;
+pub mod look_up;
 pub mod ports;
 #[cfg(test)]
 pub(crate) mod store_suite;

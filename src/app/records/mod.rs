@@ -1,10 +1,11 @@
 //! Discharge records on a node: taken from hospital systems, kept with the bytes as they came, handed to
 //! the hub, received for the clinic's patients, and what follows from them.
 //!
-//! [`desk`] is the node's end of the exchange, [`reconcile`] compares a record's medicines with what the
+//! [`desk`] is the node's end of the exchange, [`elsewhere`] asks the hub for what the node does not have, [`reconcile`] compares a record's medicines with what the
 //! clinic prescribes, [`ports`] says what the store must do.
 
 pub mod desk;
+pub mod elsewhere;
 pub mod ports;
 pub mod reading;
 pub mod reconcile;
@@ -227,7 +228,7 @@ fn folded_patient(record: &DischargeRecord) -> String {
     text::fold(&record.patient.name)
 }
 
-fn summary(
+pub(in crate::app) fn summary(
     (name, version): (&str, u32),
     record: &DischargeRecord,
     programmes: Vec<String>,

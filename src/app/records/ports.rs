@@ -244,7 +244,7 @@ pub struct AccessReview {
     pub caller: String,
     /// As what.
     pub role: String,
-    /// Name of the record.
+    /// Name of the record; empty where all records of a person were looked up at the hub.
     pub record: String,
     /// Why, in the reader's words.
     pub reason: String,
@@ -342,6 +342,14 @@ pub trait DocumentStore: Debug + Send + Sync {
         &'a self,
         record: &'a str,
     ) -> BoxFuture<'a, Result<Option<RecordStanding>, Error>>;
+    /// What persons, by their digests, took back: of a record by its name, or of all where that is
+    /// empty; since when and until when, in milliseconds since 1970.
+    fn withdrawals<'a>(
+        &'a self,
+        persons: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<(String, i64, Option<i64>)>, Error>>;
+    /// Whether this version of a record is here.
+    fn holds<'a>(&'a self, record: &'a str, version: u32) -> BoxFuture<'a, Result<bool, Error>>;
     /// A patient takes consent back, or gives it again. False: no such record.
     fn consent<'a>(
         &'a self,

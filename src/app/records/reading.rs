@@ -56,7 +56,7 @@ pub struct Granted {
 }
 
 impl App {
-    fn policy_role(&self, role: Role) -> Option<consent::Role> {
+    pub(super) fn policy_role(&self, role: Role) -> Option<consent::Role> {
         Some(match role {
             Role::VillageDoctor | Role::Local => match self.role {
                 NodeKind::Clinic => consent::Role::VillageDoctor,
@@ -92,7 +92,7 @@ impl App {
             standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
         }
         let author_institution = if has.from_hub { String::new() } else { own.clone() };
-        let region = if self.area.len() < 6 { REGION } else { self.area.as_str() };
+        let region = region_of(&self.area);
         let request = AccessRequest {
             purpose: Some(reading.purpose),
             role: self.policy_role(caller.role),
@@ -209,6 +209,11 @@ impl App {
     }
 }
 
+/// The region whose policy counts where a node stands.
+pub(in crate::app) fn region_of(area: &str) -> &str {
+    if area.len() < 6 { REGION } else { area }
+}
+
 /// What a summary leaves out: numbers, where the patient lives, contacts, and what is told in words but
 /// for the orders.
 pub(super) fn summary_only(found: &mut FoundRecord) {
@@ -234,15 +239,19 @@ pub(super) fn summary_only(found: &mut FoundRecord) {
 /// resident ID, else of the health card, else of name and birth date.
 pub(super) fn person(record: &DischargeRecord) -> String {
     use crate::sharing::discharge::model::IdentifierKind;
-    use sha2::{Digest as _, Sha256};
     let patient = &record.patient;
     let number = patient.identifier(IdentifierKind::ResidentId);
     let number = number.or_else(|| patient.identifier(IdentifierKind::HealthCard));
-    let text = match (number, &patient.birth_date) {
-        (Some(number), _) => number.to_uppercase(),
-        (None, Some(born)) => format!("{}\n{born}", patient.name),
-        (None, None) => return String::new(),
-    };
+    match (number, &patient.birth_date) {
+        (Some(number), _) => person_of(&number.to_uppercase()),
+        (None, Some(born)) => person_of(&format!("{}\n{born}", patient.name)),
+        (None, None) => String::new(),
+    }
+}
+
+/// The digest by which a node knows whose a record is.
+pub(super) fn person_of(text: &str) -> String {
+    use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(text.as_bytes());
     digest.get(..16).map(hex).unwrap_or_default()
 }

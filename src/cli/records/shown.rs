@@ -75,6 +75,74 @@ pub(super) fn listed(found: &pb::ListRecordsResponse) -> String {
     out
 }
 
+/// Why something may be read, and until when.
+fn access(out: &mut String, until_ms: i64, under_review: bool, reasons: &[String]) {
+    for reason in reasons {
+        let _ = writeln!(out, "  {reason}");
+    }
+    if under_review {
+        let _ = writeln!(out, "  已列入事后审查");
+    }
+    if until_ms > 0 {
+        let _ = writeln!(out, "  可查阅至 {}", at(until_ms));
+    }
+}
+
+pub(super) fn looked_up(found: &pb::LookUpRecordsResponse) -> String {
+    let mut out = String::new();
+    for record in &found.records {
+        let _ = write!(out, "{} 第 {} 版", record.name, record.version);
+        let parts =
+            [&record.patient_name, &record.birth_date, &record.institution, &record.diagnosis];
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            let _ = write!(out, "  {part}");
+        }
+        if !record.discharged.is_empty() {
+            let _ = write!(out, "  出院 {}", record.discharged);
+        }
+        let _ = write!(out, "  由 {} 上报", record.node);
+        if record.withdrawn {
+            out.push_str("  已撤回（误录）");
+        }
+        if record.here {
+            out.push_str("  本节点已有");
+        }
+        match record.scope() {
+            pb::AccessScope::Whole => {}
+            pb::AccessScope::Summary => out.push_str("  只可查阅摘要"),
+            pb::AccessScope::Unspecified => out.push_str("  可查阅范围不明"),
+        }
+        match record.problem.as_str() {
+            "" => {}
+            "damaged" => out.push_str("  中心保存的文书已损坏，请联系上报机构"),
+            problem => {
+                let _ = write!(out, "  中心无法读取（{problem}），原件在");
+            }
+        }
+        out.push('\n');
+    }
+    if found.records.is_empty() {
+        out.push_str("中心没有此人可查阅的出院记录：请核对姓名与证件号码\n");
+    }
+    if found.has_more {
+        out.push_str("还有更早的记录，未列出\n");
+    }
+    access(&mut out, found.access_until_ms, found.under_review, &found.access_reasons);
+    out
+}
+
+pub(super) fn fetched(found: &pb::FetchRecordResponse) -> String {
+    let Some(record) = &found.record else { return "没有出院记录\n".to_owned() };
+    let mut out = self::record(record);
+    if record.record.as_ref().and_then(|r| r.document.as_ref()).is_some_and(|d| d.entered_in_error)
+    {
+        out.push_str("  已撤回（误录）\n");
+    }
+    let _ = writeln!(out, "由 {} 上报中心，本节点不保存", found.node);
+    access(&mut out, record.access_until_ms, record.under_review, &record.access_reasons);
+    out
+}
+
 pub(super) fn record(found: &pb::GetRecordResponse) -> String {
     let mut out = format!("{} 第 {} 版", found.name, found.version);
     out.push_str(if found.current { "（最新）\n" } else { "（有更新的版本）\n" });

@@ -8,7 +8,9 @@ use tonic::{Request, Response, Status};
 use super::{pb, purpose};
 use crate::app::App;
 use crate::app::error::Error;
+use crate::app::exchange::look_up::StatedPerson;
 use crate::app::prescription_check::{Demand, NotChecked, Problem, ProblemKind};
+use crate::app::records::elsewhere::{RecordElsewhere, RecordFetched, RecordsElsewhere};
 use crate::app::records::reading::Reading as Read;
 use crate::app::records::reconcile::{MedicineStanding, ReconciledMedicine, Reconciliation};
 use crate::app::records::{ExportFormat, FoundRecord, RecordLine, SubmittedRecord};
@@ -133,6 +135,88 @@ impl pb::record_service_server::RecordService for RecordDoor {
         let found = self.0.reconcile(&caller, name, &request.medicines, why).await?;
         Ok(Response::new(found.into()))
     }
+
+    async fn look_up_records(
+        &self,
+        request: Request<pb::LookUpRecordsRequest>,
+    ) -> Result<Response<pb::LookUpRecordsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let why = Read {
+            purpose: purpose(request.purpose)?,
+            break_glass: request.break_glass_reason.trim(),
+        };
+        let person = request.person.unwrap_or_default().into();
+        let found = self.0.look_up_records(&caller, person, why).await?;
+        Ok(Response::new(found.into()))
+    }
+
+    async fn fetch_record(
+        &self,
+        request: Request<pb::FetchRecordRequest>,
+    ) -> Result<Response<pb::FetchRecordResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let why = Read {
+            purpose: purpose(request.purpose)?,
+            break_glass: request.break_glass_reason.trim(),
+        };
+        let record = (request.name.as_str(), request.version);
+        let (person, original) = (request.person.unwrap_or_default(), request.include_original);
+        let fetched = self.0.fetch_record(&caller, (person.into(), record), (why, original));
+        let RecordFetched { found, node } = fetched.await?;
+        let original = if original { found.kept.body.to_vec() } else { Vec::new() };
+        let record = Some(found.into());
+        Ok(Response::new(pb::FetchRecordResponse { record, original, node }))
+    }
+}
+
+impl From<pb::LookedUpPerson> for StatedPerson {
+    fn from(person: pb::LookedUpPerson) -> Self {
+        let pb::LookedUpPerson { name, resident_id, health_card } = person;
+        Self { name, resident_id, health_card }
+    }
+}
+
+impl From<RecordsElsewhere> for pb::LookUpRecordsResponse {
+    fn from(found: RecordsElsewhere) -> Self {
+        let RecordsElsewhere { records, has_more, granted } = found;
+        Self {
+            records: records.into_iter().map(Into::into).collect(),
+            has_more,
+            access_until_ms: granted.until_ms.unwrap_or(0),
+            under_review: granted.review,
+            access_reasons: granted.reasons,
+        }
+    }
+}
+
+impl From<RecordElsewhere> for pb::RecordElsewhere {
+    fn from(record: RecordElsewhere) -> Self {
+        let RecordElsewhere { line, node, kept_ms, here, scope } = record;
+        Self {
+            name: line.name,
+            version: line.version,
+            patient_name: line.patient,
+            birth_date: line.birth_date,
+            institution: line.institution,
+            discharged: line.discharged,
+            diagnosis: line.diagnosis,
+            withdrawn: line.withdrawn,
+            problem: line.problem,
+            node,
+            kept_ms,
+            here,
+            scope: access_scope(scope).into(),
+        }
+    }
+}
+
+fn access_scope(scope: Scope) -> pb::AccessScope {
+    match scope {
+        Scope::Summary => pb::AccessScope::Summary,
+        Scope::Whole => pb::AccessScope::Whole,
+    }
 }
 
 impl From<SubmittedRecord> for pb::SubmitRecordResponse {
@@ -173,11 +257,7 @@ impl From<FoundRecord> for pb::GetRecordResponse {
             problems: problems.into_iter().map(Into::into).collect(),
             unplaced: unplaced.into_iter().map(Into::into).collect(),
             programmes: memberships.members.into_iter().map(Into::into).collect(),
-            scope: match granted.scope {
-                Scope::Summary => pb::AccessScope::Summary,
-                Scope::Whole => pb::AccessScope::Whole,
-            }
-            .into(),
+            scope: access_scope(granted.scope).into(),
             access_until_ms: granted.until_ms.unwrap_or(0),
             under_review: granted.review,
             access_reasons: granted.reasons,

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::offset;
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Cell, Decision, Opens, PolicyTables, Withdrawn};
+use super::policy::{Cell, Decision, Opens, PolicyTables, Withdrawn, day};
 use super::standing::{End, Standing};
 use super::terms::{Purpose, Relation, Role, Scope};
 
@@ -203,13 +201,12 @@ impl Asked {
         if !(6..=12).contains(&region.len()) || !region.bytes().all(|b| b.is_ascii_digit()) {
             say(ReasonCode::RegionUnknown, "调阅人所在地区的区划代码不对，不知道用哪里的政策");
         }
-        // 东八区, where the policy is in force.
-        let day = Timestamp::from_millisecond(at_ms).map(|at| offset(8).to_datetime(at).date());
-        if day.is_err() {
+        let day = day(at_ms);
+        if day.is_none() {
             say(ReasonCode::TimeUnknown, "时间不可能：请检查时钟");
         }
         match (request.purpose, request.role, day) {
-            (Some(purpose), Some(role), Ok(day)) if missing.is_empty() => {
+            (Some(purpose), Some(role), Some(day)) if missing.is_empty() => {
                 Ok(Self { purpose, role, day })
             }
             _ => Err(missing),

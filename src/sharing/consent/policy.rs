@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::offset;
 use serde::Deserialize;
 
 use super::terms::{Purpose, Relation, Role, Scope};
@@ -165,6 +167,16 @@ impl PolicyTables {
         self.purposes.get(&purpose).map_or("", String::as_str)
     }
 
+    /// Whether a role may read anything at all for a purpose, whatever the relation, by the policy of
+    /// `region` at `at_ms` (milliseconds since 1970 UTC); by breaking the glass too.
+    pub fn opens(&self, region: &str, (purpose, role): (Purpose, Role), at_ms: i64) -> bool {
+        let Some(day) = day(at_ms) else { return false };
+        Relation::ALL.iter().any(|relation| {
+            let cell = self.cell(region, (purpose, role, *relation), day);
+            cell.is_some_and(|cell| cell.opens.is_some())
+        })
+    }
+
     /// The row for a cell on a day: of the closest region that has one.
     pub(super) fn cell(&self, region: &str, key: Key, day: Date) -> Option<&Cell> {
         (0..=region.len()).rev().find_map(|len| {
@@ -172,6 +184,12 @@ impl PolicyTables {
             cells.iter().find(|cell| cell.holds(day))
         })
     }
+}
+
+/// The day in 东八区, where the policy is in force; none if the time cannot be.
+pub(super) fn day(at_ms: i64) -> Option<Date> {
+    let at = Timestamp::from_millisecond(at_ms).ok()?;
+    Some(offset(8).to_datetime(at).date())
 }
 
 /// The code of a province, city or county (GB/T 2260).

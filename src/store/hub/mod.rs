@@ -2,6 +2,7 @@
 //! ([`Scopes`]), what becomes of a batch of submissions ([`plan`]), and which rows that gives ([`rows`]).
 
 pub(in crate::store) mod people;
+pub(in crate::store) mod look_up;
 pub(in crate::store) mod plan;
 pub(in crate::store) mod rows;
 

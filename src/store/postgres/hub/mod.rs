@@ -14,6 +14,7 @@ mod batch;
 mod listen;
 mod load;
 mod people;
+mod look_up;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -41,9 +42,10 @@ use crate::store::hub::{Grown, Scopes, check_names, failed};
 use crate::store::sqlite::migrator;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "documents", include_str!("../../../../migrations/postgres-hub/0001_documents.sql")),
     (3, "people", include_str!("../../../../migrations/postgres-hub/0003_people.sql")),
+    (4, "look-ups", include_str!("../../../../migrations/postgres-hub/0004_look_ups.sql")),
 ];
 
 /// Connections beside the writer's and the listener's.

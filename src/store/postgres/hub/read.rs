@@ -43,7 +43,7 @@ pub(super) async fn inbox(
     Ok((documents, read == last && limit > 0))
 }
 
-fn document(row: &PgRow) -> Result<Document, sqlx::Error> {
+pub(super) fn document(row: &PgRow) -> Result<Document, sqlx::Error> {
     let body: Vec<u8> = row.try_get(6)?;
     Ok(Document {
         kind: Kind::named(row.try_get(1)?).ok_or_else(|| damaged("kind"))?,

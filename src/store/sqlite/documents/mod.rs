@@ -3,6 +3,7 @@
 //! outbox and its audit entry are one transaction.
 
 mod consent;
+mod elsewhere;
 mod exchange;
 mod read;
 mod references;
@@ -141,6 +142,21 @@ impl DocumentStore for Documents {
         record: &'a str,
     ) -> BoxFuture<'a, Result<Option<RecordStanding>, Error>> {
         Box::pin(async move { consent::standing(&self.readers, record).await.map_err(failed) })
+    }
+
+    fn withdrawals<'a>(
+        &'a self,
+        persons: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<(String, i64, Option<i64>)>, Error>> {
+        Box::pin(
+            async move { elsewhere::withdrawals(&self.readers, persons).await.map_err(failed) },
+        )
+    }
+
+    fn holds<'a>(&'a self, record: &'a str, version: u32) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(
+            async move { elsewhere::holds(&self.readers, record, version).await.map_err(failed) },
+        )
     }
 
     fn consent<'a>(

@@ -7,6 +7,7 @@ mod attend;
 mod keep;
 mod load;
 mod people;
+mod look_up;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -28,9 +29,10 @@ use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql")),
     (3, "people", include_str!("../../../../migrations/sqlite-hub/0003_people.sql")),
+    (4, "look-ups", include_str!("../../../../migrations/sqlite-hub/0004_look_ups.sql")),
 ];
 
 /// Connections that only read.

@@ -1,0 +1,432 @@
+//! Records that this node does not have: looked up at the hub for a patient who is treated here and lives
+//! elsewhere.
+//!
+//! The region's policy decides here, by the relation that this node has to the patient; the hub checks
+//! again what it can. What comes is the district's and is not kept on the node. Both sides write down who
+//! asked, for whom (the hub's keyed digest, never the number), why, which record and what came of it,
+//! before anything is told; this side also that it asks, so that a call that is cut off is there too.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use sm3::Sm3;
+
+use super::ports::{AccessReview, KeptDocument, RecordStanding};
+use super::reading::{Granted, Reading, person_of, region_of, summary_only};
+use super::{FoundRecord, RecordLine, read};
+use crate::app::access::{Action, Caller, Permit, authorise};
+use crate::app::error::Error;
+use crate::app::exchange::look_up::{
+    Answer, Decision, Elsewhere, FetchedRecord, Question, REASON_CHARS_MAX, Refusal, StatedPerson,
+    check_person, check_record,
+};
+use crate::app::ports::AuditEntry;
+use crate::app::request::Problems;
+use crate::app::{App, chain};
+use crate::sharing::consent::{
+    Access, AccessRequest, Grant, GrantKind, Reach, RecordRef, Scope, Standing, Verdict,
+    Withdrawal, decide,
+};
+use crate::sharing::discharge::Memberships;
+use crate::sharing::patient::ResidentId;
+use crate::tables::text::hex;
+
+/// What is missing where the hub cannot be asked.
+const OFFLINE: &str = "looking records up needs the link to the hub, while what is on this node can be \
+                       read as before: the link";
+/// What a node has used up that has looked too many persons up.
+const ALLOWANCE: &str =
+    "the allowance of different persons that this node may look up at the hub within an hour";
+
+/// A record of a person, as the hub tells of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordElsewhere {
+    /// What a list shows; without programmes.
+    pub line: RecordLine,
+    /// The node that handed it to the hub.
+    pub node: String,
+    /// When the hub kept it, in milliseconds since 1970.
+    pub kept_ms: i64,
+    /// This node has this version.
+    pub here: bool,
+    /// How much of it may be seen.
+    pub scope: Scope,
+}
+
+/// A person's records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordsElsewhere {
+    /// The current versions that may be seen, those kept last first.
+    pub records: Vec<RecordElsewhere>,
+    /// The hub has older ones.
+    pub has_more: bool,
+    /// What decided about the look-up.
+    pub granted: Granted,
+}
+
+/// A record that the hub gave.
+#[derive(Debug, Clone)]
+pub struct RecordFetched {
+    /// As if it were kept here.
+    pub found: FoundRecord,
+    /// The node that handed it to the hub.
+    pub node: String,
+}
+
+/// What this node knows of a person beyond single records.
+#[derive(Debug, Default)]
+struct Known {
+    grants: Vec<Grant>,
+    /// Name of the record, or empty for all; since when, and until when.
+    withdrawals: Vec<(String, i64, Option<i64>)>,
+}
+
+/// What is asked of the hub, and what was decided here.
+struct Asked<'a> {
+    permit: Permit<'a>,
+    reading: Reading<'a>,
+    /// Empty: all records of the person.
+    record: &'a str,
+    access: Access,
+}
+
+/// Relations of this node to a person, other than by a record that is here. None is known yet.
+fn relation_grants(_person: &StatedPerson) -> Vec<Grant> {
+    Vec::new()
+}
+
+/// Digests by which this node may know the person.
+fn digests(person: &StatedPerson) -> Vec<String> {
+    let whole = ResidentId::parse(&person.resident_id).ok().map(|id| id.number().to_owned());
+    let numbers =
+        [Some(person.resident_id.trim()), whole.as_deref(), Some(person.health_card.trim())];
+    let numbers = numbers.into_iter().flatten().filter(|number| !number.is_empty());
+    let mut digests: Vec<String> = numbers.map(|n| person_of(&n.to_uppercase())).collect();
+    digests.dedup();
+    digests
+}
+
+impl App {
+    fn elsewhere(&self) -> Result<&Arc<dyn Elsewhere>, Error> {
+        self.elsewhere.as_ref().ok_or_else(|| Error::Refused {
+            reason:
+                "this node belongs to no region, so there is no hub to look records up at: set \
+                     link.hub"
+                    .to_owned(),
+        })
+    }
+
+    /// Looks a person's records up at the hub: the current versions that may be seen.
+    pub async fn look_up_records(
+        &self,
+        caller: &Caller,
+        person: StatedPerson,
+        reading: Reading<'_>,
+    ) -> Result<RecordsElsewhere, Error> {
+        let permit = authorise(caller, Action::LookUpRecords)?;
+        check(&person, reading, None)?;
+        let (elsewhere, known) = (self.elsewhere()?, self.known(&person).await?);
+        let access = self.access(caller, &known, ("", None), reading);
+        let question = self.question(caller, person, reading, &access)?;
+        let asked = Asked { permit, reading, record: "", access };
+        self.note_asked(&asked).await?;
+        let answer = elsewhere.look_up(question).await;
+        let found = self.conclude(&asked, answer, Ok).await?;
+        let mut records = Vec::with_capacity(found.records.len());
+        for record in found.records {
+            let (name, version) = (record.line.name.as_str(), record.line.version);
+            let has = self.desk()?.store.standing(name).await?;
+            let access = self.access(caller, &known, (name, has.as_ref()), reading);
+            // What the policy does not allow is not even named.
+            let Some(scope) = access.scope.filter(|_| access.verdict != Verdict::Denied) else {
+                continue;
+            };
+            let here = has.is_some() && self.desk()?.store.holds(name, version).await?;
+            let (line, node, kept_ms) = (record.line, record.node, record.kept_ms);
+            records.push(RecordElsewhere { line, node, kept_ms, here, scope });
+        }
+        let granted = granted(&asked.access, Scope::Summary);
+        Ok(RecordsElsewhere { records, has_more: found.has_more, granted })
+    }
+
+    /// Fetches one record of a person from the hub, by name and version (0: the current one). It is not
+    /// kept here. `original` says that the bytes as they came are wanted, which only the whole may be.
+    pub async fn fetch_record(
+        &self,
+        caller: &Caller,
+        (person, (name, version)): (StatedPerson, (&str, u32)),
+        (reading, original): (Reading<'_>, bool),
+    ) -> Result<RecordFetched, Error> {
+        let permit = authorise(caller, Action::LookUpRecords)?;
+        check(&person, reading, Some(name))?;
+        let (elsewhere, known) = (self.elsewhere()?, self.known(&person).await?);
+        let has = self.desk()?.store.standing(name).await?;
+        let mut access = self.access(caller, &known, (name, has.as_ref()), reading);
+        if original && access.scope == Some(Scope::Summary) {
+            access = without_original(access);
+        }
+        let question = self.question(caller, person, reading, &access)?;
+        let asked = Asked { permit, reading, record: name, access };
+        self.note_asked(&asked).await?;
+        let answer = elsewhere.fetch(question, (name.to_owned(), version)).await;
+        let fetched = self.conclude(&asked, answer, given).await?;
+        let granted = granted(&asked.access, Scope::Summary);
+        Ok(self.understood(fetched, granted))
+    }
+
+    /// What follows from a record that came.
+    fn understood(&self, fetched: FetchedRecord, granted: Granted) -> RecordFetched {
+        let FetchedRecord { document, current, node, kept_ms } = fetched;
+        let reading = read(&document.media_type, &document.body).ok();
+        let memberships = match &reading {
+            Some(reading) => self.knowledge.load().programmes.of(&reading.record),
+            None => Memberships::default(),
+        };
+        let kept = KeptDocument {
+            name: document.name,
+            version: document.version,
+            media_type: document.media_type,
+            sha256: document.sha256,
+            sm3: Sm3::digest(&document.body).into(),
+            format: reading.as_ref().map_or("unread", |r| r.format.name()).to_owned(),
+            body: document.body,
+            reading_json: String::new(),
+            current,
+            from_hub: true,
+            received_ms: kept_ms,
+        };
+        let mut found = FoundRecord { kept, reading, memberships, granted };
+        if found.granted.scope == Scope::Summary {
+            summary_only(&mut found);
+            // The original cannot be cut.
+            found.kept.body = Bytes::new();
+        }
+        RecordFetched { found, node }
+    }
+
+    /// What this node knows of the person that the policy asks for.
+    async fn known(&self, person: &StatedPerson) -> Result<Known, Error> {
+        let withdrawals = self.desk()?.store.withdrawals(&digests(person)).await?;
+        Ok(Known { grants: relation_grants(person), withdrawals })
+    }
+
+    /// What the policy says of all of a person's records (an empty name), or of one.
+    fn access(
+        &self,
+        caller: &Caller,
+        known: &Known,
+        (name, has): (&str, Option<&RecordStanding>),
+        reading: Reading<'_>,
+    ) -> Access {
+        let (now, own) = (self.clock.now_ms(), self.name.clone());
+        let mut standing = Standing { grants: known.grants.clone(), ..Standing::default() };
+        let mut author_institution = String::new();
+        match has {
+            // As where it is read here.
+            Some(has) if has.from_hub => standing.grants.push(Grant {
+                kind: GrantKind::Registration,
+                institution: own.clone(),
+                from_ms: has.received_ms.min(now),
+                until_ms: None,
+            }),
+            Some(_) => author_institution.clone_from(&own),
+            None => {}
+        }
+        let by_person =
+            known.withdrawals.iter().map(|(of, from, until)| (of.as_str(), from, until));
+        let by_record = has.into_iter().flat_map(|has| &has.withdrawals);
+        let by_record =
+            by_record.map(|(all, from, until)| (if *all { "" } else { name }, from, until));
+        for (of, from_ms, until_ms) in by_person.chain(by_record) {
+            let reach = if of.is_empty() { Reach::All } else { Reach::Record(of.to_owned()) };
+            standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
+        }
+        let request = AccessRequest {
+            purpose: Some(reading.purpose),
+            role: self.policy_role(caller.role),
+            institution: own,
+            region: region_of(&self.area).to_owned(),
+            record: RecordRef { name: name.to_owned(), author_institution },
+            scope: Scope::Whole,
+            is_the_patient: false,
+            break_glass: (!reading.break_glass.is_empty()).then(|| reading.break_glass.to_owned()),
+        };
+        decide(&request, &standing, &self.knowledge.load().policy, now)
+    }
+
+    fn question(
+        &self,
+        caller: &Caller,
+        person: StatedPerson,
+        reading: Reading<'_>,
+        access: &Access,
+    ) -> Result<Question, Error> {
+        let (decision, reason) = match access.verdict {
+            Verdict::Allowed => (Decision::Allowed, ""),
+            Verdict::GlassBroken => (Decision::GlassBroken, reading.break_glass.trim()),
+            Verdict::Denied => (Decision::Denied, ""),
+        };
+        let denied = Error::Denied { action: Action::LookUpRecords.name() };
+        Ok(Question {
+            person,
+            purpose: reading.purpose,
+            role: self.policy_role(caller.role).ok_or(denied)?,
+            asked_by: caller.name.clone(),
+            decision,
+            reason: reason.to_owned(),
+        })
+    }
+
+    async fn note_asked(&self, asked: &Asked<'_>) -> Result<(), Error> {
+        let entry = self.read_for(asked.record, asked.reading.purpose);
+        self.journal.audit(&asked.permit, AuditEntry { outcome: "asked", ..entry }).await
+    }
+
+    /// Writes down what came of it, with the review of a broken glass, and gives it.
+    async fn conclude<T, U>(
+        &self,
+        asked: &Asked<'_>,
+        answer: Result<Answer<T>, Error>,
+        given: impl FnOnce(T) -> Result<U, Error>,
+    ) -> Result<U, Error> {
+        let (number, person, result) = match answer {
+            Ok(Answer { entry, person, result }) => {
+                (Some(entry), hex(&person), result.map_err(refused).and_then(given))
+            }
+            Err(error) => (None, String::new(), Err(unreachable_hub(error))),
+        };
+        let (access, reading) = (&asked.access, asked.reading);
+        let result = match access.verdict {
+            // Decided here, whether or not the hub could be told.
+            Verdict::Denied => Err(Error::Withheld { reason: reasons(access).join("；") }),
+            Verdict::Allowed | Verdict::GlassBroken => result,
+        };
+        let purpose = reading.purpose.id();
+        let entry = AuditEntry {
+            patient_reference: person,
+            outcome: result.as_ref().map_or_else(outcome, |_| "ok"),
+            detail: match number {
+                Some(number) => format!("{purpose} hub entry {number}"),
+                None => purpose.to_owned(),
+            },
+            ..self.entry(asked.record, "")
+        };
+        if access.verdict != Verdict::GlassBroken || result.is_err() {
+            self.journal.audit(&asked.permit, entry).await?;
+            return result;
+        }
+        let (now, caller) = (self.clock.now_ms(), asked.permit.caller());
+        let review = AccessReview {
+            id: self.ids.new_id(),
+            at_ms: now,
+            until_ms: access.until_ms.unwrap_or(now),
+            caller: caller.name.clone(),
+            role: caller.role.name().to_owned(),
+            record: asked.record.to_owned(),
+            reason: reading.break_glass.trim().to_owned(),
+            rule: access.row.clone(),
+            closed_ms: 0,
+            closed_by: String::new(),
+            finding: String::new(),
+        };
+        let entry = AuditEntry { outcome: "glass_broken", ..entry };
+        self.desk()?.store.open_review(&asked.permit, review, entry).await?;
+        tracing::warn!(caller = caller.name, "records were looked up by breaking the glass");
+        result
+    }
+}
+
+fn check(person: &StatedPerson, reading: Reading<'_>, name: Option<&str>) -> Result<(), Error> {
+    let mut problems = Problems::default();
+    check_person(&mut problems, person);
+    problems.chars("break_glass_reason", reading.break_glass, REASON_CHARS_MAX);
+    let fine = !reading.break_glass.contains('\0');
+    problems.unless(fine, "break_glass_reason", "must not have a NUL character");
+    if let Some(name) = name {
+        check_record(&mut problems, name);
+    }
+    problems.finish()
+}
+
+fn reasons(access: &Access) -> Vec<String> {
+    access.reasons.iter().map(|reason| reason.text_zh.clone()).collect()
+}
+
+/// What decided; `least` where the access says nothing of how much.
+fn granted(access: &Access, least: Scope) -> Granted {
+    Granted {
+        scope: access.scope.unwrap_or(least),
+        until_ms: access.until_ms,
+        review: access.review,
+        reasons: reasons(access),
+    }
+}
+
+/// The original cannot be cut: who may see the summary does not get it.
+fn without_original(mut access: Access) -> Access {
+    use crate::sharing::consent::{AccessReason, ReasonCode};
+    access.verdict = Verdict::Denied;
+    access.scope = None;
+    let text_zh = "此目的和角色只可查阅摘要，不可取得原件".to_owned();
+    access.reasons = vec![AccessReason { code: ReasonCode::ScopeNarrowed, text_zh }];
+    access
+}
+
+/// The record, if there is one and it is what its sender wrote.
+fn given(fetched: Option<FetchedRecord>) -> Result<FetchedRecord, Error> {
+    let kind = "such a discharge record of this person at the hub";
+    let fetched = fetched.ok_or(Error::NotFound { kind })?;
+    let digest: [u8; 32] = Sha256::digest(&fetched.document.body).into();
+    if digest == fetched.document.sha256 { Ok(fetched) } else { Err(damaged(&fetched.node)) }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Denied { reason } => Error::Withheld { reason },
+        Refusal::TooMany { retry_after } => Error::Overloaded { what: ALLOWANCE, retry_after },
+        Refusal::Damaged { node } => damaged(&node),
+    }
+}
+
+fn damaged(node: &str) -> Error {
+    let reason = format!(
+        "the record is damaged in the hub's database and is not given: ask {node}, which handed it over, \
+         and tell the hub's operator, whose log has its number"
+    );
+    Error::Refused { reason }
+}
+
+/// Whatever keeps the hub from answering, with what that means.
+fn unreachable_hub(error: Error) -> Error {
+    match error {
+        Error::Unavailable { cause, .. } => {
+            if let Some(cause) = &cause {
+                tracing::info!(error = %cause, "the hub cannot be asked for records");
+            }
+            Error::Unavailable { what: OFFLINE, cause }
+        }
+        // Not the caller's fault.
+        error @ Error::Invalid(_) => Error::internal("the hub's answer", error.public()),
+        error => {
+            tracing::info!(error = chain(&error), "the hub does not answer for records");
+            error
+        }
+    }
+}
+
+/// What came of it, as the audit trail says it.
+fn outcome(error: &Error) -> &'static str {
+    match error {
+        Error::Withheld { .. } | Error::Denied { .. } => "withheld",
+        Error::NotFound { .. } => "not_found",
+        Error::Overloaded { .. } => "too_many_persons",
+        Error::Unavailable { .. } | Error::DeadlineExceeded => "unavailable",
+        Error::Refused { .. }
+        | Error::Invalid(_)
+        | Error::Unauthenticated
+        | Error::RequestIdReused
+        | Error::TooLarge { .. }
+        | Error::Internal { .. } => "refused",
+    }
+}
