@@ -263,6 +263,44 @@ async fn a_contract_brings_what_came_before_it_and_its_end_stops_what_comes_afte
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clinic_that_registers_later_sees_what_was_done_before() {
+    let hub = hub().await;
+    let (county, village) = (node("county", &hub).await, node("village", &hub).await);
+    let kept = submit(&county, stroke("CYXJ-1")).await;
+    has(&village, &kept.name, kept.version).await;
+    let task = tasks(&village, &kept.name).await.remove(0);
+    let request = pb::UpdateTaskRequest {
+        task_id: task.id.clone(),
+        state: pb::TaskState::Done.into(),
+        note: "已随访".to_owned(),
+        seen_revision: 0,
+    };
+    follow_up(&village).update_task(request).await.unwrap();
+    handed_over(&village).await;
+    let elsewhere = node("elsewhere", &hub).await;
+    register(&elsewhere, false).await;
+    has(&elsewhere, &kept.name, kept.version).await;
+    let done = is_done(&elsewhere, &kept.name).await;
+    assert_eq!((done.id, done.note.as_str(), done.revision), (task.id, "已随访", 1));
+    let open = tasks(&elsewhere, &kept.name).await.len();
+    assert_eq!(open, tasks(&village, &kept.name).await.len());
+}
+
+/// The first task of the record that is done.
+async fn is_done(node: &TestNode, record: &str) -> pb::FollowUpTask {
+    until("a task is done", async || {
+        let request = pb::ListTasksRequest {
+            record: record.to_owned(),
+            state: pb::TaskState::Done.into(),
+            purpose: pb::Purpose::Treatment.into(),
+            ..pb::ListTasksRequest::default()
+        };
+        follow_up(node).list_tasks(request).await.unwrap().into_inner().tasks.pop()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_wait_for_a_line_that_is_down_and_come_once_when_it_is_back() {
     let hub = hub().await;
     let (through, joined) = wire(hub.node.link_address().unwrap()).await;
@@ -323,16 +361,7 @@ async fn an_old_copy_of_a_villages_database_is_noticed_and_gets_back_what_it_los
     // The box breaks; the backup is put back.
     let village = node_in("village", &address, backup).await;
     has(&village, &second.name, 1).await;
-    let done = until("the task is done again", async || {
-        let request = pb::ListTasksRequest {
-            record: first.name.clone(),
-            state: pb::TaskState::Done.into(),
-            purpose: pb::Purpose::Treatment.into(),
-            ..pb::ListTasksRequest::default()
-        };
-        follow_up(&village).list_tasks(request).await.unwrap().into_inner().tasks.pop()
-    })
-    .await;
+    let done = is_done(&village, &first.name).await;
     assert_eq!((done.id, done.note.as_str()), (task.id, "已随访"));
     let events = status(&village).await.events;
     assert!(events.iter().any(|e| e.kind == "renewed" && e.advice.contains("old copy")));

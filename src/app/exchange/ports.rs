@@ -140,8 +140,9 @@ pub trait HubDocuments: HubLookUps {
     /// - else it is kept, and put into the inbox of every recipient but the sender: nodes that are
     ///   registered for one of the keys (and not past their last day), and nodes whose scope is the village or the
     ///   township of `division`; a task goes to whoever had its record;
-    /// - a registration that becomes active puts the person's kept records of the current version that are
-    ///   not in the node's inbox already into it.
+    /// - a registration that becomes active puts the person's kept records of the current version that
+    ///   the node neither sent nor has in its inbox into it, and after them what was said of the tasks of
+    ///   the person's records, likewise.
     fn keep(&self, submission: Submission) -> BoxFuture<'_, Result<Outcome, Error>>;
 
     /// Puts a document aside; the same again only counts up.

@@ -54,8 +54,17 @@ pub(in crate::store) struct Loaded {
         HashMap<PersonKey, HashMap<(String, Relation), Registration>>,
     /// For the name of a record: its senders, and nodes whose inbox has it.
     pub(in crate::store) holders: HashMap<String, BTreeSet<String>>,
-    /// Records of the current version that the node neither sent nor has in its inbox.
-    pub(in crate::store) missing: HashMap<(String, PersonKey), Vec<(i64, Sha)>>,
+    /// What the node neither sent nor has in its inbox: the person's records of the current version,
+    /// and after them what was said of the tasks of those records.
+    pub(in crate::store) missing: HashMap<(String, PersonKey), Vec<Missing>>,
+}
+
+/// A document that a node is to have from before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Missing {
+    pub(in crate::store) kind: Kind,
+    pub(in crate::store) number: i64,
+    pub(in crate::store) sha256: Sha,
 }
 
 /// A document on its way into an inbox.
@@ -268,7 +277,7 @@ impl Plan {
     fn register(&mut self, place: usize, submission: &Submission, at: At, loaded: &mut Loaded) {
         let Submission { node, document, facts, at_ms, .. } = submission;
         let Some(registers) = &facts.registers else { return };
-        let mut given = 0_usize;
+        let (mut records, mut tasks) = (0_usize, 0_usize);
         for key in &facts.keys {
             let all = loaded.registrations.entry(*key).or_default();
             let before = all.get(&(node.clone(), registers.relation));
@@ -290,20 +299,20 @@ impl Plan {
                 continue;
             }
             let missing = loaded.missing.get(&(node.clone(), *key));
-            for (number, sha256) in missing.into_iter().flatten() {
-                if self.given.insert((node.clone(), *number)) {
-                    let delivery = Delivery {
-                        document: At::There(*number),
-                        sha256: *sha256,
-                        reason: "backfill",
-                    };
+            for Missing { kind, number, sha256 } in missing.into_iter().flatten().copied() {
+                if self.given.insert((node.clone(), number)) {
+                    let document = At::There(number);
+                    let delivery = Delivery { document, sha256, reason: "backfill" };
                     self.deliveries.entry(node.clone()).or_default().push(delivery);
-                    given += 1;
+                    match kind {
+                        Kind::Task => tasks += 1,
+                        Kind::Record | Kind::Registration => records += 1,
+                    }
                 }
             }
         }
-        if given > 0 {
-            let outcome = format!("{given} records");
+        if records + tasks > 0 {
+            let outcome = format!("{records} records, {tasks} tasks");
             self.enter(place, "backfill", Some(at), (&outcome, node.clone()));
         }
     }

@@ -35,6 +35,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_new_registration_brings_what_was_kept_before", |s| Box::pin(routing::backfill(s))),
     ("only_the_current_version_is_brought", |s| Box::pin(routing::current(s))),
     ("a_task_goes_to_whoever_had_its_record", |s| Box::pin(routing::task(s))),
+    ("a_new_registration_brings_what_was_said_of_tasks", |s| Box::pin(routing::said_before(s))),
     ("a_node_that_comes_is_greeted_by_what_is_there", |s| Box::pin(attending::greeted(s))),
     ("an_inbox_goes_on_only_from_its_own_chain", |s| Box::pin(attending::chain(s))),
     ("an_old_copy_must_take_another_name_and_gets_back", |s| Box::pin(attending::restored(s))),
@@ -196,7 +197,7 @@ pub(crate) const AUDIT: [&str; 8] = [
     "hospital record: forked []",
     "hospital record: version_conflict []",
     "village-2 registration: kept []",
-    "village-2 backfill: 1 records [village-2]",
+    "village-2 backfill: 1 records, 0 tasks [village-2]",
     "county quarantine: not_xml []",
     "hospital attend: current, 1 given back []",
 ];

@@ -223,17 +223,29 @@ impl Model {
         if !active || until_ms.is_some_and(|until_ms| *at_ms > until_ms) {
             return;
         }
-        for item in 0..self.items.len() {
-            let Item { document, facts, .. } = &self.items[item];
-            let is_current = document.kind == Kind::Record
-                && !self.items.iter().any(|other| {
-                    other.document.kind == Kind::Record
-                        && other.document.name == document.name
-                        && other.document.version > document.version
-                });
+        let records: Vec<usize> = (0..self.items.len())
+            .filter(|item| {
+                let Item { document, facts, .. } = &self.items[*item];
+                let is_current = document.kind == Kind::Record
+                    && !self.items.iter().any(|other| {
+                        other.document.kind == Kind::Record
+                            && other.document.name == document.name
+                            && other.document.version > document.version
+                    });
+                is_current && facts.keys.contains(&key)
+            })
+            .collect();
+        let tasks = (0..self.items.len()).filter(|item| {
+            let task = &self.items[*item].document;
+            let of = task.name.rsplit_once('#').map(|(record, _)| record);
+            let is_of = |record: &usize| of == Some(&*self.items[*record].document.name);
+            task.kind == Kind::Task && records.iter().any(is_of)
+        });
+        let all: Vec<usize> = records.iter().copied().chain(tasks).collect();
+        for item in all {
             let has_sent =
                 self.handed.iter().any(|((by, ..), handed)| by == node && *handed == item);
-            if is_current && facts.keys.contains(&key) && !has_sent {
+            if !has_sent {
                 self.put(node, item);
             }
         }

@@ -108,11 +108,11 @@ pub(super) async fn backfill(store: &dyn HubDocuments) {
     let facts = Facts { keys: vec![key(1), key(3)], ..says(1, Relation::Registered, true, None) };
     let first = registration("village-2", 1, facts.clone());
     kept(store, first.clone()).await;
-    // Neither another person's, nor its own, nor tasks, nor twice by two keys.
-    assert_eq!(inbox(store, "village-2").await, ["r1/1"]);
+    // Neither another person's, nor its own, nor twice by two keys.
+    assert_eq!(inbox(store, "village-2").await, ["r1/1", "r1#1/1"]);
     super::is_known(store, first).await;
     kept(store, registration("village-2", 2, facts)).await;
-    assert_eq!(inbox(store, "village-2").await, ["r1/1"]);
+    assert_eq!(inbox(store, "village-2").await, ["r1/1", "r1#1/1"]);
     // Who has it in the inbox by the place is not given it again.
     kept(store, registration("village-1", 1, says(1, Relation::Contract, true, None))).await;
     assert_eq!(records_in(store, "village-1").await, ["r1/1", "own/1"]);
@@ -171,4 +171,50 @@ pub(super) async fn task(store: &dyn HubDocuments) {
     assert_eq!(inbox(store, "village-2").await, ["r-other/1", "r/2", "r#2/1"]);
     assert_eq!(inbox(store, "county").await, ["r#2/1"]);
     assert_eq!(inbox(store, "hospital").await, ["r#pressure-1/1"]);
+}
+
+pub(super) async fn said_before(store: &dyn HubDocuments) {
+    let task = |node, number, name: &str, version, text: &str| {
+        of(node, number, document(Kind::Task, name, version, text), Facts::default())
+    };
+    let version = |number, name: &str, version, facts| {
+        of("hospital", number, document(Kind::Record, name, version, &format!("{version}")), facts)
+    };
+    // What is said of a task may be kept before its record, and names may begin alike.
+    kept(store, task("village-1", 1, "r#1", 1, "early")).await;
+    kept(store, version(1, "r", 1, Facts { keys: vec![key(1)], ..place(VILLAGE) })).await;
+    kept(store, task("village-1", 2, "r#1", 2, "done")).await;
+    kept(store, task("township", 1, "r#1", 2, "lost")).await;
+    kept(store, task("hospital", 2, "r#二", 1, "open")).await;
+    for (number, name) in (3..).zip(["r#a#1", "r2#1", "r", "r$#1", "other#1"]) {
+        kept(store, task("hospital", number, name, 1, name)).await;
+    }
+    kept(store, version(20, "other", 1, person(2))).await;
+    // The newest version of the record comes after what was said of its tasks.
+    kept(store, version(21, "r", 2, person(1))).await;
+    kept(store, registration("county", 1, says(1, Relation::Registered, true, None))).await;
+    let said = ["r/2", "r#1/1", "r#1/2", "r#1/2", "r#二/1"];
+    assert_eq!(inbox(store, "county").await, said);
+    // In the order in which they were kept, so that it comes to the same there.
+    let bodies: Vec<_> = super::all(store, "county").await.into_iter().map(|d| d.body).collect();
+    assert_eq!(bodies[1..], ["early", "done", "lost", "open"]);
+    // Not what the node said itself or has; and records named with a `#` have tasks, too.
+    kept(store, version(22, "r#a", 1, person(1))).await;
+    kept(store, registration("village-1", 1, says(1, Relation::Registered, true, None))).await;
+    let has = records_and_tasks(store, "village-1").await;
+    assert_eq!(has, ["r/1", "r#1/2", "r#二/1", "r/2", "r#a/1", "r#a#1/1"]);
+    assert_eq!(super::all(store, "village-1").await[1].body, "lost");
+    // Again, and in another relation: nothing comes twice.
+    kept(store, registration("county", 2, says(1, Relation::Contract, true, None))).await;
+    let has = records_and_tasks(store, "county").await;
+    assert_eq!(has, ["r/2", "r#1/1", "r#1/2", "r#1/2", "r#二/1", "r#a/1", "r#a#1/1"]);
+    // What is said from now on comes by itself.
+    kept(store, task("hospital", 23, "r#1", 3, "open again")).await;
+    assert_eq!(records_and_tasks(store, "county").await.last().unwrap(), "r#1/3");
+}
+
+async fn records_and_tasks(store: &dyn HubDocuments, node: &str) -> Vec<String> {
+    let mut names = inbox(store, node).await;
+    names.retain(|name| !name.starts_with("registration"));
+    names
 }

@@ -3,7 +3,8 @@
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::store::hub::plan::{At, Loaded, Questions, Registration};
+use crate::sharing::exchange::Kind;
+use crate::store::hub::plan::{At, Loaded, Missing, Questions, Registration};
 use crate::store::hub::{count, damaged, int, relation_named, sha};
 
 /// Rows tell what they answer, and by the place of which question: a number that is written down (0),
@@ -32,19 +33,25 @@ pub(super) const HOLDERS: &str = "\
     CROSS JOIN LATERAL (SELECT i.node FROM inbox i WHERE i.document = d.number \
     UNION ALL SELECT d.node OFFSET 0) i";
 
-/// Records of the current version of a person that the node neither sent nor has in its inbox.
+/// A person's records of the current version, then the documents of the tasks of those records: what
+/// of it the node neither sent nor has in its inbox. A task is named by what stands before its last `#`;
+/// `$` is the character after `#`.
 pub(super) const MISSING: &str = "\
-    SELECT j.at, d.number, d.sha256 \
+    SELECT j.at, m.kind, m.number, m.sha256 \
     FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY j(node, key, at) \
     CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k \
     CROSS JOIN LATERAL (SELECT d.number, d.sha256, d.name, d.version FROM document d \
     WHERE d.number = k.document AND d.kind = 'record' OFFSET 0) d \
+    CROSS JOIN LATERAL (SELECT 'record' COLLATE \"C\" AS kind, d.number, d.sha256 UNION ALL \
+    SELECT t.kind, t.number, t.sha256 FROM document t WHERE t.name >= d.name || '#' \
+    AND t.name < d.name || '$' AND t.kind = 'task' \
+    AND strpos(substr(t.name, length(d.name) + 2), '#') = 0 OFFSET 0) m \
     WHERE NOT EXISTS (SELECT 1 FROM document l WHERE l.name = d.name AND l.version > d.version \
     AND l.kind = 'record' OFFSET 0) \
-    AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = d.number AND i.node = j.node \
+    AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = m.number AND i.node = j.node \
     OFFSET 0) \
-    AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = d.number AND h.node = j.node \
-    OFFSET 0) ORDER BY j.at, d.number";
+    AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = m.number AND h.node = j.node \
+    OFFSET 0) ORDER BY j.at, m.kind, m.number";
 
 /// Reads what `questions` ask for.
 pub(super) async fn load(
@@ -88,7 +95,9 @@ pub(super) async fn load(
             .await?;
         for row in &rows {
             let asked = asked(row, 0, &questions.missing)?;
-            let document = (row.try_get(1)?, sha(row.try_get(2)?)?);
+            let kind = Kind::named(row.try_get(1)?).ok_or_else(|| damaged("kind"))?;
+            let (number, sha256) = (row.try_get(2)?, sha(row.try_get(3)?)?);
+            let document = Missing { kind, number, sha256 };
             let missing = loaded.missing.entry(asked.clone()).or_default();
             // The same question may stand there twice.
             if !missing.contains(&document) {

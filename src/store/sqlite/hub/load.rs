@@ -6,8 +6,26 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::app::exchange::ports::{PersonKey, Relation};
-use crate::store::hub::plan::{At, Loaded, Questions, Registration};
-use crate::store::hub::{count, int, relation_named, sha};
+use crate::sharing::exchange::Kind;
+use crate::store::hub::plan::{At, Loaded, Missing, Questions, Registration};
+use crate::store::hub::{count, damaged, int, relation_named, sha};
+
+/// A person's records of the current version, then the documents of the tasks of those records: what
+/// of it the node neither sent nor has in its inbox. A task is named by what stands before its last `#`;
+/// `$` is the character after `#`.
+const MISSING: &str = "\
+    WITH r AS MATERIALIZED (SELECT d.number, d.name, d.sha256 FROM document_key k \
+    CROSS JOIN document d ON d.number = k.document WHERE k.key = ?1 AND d.kind = 'record' \
+    AND NOT EXISTS (SELECT 1 FROM document l \
+    WHERE l.name = d.name AND l.kind = 'record' AND l.version > d.version)), \
+    m AS (SELECT 'record' AS kind, number, sha256 FROM r \
+    UNION ALL SELECT t.kind, t.number, t.sha256 FROM r CROSS JOIN document t \
+    ON t.name >= r.name || '#' AND t.name < r.name || '$' \
+    WHERE t.kind = 'task' AND instr(substr(t.name, length(r.name) + 2), '#') = 0) \
+    SELECT m.kind, m.number, m.sha256 FROM m \
+    WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = m.number AND i.node = ?2) \
+    AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = m.number AND h.node = ?2) \
+    ORDER BY m.kind, m.number";
 
 /// Reads what `questions` ask for.
 pub(super) async fn load(
@@ -60,21 +78,15 @@ pub(super) async fn load(
         loaded.holders.insert(record.clone(), rows.into_iter().collect());
     }
     for (node, key) in &questions.missing {
-        let rows = sqlx::query(
-            "SELECT d.number, d.sha256 FROM document_key k JOIN document d ON d.number = k.document \
-             WHERE k.key = ?1 AND d.kind = 'record' AND NOT EXISTS (SELECT 1 FROM document l \
-             WHERE l.name = d.name AND l.kind = 'record' AND l.version > d.version) \
-             AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = d.number AND i.node = ?2) \
-             AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = d.number AND h.node = ?2) \
-             ORDER BY d.number",
-        )
-        .bind(key.as_slice())
-        .bind(node)
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows = sqlx::query(MISSING)
+            .bind(key.as_slice())
+            .bind(node)
+            .fetch_all(&mut *connection)
+            .await?;
         let mut missing = Vec::with_capacity(rows.len());
         for row in &rows {
-            missing.push((row.try_get(0)?, sha(row.try_get(1)?)?));
+            let kind = Kind::named(row.try_get(0)?).ok_or_else(|| damaged("kind"))?;
+            missing.push(Missing { kind, number: row.try_get(1)?, sha256: sha(row.try_get(2)?)? });
         }
         loaded.missing.insert((node.clone(), *key), missing);
     }
