@@ -48,6 +48,8 @@ use crate::telemetry::Metrics;
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
+/// The service that needs a hub's store of documents.
+const EXCHANGE: &str = "xiangyi.records.v1.ExchangeService";
 /// Services whose health is told apart from the whole node's (the empty name).
 const SERVICES: [&str; 12] = [
     "",
@@ -59,7 +61,7 @@ const SERVICES: [&str; 12] = [
     "xiangyi.records.v1.RecordService",
     "xiangyi.records.v1.FollowUpService",
     "xiangyi.records.v1.ConsentService",
-    "xiangyi.records.v1.ExchangeService",
+    EXCHANGE,
     "xiangyi.model.v1.ModelService",
     "xiangyi.node.v1.NodeService",
 ];
@@ -303,7 +305,8 @@ impl Node {
         let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
         let records = Box::pin(opening).await?;
         records.watch(&metrics, until);
-        let region = link::join(&config, held, (with, records.hub.clone()), &stop).await?;
+        let region =
+            link::join(&config, held, (with, records.hub.clone()), (&metrics, &stop)).await?;
         let app = Arc::new(App::new(Parts {
             name: config.node.name.clone(),
             knowledge,
@@ -533,16 +536,22 @@ async fn watch_health(reporter: HealthReporter, app: Arc<App>, stop: Cancellatio
     }
 }
 
+/// Tells how the services are. The whole node and the exchange serve where a hub's store of documents
+/// answers, too; the others do not need it.
 async fn report(reporter: &HealthReporter, app: &App) {
-    let status = match app.health().await {
+    let ready = app.ready().await;
+    let status = |outcome: &Result<(), error::Error>| match outcome {
         Ok(()) => ServingStatus::Serving,
         Err(error) => {
-            tracing::warn!(error = crate::app::chain(&error), "not healthy");
+            tracing::warn!(error = crate::app::chain(error), "not healthy");
             ServingStatus::NotServing
         }
     };
+    let whole = status(&ready);
+    let other = if ready.is_ok() { whole } else { status(&app.health().await) };
     for service in SERVICES {
-        reporter.set_service_status(service, status).await;
+        let is_whole = service.is_empty() || service == EXCHANGE;
+        reporter.set_service_status(service, if is_whole { whole } else { other }).await;
     }
 }
 

@@ -272,6 +272,15 @@ impl App {
         Ok(())
     }
 
+    /// Ready means: healthy, and a hub's store of documents answers.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.health().await?;
+        match &self.hub {
+            Some(hub) => hub.ready().await,
+            None => Ok(()),
+        }
+    }
+
     fn entry(&self, record_id: &str, patient_reference: &str) -> AuditEntry {
         AuditEntry {
             at_ms: self.clock.now_ms(),

@@ -84,8 +84,8 @@ pub(super) async fn open(
                 let server =
                     server((url.as_ref(), file.as_deref())).map_err(NodeError::PostgresHub)?;
                 let schema = &section.postgres_schema;
-                let opened = postgres::hub::HubStore::open(&server, schema, scopes, tasks).await;
-                both(opened.map_err(NodeError::PostgresHub)?)
+                let opened = postgres::hub::open_or_wait(&server, schema, scopes, tasks).await;
+                opened.map_err(NodeError::PostgresHub)?
             }
         };
     let path = section.key_file.clone().unwrap_or_else(|| config.store.dir.join(KEY));

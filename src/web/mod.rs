@@ -44,7 +44,7 @@ async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
 }
 
 async fn healthz(State(app): State<Arc<App>>) -> impl IntoResponse {
-    match app.health().await {
+    match app.ready().await {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", error.public())),
     }

@@ -21,6 +21,7 @@ mod evaluation;
 mod fhir;
 mod fhir_refused;
 mod harness;
+mod hub_faults;
 mod images;
 mod imaging;
 mod imaging_models;

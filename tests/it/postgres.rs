@@ -17,7 +17,7 @@ use crate::images::{Slice, as_data_set, search, small, store, store_slices};
 
 /// The address of the server for tests. Without one the test says on standard error that it did not
 /// run; with `XIANGYI_REQUIRE_POSTGRES` set that is a failure.
-fn url() -> Option<String> {
+pub(crate) fn url() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests learn here what the machine has")]
     let (url, required) =
         (std::env::var("XIANGYI_TEST_POSTGRES"), std::env::var("XIANGYI_REQUIRE_POSTGRES"));
@@ -44,11 +44,11 @@ fn on(url: &str, schema: &str) -> Setup {
 }
 
 /// A name that no other test has.
-fn schema(name: &str) -> String {
+pub(crate) fn schema(name: &str) -> String {
     format!("it_{name}_{}", std::process::id())
 }
 
-async fn drop_schema(url: &str, schema: &str) {
+pub(crate) async fn drop_schema(url: &str, schema: &str) {
     let options: PgConnectOptions = url.parse().unwrap();
     let mut connection = options.connect().await.unwrap();
     // The name is made of letters and digits above.

@@ -20,7 +20,7 @@ use crate::region::{member, token, until};
 
 /// Name, resident ID and birth date of the patient of the fixture, who is made up.
 pub(crate) const PATIENT: (&str, &str, &str) = ("饶建国", "36112119570317051X", "1957-03-17");
-const NODES: [(&str, &str); 3] =
+pub(crate) const NODES: [(&str, &str); 3] =
     [("county", "361104"), ("village", "361104204201"), ("elsewhere", "361102001001")];
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -49,7 +49,7 @@ pub(crate) async fn hub() -> TestNode {
     hub_in(tempfile::tempdir().unwrap(), "127.0.0.1:0").await
 }
 
-async fn node_in(name: &str, hub: &str, data: TempDir) -> TestNode {
+pub(crate) async fn node_in(name: &str, hub: &str, data: TempDir) -> TestNode {
     let file = data.path().join("link-token");
     std::fs::write(&file, token(name)).unwrap();
     let role = if name == "county" { NodeRole::Hospital } else { NodeRole::Clinic };
@@ -75,7 +75,7 @@ fn follow_up(node: &TestNode) -> FollowUpServiceClient<Channel> {
     FollowUpServiceClient::new(node.channel.clone())
 }
 
-fn exchange(node: &TestNode) -> ExchangeServiceClient<Channel> {
+pub(crate) fn exchange(node: &TestNode) -> ExchangeServiceClient<Channel> {
     ExchangeServiceClient::new(node.channel.clone())
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn submit(node: &TestNode, content: Vec<u8>) -> pb::SubmitRecor
     records(node).submit_record(request).await.unwrap().into_inner()
 }
 
-async fn register(node: &TestNode, ends: bool) {
+pub(crate) async fn register(node: &TestNode, ends: bool) {
     let (name, resident_id, birth_date) = PATIENT;
     let person = pb::RegisteredPerson {
         name: name.to_owned(),
@@ -101,11 +101,11 @@ async fn register(node: &TestNode, ends: bool) {
     exchange(node).register_patient(request).await.unwrap();
 }
 
-async fn status(node: &TestNode) -> pb::GetExchangeStatusResponse {
+pub(crate) async fn status(node: &TestNode) -> pb::GetExchangeStatusResponse {
     exchange(node).get_exchange_status(pb::GetExchangeStatusRequest {}).await.unwrap().into_inner()
 }
 
-async fn handed_over(node: &TestNode) {
+pub(crate) async fn handed_over(node: &TestNode) {
     until("everything is handed over", async || (status(node).await.waiting == 0).then_some(()))
         .await;
 }
@@ -137,7 +137,7 @@ pub(crate) async fn tasks(node: &TestNode, record: &str) -> Vec<pb::FollowUpTask
 }
 
 /// Passes bytes on to the hub while it is joined; cutting it ends every line.
-async fn wire(hub: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
+pub(crate) async fn wire(hub: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let joined = watch::Sender::new(true);

@@ -198,6 +198,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the store answers now.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.store.ready().await
+    }
+
     /// All nodes, by name.
     pub async fn nodes(&self) -> Result<Vec<NodeExchange>, Error> {
         self.store.nodes().await

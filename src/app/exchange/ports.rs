@@ -171,6 +171,9 @@ pub trait HubDocuments: HubLookUps {
 
     /// All nodes, by name.
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeExchange>, Error>>;
+
+    /// Whether the store answers now.
+    fn ready(&self) -> BoxFuture<'_, Result<(), Error>>;
 }
 
 /// A record of a person as the hub keeps it, without its body.

@@ -19,6 +19,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod writer;
+mod waiting;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 
 use self::listen::Notes;
 use self::writer::Writer;
+pub use self::waiting::open_or_wait;
 use super::{KEYED, OpenError, Server, lost, pool};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
@@ -97,9 +99,18 @@ impl HubStore {
         prepare(&mut connection, server, schema).await?;
         let configured: Vec<&str> = scopes.nodes().collect();
         batch::make_heads(&mut connection, &configured).await.map_err(|e| server.unreachable(e))?;
+        Self::open_telling(server, schema, (scopes, Grown::new()), tracker).await
+    }
+
+    /// As [`Self::open`]; growth of inboxes is told by `grown`.
+    async fn open_telling(
+        server: &Server,
+        schema: &str,
+        (scopes, grown): (Arc<Scopes>, Grown),
+        tracker: &TaskTracker,
+    ) -> Result<Self, OpenError> {
         let hub = sqlx::query_scalar("SELECT nextval('hub_number')").fetch_one(&mut connection);
         let notes = Notes::new(schema, hub.await.map_err(|e| server.unreachable(e))?);
-        let grown = Grown::new();
         let stop = CancellationToken::new();
         listen::start(server.options(schema), &notes, &grown, &stop, tracker);
         let desk = writer::Desk::new(
@@ -160,7 +171,7 @@ async fn prepare(
         let make = sqlx::AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""));
         sqlx::raw_sql(make).execute(&mut *connection).await.map_err(failed)?;
     }
-    let migrated = migrator(&MIGRATIONS).run(&mut *connection).await;
+    let migrated = migrator(&MIGRATIONS).run_direct(None, &mut *connection, false).await;
     migrated.map_err(|source| OpenError::Migrate {
         schema: schema.to_owned(),
         server: server.name.clone(),
@@ -252,3 +263,7 @@ impl HubDocuments for HubStore {
         Box::pin(async move { Ok(self.scopes.report(again(|| read::nodes(&self.pool)).await?)) })
     }
 }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(again(|| read::ready(&self.pool)))
+    }

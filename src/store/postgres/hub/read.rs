@@ -55,6 +55,11 @@ pub(super) fn document(row: &PgRow) -> Result<Document, sqlx::Error> {
     })
 }
 
+/// Whether the server answers.
+pub(super) async fn ready(readers: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(readers).await.map(|_| ())
+}
+
 /// Every node that is known here.
 pub(super) async fn nodes(readers: &PgPool) -> Result<Vec<NodeExchange>, sqlx::Error> {
     let rows = sqlx::query(

@@ -164,3 +164,7 @@ impl HubDocuments for HubStore {
         })
     }
 }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { read::ready(&self.readers).await.map_err(failed) })
+    }

@@ -54,6 +54,11 @@ pub(super) fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
     })
 }
 
+/// Whether the database answers.
+pub(super) async fn ready(readers: &SqlitePool) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(readers).await.map(|_| ())
+}
+
 /// Every node that is known here.
 pub(super) async fn nodes(readers: &SqlitePool) -> Result<Vec<NodeExchange>, sqlx::Error> {
     let rows = sqlx::query(
