@@ -159,6 +159,8 @@ struct ExchangeMetrics {
     oldest_ms: Gauge<i64, AtomicI64>,
     received: Gauge<i64, AtomicI64>,
     unreadable: Gauge<i64, AtomicI64>,
+    receiving: Gauge<i64, AtomicI64>,
+    receiving_peak: Gauge<i64, AtomicI64>,
 }
 
 impl ExchangeMetrics {
@@ -180,6 +182,16 @@ impl ExchangeMetrics {
                 "exchange_unreadable",
                 "Documents that came and could not be read here",
                 &self.unreadable,
+            ),
+            (
+                "exchange_receiving_bytes",
+                "At the hub: bytes of nodes' messages that were let in and are not done with",
+                &self.receiving,
+            ),
+            (
+                "exchange_receiving_peak_bytes",
+                "At the hub: the most that exchange_receiving_bytes has been since the start",
+                &self.receiving_peak,
             ),
         ] {
             registry.register(name, help, gauge.clone());
@@ -397,6 +409,12 @@ impl Metrics {
             let counter = self.look_ups.get_or_create(&OutcomeLabel { outcome });
             counter.inner().store(count, Ordering::Relaxed);
         }
+    }
+
+    /// So many bytes more of nodes' messages are under way at the hub, or fewer.
+    pub fn receiving(&self, bytes: i64) {
+        let now = self.exchange.receiving.inc_by(bytes) + bytes;
+        self.exchange.receiving_peak.inner().fetch_max(now, Ordering::Relaxed);
     }
 
     /// How much the archive keeps, and where.

@@ -24,7 +24,15 @@ pub struct ExchangeSection {
     pub key_file: Option<PathBuf>,
     /// Different persons whose records one node may look up within an hour; 0: nobody's.
     pub look_up_persons_per_hour_max: u32,
+    /// Bytes of nodes' messages that the hub has under way at most, of all nodes together. A node has
+    /// at most 33 MiB of them; who comes when there is no room waits.
+    pub receive_bytes_max: usize,
 }
+
+/// What `receive_bytes_max` may be: room for one node and more.
+const RECEIVE_BYTES: std::ops::RangeInclusive<usize> = 64 << 20..=64 << 30;
+/// Where nothing is said.
+const RECEIVE_BYTES_DEFAULT: usize = 256 << 20;
 
 impl Default for ExchangeSection {
     fn default() -> Self {
@@ -34,6 +42,7 @@ impl Default for ExchangeSection {
             postgres_schema: "xiangyi_hub".to_owned(),
             key_file: None,
             look_up_persons_per_hour_max: 300,
+            receive_bytes_max: RECEIVE_BYTES_DEFAULT,
         }
     }
 }
@@ -45,8 +54,14 @@ impl ExchangeSection {
             return refuse("exchange.postgres_url and exchange.postgres_url_file: set one of them");
         }
         let shared = url != (false, false);
-        if node.role != NodeRole::Hub && (shared || self.key_file.is_some()) {
+        let has_more = self.key_file.is_some() || self.receive_bytes_max != RECEIVE_BYTES_DEFAULT;
+        if node.role != NodeRole::Hub && (shared || has_more) {
             return refuse("section exchange is for a hub: set node.role = \"hub\"");
+        }
+        if !RECEIVE_BYTES.contains(&self.receive_bytes_max) {
+            return refuse(
+                "exchange.receive_bytes_max must be from 67108864 (64 MiB) to 68719476736",
+            );
         }
         if shared && self.key_file.is_none() {
             return refuse(

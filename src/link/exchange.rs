@@ -1,17 +1,21 @@
 //! Documents over the link: the conversation of `sharing::exchange` as a gRPC stream, at both ends.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use futures_util::stream::{FuturesUnordered, Stream};
+use prost::Message as _;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use super::inflow::{Held, Lane};
 use super::pb::exchange_request::Message as FromNodePb;
 use super::pb::exchange_response::Message as FromHubPb;
 use super::pb::link_service_client::LinkServiceClient;
@@ -30,6 +34,10 @@ use crate::sharing::exchange::{
 const WELCOME_WITHIN: Duration = Duration::from_secs(30);
 /// Messages that are read ahead at most: as many as both windows have.
 const READ_AHEAD_MAX: usize = 2 * IN_FLIGHT_MAX;
+/// Bytes of answers and documents that a node has not read, with which it is not heard any more.
+const UNREAD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What an answer costs beside its bytes.
+const TOLD_COST: usize = 128;
 /// Between two looks for what is due again, or what nobody told of.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// A line on which the other side has said nothing for so long while answers are due is given up.
@@ -54,7 +62,7 @@ where
     out.send(first.into())?;
     let exchange = client.exchange(UnboundedReceiverStream::new(to_hub));
     let from_hub = timeout(WELCOME_WITHIN, exchange).await??.into_inner();
-    let (_reading, mut from_hub) = read_ahead(from_hub);
+    let (_reading, mut from_hub) = read_ahead(from_hub, || ());
     // Said once for all that is at hand: how far the inbox is on disk.
     let mut kept = None;
     let (mut changed, mut look) = (desk.changed(), interval(LOOK_EVERY));
@@ -87,7 +95,7 @@ where
         }
         tokio::select! {
             heard = timeout(ANSWER_WITHIN, from_hub.recv()) => match heard {
-                Ok(Some(message)) => todo.extend(session.heard(message?.try_into()?)?),
+                Ok(Some((message, ()))) => todo.extend(session.heard(message?.try_into()?)?),
                 Ok(None) => return Ok(()),
                 Err(_) if session.unanswered() > 0 => return Err("the hub does not answer".into()),
                 Err(_) => {}
@@ -105,38 +113,41 @@ where
 pub(super) async fn attend(
     hub: &Exchange,
     node: &str,
-    from_node: Streaming<pb::ExchangeRequest>,
-    out: &mpsc::UnboundedSender<Result<pb::ExchangeResponse, Status>>,
+    (from_node, lane): (Streaming<pb::ExchangeRequest>, Lane),
+    out: &Out,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let mut session = HubSession::default();
     let waker = hub.waker(node);
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (_reading, mut from_node) = read_ahead(from_node);
+    let (_reading, mut from_node) = read_ahead(from_node, move || lane.next());
     let mut pending = FuturesUnordered::new();
     // Only the newest number matters, and nobody waits for it.
     let (mut newest, mut advancing) = (None, FuturesUnordered::new());
-    let mut todo = VecDeque::new();
+    // With each goes the room of the message that asked for it, until it is done.
+    let mut todo: VecDeque<(HubDo, Option<Held>)> = VecDeque::new();
+    let plain = |next| (next, None);
     loop {
-        while let Some(next) = todo.pop_front() {
+        while let Some((next, held)) = todo.pop_front() {
             match next {
                 HubDo::Send(message) => {
-                    if out.send(Ok(message.into())).is_err() {
+                    if !out.send(Ok(message.into())) {
                         return Ok(());
                     }
                 }
                 HubDo::Attend(hello) => {
                     let welcome = hub.attend(node, &hello).await?;
-                    todo.extend(session.attended(&hello, welcome));
+                    todo.extend(session.attended(&hello, welcome).into_iter().map(plain));
                 }
                 HubDo::Submit(store, number, document) => pending.push(async move {
                     let outcome = hub.submit(node, store.clone(), number, document).await;
+                    drop(held);
                     (store, number, outcome)
                 }),
                 HubDo::ReadInbox { after, limit } => {
                     let (documents, whole) = hub.inbox(node, after, limit).await?;
-                    todo.extend(session.inbox(after, documents, whole));
+                    todo.extend(session.inbox(after, documents, whole).into_iter().map(plain));
                 }
                 HubDo::Advance(number) => newest = Some(number),
             }
@@ -150,37 +161,93 @@ pub(super) async fn attend(
             () = stop.cancelled() => {
                 return Err(Error::Unavailable { what: "hub", cause: None });
             }
-            heard = from_node.recv() => match heard {
-                Some(message) => {
+            // A node that does not read what it is told is not heard meanwhile.
+            () = out.drained(), if !out.has_room() => {}
+            heard = from_node.recv(), if out.has_room() => match heard {
+                Some((message, held)) => {
                     let message = FromNode::try_from(message.map_err(status::error)?)?;
                     let heard = session.heard(message).map_err(|breach| {
                         Error::Refused { reason: breach.to_string() }
                     })?;
-                    todo.extend(heard);
+                    let mut held = held;
+                    todo.extend(heard.into_iter().map(|next| (next, held.take())));
                 }
                 None => return Ok(()),
             },
             Some((store, number, outcome)) = pending.next() => {
-                todo.extend(session.answered(&store, number, outcome?));
+                todo.extend(session.answered(&store, number, outcome?).into_iter().map(plain));
             }
             Some(()) = advancing.next() => {}
-            () = waker.notified() => todo.extend(session.woken()),
-            _ = look.tick() => todo.extend(session.woken()),
+            () = waker.notified() => todo.extend(session.woken().into_iter().map(plain)),
+            _ = look.tick() => todo.extend(session.woken().into_iter().map(plain)),
         }
     }
 }
 
+/// What the hub tells a node, and how much of it the node has not read yet.
+#[derive(Debug, Clone)]
+pub(super) struct Out {
+    line: mpsc::UnboundedSender<Told>,
+    unread: Arc<Unread>,
+}
+
+/// How many bytes are not read, and who waits for fewer.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    bytes: AtomicUsize,
+    fewer: Notify,
+}
+
+type Told = Result<pb::ExchangeResponse, Status>;
+
+impl Out {
+    /// With what it fills.
+    pub(super) fn new() -> (Self, impl Stream<Item = Told>) {
+        let (line, answers) = mpsc::unbounded_channel();
+        let unread: Arc<Unread> = Arc::default();
+        let out = Self { line, unread: Arc::clone(&unread) };
+        let answers = UnboundedReceiverStream::new(answers).inspect(move |told| {
+            unread.bytes.fetch_sub(weight(told), Ordering::AcqRel);
+            unread.fewer.notify_one();
+        });
+        (out, answers)
+    }
+
+    /// False: the line is gone.
+    pub(super) fn send(&self, told: Told) -> bool {
+        self.unread.bytes.fetch_add(weight(&told), Ordering::AcqRel);
+        self.line.send(told).is_ok()
+    }
+
+    fn has_room(&self) -> bool {
+        self.unread.bytes.load(Ordering::Acquire) < UNREAD_BYTES_MAX
+    }
+
+    /// Waits until something was read.
+    async fn drained(&self) {
+        while !self.has_room() {
+            self.unread.fewer.notified().await;
+        }
+    }
+}
+
+fn weight(told: &Told) -> usize {
+    told.as_ref().map_or(0, pb::ExchangeResponse::encoded_len) + TOLD_COST
+}
+
 /// Takes messages off the line as they come, while what came before is being written down: HTTP/2 gives
-/// up a line on which many small frames lie unread. What is read ahead is bounded.
-fn read_ahead<T: Send + 'static>(
+/// up a line on which many small frames lie unread. What is read ahead is bounded; `with` gives what
+/// goes with each message.
+fn read_ahead<T: Send + 'static, H: Send + 'static>(
     mut stream: Streaming<T>,
-) -> (JoinSet<()>, mpsc::Receiver<Result<T, Status>>) {
+    with: impl Fn() -> H + Send + 'static,
+) -> (JoinSet<()>, mpsc::Receiver<(Result<T, Status>, H)>) {
     let (ahead, messages) = mpsc::channel(READ_AHEAD_MAX);
     let mut reading = JoinSet::new();
     reading.spawn(async move {
         while let Some(message) = stream.message().await.transpose() {
             let last = message.is_err();
-            if ahead.send(message).await.is_err() || last {
+            if ahead.send((message, with())).await.is_err() || last {
                 return;
             }
         }

@@ -8,6 +8,7 @@ mod convert;
 mod exchange;
 pub mod identity;
 mod records;
+pub mod inflow;
 pub mod server;
 mod status;
 mod studies;

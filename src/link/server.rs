@@ -1,7 +1,8 @@
 //! The hub's side of the link.
 
+use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -9,13 +10,14 @@ use futures_util::stream::{self, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::identity::Credentials;
+use super::inflow::{Lane, Metered, Room};
 use super::pb::attend_request::Message as FromNode;
 use super::pb::attend_response::Message as FromHub;
 use super::pb::deliver_objects_request::Message as Delivered;
@@ -36,6 +38,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const STREAMS_MAX: u32 = 128;
 /// Answers that wait for the node to read them.
 const UNREAD_MAX: usize = 8;
+/// Exchanges that a node has open at most: those of lines that broke end by themselves.
+const EXCHANGES_MAX: usize = 4;
+/// When a node that has too many may try again.
+const EXCHANGES_AFTER: Duration = Duration::from_secs(20);
 
 /// PEM files of the hub's side.
 #[derive(Debug, Clone)]
@@ -55,6 +61,7 @@ pub struct LinkDoor {
     exchange: Arc<Exchange>,
     credentials: Credentials,
     tls: Option<LinkTls>,
+    room: Room,
     stop: CancellationToken,
 }
 
@@ -63,7 +70,15 @@ struct Service {
     hub: Arc<Hub>,
     exchange: Arc<Exchange>,
     credentials: Credentials,
+    /// Exchanges that are open, by node.
+    open: Arc<Mutex<HashMap<String, usize>>>,
     stop: CancellationToken,
+}
+
+/// An open exchange of a node.
+struct Opened {
+    node: String,
+    all: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 type Answers = Pin<Box<dyn Stream<Item = Result<pb::AttendResponse, Status>> + Send>>;
@@ -75,15 +90,15 @@ impl LinkDoor {
     pub fn new(
         (hub, exchange): (Arc<Hub>, Arc<Exchange>),
         credentials: Credentials,
-        tls: Option<LinkTls>,
+        (tls, room): (Option<LinkTls>, Room),
         stop: CancellationToken,
     ) -> Self {
-        Self { hub, exchange, credentials, tls, stop }
+        Self { hub, exchange, credentials, tls, room, stop }
     }
 
     /// Serves nodes until told to stop.
     pub async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
-        let Self { hub, exchange, credentials, tls, stop } = self;
+        let Self { hub, exchange, credentials, tls, room, stop } = self;
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_adaptive_window(Some(true))
@@ -97,11 +112,12 @@ impl LinkDoor {
             }
             server = server.tls_config(config)?;
         }
-        let service = Service { hub, exchange, credentials, stop: stop.clone() };
+        let open = Arc::default();
+        let service = Service { hub, exchange, credentials, open, stop: stop.clone() };
         let service = pb::link_service_server::LinkServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         server
-            .add_service(service)
+            .add_service(Metered::new(service, room))
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 stop.cancelled_owned(),
@@ -113,6 +129,29 @@ impl LinkDoor {
 impl Service {
     fn caller<T>(&self, request: &Request<T>) -> Result<String, Status> {
         self.credentials.caller(request).map_err(|error| status::of(&error))
+    }
+}
+
+impl Service {
+    /// Counts another exchange of a node, until it is dropped.
+    fn opened(&self, node: &str) -> Result<Opened, Error> {
+        let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = all.entry(node.to_owned()).or_default();
+        if *open >= EXCHANGES_MAX {
+            let what = "number of exchanges of this node (4 at most)";
+            return Err(Error::Overloaded { what, retry_after: EXCHANGES_AFTER });
+        }
+        *open += 1;
+        Ok(Opened { node: node.to_owned(), all: Arc::clone(&self.open) })
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = all.get_mut(&self.node) {
+            *open = open.saturating_sub(1);
+        }
     }
 }
 
@@ -236,17 +275,21 @@ impl pb::link_service_server::LinkService for Service {
         request: Request<Streaming<pb::ExchangeRequest>>,
     ) -> Result<Response<Exchanged>, Status> {
         let node = self.caller(&request)?;
-        let from_node = request.into_inner();
-        let (out, answers) = mpsc::unbounded_channel();
+        let opened = self.opened(&node).map_err(|e| refused(&e))?;
+        let lane = request.extensions().get::<Lane>().cloned();
+        let lane = lane.ok_or_else(|| refused(&Error::internal("link", "not metered")))?;
+        let from_node = (request.into_inner(), lane);
+        let (out, answers) = exchange::Out::new();
         let (hub, stop) = (Arc::clone(&self.exchange), self.stop.clone());
         let work = stream::once(async move {
             let ended = exchange::attend(&hub, &node, from_node, &out, &stop).await;
+            drop(opened);
             if let Err(error) = ended {
-                let _ = out.send(Err(status::of(&error)));
+                out.send(Err(status::of(&error)));
             }
         });
         let work = work.filter_map(|()| async { None });
-        Ok(Response::new(Box::pin(stream::select(UnboundedReceiverStream::new(answers), work))))
+        Ok(Response::new(Box::pin(stream::select(answers, work))))
     }
 
     async fn look_up_records(

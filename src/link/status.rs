@@ -30,6 +30,11 @@ pub(super) fn replaced() -> Status {
     Status::aborted("another node attends under the same name")
 }
 
+/// A message began and did not go on.
+pub(super) fn stalled() -> Status {
+    Status::deadline_exceeded("a message began and did not go on for two minutes")
+}
+
 /// What the other side said.
 pub(super) fn error(status: Status) -> Error {
     let words = status.message().to_owned();

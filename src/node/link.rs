@@ -22,8 +22,10 @@ use crate::app::{App, error};
 use crate::config::{self, Config, NodeRole};
 use crate::link::client::{HubLink, LinkOptions};
 use crate::link::identity::{Credential, Credentials};
+use crate::link::inflow::Room;
 use crate::link::server::{LinkDoor, LinkTls};
 use crate::store::sqlite::region::RegionStore;
+use crate::telemetry::Metrics;
 
 /// Name of the database in the store's directory.
 const DATABASE: &str = "region.db";
@@ -44,7 +46,7 @@ pub(super) async fn join(
     config: &Config,
     (opened, behind): (Option<&Opened>, Option<Arc<Behind>>),
     ((journal, clock, ids), exchange): (With, Option<Arc<Exchange>>),
-    stop: &CancellationToken,
+    (metrics, stop): (&Arc<Metrics>, &CancellationToken),
 ) -> Result<Option<Joined>, NodeError> {
     let section = &config.link;
     let name = config.node.name.clone();
@@ -72,8 +74,9 @@ pub(super) async fn join(
             }),
             (None | Some(_), None) | (None, Some(_)) => None,
         };
-        let door =
-            LinkDoor::new((Arc::clone(&hub), exchange), credentials(config), tls, stop.clone());
+        let room = Room::new(config.exchange.receive_bytes_max, Arc::clone(metrics));
+        let with = (Arc::clone(&hub), exchange);
+        let door = LinkDoor::new(with, credentials(config), (tls, room), stop.clone());
         return Ok(Some(Joined::Hub { hub, door, listen }));
     }
     let Some(hub) = section.hub.clone() else { return Ok(None) };

@@ -212,7 +212,7 @@ mod tests {
     ) -> Result<Arc<dyn HubDocuments>, String> {
         let scopes = store_suite::scopes();
         let opened = open_or_wait(&scratch.server, &scratch.schema, scopes, tracker).await;
-        opened.map_err(|error| chain(&error))
+        opened.map(|(documents, _)| documents).map_err(|error| chain(&error))
     }
 
     #[tokio::test]
