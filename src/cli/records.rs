@@ -221,7 +221,7 @@ enum Relation {
     Contract,
     /// Referred here
     Referral,
-    /// Another stated reason
+    /// Another reason, which --reason states
     Subscription,
 }
 
@@ -245,6 +245,12 @@ struct RegisterArgs {
     /// Why
     #[arg(long, value_enum, default_value_t = Relation::Registered)]
     relation: Relation,
+    /// Last day of a contract or referral, which need one: 2027-11-29
+    #[arg(long, value_name = "DAY")]
+    until: Option<jiff::civil::Date>,
+    /// Why a subscription follows the patient; no patient data
+    #[arg(long, default_value = "")]
+    reason: String,
     /// It ends
     #[arg(long)]
     end: bool,
@@ -492,6 +498,12 @@ pub(super) async fn exchange(args: ExchangeArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The last millisecond of a day in China.
+fn end_of(day: jiff::civil::Date) -> Result<i64, Failure> {
+    let next = day.tomorrow()?.at(0, 0, 0, 0);
+    Ok(jiff::tz::offset(8).to_timestamp(next)?.as_millisecond() - 1)
+}
+
 async fn register(args: RegisterArgs) -> Result<(), Failure> {
     let client = open(&args.common.target).await?;
     let mut service = ExchangeServiceClient::new(client.node()?);
@@ -513,7 +525,8 @@ async fn register(args: RegisterArgs) -> Result<(), Failure> {
         person: Some(person),
         relation: relation.into(),
         ends: args.end,
-        until_ms: 0,
+        until_ms: args.until.map(end_of).transpose()?.unwrap_or(0),
+        reason: args.reason,
     };
     let found = service.register_patient(client.dressed(request)).await;
     let found = found.map_err(|s| readable(&s))?.into_inner();

@@ -98,6 +98,9 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("records.v1.FollowUpService", "ListTasks", &[Role::Administrator]),
     ("records.v1.ConsentService", "WithdrawConsent", NO_RECORDS),
     ("records.v1.ConsentService", "RestoreConsent", NO_RECORDS),
+    ("records.v1.ConsentService", "ConfirmPresence", NO_RECORDS),
+    ("records.v1.ConsentService", "EndPresence", NO_RECORDS),
+    ("records.v1.ConsentService", "ListGrants", &[Role::Administrator]),
     ("records.v1.ConsentService", "ListAccessReviews", NO_REVIEWS),
     ("records.v1.ConsentService", "CloseAccessReview", NO_REVIEWS),
     ("records.v1.FollowUpService", "UpdateTask", NO_RECORDS),
@@ -328,6 +331,16 @@ fn good_about_records(rpc: &str) -> Vec<u8> {
         "ListTasks" => rc::ListTasksRequest { purpose, ..Default::default() }.encode_to_vec(),
         "WithdrawConsent" => rc::WithdrawConsentRequest { record: name, all: true }.encode_to_vec(),
         "RestoreConsent" => rc::RestoreConsentRequest { record: name, all: true }.encode_to_vec(),
+        "ConfirmPresence" => {
+            let check = rc::PresenceCheck::IdentityCard.into();
+            rc::ConfirmPresenceRequest { record: name, check, ..Default::default() }.encode_to_vec()
+        }
+        "EndPresence" => {
+            rc::EndPresenceRequest { record: name, ..Default::default() }.encode_to_vec()
+        }
+        "ListGrants" => {
+            rc::ListGrantsRequest { record: name, purpose, ..Default::default() }.encode_to_vec()
+        }
         "CloseAccessReview" => {
             rc::CloseAccessReviewRequest { review_id: name, finding: "属实".to_owned() }
                 .encode_to_vec()
@@ -407,6 +420,9 @@ fn asks_for_one(rpc: &str) -> bool {
         "UpdateTask",
         "WithdrawConsent",
         "RestoreConsent",
+        "ConfirmPresence",
+        "EndPresence",
+        "ListGrants",
         "CloseAccessReview",
     ];
     (rpc.starts_with("Get") && rpc != "GetExchangeStatus") || others.contains(&rpc)

@@ -20,6 +20,8 @@ use crate::region::{member, token, until};
 
 /// Name, resident ID and birth date of the patient of the fixture, who is made up.
 pub(crate) const PATIENT: (&str, &str, &str) = ("饶建国", "36112119570317051X", "1957-03-17");
+/// The end of 2099.
+pub(crate) const UNTIL_MS: i64 = 4_102_415_999_999;
 pub(crate) const NODES: [(&str, &str); 3] =
     [("county", "361104"), ("village", "361104204201"), ("elsewhere", "361102001001")];
 
@@ -96,7 +98,8 @@ pub(crate) async fn register(node: &TestNode, ends: bool) {
         person: Some(person),
         relation: pb::Relation::Contract.into(),
         ends,
-        until_ms: 0,
+        until_ms: UNTIL_MS,
+        ..pb::RegisterPatientRequest::default()
     };
     exchange(node).register_patient(request).await.unwrap();
 }

@@ -47,6 +47,9 @@ pub struct RegistrationBody {
     pub active: bool,
     /// Last day, in milliseconds since 1970 of its end.
     pub until_ms: Option<i64>,
+    /// Why a subscription follows the person; left out where empty, so that a hub of before takes it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
     /// Who.
     pub person: RegisteredPerson,
 }

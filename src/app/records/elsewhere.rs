@@ -12,11 +12,13 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 
+use super::person::digest;
 use super::ports::{AccessReview, KeptDocument, RecordStanding};
-use super::reading::{Granted, Reading, person_of, region_of, summary_only};
+use super::reading::{Granted, Reading, region_of, summary_only};
 use super::{FoundRecord, RecordLine, read};
 use crate::app::access::{Action, Caller, Permit, authorise};
 use crate::app::error::Error;
+use crate::app::exchange::facts::RegisteredPerson;
 use crate::app::exchange::look_up::{
     Answer, Decision, Elsewhere, FetchedRecord, Question, REASON_CHARS_MAX, Refusal, StatedPerson,
     check_person, check_record,
@@ -91,18 +93,13 @@ struct Asked<'a> {
     access: Access,
 }
 
-/// Relations of this node to a person, other than by a record that is here. None is known yet.
-fn relation_grants(_person: &StatedPerson) -> Vec<Grant> {
-    Vec::new()
-}
-
 /// Digests by which this node may know the person.
 fn digests(person: &StatedPerson) -> Vec<String> {
     let whole = ResidentId::parse(&person.resident_id).ok().map(|id| id.number().to_owned());
     let numbers =
         [Some(person.resident_id.trim()), whole.as_deref(), Some(person.health_card.trim())];
     let numbers = numbers.into_iter().flatten().filter(|number| !number.is_empty());
-    let mut digests: Vec<String> = numbers.map(|n| person_of(&n.to_uppercase())).collect();
+    let mut digests: Vec<String> = numbers.map(|n| digest(&n.to_uppercase())).collect();
     digests.dedup();
     digests
 }
@@ -208,7 +205,10 @@ impl App {
     /// What this node knows of the person that the policy asks for.
     async fn known(&self, person: &StatedPerson) -> Result<Known, Error> {
         let withdrawals = self.desk()?.store.withdrawals(&digests(person)).await?;
-        Ok(Known { grants: relation_grants(person), withdrawals })
+        let StatedPerson { name, resident_id, health_card } = person.clone();
+        let person =
+            RegisteredPerson { name, resident_id, health_card, ..RegisteredPerson::default() };
+        Ok(Known { grants: self.grants_for(&person).await?, withdrawals })
     }
 
     /// What the policy says of all of a person's records (an empty name), or of one.

@@ -6,6 +6,8 @@
 
 pub mod desk;
 pub mod elsewhere;
+pub mod grants;
+pub mod person;
 pub mod ports;
 pub mod reading;
 pub mod reconcile;
@@ -21,11 +23,12 @@ use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 use tokio::sync::watch;
 
+use self::person::{PersonKeys, person};
 use self::ports::{
     DocumentQuery, DocumentStore, ExchangeReport, Indexed, KeptDocument, NewDocument, Submitted,
 };
 pub use self::reading::Granted;
-use self::reading::{Reading as Read, person, summary_only};
+use self::reading::{Reading as Read, summary_only};
 use self::references::References;
 pub use self::registration::RegistrationRequest;
 pub use self::tasks::{ChangedTask, TaskBody, TaskList};
@@ -217,6 +220,7 @@ pub(super) fn indexed(
         summary_json: encode(&line)?,
         patient: folded_patient(&reading.record),
         person: person(&reading.record),
+        keys: PersonKeys::of(&reading.record),
         programmes,
         withdrawn: reading.record.document.entered_in_error,
         problem: String::new(),
@@ -326,7 +330,7 @@ impl App {
             body: content,
         };
         let now = self.clock.now_ms();
-        let new = NewDocument { document, indexed, task: None, at_ms: now };
+        let new = NewDocument { document, indexed, task: None, grant: None, at_ms: now };
         let entry = self.entry(&name, "");
         let (version, known) = match desk.store.submit(&permit, new, entry).await? {
             Submitted::Kept(version) => (version, false),

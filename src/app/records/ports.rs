@@ -4,9 +4,12 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 
+use super::grants::GrantChange;
+use super::person::PersonKeys;
 use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
+use crate::sharing::consent::GrantKind;
 use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Numbered, Outcome};
 
 /// What a node's store keeps beside the bytes of a document.
@@ -24,6 +27,8 @@ pub struct Indexed {
     pub patient: String,
     /// Whose it is: a digest of number, or of name and birth date; empty where it does not apply.
     pub person: String,
+    /// Whose it is, by each thing that says it.
+    pub keys: PersonKeys,
     /// Programmes it belongs to.
     pub programmes: Vec<String>,
     /// The sender takes it back.
@@ -41,6 +46,8 @@ pub struct NewDocument {
     pub indexed: Indexed,
     /// A task whose state it says.
     pub task: Option<TaskChange>,
+    /// What it makes of the clinic's relation to a person.
+    pub grant: Option<GrantChange>,
     /// When it came, in milliseconds since 1970.
     pub at_ms: i64,
 }
@@ -214,8 +221,29 @@ pub struct RecordStanding {
     pub received_ms: i64,
     /// Whose it is.
     pub person: String,
+    /// Whose it is, by each thing that says it.
+    pub keys: PersonKeys,
     /// What the patient took back: of this record or of all; since when, and until when.
     pub withdrawals: Vec<(bool, i64, Option<i64>)>,
+    /// Grants of the patient, the last to end first, those that have ended included; at most 50.
+    pub grants: Vec<KeptGrant>,
+}
+
+/// Something that stands between this clinic and a person. Times are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptGrant {
+    /// Id.
+    pub id: String,
+    /// What it rests on.
+    pub kind: GrantKind,
+    /// From when.
+    pub from_ms: i64,
+    /// Until when, not included; none: open-ended.
+    pub until_ms: Option<i64>,
+    /// Who wrote it down.
+    pub by: String,
+    /// How a presence was confirmed; else empty.
+    pub how: String,
 }
 
 /// A patient takes consent back, or gives it again.
@@ -350,6 +378,16 @@ pub trait DocumentStore: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<(String, i64, Option<i64>)>, Error>>;
     /// Whether this version of a record is here.
     fn holds<'a>(&'a self, record: &'a str, version: u32) -> BoxFuture<'a, Result<bool, Error>>;
+    /// Grants of a person, the last to end first, those that have ended included; at most 50.
+    fn grants<'a>(&'a self, person: &'a PersonKeys)
+    -> BoxFuture<'a, Result<Vec<KeptGrant>, Error>>;
+    /// Changes what stands between this clinic and a person. False: there was nothing to end.
+    fn change_grant<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        change: GrantChange,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<bool, Error>>;
     /// A patient takes consent back, or gives it again. False: no such record.
     fn consent<'a>(
         &'a self,

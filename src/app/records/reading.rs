@@ -6,7 +6,7 @@
 //! counts as registered. Presence confirmed by hand, and contracts from other places, are not known here
 //! yet. What the patient took back counts at once.
 
-use super::ports::{AccessReview, ConsentChange, RecordStanding};
+use super::ports::{AccessReview, ConsentChange, KeptGrant, RecordStanding};
 use super::{FoundRecord, Purpose};
 use crate::app::access::{Action, Caller, Permit, Role, authorise};
 use crate::app::error::Error;
@@ -14,12 +14,10 @@ use crate::app::ports::AuditEntry;
 use crate::app::request::{PageRequest, Problems};
 use crate::app::{App, NodeKind};
 use crate::sharing::consent::{
-    self, Access, AccessRequest, Grant, GrantKind, Reach, RecordRef, Scope, Standing, Verdict,
-    Withdrawal, decide,
+    self, Access, AccessRequest, GrantKind, Reach, RecordRef, Scope, Standing, Verdict, Withdrawal,
+    decide,
 };
-use crate::sharing::discharge::DischargeRecord;
 use crate::sharing::discharge::model::{Address, Narrative};
-use crate::tables::text::hex;
 
 /// Characters of a reason or finding at most.
 const REASON_CHARS_MAX: usize = 500;
@@ -69,6 +67,24 @@ impl App {
         })
     }
 
+    /// What stands between this node's institution and the patient of a record: what it was sent for, and
+    /// what was written down here. Those that have ended are among them.
+    pub(super) fn held(&self, has: &RecordStanding) -> Vec<KeptGrant> {
+        let mut held = Vec::with_capacity(has.grants.len() + 1);
+        if has.from_hub {
+            held.push(KeptGrant {
+                id: String::new(),
+                kind: GrantKind::Registration,
+                from_ms: has.received_ms.min(self.clock.now_ms()),
+                until_ms: None,
+                by: String::new(),
+                how: String::new(),
+            });
+        }
+        held.extend(has.grants.iter().cloned());
+        held
+    }
+
     pub(super) fn policy_on(
         &self,
         caller: &Caller,
@@ -79,14 +95,7 @@ impl App {
         let now = self.clock.now_ms();
         let own = self.name.clone();
         let mut standing = Standing::default();
-        if has.from_hub {
-            standing.grants.push(Grant {
-                kind: GrantKind::Registration,
-                institution: own.clone(),
-                from_ms: has.received_ms.min(now),
-                until_ms: None,
-            });
-        }
+        standing.grants.extend(self.held(has).iter().map(|grant| grant.to(&own)));
         for (all, from_ms, until_ms) in &has.withdrawals {
             let reach = if *all { Reach::All } else { Reach::Record(name.to_owned()) };
             standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
@@ -233,25 +242,4 @@ pub(super) fn summary_only(found: &mut FoundRecord) {
     for procedure in &mut record.procedures {
         procedure.course.clear();
     }
-}
-
-/// Whose a record is, so that consent for one record can be taken back for all: a digest of the
-/// resident ID, else of the health card, else of name and birth date.
-pub(super) fn person(record: &DischargeRecord) -> String {
-    use crate::sharing::discharge::model::IdentifierKind;
-    let patient = &record.patient;
-    let number = patient.identifier(IdentifierKind::ResidentId);
-    let number = number.or_else(|| patient.identifier(IdentifierKind::HealthCard));
-    match (number, &patient.birth_date) {
-        (Some(number), _) => person_of(&number.to_uppercase()),
-        (None, Some(born)) => person_of(&format!("{}\n{born}", patient.name)),
-        (None, None) => String::new(),
-    }
-}
-
-/// The digest by which a node knows whose a record is.
-pub(super) fn person_of(text: &str) -> String {
-    use sha2::{Digest as _, Sha256};
-    let digest = Sha256::digest(text.as_bytes());
-    digest.get(..16).map(hex).unwrap_or_default()
 }

@@ -187,6 +187,7 @@ impl App {
                 note: body.note,
                 by: body.by,
             }),
+            grant: None,
             at_ms: now,
         };
         match desk.store.submit(&permit, new, self.entry(&change.id, "")).await? {

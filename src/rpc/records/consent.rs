@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::pb;
+use super::{pb, purpose};
 use crate::app::App;
-use crate::app::records::ports::{AccessReview, ConsentChange};
+use crate::app::error::Error;
+use crate::app::records::grants::{PresenceCheck, Whose};
+use crate::app::records::ports::{AccessReview, ConsentChange, KeptGrant};
 use crate::app::request::PageRequest;
 use crate::rpc::common::caller;
+use crate::sharing::consent::GrantKind;
 
 /// The service.
 #[derive(Debug)]
@@ -38,6 +41,42 @@ impl pb::consent_service_server::ConsentService for ConsentDoor {
         Ok(Response::new(pb::RestoreConsentResponse {}))
     }
 
+    async fn confirm_presence(
+        &self,
+        request: Request<pb::ConfirmPresenceRequest>,
+    ) -> Result<Response<pb::ConfirmPresenceResponse>, Status> {
+        let caller = caller(&request)?;
+        let pb::ConfirmPresenceRequest { record, person, check, until_ms } = request.into_inner();
+        let whose = whose(record, person)?;
+        let check = presence_check(check)?;
+        let until_ms = (until_ms != 0).then_some(until_ms);
+        let grant = self.0.confirm_presence(&caller, &whose, (check, until_ms)).await?;
+        Ok(Response::new(pb::ConfirmPresenceResponse { grant: Some(grant.into()) }))
+    }
+
+    async fn end_presence(
+        &self,
+        request: Request<pb::EndPresenceRequest>,
+    ) -> Result<Response<pb::EndPresenceResponse>, Status> {
+        let caller = caller(&request)?;
+        let pb::EndPresenceRequest { record, person } = request.into_inner();
+        self.0.end_presence(&caller, &whose(record, person)?).await?;
+        Ok(Response::new(pb::EndPresenceResponse {}))
+    }
+
+    async fn list_grants(
+        &self,
+        request: Request<pb::ListGrantsRequest>,
+    ) -> Result<Response<pb::ListGrantsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let why = purpose(request.purpose)?;
+        let whose = whose(request.record, request.person)?;
+        let grants = self.0.list_grants(&caller, &whose, why).await?;
+        let grants = grants.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListGrantsResponse { grants }))
+    }
+
     async fn list_access_reviews(
         &self,
         request: Request<pb::ListAccessReviewsRequest>,
@@ -58,6 +97,56 @@ impl pb::consent_service_server::ConsentService for ConsentDoor {
         let request = request.into_inner();
         self.0.close_access_review(&caller, &request.review_id, &request.finding).await?;
         Ok(Response::new(pb::CloseAccessReviewResponse {}))
+    }
+}
+
+/// A record or a person.
+fn whose(record: String, person: Option<pb::RegisteredPerson>) -> Result<Whose, Error> {
+    match (record.is_empty(), person) {
+        (false, None) => Ok(Whose::Record(record)),
+        (true, Some(person)) => Ok(Whose::Person(person.into())),
+        (true, None) | (false, Some(_)) => {
+            Err(Error::field("record", "or person must be given, and not both"))
+        }
+    }
+}
+
+fn presence_check(number: i32) -> Result<PresenceCheck, Error> {
+    match pb::PresenceCheck::try_from(number) {
+        Ok(pb::PresenceCheck::IdentityCard) => Ok(PresenceCheck::IdentityCard),
+        Ok(pb::PresenceCheck::HealthCode) => Ok(PresenceCheck::HealthCode),
+        Ok(pb::PresenceCheck::KnownPersonally) => Ok(PresenceCheck::KnownPersonally),
+        Ok(pb::PresenceCheck::Unspecified) | Err(_) => Err(Error::field(
+            "check",
+            "must be one of PRESENCE_CHECK_IDENTITY_CARD, PRESENCE_CHECK_HEALTH_CODE, \
+             PRESENCE_CHECK_KNOWN_PERSONALLY",
+        )),
+    }
+}
+
+impl From<KeptGrant> for pb::Grant {
+    fn from(grant: KeptGrant) -> Self {
+        let kind = match grant.kind {
+            GrantKind::Registration => pb::GrantKind::Registration,
+            GrantKind::Presence => pb::GrantKind::Presence,
+            GrantKind::Contract => pb::GrantKind::Contract,
+            GrantKind::Referral => pb::GrantKind::Referral,
+        };
+        let check = match PresenceCheck::named(&grant.how) {
+            Some(PresenceCheck::IdentityCard) => pb::PresenceCheck::IdentityCard,
+            Some(PresenceCheck::HealthCode) => pb::PresenceCheck::HealthCode,
+            Some(PresenceCheck::KnownPersonally) => pb::PresenceCheck::KnownPersonally,
+            None => pb::PresenceCheck::Unspecified,
+        };
+        Self {
+            grant_id: grant.id,
+            kind: kind.into(),
+            from_ms: grant.from_ms,
+            until_ms: grant.until_ms.unwrap_or(0),
+            given_by: grant.by,
+            check: check.into(),
+            sent_for: String::new(),
+        }
     }
 }
 

@@ -70,16 +70,23 @@ impl TryFrom<pb::RegisterPatientRequest> for RegistrationRequest {
             relation,
             active: !request.ends,
             until_ms: (request.until_ms != 0).then_some(request.until_ms),
-            person: RegisteredPerson {
-                name: person.name,
-                resident_id: person.resident_id,
-                health_card: person.health_card,
-                birth_date: person.birth_date,
-                sex: person.sex,
-                phone: person.phone,
-                division: person.division,
-            },
+            reason: request.reason,
+            person: person.into(),
         })
+    }
+}
+
+impl From<pb::RegisteredPerson> for RegisteredPerson {
+    fn from(person: pb::RegisteredPerson) -> Self {
+        Self {
+            name: person.name,
+            resident_id: person.resident_id,
+            health_card: person.health_card,
+            birth_date: person.birth_date,
+            sex: person.sex,
+            phone: person.phone,
+            division: person.division,
+        }
     }
 }
 

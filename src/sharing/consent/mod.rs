@@ -20,5 +20,5 @@ mod tests;
 
 pub use decision::{Access, AccessReason, AccessRequest, ReasonCode, RecordRef, Verdict, decide};
 pub use policy::PolicyTables;
-pub use standing::{Grant, GrantKind, Reach, Standing, Withdrawal};
+pub use standing::{Grant, GrantKind, PRESENCE_MS_MAX, Reach, Standing, Withdrawal};
 pub use terms::{Purpose, Relation, Role, Scope};

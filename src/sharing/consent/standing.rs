@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::terms::Relation;
 
-/// A presence counts no longer than this after it was confirmed, whatever its end.
-const PRESENCE_MS_MAX: i64 = 24 * 3_600_000;
+/// A presence counts no longer than this after it was confirmed, whatever its end, in milliseconds.
+pub const PRESENCE_MS_MAX: i64 = 24 * 3_600_000;
 
 /// What a grant rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ impl Grant {
     }
 
     /// Whether it holds at `at_ms`.
-    pub(super) fn holds(&self, at_ms: i64) -> bool {
+    pub fn holds(&self, at_ms: i64) -> bool {
         self.from_ms <= at_ms
             && match self.end() {
                 End::Invalid => false,

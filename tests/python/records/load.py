@@ -168,7 +168,7 @@ class Load:
         request = self.pb.RegisterPatientRequest(
             person=self.pb.RegisteredPerson(
                 name=NAME, resident_id=resident, birth_date=f"{born[:4]}-{born[4:6]}-{born[6:]}"),
-            relation=self.pb.RELATION_CONTRACT, ends=ends)
+            relation=self.pb.RELATION_CONTRACT, ends=ends, until_ms=4102415999999)
         try:
             answer = self.world.nodes[clinic].exchange.RegisterPatient(request, timeout=15)
         except grpc.RpcError as error:

@@ -47,7 +47,7 @@ class Sender(threading.Thread):
     def _register(self, number):
         answer = self.node.exchange.RegisterPatient(self.pb.RegisterPatientRequest(
             person=self.pb.RegisteredPerson(name="饶建国", resident_id=person(number)[1]),
-            relation=self.pb.RELATION_CONTRACT), timeout=20)
+            relation=self.pb.RELATION_CONTRACT, until_ms=4102415999999), timeout=20)
         self.kept[answer.name] = (answer.version, None)
 
 

@@ -16,6 +16,8 @@ pub(super) const WRITTEN: &str = "2026-11-28T10:30:00+08:00";
 pub(super) const PRESCRIBED: [&str; 4] =
     ["格列本脲片", "苯磺酸氨氯地平片", "盐酸二甲双胍片", "布洛芬片"];
 
+/// Last day of the contract: 2099-12-31, in milliseconds since 1970 of its end.
+const CONTRACT_UNTIL_MS: i64 = 4_102_415_999_999;
 const NAME: &str = "饶春生";
 const RESIDENT_ID: &str = "361121195803214233";
 
@@ -31,8 +33,8 @@ pub(super) fn registration() -> pb::RegisterPatientRequest {
             ..pb::RegisteredPerson::default()
         }),
         relation: pb::Relation::Contract.into(),
-        ends: false,
-        until_ms: 0,
+        until_ms: CONTRACT_UNTIL_MS,
+        ..pb::RegisterPatientRequest::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
+use super::grants;
 use crate::app::access::Permit;
 use crate::app::records::ports::{AccessReview, ConsentChange, RecordStanding};
 
@@ -11,15 +12,17 @@ pub(super) async fn standing(
     record: &str,
 ) -> Result<Option<RecordStanding>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT min(received_ms) AS received_ms, max(origin = 'hub') AS from_hub, \
-         (SELECT person FROM document WHERE kind = 'record' AND name = ?1 AND current = 1) AS person \
-         FROM document WHERE kind = 'record' AND name = ?1 HAVING count(*) > 0",
+        "SELECT (SELECT min(received_ms) FROM document WHERE kind = 'record' AND name = ?1) \
+         AS received_ms, (SELECT max(origin = 'hub') FROM document WHERE kind = 'record' \
+         AND name = ?1) AS from_hub, person, patient, resident, card, born \
+         FROM document WHERE kind = 'record' AND name = ?1 AND current = 1",
     )
     .bind(record)
     .fetch_optional(readers)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let person: String = row.try_get::<Option<String>, _>("person")?.unwrap_or_default();
+    let person: String = row.try_get("person")?;
+    let keys = grants::keys_of(&row)?;
     let withdrawals: Vec<(String, i64, Option<i64>)> = sqlx::query_as(
         "SELECT record, from_ms, until_ms FROM consent_withdrawal \
          WHERE person = ?1 AND record IN ('', ?2) ORDER BY seq",
@@ -32,7 +35,9 @@ pub(super) async fn standing(
     Ok(Some(RecordStanding {
         from_hub: row.try_get("from_hub")?,
         received_ms: row.try_get("received_ms")?,
+        grants: grants::of(readers, &keys).await?,
         person,
+        keys,
         withdrawals: withdrawals.map(|(of, from, until)| (of.is_empty(), from, until)).collect(),
     }))
 }

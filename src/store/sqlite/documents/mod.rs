@@ -5,6 +5,7 @@
 mod consent;
 mod elsewhere;
 mod exchange;
+mod grants;
 mod read;
 mod references;
 mod submit;
@@ -21,9 +22,12 @@ use super::{OpenError, options, writers};
 use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
+use crate::app::records::grants::GrantChange;
+use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::{
     AccessReview, Arrived, ConsentChange, DocumentQuery, DocumentStore, ExchangeReport,
-    KeptDocument, KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted, TaskQuery,
+    KeptDocument, KeptGrant, KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted,
+    TaskQuery,
 };
 use crate::sharing::exchange::{Cursor, Hello, Kind, Numbered, Outcome};
 
@@ -157,6 +161,31 @@ impl DocumentStore for Documents {
         Box::pin(
             async move { elsewhere::holds(&self.readers, record, version).await.map_err(failed) },
         )
+    }
+
+    fn grants<'a>(
+        &'a self,
+        person: &'a PersonKeys,
+    ) -> BoxFuture<'a, Result<Vec<KeptGrant>, Error>> {
+        Box::pin(async move { grants::of(&self.readers, person).await.map_err(failed) })
+    }
+
+    fn change_grant<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        change: GrantChange,
+        mut entry: AuditEntry,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let done = grants::change(&mut transaction, &change).await.map_err(failed)?;
+            if !done {
+                entry.outcome = "not_found";
+            }
+            audit(&mut transaction, permit, &entry).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            Ok(done)
+        })
     }
 
     fn consent<'a>(

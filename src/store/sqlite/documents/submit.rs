@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{audit, audit_as, exchange, small, tasks};
+use super::{audit, audit_as, exchange, grants, small, tasks};
 use crate::app::access::Permit;
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{Arrived, Indexed, NewDocument, Submitted};
@@ -35,6 +35,9 @@ pub(super) async fn submit(
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(version) = same {
+        if let Some(change) = &new.grant {
+            grants::change(connection, change).await?;
+        }
         entry.outcome = "replayed";
         audit(connection, permit, &entry).await?;
         return Ok(Submitted::Known(small(version)));
@@ -61,6 +64,9 @@ pub(super) async fn submit(
         .await?;
     if let Some(change) = &new.task {
         tasks::change(connection, change, new.at_ms).await?;
+    }
+    if let Some(change) = &new.grant {
+        grants::change(connection, change).await?;
     }
     audit(connection, permit, &entry).await?;
     Ok(Submitted::Kept(version))
@@ -106,8 +112,9 @@ async fn insert(
     }
     let row = sqlx::query(
         "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
-         reading_json, summary_json, patient, person, withdrawn, current, origin, problem, received_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+         reading_json, summary_json, patient, person, withdrawn, current, origin, problem, received_ms, \
+         resident, card, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+         ?15, ?16, ?17, ?18, ?19, ?20) \
          RETURNING seq",
     )
     .bind(document.kind.name())
@@ -127,6 +134,9 @@ async fn insert(
     .bind(origin)
     .bind(&indexed.problem)
     .bind(at_ms)
+    .bind(&indexed.keys.resident)
+    .bind(&indexed.keys.card)
+    .bind(&indexed.keys.born)
     .fetch_one(&mut *connection)
     .await?;
     let seq: i64 = row.try_get("seq")?;

@@ -35,6 +35,7 @@ impl Node {
             document: document(name, version, body),
             indexed: Indexed { format: "test", ..Indexed::default() },
             task: None,
+            grant: None,
             at_ms: 1,
         };
         self.documents.submit(&permit, new, entry(name)).await.unwrap()
