@@ -16,7 +16,7 @@ use xiangyi::sharing::discharge::model::{
     IdentifierKind, Patient, Stay,
 };
 use xiangyi::sharing::discharge::{Moment, fhir};
-use xiangyi::sharing::exchange::{Cursor, Document, Hello, Kind, Numbered, Outcome, Position};
+use xiangyi::sharing::exchange::{Cursor, Delivery, Document, Hello, Kind, Numbered, Outcome, Position};
 
 /// When each document came to its village.
 #[derive(Debug, Default)]
@@ -133,8 +133,8 @@ impl Desk for MemoryDesk {
         Box::pin(async { Ok(()) })
     }
 
-    fn keep(&self, cursor: Cursor, document: Document) -> BoxFuture<'_, Result<(), Error>> {
-        let before = self.arrivals.0.lock().unwrap().insert(document.name, Instant::now());
+    fn keep(&self, cursor: Cursor, delivery: Delivery) -> BoxFuture<'_, Result<(), Error>> {
+        let before = self.arrivals.0.lock().unwrap().insert(delivery.document.name, Instant::now());
         assert!(before.is_none(), "a document came twice");
         self.state.lock().unwrap().inbox = cursor;
         Box::pin(async { Ok(()) })

@@ -26,8 +26,8 @@ use crate::app::exchange::hub::Exchange;
 use crate::sharing::exchange::hub::{HubDo, HubSession};
 use crate::sharing::exchange::node::{NodeDo, NodeSession};
 use crate::sharing::exchange::{
-    Cursor, Document, FromHub, FromNode, Hello, IN_FLIGHT_MAX, Kind, Outcome, Position, Standing,
-    Welcome,
+    Cursor, Delivery, Document, FromHub, FromNode, Hello, IN_FLIGHT_MAX, Kind, Outcome, Position,
+    SentFor, Standing, Welcome,
 };
 
 /// How long the hub may take to answer the first word.
@@ -77,8 +77,8 @@ where
                     todo.extend(session.outbox(documents, whole));
                 }
                 NodeDo::Settle(number, outcome) => desk.settle(number, outcome).await?,
-                NodeDo::Keep(cursor, document) => {
-                    desk.keep(cursor, document).await?;
+                NodeDo::Keep(cursor, delivery) => {
+                    desk.keep(cursor, delivery).await?;
                     kept = session.kept(cursor.number).pop();
                 }
                 NodeDo::Unsettle => desk.unsettle().await?,
@@ -264,12 +264,60 @@ impl From<Document> for pb::ExchangedDocument {
             Kind::Task => pb::DocumentKind::Task,
         };
         let sha256 = bytes::Bytes::copy_from_slice(&sha256);
-        Self { number: 0, kind: kind.into(), name, version, media_type, sha256, body }
+        Self {
+            kind: kind.into(),
+            name,
+            version,
+            media_type,
+            sha256,
+            body,
+            ..Self::default()
+        }
     }
 }
 
 fn numbered(number: u64, document: Document) -> pb::ExchangedDocument {
     pb::ExchangedDocument { number, ..document.into() }
+}
+
+fn delivered(number: u64, delivery: Delivery) -> pb::ExchangedDocument {
+    let Delivery { document, sent_for, sender } = delivery;
+    let sent_for = match sent_for {
+        None => pb::SentFor::Unspecified,
+        Some(SentFor::Village) => pb::SentFor::Village,
+        Some(SentFor::Township) => pb::SentFor::Township,
+        Some(SentFor::Registered) => pb::SentFor::Registered,
+        Some(SentFor::Contract) => pb::SentFor::Contract,
+        Some(SentFor::Referral) => pb::SentFor::Referral,
+        Some(SentFor::Subscription) => pb::SentFor::Subscription,
+        Some(SentFor::Backfill) => pb::SentFor::Backfill,
+        Some(SentFor::Returned) => pb::SentFor::Returned,
+        Some(SentFor::Task) => pb::SentFor::Task,
+        Some(SentFor::Other) => pb::SentFor::Other,
+    };
+    pb::ExchangedDocument { sent_for: sent_for.into(), sender, ..numbered(number, document) }
+}
+
+impl TryFrom<pb::ExchangedDocument> for Delivery {
+    type Error = Error;
+    fn try_from(mut delivered: pb::ExchangedDocument) -> Result<Self, Error> {
+        let sent_for = match pb::SentFor::try_from(delivered.sent_for) {
+            Ok(pb::SentFor::Unspecified) => None,
+            Ok(pb::SentFor::Village) => Some(SentFor::Village),
+            Ok(pb::SentFor::Township) => Some(SentFor::Township),
+            Ok(pb::SentFor::Registered) => Some(SentFor::Registered),
+            Ok(pb::SentFor::Contract) => Some(SentFor::Contract),
+            Ok(pb::SentFor::Referral) => Some(SentFor::Referral),
+            Ok(pb::SentFor::Subscription) => Some(SentFor::Subscription),
+            Ok(pb::SentFor::Backfill) => Some(SentFor::Backfill),
+            Ok(pb::SentFor::Returned) => Some(SentFor::Returned),
+            Ok(pb::SentFor::Task) => Some(SentFor::Task),
+            // A hub of tomorrow: nothing is to be opened by what is not understood.
+            Ok(pb::SentFor::Other) | Err(_) => Some(SentFor::Other),
+        };
+        let sender = std::mem::take(&mut delivered.sender);
+        Ok(Self { document: delivered.try_into()?, sent_for, sender })
+    }
 }
 
 impl TryFrom<pb::ExchangedDocument> for Document {
@@ -375,7 +423,7 @@ impl From<FromHub> for pb::ExchangeResponse {
                 let outcome = kind.into();
                 FromHubPb::Answer(pb::ExchangeAnswer { number, outcome, position, code, reason })
             }
-            FromHub::Deliver(number, document) => FromHubPb::Document(numbered(number, document)),
+            FromHub::Deliver(number, delivery) => FromHubPb::Document(delivered(number, delivery)),
         };
         Self { message: Some(message) }
     }
@@ -421,5 +469,35 @@ impl TryFrom<pb::ExchangeResponse> for FromHub {
             }
             None => return Err(Error::field("message", "must be welcome, answer or document")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_document_comes_crosses_the_line_and_what_is_not_understood_opens_nothing() {
+        let document = || Document {
+            kind: Kind::Record,
+            name: "r".to_owned(),
+            version: 1,
+            media_type: "text/plain".to_owned(),
+            sha256: [7; 32],
+            body: bytes::Bytes::from_static(b"text"),
+        };
+        let reasons = SentFor::ALL.into_iter().map(Some).chain([None]);
+        for sent_for in reasons {
+            let said = Delivery { document: document(), sent_for, sender: "county".to_owned() };
+            let wire = delivered(3, said.clone());
+            assert_eq!(wire.number, 3);
+            assert_eq!(Delivery::try_from(wire).unwrap(), said);
+        }
+        // A hub of before says nothing, one of tomorrow something else.
+        let before = numbered(1, document());
+        let heard = Delivery::try_from(before.clone()).unwrap();
+        assert_eq!((heard.sent_for, heard.sender.as_str()), (None, ""));
+        let tomorrow = pb::ExchangedDocument { sent_for: 99, ..before };
+        assert_eq!(Delivery::try_from(tomorrow).unwrap().sent_for, Some(SentFor::Other));
     }
 }

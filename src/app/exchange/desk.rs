@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Cursor, Document, Hello, Numbered, Outcome};
+use crate::sharing::exchange::{Cursor, Delivery, Hello, Numbered, Outcome};
 
 /// What a node has to hand over, and where what it is given goes. What returns is on disk.
 pub trait Desk: Debug + Send + Sync {
@@ -18,7 +18,7 @@ pub trait Desk: Debug + Send + Sync {
     /// What became of one.
     fn settle(&self, number: u64, outcome: Outcome) -> BoxFuture<'_, Result<(), Error>>;
     /// A document came: it and the cursor are kept in one transaction.
-    fn keep(&self, cursor: Cursor, document: Document) -> BoxFuture<'_, Result<(), Error>>;
+    fn keep(&self, cursor: Cursor, delivery: Delivery) -> BoxFuture<'_, Result<(), Error>>;
     /// The hub was set back: everything is to be sent again.
     fn unsettle(&self) -> BoxFuture<'_, Result<(), Error>>;
     /// The hub's numbers are others than the node has: they begin here.

@@ -15,7 +15,7 @@ use crate::app::error::Error;
 use crate::app::people::People;
 use crate::app::ports::Clock;
 use crate::sharing::discharge::divisions::Divisions;
-use crate::sharing::exchange::{Document, Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
 
 /// Characters of a name at most.
 const NAME_CHARS_MAX: usize = 512;
@@ -179,10 +179,17 @@ impl Exchange {
     }
 
     /// Documents for a node above a number; and whether there is no more.
-    pub async fn inbox(&self, node: &str, after: u64, limit: usize) -> Result<Numbered, Error> {
-        let (documents, whole) = self.store.inbox(node, after, limit).await?;
-        let opened = documents.into_iter();
-        let opened = opened.map(|(number, document)| Ok((number, self.key.open(document)?)));
+    pub async fn inbox(
+        &self,
+        node: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Numbered<Delivery>, Error> {
+        let (deliveries, whole) = self.store.inbox(node, after, limit).await?;
+        let opened = deliveries.into_iter().map(|(number, delivery)| {
+            let document = self.key.open(delivery.document)?;
+            Ok((number, Delivery { document, ..delivery }))
+        });
         Ok((opened.collect::<Result<_, Error>>()?, whole))
     }
 

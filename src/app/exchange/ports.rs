@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Document, Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
 
 /// A keyed digest of what identifies a person: an identifier together with the name, so that the
 /// number of a borrowed card finds nobody. The key stays at the hub.
@@ -139,23 +139,24 @@ pub trait HubDocuments: HubLookUps {
     ///   with another digest: `Refused` `version_conflict`, except for tasks, which are kept beside each other;
     /// - else it is kept, and put into the inbox of every recipient but the sender: nodes that are
     ///   registered for one of the keys (and not past their last day), and nodes whose scope is the village or the
-    ///   township of `division`; a task goes to whoever had its record;
+    ///   township of `division`, with the closest of the reasons: registered, village, township, contract,
+    ///   referral, subscription; a task goes to whoever had its record;
     /// - a registration that becomes active puts the person's kept records of the current version that
     ///   the node neither sent nor has in its inbox into it, and after them what was said of the tasks of
-    ///   the person's records, likewise.
+    ///   the person's records, likewise, for the relation that it says.
     fn keep(&self, submission: Submission) -> BoxFuture<'_, Result<Outcome, Error>>;
 
     /// Puts a document aside; the same again only counts up.
     fn quarantine(&self, document: Quarantined) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Documents for a node above a number, in order and without gaps, at most `limit`; and whether there
-    /// is no more. Stops early after about 4 MiB.
+    /// Documents for a node above a number, in order and without gaps, at most `limit`, each with why it
+    /// is there and who handed it over; and whether there is no more. Stops early after about 4 MiB.
     fn inbox<'a>(
         &'a self,
         node: &'a str,
         after: u64,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Numbered, Error>>;
+    ) -> BoxFuture<'a, Result<Numbered<Delivery>, Error>>;
 
     /// The node has everything up to `number`.
     fn advance<'a>(

@@ -10,9 +10,10 @@ use super::tasks::{self, TaskBody};
 use super::{RecordDesk, indexed, read};
 use crate::app::error::Error;
 use crate::app::exchange::desk::Desk;
+use crate::app::exchange::facts::RegistrationBody;
 use crate::app::ports::BoxFuture;
 use crate::app::{App, NodeKind, chain};
-use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Numbered, Outcome};
+use crate::sharing::exchange::{Cursor, Delivery, Hello, Kind, Numbered, Outcome, SentFor};
 
 /// See [`Desk`].
 #[derive(Debug)]
@@ -30,16 +31,17 @@ impl NodeDesk {
 
     /// What follows from a document that came. One that cannot be read is kept all the same, and says
     /// why.
-    fn arrived(&self, document: Document) -> Result<Arrived, Error> {
+    fn arrived(&self, delivery: Delivery) -> Result<Arrived, Error> {
         let at_ms = self.app.clock.now_ms();
+        let Delivery { document, sent_for, sender } = delivery;
         let unread = |problem: String| Indexed {
             sm3: Sm3::digest(&document.body).into(),
             format: "unread",
             problem,
             ..Indexed::default()
         };
-        let (mut found, mut change) = (Vec::new(), None);
-        let indexed = match document.kind {
+        let (mut found, mut change, mut grant) = (Vec::new(), None, None);
+        let mut indexed = match document.kind {
             Kind::Record => match read(&document.media_type, &document.body) {
                 Ok(reading) => {
                     let knowledge = self.app.knowledge.load_full();
@@ -67,10 +69,20 @@ impl NodeDesk {
                 }
                 Err(_) => unread("task_invalid".to_owned()),
             },
-            Kind::Registration => Indexed { format: "registration", ..unread(String::new()) },
+            Kind::Registration => {
+                // Somebody else's is no relation of this clinic. What this node had written down comes
+                // back to a box that has lost it.
+                if sent_for == Some(SentFor::Returned)
+                    && let Ok(said) = serde_json::from_slice::<RegistrationBody>(&document.body)
+                {
+                    grant = self.app.granted(&said, "hub".to_owned(), at_ms);
+                }
+                Indexed { format: "registration", ..unread(String::new()) }
+            }
         };
+        indexed.sender = sender;
         let tasks: Vec<NewTask> = found;
-        Ok(Arrived { document, indexed, tasks, task: change, at_ms })
+        Ok(Arrived { document, indexed, tasks, task: change, grant, sent_for, at_ms })
     }
 }
 
@@ -94,10 +106,10 @@ impl Desk for NodeDesk {
         self.desk.store.settle(number, outcome, self.app.clock.now_ms())
     }
 
-    fn keep(&self, cursor: Cursor, document: Document) -> BoxFuture<'_, Result<(), Error>> {
+    fn keep(&self, cursor: Cursor, delivery: Delivery) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let kind = document.kind.name();
-            let arrived = self.arrived(document)?;
+            let kind = delivery.document.kind.name();
+            let arrived = self.arrived(delivery)?;
             self.desk.store.keep(cursor, arrived).await?;
             tracing::info!(kind, number = cursor.number, "a document came");
             Ok(())

@@ -137,6 +137,7 @@ impl App {
             until_ms: Some(until_ms),
             by: format!("{}@{}", caller.name, self.name),
             how: check.name().to_owned(),
+            sent_for: None,
         };
         let gives = NewGrant {
             id: grant.id.clone(),

@@ -221,10 +221,29 @@ pub(super) fn indexed(
         patient: folded_patient(&reading.record),
         person: person(&reading.record),
         keys: PersonKeys::of(&reading.record),
+        author: author(&reading.record),
+        sender: String::new(),
+        replaces: replaces(name, &reading.record),
         programmes,
         withdrawn: reading.record.document.entered_in_error,
         problem: String::new(),
     })
+}
+
+/// The institution that wrote a record, so that two records can be told to be of the same one.
+fn author(record: &DischargeRecord) -> String {
+    let code = record.stay.institution_code.trim();
+    if code.is_empty() {
+        return text::fold(&record.stay.institution).trim().to_owned();
+    }
+    code.to_uppercase()
+}
+
+/// Name of another record that this one says it replaces; one that takes itself back replaces nothing.
+fn replaces(name: &str, record: &DischargeRecord) -> String {
+    let other = record.document.replaces.trim();
+    let counts = other != name && !record.document.entered_in_error;
+    if counts { other.to_owned() } else { String::new() }
 }
 
 /// A name as lists are asked for it.
@@ -318,7 +337,8 @@ impl App {
         problems.chars("content", &name, NAME_CHARS_MAX);
         problems.finish()?;
         let stated = document.version.unwrap_or(0);
-        let indexed = indexed(&knowledge, (&name, stated), &content, &reading)?;
+        let mut indexed = indexed(&knowledge, (&name, stated), &content, &reading)?;
+        indexed.sender.clone_from(&self.name);
         let sm3 = indexed.sm3;
         let media_type = if reading.format.is_json() { FHIR_JSON } else { CDA_XML };
         let document = Document {

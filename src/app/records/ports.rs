@@ -10,7 +10,7 @@ use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
 use crate::sharing::consent::GrantKind;
-use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Numbered, Outcome};
+use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Numbered, Outcome, SentFor};
 
 /// What a node's store keeps beside the bytes of a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +29,12 @@ pub struct Indexed {
     pub person: String,
     /// Whose it is, by each thing that says it.
     pub keys: PersonKeys,
+    /// The institution that wrote it: its code, else its name folded; empty where not known.
+    pub author: String,
+    /// Name of the node that handed it over first, this one's own included; empty where not known.
+    pub sender: String,
+    /// Name of the document that it says it replaces; empty if none.
+    pub replaces: String,
     /// Programmes it belongs to.
     pub programmes: Vec<String>,
     /// The sender takes it back.
@@ -77,6 +83,10 @@ pub struct Arrived {
     pub tasks: Vec<NewTask>,
     /// A task whose state it says.
     pub task: Option<TaskChange>,
+    /// What it makes of the clinic's relation to a person, if it is the newest version.
+    pub grant: Option<GrantChange>,
+    /// Why the hub gave it; none where it did not say.
+    pub sent_for: Option<SentFor>,
     /// When it came, in milliseconds since 1970.
     pub at_ms: i64,
 }
@@ -144,8 +154,10 @@ pub struct KeptDocument {
     pub format: String,
     /// What was read of it, JSON; empty where it could not be read.
     pub reading_json: String,
-    /// Whether it is the newest version.
+    /// Whether it is the newest version, and not replaced by another record.
     pub current: bool,
+    /// Name of the record that replaces it; empty if none does.
+    pub replaced_by: String,
     /// Whether it came over the link.
     pub from_hub: bool,
     /// When it came, in milliseconds since 1970.
@@ -161,7 +173,7 @@ pub struct ListedDocument {
     pub summary_json: String,
 }
 
-/// Which documents to list: newest versions only.
+/// Which documents to list: newest versions only, of those that no other record replaces.
 #[derive(Debug, Clone, Default)]
 pub struct DocumentQuery {
     /// Only below this position.
@@ -217,6 +229,10 @@ pub struct KeptTask {
 pub struct RecordStanding {
     /// Whether it came over the link.
     pub from_hub: bool,
+    /// Why the hub gave the newest version that came over the link; none where it did not say.
+    pub sent_for: Option<SentFor>,
+    /// Name of the node that handed the newest version over first; empty where not known.
+    pub sender: String,
     /// When it first came, in milliseconds since 1970.
     pub received_ms: i64,
     /// Whose it is.
@@ -244,6 +260,8 @@ pub struct KeptGrant {
     pub by: String,
     /// How a presence was confirmed; else empty.
     pub how: String,
+    /// Where it follows from what the hub sent a record for: that, if it was said.
+    pub sent_for: Option<SentFor>,
 }
 
 /// A patient takes consent back, or gives it again.

@@ -1,10 +1,12 @@
 //! Who may read a record, for what, and how much of it: the region's policy, applied to what this node
 //! knows of the patient.
 //!
-//! A record that was written here is the institution's own. One that came over the link was sent because
-//! the patient lives in the node's scope, is registered with it, has a contract or was referred: it
-//! counts as registered. Presence confirmed by hand, and contracts from other places, are not known here
-//! yet. What the patient took back counts at once.
+//! A record that was written here is the institution's own. Of one that came over the link counts what it
+//! was sent for: the patient lives here or is registered here, with no end; a contract or a referral only
+//! as long as a grant that was written down here holds; a subscription is no relation at all. Grants and
+//! a presence that was confirmed by hand count beside it, whatever a record came for. A hub from before
+//! does not say why: then the record counts as that of a registered patient. What the patient took back
+//! counts at once.
 
 use super::ports::{AccessReview, ConsentChange, KeptGrant, RecordStanding};
 use super::{FoundRecord, Purpose};
@@ -17,6 +19,7 @@ use crate::sharing::consent::{
     self, Access, AccessRequest, GrantKind, Reach, RecordRef, Scope, Standing, Verdict, Withdrawal,
     decide,
 };
+use crate::sharing::exchange::SentFor;
 use crate::sharing::discharge::model::{Address, Narrative};
 
 /// Characters of a reason or finding at most.
@@ -71,7 +74,23 @@ impl App {
     /// what was written down here. Those that have ended are among them.
     pub(super) fn held(&self, has: &RecordStanding) -> Vec<KeptGrant> {
         let mut held = Vec::with_capacity(has.grants.len() + 1);
-        if has.from_hub {
+        let sent_for = has.sent_for;
+        let registered = has.grants.iter().any(|grant| grant.kind == GrantKind::Registration);
+        let is_patient = match sent_for {
+            // What was written down here says since when and until when.
+            Some(SentFor::Registered) => !registered,
+            Some(SentFor::Village | SentFor::Township | SentFor::Backfill | SentFor::Returned)
+            | None => true,
+            // Only as long as a grant says so; or no relation of treatment at all.
+            Some(
+                SentFor::Contract
+                | SentFor::Referral
+                | SentFor::Subscription
+                | SentFor::Task
+                | SentFor::Other,
+            ) => false,
+        };
+        if has.from_hub && is_patient {
             held.push(KeptGrant {
                 id: String::new(),
                 kind: GrantKind::Registration,
@@ -79,6 +98,7 @@ impl App {
                 until_ms: None,
                 by: String::new(),
                 how: String::new(),
+                sent_for,
             });
         }
         held.extend(has.grants.iter().cloned());
@@ -100,7 +120,9 @@ impl App {
             let reach = if *all { Reach::All } else { Reach::Record(name.to_owned()) };
             standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
         }
-        let author_institution = if has.from_hub { String::new() } else { own.clone() };
+        // What this node wrote is its own, also where it came back after its database was lost.
+        let wrote = !has.from_hub || has.sender == self.name;
+        let author_institution = if wrote { own.clone() } else { String::new() };
         let region = region_of(&self.area);
         let request = AccessRequest {
             purpose: Some(reading.purpose),

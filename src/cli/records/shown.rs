@@ -145,7 +145,13 @@ pub(super) fn fetched(found: &pb::FetchRecordResponse) -> String {
 
 pub(super) fn record(found: &pb::GetRecordResponse) -> String {
     let mut out = format!("{} 第 {} 版", found.name, found.version);
-    out.push_str(if found.current { "（最新）\n" } else { "（有更新的版本）\n" });
+    if !found.replaced_by.is_empty() {
+        let _ = writeln!(out, "（已被 {} 取代）", found.replaced_by);
+    } else if found.current {
+        out.push_str("（最新）\n");
+    } else {
+        out.push_str("（有更新的版本）\n");
+    }
     let Some(record) = &found.record else {
         out.push_str("本节点无法读取，原件在：xiangyi record export\n");
         return out;
@@ -226,7 +232,7 @@ pub(in crate::cli) fn tasks(tasks: &[pb::FollowUpTask]) -> String {
         let state = match task.state() {
             pb::TaskState::Done => "已完成",
             pb::TaskState::Cancelled => "已取消",
-            pb::TaskState::Superseded => "已被新版本取代",
+            pb::TaskState::Superseded => "已被新版本或另一份记录取代",
             pb::TaskState::Conflict => "两处说法不一，请核定",
             pb::TaskState::Open | pb::TaskState::Unspecified => "待办",
         };

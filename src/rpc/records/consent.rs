@@ -12,6 +12,7 @@ use crate::app::records::ports::{AccessReview, ConsentChange, KeptGrant};
 use crate::app::request::PageRequest;
 use crate::rpc::common::caller;
 use crate::sharing::consent::GrantKind;
+use crate::sharing::exchange::SentFor;
 
 /// The service.
 #[derive(Debug)]
@@ -145,7 +146,7 @@ impl From<KeptGrant> for pb::Grant {
             until_ms: grant.until_ms.unwrap_or(0),
             given_by: grant.by,
             check: check.into(),
-            sent_for: String::new(),
+            sent_for: grant.sent_for.map(SentFor::name).unwrap_or_default().to_owned(),
         }
     }
 }

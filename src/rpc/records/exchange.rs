@@ -140,6 +140,10 @@ fn advice(kind: &str) -> &'static str {
             "two boxes gave one version to two documents; the hub has the other one. Look at the record \
              and send a correction with a higher version"
         }
+        "replacement_refused" => {
+            "a record says that it replaces one of another person, node or institution, or two say it of \
+             each other: both stay. Ask the sender which one counts"
+        }
         _ => "",
     }
 }

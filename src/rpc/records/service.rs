@@ -247,6 +247,7 @@ impl From<FoundRecord> for pb::GetRecordResponse {
             name: kept.name,
             version: kept.version,
             current: kept.current,
+            replaced_by: kept.replaced_by,
             record,
             format: kept.format,
             media_type: kept.media_type,

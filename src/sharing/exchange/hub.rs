@@ -1,7 +1,7 @@
 //! The hub's side of an exchange with one node.
 
 use super::{
-    Breach, Cursor, Document, FromHub, FromNode, Hello, Outcome, Standing, Welcome, Window,
+    Breach, Cursor, Delivery, Document, FromHub, FromNode, Hello, Outcome, Standing, Welcome, Window,
 };
 
 /// What the hub is to do next, in this order.
@@ -153,7 +153,7 @@ impl HubSession {
     pub fn inbox(
         &mut self,
         after: u64,
-        documents: Vec<(u64, Document)>,
+        deliveries: Vec<(u64, Delivery)>,
         whole: bool,
     ) -> Vec<HubDo> {
         self.reading = false;
@@ -162,7 +162,7 @@ impl HubSession {
         }
         let mut todo = Vec::new();
         if after == self.sent {
-            for (number, document) in documents {
+            for (number, delivery) in deliveries {
                 if !self.window.has_room() {
                     self.again = true;
                     break;
@@ -170,9 +170,9 @@ impl HubSession {
                 if number != self.sent + 1 {
                     break;
                 }
-                self.window.add(number, document.weight());
+                self.window.add(number, delivery.document.weight());
                 self.sent = number;
-                todo.push(HubDo::Send(FromHub::Deliver(number, document)));
+                todo.push(HubDo::Send(FromHub::Deliver(number, delivery)));
             }
             self.again |= !whole;
         } else {

@@ -53,8 +53,44 @@ pub struct Document {
     pub body: Bytes,
 }
 
+/// Why the hub gives a node a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SentFor {
+    /// The patient lives in the node's village.
+    Village,
+    /// The patient lives in the node's township.
+    Township,
+    /// The patient is registered with the node's institution.
+    Registered,
+    /// A family-doctor contract.
+    Contract,
+    /// A referral.
+    Referral,
+    /// The node follows the patient for another stated reason.
+    Subscription,
+    /// A registration brought what was there before; hubs of today name its relation instead.
+    Backfill,
+    /// The node had sent it, and its database may have lost it.
+    Returned,
+    /// It is about a task of a record that the node has.
+    Task,
+    /// Something that this version does not know.
+    Other,
+}
+
+/// A document for a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The document.
+    pub document: Document,
+    /// Why the node is to have it; none: a hub of before did not say.
+    pub sent_for: Option<SentFor>,
+    /// Name of the node that handed it over first; empty: a hub of before did not say.
+    pub sender: String,
+}
+
 /// Documents with their numbers, and whether there is no more.
-pub type Numbered = (Vec<(u64, Document)>, bool);
+pub type Numbered<D = Document> = (Vec<(u64, D)>, bool);
 
 /// Where a node's own documents have come to at the hub: the last one answered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,7 +142,7 @@ pub enum FromHub {
     /// Answers a document, after it is on disk.
     Answer(u64, Outcome),
     /// A document for the node, by its number in the node's inbox.
-    Deliver(u64, Document),
+    Deliver(u64, Delivery),
 }
 
 /// How the hub sees the node's database.
@@ -175,6 +211,51 @@ impl Kind {
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl SentFor {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::Village,
+        Self::Township,
+        Self::Registered,
+        Self::Contract,
+        Self::Referral,
+        Self::Subscription,
+        Self::Backfill,
+        Self::Returned,
+        Self::Task,
+        Self::Other,
+    ];
+
+    /// The name in stores and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Village => "village",
+            Self::Township => "township",
+            Self::Registered => "registered",
+            Self::Contract => "contract",
+            Self::Referral => "referral",
+            Self::Subscription => "subscription",
+            Self::Backfill => "backfill",
+            Self::Returned => "returned",
+            Self::Task => "task",
+            Self::Other => "other",
+        }
+    }
+
+    /// By its name; none for the empty one.
+    pub fn named(name: &str) -> Option<Self> {
+        let known = Self::ALL.into_iter().find(|reason| reason.name() == name);
+        known.or((!name.is_empty()).then_some(Self::Other))
+    }
+}
+
+impl From<Document> for Delivery {
+    /// From a hub that does not say why.
+    fn from(document: Document) -> Self {
+        Self { document, sent_for: None, sender: String::new() }
     }
 }
 

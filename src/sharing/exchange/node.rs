@@ -1,7 +1,7 @@
 //! The node's side of an exchange.
 
 use super::{
-    Breach, Cursor, Document, FromHub, FromNode, Hello, Outcome, Standing, Welcome, Window,
+    Breach, Cursor, Delivery, Document, FromHub, FromNode, Hello, Outcome, Standing, Welcome, Window,
 };
 
 /// What the node is to do next, in this order.
@@ -20,7 +20,7 @@ pub enum NodeDo {
     /// Write down what became of a document of the outbox.
     Settle(u64, Outcome),
     /// Keep a document and this cursor in one transaction; then call [`NodeSession::kept`].
-    Keep(Cursor, Document),
+    Keep(Cursor, Delivery),
     /// Write down that the hub was set back: everything in the outbox is to be sent again.
     Unsettle,
     /// Write down that the hub's numbering of the inbox is another one, and begins here.
@@ -85,15 +85,15 @@ impl NodeSession {
                 todo.extend(self.read());
                 Ok(todo)
             }
-            FromHub::Deliver(number, document) => {
+            FromHub::Deliver(number, delivery) => {
                 if number <= self.taken.number {
                     return Ok(Vec::new());
                 }
                 if number > self.taken.number + 1 {
                     return Err(Breach("a number of the inbox was left out"));
                 }
-                self.taken = self.taken.after(&document.sha256);
-                Ok(vec![NodeDo::Keep(self.taken, document)])
+                self.taken = self.taken.after(&delivery.document.sha256);
+                Ok(vec![NodeDo::Keep(self.taken, delivery)])
             }
         }
     }

@@ -120,6 +120,12 @@ fn record_of(document: &Document) -> Option<&str> {
     }
 }
 
+/// How close a reason is: of several the closest is said, because it gives most.
+fn closeness(reason: &str) -> usize {
+    const ORDER: [&str; 5] = ["registered", "village", "township", "contract", "referral"];
+    ORDER.iter().position(|other| *other == reason).unwrap_or(ORDER.len())
+}
+
 impl Questions {
     pub(in crate::store) fn of(batch: &[Submission]) -> Self {
         let mut questions = Self::default();
@@ -253,7 +259,11 @@ impl Plan {
             for key in &facts.keys {
                 for ((to, relation), said) in loaded.registrations.get(key).into_iter().flatten() {
                     if said.active && said.until_ms.is_none_or(|until_ms| until_ms >= *at_ms) {
-                        recipients.insert(to, relation_name(*relation));
+                        let reason = relation_name(*relation);
+                        let said = recipients.entry(to).or_insert(reason);
+                        if closeness(reason) < closeness(said) {
+                            *said = reason;
+                        }
                     }
                 }
             }
@@ -302,7 +312,8 @@ impl Plan {
             for Missing { kind, number, sha256 } in missing.into_iter().flatten().copied() {
                 if self.given.insert((node.clone(), number)) {
                     let document = At::There(number);
-                    let delivery = Delivery { document, sha256, reason: "backfill" };
+                    let reason = relation_name(registers.relation);
+                    let delivery = Delivery { document, sha256, reason };
                     self.deliveries.entry(node.clone()).or_default().push(delivery);
                     match kind {
                         Kind::Task => tasks += 1,

@@ -13,7 +13,7 @@ use super::ports::{
     Facts, HubDocuments, NodeExchange, PersonKey, Registers, Relation, Scope, Submission,
 };
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Outcome, Position};
+use crate::sharing::exchange::{Cursor, Delivery, Document, Hello, Kind, Outcome, Position};
 
 type Test = for<'a> fn(&'a dyn HubDocuments) -> BoxFuture<'a, ()>;
 
@@ -34,6 +34,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_registration_that_is_taken_back_ends", |s| Box::pin(routing::taken_back(s))),
     ("a_new_registration_brings_what_was_kept_before", |s| Box::pin(routing::backfill(s))),
     ("only_the_current_version_is_brought", |s| Box::pin(routing::current(s))),
+    ("a_delivery_says_why_it_comes_and_from_whom", |s| Box::pin(routing::sent_for(s))),
     ("a_task_goes_to_whoever_had_its_record", |s| Box::pin(routing::task(s))),
     ("a_new_registration_brings_what_was_said_of_tasks", |s| Box::pin(routing::said_before(s))),
     ("a_node_that_comes_is_greeted_by_what_is_there", |s| Box::pin(attending::greeted(s))),
@@ -128,13 +129,18 @@ pub(super) async fn is_known(store: &dyn HubDocuments, submission: Submission) -
 
 /// Everything in an inbox, read in parts of three; numbers must rise by one.
 pub(super) async fn all(store: &dyn HubDocuments, node: &str) -> Vec<Document> {
+    deliveries(store, node).await.into_iter().map(|delivery| delivery.document).collect()
+}
+
+/// Likewise, with why each is there and who handed it over.
+pub(super) async fn deliveries(store: &dyn HubDocuments, node: &str) -> Vec<Delivery> {
     let mut all = Vec::new();
     loop {
         let after = u64::try_from(all.len()).unwrap();
         let (read, is_last) = store.inbox(node, after, 3).await.unwrap();
-        for (expected, (number, document)) in (after + 1..).zip(read) {
+        for (expected, (number, delivery)) in (after + 1..).zip(read) {
             assert_eq!(number, expected, "a gap in the inbox of {node}");
-            all.push(document);
+            all.push(delivery);
         }
         if is_last {
             return all;

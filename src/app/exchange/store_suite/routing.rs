@@ -1,11 +1,11 @@
 //! Who gets a document.
 
 use super::{
-    COUNTY, TOWNSHIP, VILLAGE, document, inbox, kept, key, of, person, place, record, registration,
-    says,
+    COUNTY, TOWNSHIP, VILLAGE, deliveries, document, hello, inbox, kept, key, of, person, place,
+    record, registration, says,
 };
 use crate::app::exchange::ports::{Facts, HubDocuments, Relation, Submission};
-use crate::sharing::exchange::Kind;
+use crate::sharing::exchange::{Cursor, Kind, Position, SentFor};
 
 const NOBODY: [&str; 0] = [];
 
@@ -145,6 +145,53 @@ pub(super) async fn current(store: &dyn HubDocuments) {
     assert_eq!(inbox(store, "village-2").await, ["r/4", "r/5"]);
     kept(store, registration("county", 1, says(2, Relation::Referral, true, None))).await;
     assert_eq!(inbox(store, "county").await, ["r/5"]);
+}
+
+/// Name of the record, why it is there, and who handed it over, of records alone.
+async fn reasons(store: &dyn HubDocuments, node: &str) -> Vec<(String, &'static str, String)> {
+    let found = deliveries(store, node).await.into_iter();
+    let records = found.filter(|delivery| delivery.document.kind == Kind::Record);
+    let said = records.map(|delivery| {
+        let why = delivery.sent_for.map_or("", SentFor::name);
+        (delivery.document.name, why, delivery.sender)
+    });
+    said.collect()
+}
+
+pub(super) async fn sent_for(store: &dyn HubDocuments) {
+    let from = |name: &str, why, node: &str| (name.to_owned(), why, node.to_owned());
+    // What is there before a registration comes for the relation that it says.
+    kept(store, record("hospital", 1, "before", person(1))).await;
+    let says = |version, relation| registration("county", version, says(1, relation, true, None));
+    kept(store, says(1, Relation::Subscription)).await;
+    kept(store, record("hospital", 2, "r1", person(1))).await;
+    // Of several reasons the closest is said, whichever came first.
+    kept(store, says(2, Relation::Registered)).await;
+    kept(store, says(3, Relation::Referral)).await;
+    kept(store, record("village-2", 1, "r2", person(1))).await;
+    let expected = [
+        from("before", "subscription", "hospital"),
+        from("r1", "subscription", "hospital"),
+        from("r2", "registered", "village-2"),
+    ];
+    assert_eq!(reasons(store, "county").await, expected);
+    // Who lives there stays a patient of the village, also where it follows a programme.
+    let follows = super::says(1, Relation::Subscription, true, None);
+    kept(store, registration("village-1", 1, follows)).await;
+    let facts = Facts { keys: vec![key(1)], ..place(VILLAGE) };
+    kept(store, record("hospital", 3, "r3", facts)).await;
+    let last = reasons(store, "village-1").await.pop().unwrap();
+    assert_eq!(last, from("r3", "village", "hospital"));
+    assert_eq!(reasons(store, "township").await, [from("r3", "township", "hospital")]);
+    // What a node had sent comes back to a new box as its own.
+    for (name, last) in [("hospital-a", 3), ("hospital-b", 0)] {
+        let hello = hello(name, last, Position::default(), Cursor::default());
+        store.attend("hospital", &hello, 2_000).await.unwrap();
+    }
+    let back = reasons(store, "hospital").await;
+    let back: Vec<_> = back.iter().map(|(name, why, by)| (&**name, *why, &**by)).collect();
+    let own = |name| (name, "returned", "hospital");
+    assert_eq!(back, [own("before"), own("r1"), own("r3")]);
 }
 
 pub(super) async fn task(store: &dyn HubDocuments) {

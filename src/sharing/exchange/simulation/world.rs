@@ -375,8 +375,8 @@ impl World {
                     disk.position = Position { number: position, sha256: entry.0.sha256 };
                 }
             }
-            NodeDo::Keep(cursor, document) => {
-                disk.has.insert(document.sha256);
+            NodeDo::Keep(cursor, delivery) => {
+                disk.has.insert(delivery.document.sha256);
                 disk.inbox = cursor;
                 self.told.delivered += 1;
                 line.node_todo.extend(line.node.kept(cursor.number));
@@ -422,7 +422,7 @@ impl World {
                 let whole = rows.len() <= limit;
                 let rows = rows.into_iter().take(limit);
                 let rows: Vec<_> = rows
-                    .map(|(item, cursor)| (cursor.number, self.hub.items[*item].3.clone()))
+                    .map(|(item, cursor)| (cursor.number, self.hub.items[*item].3.clone().into()))
                     .collect();
                 line.hub_todo.extend(line.hub.inbox(after, rows, whole));
             }

@@ -39,7 +39,7 @@ use super::{KEYED, OpenError, Server, lost, pool};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Hello, Numbered, Outcome, Welcome};
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 use crate::store::sqlite::migrator;
 
@@ -239,7 +239,7 @@ impl HubDocuments for HubStore {
         node: &'a str,
         after: u64,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Numbered, Error>> {
+    ) -> BoxFuture<'a, Result<Numbered<Delivery>, Error>> {
         Box::pin(again(move || read::inbox(&self.pool, node, after, limit)))
     }
 

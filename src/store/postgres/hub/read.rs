@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgPool, PgRow};
 
 use crate::app::exchange::ports::NodeExchange;
-use crate::sharing::exchange::{Document, Kind, Numbered};
+use crate::sharing::exchange::{Delivery, Document, Kind, Numbered, SentFor};
 use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha};
 
 /// Documents for a node above a number, and whether there is no more.
@@ -13,18 +13,18 @@ pub(super) async fn inbox(
     node: &str,
     after: u64,
     limit: usize,
-) -> Result<Numbered, sqlx::Error> {
+) -> Result<Numbered<Delivery>, sqlx::Error> {
     let limit = i64::try_from(limit.min(READ_MAX)).unwrap_or(0);
     // One more than asked for tells whether there is more; a document that begins past the bytes
     // is not read, the first always is.
     let rows = sqlx::query(
-        "WITH w AS MATERIALIZED (SELECT i.number AS number, i.document AS document, \
+        "WITH w AS MATERIALIZED (SELECT i.number AS number, i.document AS document, i.reason, \
          sum(d.bytes) OVER (ORDER BY i.number) - d.bytes AS before \
-         FROM (SELECT number, document FROM inbox WHERE node = $1 AND number > $2 \
+         FROM (SELECT number, document, reason FROM inbox WHERE node = $1 AND number > $2 \
          ORDER BY number LIMIT $3::int8 + 1) i CROSS JOIN LATERAL \
          (SELECT d.bytes FROM document d WHERE d.number = i.document OFFSET 0) d) \
          SELECT w.number, d.kind, d.name, d.version, d.media_type, d.sha256, d.body, \
-         (SELECT max(number) FROM w) \
+         (SELECT max(number) FROM w), w.reason, d.node \
          FROM w CROSS JOIN LATERAL (SELECT d.* FROM document d WHERE d.number = w.document \
          OFFSET 0) d WHERE w.before < $4::int8 ORDER BY w.number LIMIT $3::int8",
     )
@@ -36,11 +36,17 @@ pub(super) async fn inbox(
     .await?;
     let mut documents = Vec::with_capacity(rows.len());
     for row in &rows {
-        documents.push((count(row.try_get(0)?), document(row)?));
+        documents.push((count(row.try_get(0)?), delivery(row)?));
     }
     let last: Option<i64> = rows.last().map(|row| row.try_get(7)).transpose()?;
     let read = documents.last().map(|(number, _)| int(*number));
     Ok((documents, read == last && limit > 0))
+}
+
+fn delivery(row: &PgRow) -> Result<Delivery, sqlx::Error> {
+    let sent_for: String = row.try_get(8)?;
+    let sent_for = SentFor::named(&sent_for);
+    Ok(Delivery { document: document(row)?, sent_for, sender: row.try_get(9)? })
 }
 
 pub(super) fn document(row: &PgRow) -> Result<Document, sqlx::Error> {

@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::grants;
 use crate::app::access::Permit;
 use crate::app::records::ports::{AccessReview, ConsentChange, RecordStanding};
+use crate::sharing::exchange::SentFor;
 
 pub(super) async fn standing(
     readers: &SqlitePool,
@@ -14,7 +15,9 @@ pub(super) async fn standing(
     let row = sqlx::query(
         "SELECT (SELECT min(received_ms) FROM document WHERE kind = 'record' AND name = ?1) \
          AS received_ms, (SELECT max(origin = 'hub') FROM document WHERE kind = 'record' \
-         AND name = ?1) AS from_hub, person, patient, resident, card, born \
+         AND name = ?1) AS from_hub, \
+         (SELECT sent_for FROM document WHERE kind = 'record' AND name = ?1 AND origin = 'hub' \
+         ORDER BY version DESC LIMIT 1) AS sent_for, sender, person, patient, resident, card, born \
          FROM document WHERE kind = 'record' AND name = ?1 AND current = 1",
     )
     .bind(record)
@@ -32,8 +35,11 @@ pub(super) async fn standing(
     .fetch_all(readers)
     .await?;
     let withdrawals = withdrawals.into_iter();
+    let sent_for: Option<String> = row.try_get("sent_for")?;
     Ok(Some(RecordStanding {
         from_hub: row.try_get("from_hub")?,
+        sent_for: sent_for.as_deref().and_then(SentFor::named),
+        sender: row.try_get("sender")?,
         received_ms: row.try_get("received_ms")?,
         grants: grants::of(readers, &keys).await?,
         person,

@@ -77,6 +77,7 @@ pub(super) async fn of<'e>(
                 until_ms: row.try_get("until_ms")?,
                 by: row.try_get("given_by")?,
                 how: row.try_get("how")?,
+                sent_for: None,
             });
         }
     }

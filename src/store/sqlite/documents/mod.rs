@@ -8,6 +8,7 @@ mod exchange;
 mod grants;
 mod read;
 mod references;
+mod replacement;
 mod submit;
 mod tasks;
 #[cfg(test)]

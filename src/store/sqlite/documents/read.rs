@@ -16,7 +16,7 @@ pub(super) async fn document(
 ) -> Result<Option<KeptDocument>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT name, version, media_type, sha256, sm3, body, format, reading_json, current, \
-         origin, received_ms FROM document WHERE kind = ?1 AND name = ?2 \
+         replaced_by, origin, received_ms FROM document WHERE kind = ?1 AND name = ?2 \
          AND (version = ?3 OR (?3 IS NULL AND current = 1)) ORDER BY seq DESC LIMIT 1",
     )
     .bind(kind.name())
@@ -26,6 +26,8 @@ pub(super) async fn document(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let (body, origin): (Vec<u8>, String) = (row.try_get("body")?, row.try_get("origin")?);
+    let (newest, replaced_by): (bool, String) =
+        (row.try_get("current")?, row.try_get("replaced_by")?);
     Ok(Some(KeptDocument {
         name: row.try_get("name")?,
         version: small(row.try_get("version")?),
@@ -35,7 +37,8 @@ pub(super) async fn document(
         body: Bytes::from(body),
         format: row.try_get("format")?,
         reading_json: row.try_get("reading_json")?,
-        current: row.try_get("current")?,
+        current: newest && replaced_by.is_empty(),
+        replaced_by,
         from_hub: origin == "hub",
         received_ms: row.try_get("received_ms")?,
     }))
@@ -48,7 +51,7 @@ pub(super) async fn list(
 ) -> Result<Vec<ListedDocument>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT d.seq, d.summary_json FROM document d \
-         WHERE d.kind = ?1 AND d.current = 1 AND (?2 IS NULL OR d.seq < ?2) \
+         WHERE d.kind = ?1 AND d.current = 1 AND d.replaced_by = '' AND (?2 IS NULL OR d.seq < ?2) \
          AND (?3 = '' OR d.patient = ?3) \
          AND (?4 = '' OR EXISTS (SELECT 1 FROM document_programme p \
          WHERE p.document = d.seq AND p.programme = ?4)) ORDER BY d.seq DESC LIMIT ?5",

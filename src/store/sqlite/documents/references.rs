@@ -14,9 +14,12 @@ use crate::app::records::references::ports::{
 use crate::sharing::discharge::fhir::resources::Standing;
 use crate::sharing::patient::Digest;
 
-/// When what is said of a version last changed: when it came, or when a newer one did.
+/// When what is said of a version last changed: when it came, or when a newer one or a record that
+/// replaces it did.
 const UPDATED: &str = "max(d.received_ms, coalesce((SELECT min(n.received_ms) FROM document n \
-                       WHERE n.kind = 'record' AND n.name = d.name AND n.version > d.version), 0))";
+                       WHERE n.kind = 'record' AND n.name = d.name AND n.version > d.version), \
+                       (SELECT b.received_ms FROM document b WHERE d.replaced_by <> '' \
+                       AND b.kind = 'record' AND b.name = d.replaced_by AND b.current = 1), 0))";
 
 impl ReferenceStore for Documents {
     fn open(&self, proof: Digest) -> BoxFuture<'_, Result<(), Error>> {
@@ -56,7 +59,7 @@ impl ReferenceStore for Documents {
         Box::pin(async move {
             sqlx::query_scalar(
                 "SELECT d.reading_json FROM record_reference r JOIN document d ON d.seq = r.document \
-                 WHERE r.person = ?1 AND d.current = 1 AND d.withdrawn = 0 \
+                 WHERE r.person = ?1 AND d.current = 1 AND d.replaced_by = '' AND d.withdrawn = 0 \
                  ORDER BY r.document DESC LIMIT 1",
             )
             .bind(person)
@@ -161,10 +164,12 @@ async fn refer(
             .execute(&mut *connection)
             .await?;
     }
-    // Of other versions of the record, one may be current no more.
+    // Of other versions of the record, and of records that one of them replaces, some may be current no
+    // more, or again.
     sqlx::query_scalar(
         "SELECT DISTINCT r.person FROM document d JOIN document o ON o.kind = d.kind \
-         AND o.name = d.name JOIN record_reference r ON r.document = o.seq \
+         AND o.name IN (SELECT d.name UNION SELECT v.replaces FROM document v \
+         WHERE v.kind = d.kind AND v.name = d.name) JOIN record_reference r ON r.document = o.seq \
          WHERE d.seq = ?1 AND r.person IS NOT NULL",
     )
     .bind(new.document)
@@ -179,7 +184,8 @@ async fn particulars(
     let mut sql = QueryBuilder::<Sqlite>::new(
         "SELECT r.person, r.particulars FROM record_reference r \
          JOIN document d ON d.seq = r.document \
-         WHERE d.current = 1 AND d.withdrawn = 0 AND length(r.particulars) > 0 AND ",
+         WHERE d.current = 1 AND d.replaced_by = '' AND d.withdrawn = 0 \
+         AND length(r.particulars) > 0 AND ",
     );
     match person {
         Some(person) => sql.push("r.person = ").push_bind(person),
@@ -206,14 +212,17 @@ async fn list(
 ) -> Result<Vec<KeptReference>, sqlx::Error> {
     let mut sql = QueryBuilder::new(
         "SELECT r.document, r.id, r.person, d.name, d.version, d.media_type, \
-         length(d.body) AS size, d.sha256, d.sm3, d.reading_json, d.current, d.withdrawn, \
-         d.received_ms, ",
+         length(d.body) AS size, d.sha256, d.sm3, d.reading_json, \
+         d.current = 1 AND d.replaced_by = '' AS current, d.withdrawn, d.received_ms, ",
     );
     sql.push(UPDATED);
     sql.push(
-        " AS updated_ms, (SELECT p.id FROM document o JOIN record_reference p \
+        " AS updated_ms, coalesce((SELECT p.id FROM document o JOIN record_reference p \
          ON p.document = o.seq WHERE o.kind = 'record' AND o.name = d.name \
-         AND o.version < d.version ORDER BY o.version DESC LIMIT 1) AS replaces",
+         AND o.version < d.version ORDER BY o.version DESC LIMIT 1), \
+         (SELECT p.id FROM document o JOIN record_reference p ON p.document = o.seq \
+         WHERE o.replaced_by = d.name AND o.replaced_by <> '' AND o.current = 1 \
+         ORDER BY o.seq LIMIT 1)) AS replaces",
     );
     narrowed(&mut sql, query);
     if let Some(before) = query.before {
@@ -255,8 +264,8 @@ fn narrowed(sql: &mut QueryBuilder<Sqlite>, query: &ReferenceQuery) {
         sql.push(" AND (0 = 1");
         for standing in standings {
             sql.push(match standing {
-                Standing::Current => " OR (d.withdrawn = 0 AND d.current = 1)",
-                Standing::Superseded => " OR (d.withdrawn = 0 AND d.current = 0)",
+                Standing::Current => " OR (d.withdrawn = 0 AND d.current = 1 AND d.replaced_by = '')",
+                Standing::Superseded => " OR (d.withdrawn = 0 AND (d.current = 0 OR d.replaced_by <> ''))",
                 Standing::EnteredInError => " OR d.withdrawn = 1",
             });
         }

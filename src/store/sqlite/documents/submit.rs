@@ -3,11 +3,11 @@
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{audit, audit_as, exchange, grants, small, tasks};
+use super::{audit, audit_as, exchange, grants, replacement, small, tasks};
 use crate::app::access::Permit;
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{Arrived, Indexed, NewDocument, Submitted};
-use crate::sharing::exchange::{Cursor, Document, Kind};
+use crate::sharing::exchange::{Cursor, Document, Kind, SentFor};
 
 /// Keeps a document, its place in the outbox, and the audit entry.
 pub(super) async fn submit(
@@ -57,7 +57,8 @@ pub(super) async fn submit(
         return Ok(Submitted::Conflict(document.version));
     }
     let version = document.version;
-    let seq = insert(connection, &document, &new.indexed, ("own", new.at_ms)).await?;
+    let came = Came { origin: "own", sent_for: "", at_ms: new.at_ms };
+    let (seq, _) = insert(connection, &document, &new.indexed, &came).await?;
     sqlx::query("INSERT INTO outbox (document) VALUES (?1)")
         .bind(seq)
         .execute(&mut *connection)
@@ -67,6 +68,9 @@ pub(super) async fn submit(
     }
     if let Some(change) = &new.grant {
         grants::change(connection, change).await?;
+    }
+    if document.kind == Kind::Record {
+        replacement::settle(connection, &document.name, new.at_ms).await?;
     }
     audit(connection, permit, &entry).await?;
     Ok(Submitted::Kept(version))
@@ -86,13 +90,20 @@ async fn is_there(
     .await
 }
 
-/// Keeps a document; its place.
+/// How a document came.
+struct Came {
+    origin: &'static str,
+    sent_for: &'static str,
+    at_ms: i64,
+}
+
+/// Keeps a document; its place, and whether it is the newest version.
 async fn insert(
     connection: &mut SqliteConnection,
     document: &Document,
     indexed: &Indexed,
-    (origin, at_ms): (&str, i64),
-) -> Result<i64, sqlx::Error> {
+    came: &Came,
+) -> Result<(i64, bool), sqlx::Error> {
     let newer: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM document WHERE kind = ?1 AND name = ?2 AND version > ?3)",
     )
@@ -113,8 +124,9 @@ async fn insert(
     let row = sqlx::query(
         "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
          reading_json, summary_json, patient, person, withdrawn, current, origin, problem, received_ms, \
-         resident, card, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
-         ?15, ?16, ?17, ?18, ?19, ?20) \
+         resident, card, born, sent_for, sender, author, replaces) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+         ?20, ?21, ?22, ?23, ?24) \
          RETURNING seq",
     )
     .bind(document.kind.name())
@@ -131,12 +143,16 @@ async fn insert(
     .bind(&indexed.person)
     .bind(indexed.withdrawn)
     .bind(!newer)
-    .bind(origin)
+    .bind(came.origin)
     .bind(&indexed.problem)
-    .bind(at_ms)
+    .bind(came.at_ms)
     .bind(&indexed.keys.resident)
     .bind(&indexed.keys.card)
     .bind(&indexed.keys.born)
+    .bind(came.sent_for)
+    .bind(&indexed.sender)
+    .bind(&indexed.author)
+    .bind(&indexed.replaces)
     .fetch_one(&mut *connection)
     .await?;
     let seq: i64 = row.try_get("seq")?;
@@ -150,7 +166,7 @@ async fn insert(
         .execute(&mut *connection)
         .await?;
     }
-    Ok(seq)
+    Ok((seq, !newer))
 }
 
 /// Keeps what came over the link, and the cursor.
@@ -188,15 +204,24 @@ pub(super) async fn keep(
         exchange::event(connection, "version_conflict", *at_ms).await?;
         return audit_as(connection, who, &entry).await;
     }
-    insert(connection, document, indexed, ("hub", *at_ms)).await?;
+    let sent_for = arrived.sent_for.map(SentFor::name).unwrap_or_default();
+    let came = Came { origin: "hub", sent_for, at_ms: *at_ms };
+    let (_, newest) = insert(connection, document, indexed, &came).await?;
     match document.kind {
-        Kind::Record => tasks::of_record(connection, arrived).await?,
+        Kind::Record => {
+            tasks::of_record(connection, arrived).await?;
+            replacement::settle(connection, &document.name, *at_ms).await?;
+        }
         Kind::Task => {
             if let Some(change) = &arrived.task {
                 tasks::arrived(connection, change, *at_ms).await?;
             }
         }
-        Kind::Registration => {}
+        Kind::Registration => {
+            if let Some(change) = arrived.grant.as_ref().filter(|_| newest) {
+                grants::change(connection, change).await?;
+            }
+        }
     }
     audit_as(connection, who, &entry).await
 }

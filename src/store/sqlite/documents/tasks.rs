@@ -163,8 +163,8 @@ pub(super) async fn of_record(
     let leaving =
         if arrived.indexed.withdrawn { TaskState::Cancelled } else { TaskState::Superseded };
     sqlx::query(
-        "UPDATE task SET state = ?2, record_version = ?3, changed_ms = ?4 \
-         WHERE record = ?1 AND state = 'open'",
+        "UPDATE task SET state = CASE WHEN state = 'open' THEN ?2 ELSE state END, record_version = ?3, \
+         changed_ms = ?4, replaced = 0 WHERE record = ?1 AND (state = 'open' OR replaced = 1)",
     )
     .bind(name)
     .bind(state_name(leaving))

@@ -23,7 +23,7 @@ use super::{OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Hello, Numbered, Outcome, Welcome};
 use crate::store::hub::plan::{Plan, Questions};
 use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
@@ -135,7 +135,7 @@ impl HubDocuments for HubStore {
         node: &'a str,
         after: u64,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Numbered, Error>> {
+    ) -> BoxFuture<'a, Result<Numbered<Delivery>, Error>> {
         Box::pin(
             async move { read::inbox(&self.readers, node, after, limit).await.map_err(failed) },
         )
