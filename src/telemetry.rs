@@ -161,6 +161,7 @@ struct ExchangeMetrics {
     unreadable: Gauge<i64, AtomicI64>,
     receiving: Gauge<i64, AtomicI64>,
     receiving_peak: Gauge<i64, AtomicI64>,
+    notices: Gauge<i64, AtomicI64>,
 }
 
 impl ExchangeMetrics {
@@ -192,6 +193,11 @@ impl ExchangeMetrics {
                 "exchange_receiving_peak_bytes",
                 "At the hub: the most that exchange_receiving_bytes has been since the start",
                 &self.receiving_peak,
+            ),
+            (
+                "patient_notices_open",
+                "Patients who are yet to be told that somebody read a record of theirs",
+                &self.notices,
             ),
         ] {
             registry.register(name, help, gauge.clone());
@@ -415,6 +421,11 @@ impl Metrics {
     pub fn receiving(&self, bytes: i64) {
         let now = self.exchange.receiving.inc_by(bytes) + bytes;
         self.exchange.receiving_peak.inner().fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// Patients who are yet to be told of a read.
+    pub fn patient_notices(&self, open: u64) {
+        self.exchange.notices.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     /// How much the archive keeps, and where.

@@ -16,7 +16,9 @@ use xiangyi::sharing::discharge::model::{
     IdentifierKind, Patient, Stay,
 };
 use xiangyi::sharing::discharge::{Moment, fhir};
-use xiangyi::sharing::exchange::{Cursor, Delivery, Document, Hello, Kind, Numbered, Outcome, Position};
+use xiangyi::sharing::exchange::{
+    Cursor, Delivery, Document, Hello, Kind, Numbered, Outcome, Position,
+};
 
 /// When each document came to its village.
 #[derive(Debug, Default)]

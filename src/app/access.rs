@@ -81,6 +81,8 @@ pub enum Action {
     ChangeConsent,
     /// Look at reads by a broken glass.
     ReviewAccess,
+    /// See what patients are to be told of reads, and say that they were.
+    TellPatients,
     /// Read how the exchange with the hub stands. No patient's data.
     ReadExchange,
     /// At the hub: read who the documents are about, numbers hidden.
@@ -178,6 +180,7 @@ impl Role {
                         | Action::ReadRecords
                         | Action::LookUpRecords
                         | Action::ReviewAccess
+                        | Action::TellPatients
                         | Action::ListModels
                 )
             }
@@ -226,6 +229,7 @@ impl Action {
             Self::RegisterPeople => "register_people",
             Self::ChangeConsent => "change_consent",
             Self::ReviewAccess => "review_access",
+            Self::TellPatients => "tell_patients",
             Self::ReadExchange => "read_exchange",
             Self::ReadPeople => "read_people",
             Self::DecidePeople => "decide_people",

@@ -1,6 +1,7 @@
 //! `xiangyi record`, `xiangyi task` and `xiangyi exchange`: discharge records of a running node.
 
 mod elsewhere;
+mod consent;
 mod shown;
 
 use std::io::Write as _;
@@ -47,6 +48,8 @@ enum RecordCommand {
     LookUp(elsewhere::LookUpArgs),
     /// Show a record of the hub; it is not kept on the node
     Fetch(elsewhere::FetchArgs),
+    #[command(flatten)]
+    Consent(consent::Command),
 }
 
 /// Why a record is read.
@@ -289,6 +292,7 @@ pub(super) async fn record(args: RecordArgs) -> Result<ExitCode, Failure> {
         RecordCommand::Reconcile(args) => reconcile(args).await,
         RecordCommand::LookUp(args) => elsewhere::look_up(args).await,
         RecordCommand::Fetch(args) => elsewhere::fetch(args).await,
+        RecordCommand::Consent(command) => consent::run(command).await,
     }
 }
 

@@ -264,15 +264,7 @@ impl From<Document> for pb::ExchangedDocument {
             Kind::Task => pb::DocumentKind::Task,
         };
         let sha256 = bytes::Bytes::copy_from_slice(&sha256);
-        Self {
-            kind: kind.into(),
-            name,
-            version,
-            media_type,
-            sha256,
-            body,
-            ..Self::default()
-        }
+        Self { kind: kind.into(), name, version, media_type, sha256, body, ..Self::default() }
     }
 }
 

@@ -137,6 +137,10 @@ async fn watch(desk: Arc<RecordDesk>, metrics: Arc<Metrics>) {
                 tracing::warn!(error = chain(&error), "metrics of the exchange");
             }
         }
+        match desk.notices_open().await {
+            Ok(open) => metrics.patient_notices(open),
+            Err(error) => tracing::warn!(error = chain(&error), "metrics of notices to patients"),
+        }
         tokio::time::sleep(WATCH_EVERY).await;
     }
 }

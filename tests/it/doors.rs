@@ -102,6 +102,8 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("records.v1.ConsentService", "EndPresence", NO_RECORDS),
     ("records.v1.ConsentService", "ListGrants", &[Role::Administrator]),
     ("records.v1.ConsentService", "ListAccessReviews", NO_REVIEWS),
+    ("records.v1.ConsentService", "ListPatientNotices", &[Role::Pharmacist, Role::Administrator]),
+    ("records.v1.ConsentService", "RecordPatientNotice", &[Role::Pharmacist, Role::Administrator]),
     ("records.v1.ConsentService", "CloseAccessReview", NO_REVIEWS),
     ("records.v1.FollowUpService", "UpdateTask", NO_RECORDS),
     ("records.v1.ExchangeService", "RegisterPatient", NO_RECORDS),
@@ -341,6 +343,11 @@ fn good_about_records(rpc: &str) -> Vec<u8> {
         "ListGrants" => {
             rc::ListGrantsRequest { record: name, purpose, ..Default::default() }.encode_to_vec()
         }
+        "RecordPatientNotice" => {
+            let told = rc::NoticeState::Phone.into();
+            rc::RecordPatientNoticeRequest { notice_id: name, told, ..Default::default() }
+                .encode_to_vec()
+        }
         "CloseAccessReview" => {
             rc::CloseAccessReviewRequest { review_id: name, finding: "属实".to_owned() }
                 .encode_to_vec()
@@ -423,6 +430,7 @@ fn asks_for_one(rpc: &str) -> bool {
         "ConfirmPresence",
         "EndPresence",
         "ListGrants",
+        "RecordPatientNotice",
         "CloseAccessReview",
     ];
     (rpc.starts_with("Get") && rpc != "GetExchangeStatus") || others.contains(&rpc)

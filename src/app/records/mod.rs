@@ -7,6 +7,7 @@
 pub mod desk;
 pub mod elsewhere;
 pub mod grants;
+pub mod notices;
 pub mod person;
 pub mod ports;
 pub mod reading;
@@ -161,6 +162,11 @@ impl RecordDesk {
     /// How the exchange with the hub stands.
     pub async fn report(&self) -> Result<ExchangeReport, Error> {
         self.store.report().await
+    }
+
+    /// Patients who are yet to be told of a read.
+    pub async fn notices_open(&self) -> Result<u64, Error> {
+        self.store.notices_open().await
     }
 
     pub(super) fn wake(&self) {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 
 use super::grants::GrantChange;
+use super::notices::{NewNotice, PatientNotice, Telling};
 use super::person::PersonKeys;
 use crate::app::access::Permit;
 use crate::app::error::Error;
@@ -413,13 +414,32 @@ pub trait DocumentStore: Debug + Send + Sync {
         change: ConsentChange,
         audit: AuditEntry,
     ) -> BoxFuture<'a, Result<bool, Error>>;
-    /// Opens a review.
+    /// Opens a review, and keeps what the patient is to be told, in one transaction.
     fn open_review<'a>(
         &'a self,
         permit: &'a Permit<'a>,
-        review: AccessReview,
+        review: Option<AccessReview>,
+        notice: Option<NewNotice>,
         audit: AuditEntry,
     ) -> BoxFuture<'a, Result<(), Error>>;
+    /// What patients are to be told, open ones first, newest first, open ones only or all, at most
+    /// `limit`; the reading is audited.
+    fn notices<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        open: bool,
+        limit: u32,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<Vec<PatientNotice>, Error>>;
+    /// A patient was told, or could not be. False: there is no such notice, or the patient was told.
+    fn record_notice<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        telling: Telling,
+        audit: AuditEntry,
+    ) -> BoxFuture<'a, Result<bool, Error>>;
+    /// Patients who are yet to be told.
+    fn notices_open(&self) -> BoxFuture<'_, Result<u64, Error>>;
     /// Reviews, newest first, open ones only or all, at most `limit`; the reading is audited.
     fn reviews<'a>(
         &'a self,

@@ -19,8 +19,8 @@ use crate::sharing::consent::{
     self, Access, AccessRequest, GrantKind, Reach, RecordRef, Scope, Standing, Verdict, Withdrawal,
     decide,
 };
-use crate::sharing::exchange::SentFor;
 use crate::sharing::discharge::model::{Address, Narrative};
+use crate::sharing::exchange::SentFor;
 
 /// Characters of a reason or finding at most.
 const REASON_CHARS_MAX: usize = 500;
@@ -68,6 +68,11 @@ impl App {
             Role::Administrator => consent::Role::Administrator,
             Role::DicomPeer | Role::Node => return None,
         })
+    }
+
+    /// Division code of the place whose policy counts.
+    pub(super) fn policy_region(&self) -> &str {
+        if self.area.len() < 6 { REGION } else { self.area.as_str() }
     }
 
     /// What stands between this node's institution and the patient of a record: what it was sent for, and
@@ -123,12 +128,11 @@ impl App {
         // What this node wrote is its own, also where it came back after its database was lost.
         let wrote = !has.from_hub || has.sender == self.name;
         let author_institution = if wrote { own.clone() } else { String::new() };
-        let region = region_of(&self.area);
         let request = AccessRequest {
             purpose: Some(reading.purpose),
             role: self.policy_role(caller.role),
             institution: own,
-            region: region.to_owned(),
+            region: self.policy_region().to_owned(),
             record: RecordRef { name: name.to_owned(), author_institution },
             scope,
             is_the_patient: false,
@@ -163,9 +167,9 @@ impl App {
             }
             (Verdict::Allowed | Verdict::GlassBroken, Some(scope)) => scope,
         };
-        if access.verdict == Verdict::GlassBroken {
+        let review = (access.verdict == Verdict::GlassBroken).then(|| {
             let now = self.clock.now_ms();
-            let review = AccessReview {
+            AccessReview {
                 id: self.ids.new_id(),
                 at_ms: now,
                 until_ms: access.until_ms.unwrap_or(now),
@@ -177,10 +181,17 @@ impl App {
                 closed_ms: 0,
                 closed_by: String::new(),
                 finding: String::new(),
-            };
-            let entry = AuditEntry { outcome: "glass_broken", ..entry };
-            desk.store.open_review(permit, review, entry).await?;
-            tracing::warn!(caller = caller.name, "a record was opened by breaking the glass");
+            }
+        });
+        let id = review.as_ref().map_or("", |review| review.id.as_str());
+        let notice = self.notice_of(caller, (name, id), (reading, &access));
+        if review.is_some() || notice.is_some() {
+            let outcome = if review.is_some() { "glass_broken" } else { "patient_to_be_told" };
+            if review.is_some() {
+                tracing::warn!(caller = caller.name, "a record was opened by breaking the glass");
+            }
+            let entry = AuditEntry { outcome, ..entry };
+            desk.store.open_review(permit, review, notice, entry).await?;
         }
         Ok(Granted { scope, until_ms: access.until_ms, review: access.review, reasons })
     }
@@ -205,16 +216,19 @@ impl App {
         }
     }
 
-    /// Reads by a broken glass, newest first: those to be looked at, or all.
+    /// Reads by a broken glass, newest first: those to be looked at, or all; and how many patients are yet
+    /// to be told of a read.
     pub async fn access_reviews(
         &self,
         caller: &Caller,
         open: bool,
         page: &PageRequest,
-    ) -> Result<Vec<AccessReview>, Error> {
+    ) -> Result<(Vec<AccessReview>, u64), Error> {
         let permit = authorise(caller, Action::ReviewAccess)?;
         let (size, _) = page.open("reviews")?;
-        self.desk()?.store.reviews(&permit, open, size, self.entry("", "")).await
+        let desk = self.desk()?;
+        let reviews = desk.store.reviews(&permit, open, size, self.entry("", "")).await?;
+        Ok((reviews, desk.notices_open().await?))
     }
 
     /// Says what came of a review.

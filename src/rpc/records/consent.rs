@@ -8,6 +8,7 @@ use super::{pb, purpose};
 use crate::app::App;
 use crate::app::error::Error;
 use crate::app::records::grants::{PresenceCheck, Whose};
+use crate::app::records::notices::{NoticeState, PatientNotice, Telling};
 use crate::app::records::ports::{AccessReview, ConsentChange, KeptGrant};
 use crate::app::request::PageRequest;
 use crate::rpc::common::caller;
@@ -85,9 +86,39 @@ impl pb::consent_service_server::ConsentService for ConsentDoor {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let page = PageRequest { page_size: request.page_size, ..PageRequest::default() };
-        let reviews = self.0.access_reviews(&caller, !request.include_closed, &page).await?;
+        let (reviews, notices_open) =
+            self.0.access_reviews(&caller, !request.include_closed, &page).await?;
         let reviews = reviews.into_iter().map(Into::into).collect();
-        Ok(Response::new(pb::ListAccessReviewsResponse { reviews }))
+        Ok(Response::new(pb::ListAccessReviewsResponse { reviews, notices_open }))
+    }
+
+    async fn list_patient_notices(
+        &self,
+        request: Request<pb::ListPatientNoticesRequest>,
+    ) -> Result<Response<pb::ListPatientNoticesResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let page = PageRequest { page_size: request.page_size, ..PageRequest::default() };
+        let notices = self.0.patient_notices(&caller, !request.include_told, &page).await?;
+        let notices = notices.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListPatientNoticesResponse { notices }))
+    }
+
+    async fn record_patient_notice(
+        &self,
+        request: Request<pb::RecordPatientNoticeRequest>,
+    ) -> Result<Response<pb::RecordPatientNoticeResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let telling = Telling {
+            id: request.notice_id,
+            state: told(request.told)?,
+            told_ms: (request.told_ms != 0).then_some(request.told_ms),
+            told_by: request.told_by,
+            note: request.note,
+        };
+        self.0.record_patient_notice(&caller, telling).await?;
+        Ok(Response::new(pb::RecordPatientNoticeResponse {}))
     }
 
     async fn close_access_review(
@@ -147,6 +178,50 @@ impl From<KeptGrant> for pb::Grant {
             given_by: grant.by,
             check: check.into(),
             sent_for: grant.sent_for.map(SentFor::name).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+fn told(number: i32) -> Result<NoticeState, Error> {
+    match pb::NoticeState::try_from(number) {
+        Ok(pb::NoticeState::InPerson) => Ok(NoticeState::InPerson),
+        Ok(pb::NoticeState::Phone) => Ok(NoticeState::Phone),
+        Ok(pb::NoticeState::Letter) => Ok(NoticeState::Letter),
+        Ok(pb::NoticeState::NotTold) => Ok(NoticeState::NotTold),
+        Ok(pb::NoticeState::Unspecified | pb::NoticeState::Open) | Err(_) => Err(Error::field(
+            "told",
+            "must be one of NOTICE_STATE_IN_PERSON, NOTICE_STATE_PHONE, NOTICE_STATE_LETTER, \
+             NOTICE_STATE_NOT_TOLD",
+        )),
+    }
+}
+
+impl From<PatientNotice> for pb::PatientNotice {
+    fn from(notice: PatientNotice) -> Self {
+        let state = match notice.state {
+            NoticeState::Open => pb::NoticeState::Open,
+            NoticeState::InPerson => pb::NoticeState::InPerson,
+            NoticeState::Phone => pb::NoticeState::Phone,
+            NoticeState::Letter => pb::NoticeState::Letter,
+            NoticeState::NotTold => pb::NoticeState::NotTold,
+        };
+        Self {
+            notice_id: notice.id,
+            record: notice.record,
+            patient_name: notice.patient,
+            review_id: notice.review,
+            at_ms: notice.at_ms,
+            until_ms: notice.until_ms,
+            caller: notice.reader,
+            role: notice.role,
+            purpose: notice.purpose,
+            words: notice.words,
+            state: state.into(),
+            told_ms: notice.told_ms,
+            told_by: notice.told_by,
+            note: notice.note,
+            noted_by: notice.noted_by,
+            noted_ms: notice.noted_ms,
         }
     }
 }

@@ -11,6 +11,7 @@
 //! Pure: whoever calls gives the time and keeps grants, notices and reviews.
 
 mod decision;
+mod notice;
 mod policy;
 mod standing;
 mod terms;
@@ -19,6 +20,7 @@ mod terms;
 mod tests;
 
 pub use decision::{Access, AccessReason, AccessRequest, ReasonCode, RecordRef, Verdict, decide};
+pub use notice::{NoticeKind, Told};
 pub use policy::PolicyTables;
 pub use standing::{Grant, GrantKind, PRESENCE_MS_MAX, Reach, Standing, Withdrawal};
 pub use terms::{Purpose, Relation, Role, Scope};

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::offset;
 use serde::Deserialize;
 
+use super::notice::{NoticeKind, Notices, Told};
 use super::terms::{Purpose, Relation, Role, Scope};
 use crate::tables::files::{Files, LoadError};
 use crate::tables::table::{Sources, Status, list, rows};
@@ -120,6 +121,7 @@ pub struct PolicyTables {
     /// By division code; the empty one is the default.
     regions: BTreeMap<String, BTreeMap<Key, Vec<Cell>>>,
     purposes: BTreeMap<Purpose, String>,
+    notices: Notices,
     version: String,
 }
 
@@ -136,6 +138,7 @@ impl PolicyTables {
         if let Some(missing) = Purpose::ALL.iter().find(|p| !purposes.contains_key(p)) {
             return Err(LoadError::file(PURPOSES, format!("{} is missing", missing.id())));
         }
+        let notices = Notices::load(files, &sources)?;
         let files = files.below(FOLDER, ".csv");
         let mut regions = BTreeMap::new();
         for path in files.paths() {
@@ -154,7 +157,7 @@ impl PolicyTables {
             return Err(LoadError::file(&format!("{FOLDER}{DEFAULT}.csv"), "file is missing"));
         }
         let version = files.digest(FOLDER, ".csv");
-        Ok(Self { regions, purposes, version })
+        Ok(Self { regions, purposes, notices, version })
     }
 
     /// Twelve hex digits over the regions' tables.
@@ -177,6 +180,11 @@ impl PolicyTables {
         })
     }
 
+    /// What a patient of a region is told of a read.
+    pub fn notice(&self, region: &str, kind: NoticeKind, told: &Told<'_>) -> String {
+        self.notices.words(region, kind, told)
+    }
+
     /// The row for a cell on a day: of the closest region that has one.
     pub(super) fn cell(&self, region: &str, key: Key, day: Date) -> Option<&Cell> {
         (0..=region.len()).rev().find_map(|len| {
@@ -193,7 +201,7 @@ pub(super) fn day(at_ms: i64) -> Option<Date> {
 }
 
 /// The code of a province, city or county (GB/T 2260).
-fn is_region(code: &str) -> bool {
+pub(super) fn is_region(code: &str) -> bool {
     matches!(code.len(), 2 | 4 | 6) && code.bytes().all(|b| b.is_ascii_digit())
 }
 

@@ -107,6 +107,22 @@ terms! {
     }
 }
 
+impl Role {
+    /// In Chinese.
+    pub fn name_zh(self) -> &'static str {
+        match self {
+            Self::VillageDoctor => "乡村医生",
+            Self::TownshipDoctor => "乡镇卫生院医生",
+            Self::HospitalDoctor => "医院医生",
+            Self::Pharmacist => "药师",
+            Self::PublicHealthWorker => "公共卫生人员",
+            Self::Auditor => "审查人员",
+            Self::Administrator => "系统管理员",
+            Self::Patient => "患者本人",
+        }
+    }
+}
+
 impl Relation {
     /// In Chinese.
     pub fn name_zh(self) -> &'static str {

@@ -1,7 +1,8 @@
 //! The hub's side of an exchange with one node.
 
 use super::{
-    Breach, Cursor, Delivery, Document, FromHub, FromNode, Hello, Outcome, Standing, Welcome, Window,
+    Breach, Cursor, Delivery, Document, FromHub, FromNode, Hello, Outcome, Standing, Welcome,
+    Window,
 };
 
 /// What the hub is to do next, in this order.

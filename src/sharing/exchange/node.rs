@@ -1,7 +1,8 @@
 //! The node's side of an exchange.
 
 use super::{
-    Breach, Cursor, Delivery, Document, FromHub, FromNode, Hello, Outcome, Standing, Welcome, Window,
+    Breach, Cursor, Delivery, Document, FromHub, FromNode, Hello, Outcome, Standing, Welcome,
+    Window,
 };
 
 /// What the node is to do next, in this order.

@@ -6,6 +6,7 @@ mod consent;
 mod elsewhere;
 mod exchange;
 mod grants;
+mod notices;
 mod read;
 mod references;
 mod replacement;
@@ -24,6 +25,7 @@ use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
 use crate::app::records::grants::GrantChange;
+use crate::app::records::notices::{NewNotice, PatientNotice, Telling};
 use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::{
     AccessReview, Arrived, ConsentChange, DocumentQuery, DocumentStore, ExchangeReport,
@@ -210,15 +212,58 @@ impl DocumentStore for Documents {
     fn open_review<'a>(
         &'a self,
         permit: &'a Permit<'a>,
-        review: AccessReview,
+        review: Option<AccessReview>,
+        notice: Option<NewNotice>,
         entry: AuditEntry,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             let mut transaction = self.begin().await?;
-            consent::open_review(&mut transaction, &review).await.map_err(failed)?;
+            if let Some(review) = review {
+                consent::open_review(&mut transaction, &review).await.map_err(failed)?;
+            }
+            if let Some(notice) = notice {
+                notices::keep(&mut transaction, &notice).await.map_err(failed)?;
+            }
             audit(&mut transaction, permit, &entry).await.map_err(failed)?;
             transaction.commit().await.map_err(failed)
         })
+    }
+
+    fn notices<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        open: bool,
+        limit: u32,
+        entry: AuditEntry,
+    ) -> BoxFuture<'a, Result<Vec<PatientNotice>, Error>> {
+        Box::pin(async move {
+            let found = notices::list(&self.readers, open, limit).await.map_err(failed)?;
+            self.audited(permit, &entry).await?;
+            Ok(found)
+        })
+    }
+
+    fn record_notice<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        telling: Telling,
+        mut entry: AuditEntry,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let said = (&telling, entry.at_ms);
+            let done = notices::record(&mut transaction, permit, said).await.map_err(failed)?;
+            if !done {
+                entry.outcome = "not_found";
+            }
+            audit(&mut transaction, permit, &entry).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            Ok(done)
+        })
+    }
+
+    fn notices_open(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { notices::open(&self.readers).await.map_err(failed) })
     }
 
     fn reviews<'a>(

@@ -264,8 +264,12 @@ fn narrowed(sql: &mut QueryBuilder<Sqlite>, query: &ReferenceQuery) {
         sql.push(" AND (0 = 1");
         for standing in standings {
             sql.push(match standing {
-                Standing::Current => " OR (d.withdrawn = 0 AND d.current = 1 AND d.replaced_by = '')",
-                Standing::Superseded => " OR (d.withdrawn = 0 AND (d.current = 0 OR d.replaced_by <> ''))",
+                Standing::Current => {
+                    " OR (d.withdrawn = 0 AND d.current = 1 AND d.replaced_by = '')"
+                }
+                Standing::Superseded => {
+                    " OR (d.withdrawn = 0 AND (d.current = 0 OR d.replaced_by <> ''))"
+                }
                 Standing::EnteredInError => " OR d.withdrawn = 1",
             });
         }

@@ -46,8 +46,16 @@ impl Newest {
     }
 }
 
-const COLUMNS: &str = "SELECT name, person, patient, resident, card, born, sender, author, replaces \
-                       FROM document WHERE kind = 'record' AND current = 1";
+/// Newest versions of records, of which also holds what is given.
+macro_rules! newest {
+    ($which:literal) => {
+        concat!(
+            "SELECT name, person, patient, resident, card, born, sender, author, replaces ",
+            "FROM document WHERE kind = 'record' AND current = 1 AND ",
+            $which
+        )
+    };
+}
 
 /// A version of a record has come: what it replaces, and what replaces it.
 pub(super) async fn settle(
@@ -97,10 +105,7 @@ async fn before(
 }
 
 /// Names that a record says it replaces, and those say in their turn.
-async fn chain(
-    connection: &mut SqliteConnection,
-    name: &str,
-) -> Result<Vec<String>, sqlx::Error> {
+async fn chain(connection: &mut SqliteConnection, name: &str) -> Result<Vec<String>, sqlx::Error> {
     let mut chain = Vec::new();
     let mut at = name.to_owned();
     while chain.len() < CHAIN_MAX
@@ -118,8 +123,7 @@ async fn newest(
     connection: &mut SqliteConnection,
     name: &str,
 ) -> Result<Option<Newest>, sqlx::Error> {
-    let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} AND name = ?1"));
-    let row = sqlx::query(sql).bind(name).fetch_optional(connection).await?;
+    let row = sqlx::query(newest!("name = ?1")).bind(name).fetch_optional(connection).await?;
     row.as_ref().map(Newest::of).transpose()
 }
 
@@ -130,15 +134,11 @@ async fn settle_one(
     (came, at_ms): (&str, i64),
 ) -> Result<bool, sqlx::Error> {
     let Some(replaced) = newest(connection, name).await? else { return Ok(false) };
-    let sql = sqlx::AssertSqlSafe(format!(
-        "{COLUMNS} AND replaces = ?1 AND replaces <> '' AND withdrawn = 0 AND name <> ?1 \
-         ORDER BY name LIMIT ?2"
-    ));
-    let rows = sqlx::query(sql)
-        .bind(name)
-        .bind(CANDIDATES_MAX)
-        .fetch_all(&mut *connection)
-        .await?;
+    let candidates = newest!(
+        "replaces = ?1 AND replaces <> '' AND withdrawn = 0 AND name <> ?1 ORDER BY name LIMIT ?2"
+    );
+    let rows =
+        sqlx::query(candidates).bind(name).bind(CANDIDATES_MAX).fetch_all(&mut *connection).await?;
     let (mut by, mut refused) = (String::new(), false);
     // Two that say it of each other both stay.
     let onwards = if rows.is_empty() { Vec::new() } else { chain(connection, name).await? };
