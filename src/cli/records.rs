@@ -1,7 +1,7 @@
 //! `xiangyi record`, `xiangyi task` and `xiangyi exchange`: discharge records of a running node.
 
-mod elsewhere;
 mod consent;
+mod elsewhere;
 mod shown;
 
 use std::io::Write as _;

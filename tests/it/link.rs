@@ -163,6 +163,7 @@ fn document(number: u64) -> pb::ExchangedDocument {
         media_type: "application/xml".to_owned(),
         sha256: Sha256::digest(body).to_vec().into(),
         body: body.to_vec().into(),
+        ..Default::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What people at the hub must come to, whatever store they are in; each back-end runs it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +13,10 @@ use crate::app::error::{Code, Error};
 use crate::app::exchange::facts::{JSON, RegisteredPerson, RegistrationBody, RelationName};
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
-use crate::app::exchange::ports::{HubDocuments, Scope};
+use crate::app::exchange::look_up::LookUps;
+use crate::app::exchange::ports::{HubDocuments, Scope, Wanted};
 use crate::app::ports::{BoxFuture, Clock};
+use crate::sharing::consent::PolicyTables;
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::discharge::model::{
     DischargeRecord, Identifier, IdentifierKind, Patient, Sex, Stay,
@@ -28,6 +31,7 @@ pub(crate) struct Hub {
     documents: Arc<dyn HubDocuments>,
     store: Arc<dyn HubPeople>,
     people: Arc<People>,
+    key: Arc<HubKey>,
 }
 
 type Test = fn(Vec<Hub>) -> BoxFuture<'static, ()>;
@@ -75,8 +79,11 @@ pub(crate) fn hub<S: HubDocuments + HubPeople + 'static>(store: Arc<S>) -> Hub {
     let known = (tables, divisions.clone());
     let joined = People::new(Arc::clone(&people), Arc::clone(&key), known, Arc::clone(&clock));
     let parts = (Arc::clone(&documents), Arc::clone(&joined));
-    let exchange = Exchange::new(parts, (key, divisions), clock);
-    Hub { exchange, documents, store: people, people: joined }
+    let policy = PolicyTables::load(&files).unwrap();
+    let look_ups = LookUps::new(policy, HashMap::new(), 10);
+    let with = (Arc::clone(&key), divisions);
+    let exchange = Exchange::new(parts, with, look_ups, clock);
+    Hub { exchange, documents, store: people, people: joined, key }
 }
 
 const RESIDENT_ID: &str = "36112119570317051X";
@@ -108,8 +115,13 @@ impl Hub {
     }
 
     async fn register(&self, number: u64, person: RegisteredPerson, active: bool) {
-        let body =
-            RegistrationBody { relation: RelationName::Registered, active, until_ms: None, person };
+        let body = RegistrationBody {
+            relation: RelationName::Registered,
+            active,
+            until_ms: None,
+            reason: String::new(),
+            person,
+        };
         let body = Bytes::from(serde_json::to_vec(&body).unwrap());
         let version = u32::try_from(number).unwrap();
         let document = document(Kind::Registration, "registration-clinic", version, JSON, body);
@@ -161,7 +173,7 @@ impl Hub {
     async fn records(&self) -> Vec<String> {
         let (read, whole) = self.documents.inbox("clinic", 0, 100).await.unwrap();
         assert!(whole);
-        let records = read.into_iter().map(|(_, document)| document);
+        let records = read.into_iter().map(|(_, delivery)| delivery.document);
         records.filter(|document| document.kind == Kind::Record).map(|d| d.name).collect()
     }
 
@@ -171,6 +183,13 @@ impl Hub {
 
     async fn persons(&self) -> u64 {
         self.people.counts().await.unwrap().persons
+    }
+
+    /// Records that a look-up by name and resident ID finds.
+    async fn held(&self) -> Vec<String> {
+        let keys = self.key.people("饶建国", &[("resident_id", RESIDENT_ID)]);
+        let held = self.documents.held(&keys, Wanted::Current, 10).await.unwrap();
+        held.into_iter().map(|record| record.name).collect()
     }
 
     /// Number of the person that these particulars are of, asked as a match.
@@ -196,8 +215,10 @@ async fn linked(hubs: Vec<Hub>) {
     hub.register(1, rao(), true).await;
     hub.record(1, "a", without_card()).await;
     assert!(hub.records().await.is_empty(), "by its keys alone it finds nobody");
+    assert!(hub.held().await.is_empty());
     hub.settle().await;
     assert_eq!(hub.records().await, ["a"]);
+    assert_eq!(hub.held().await, ["a"], "a look-up by the number finds it, too");
     assert_eq!((hub.persons().await, hub.reviews().await.len()), (1, 0));
     // The same again is known by what it states, and comes too.
     hub.record(2, "b", without_card()).await;

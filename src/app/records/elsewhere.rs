@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 
 use super::person::digest;
-use super::ports::{AccessReview, KeptDocument, RecordStanding};
-use super::reading::{Granted, Reading, region_of, summary_only};
+use super::ports::{KeptDocument, RecordStanding};
+use super::reading::{Granted, Reading, summary_only};
 use super::{FoundRecord, RecordLine, read};
 use crate::app::access::{Action, Caller, Permit, authorise};
 use crate::app::error::Error;
@@ -27,8 +27,7 @@ use crate::app::ports::AuditEntry;
 use crate::app::request::Problems;
 use crate::app::{App, chain};
 use crate::sharing::consent::{
-    Access, AccessRequest, Grant, GrantKind, Reach, RecordRef, Scope, Standing, Verdict,
-    Withdrawal, decide,
+    Access, AccessRequest, Grant, Reach, RecordRef, Scope, Standing, Verdict, Withdrawal, decide,
 };
 use crate::sharing::discharge::Memberships;
 use crate::sharing::patient::ResidentId;
@@ -190,6 +189,7 @@ impl App {
             body: document.body,
             reading_json: String::new(),
             current,
+            replaced_by: String::new(),
             from_hub: true,
             received_ms: kept_ms,
         };
@@ -222,16 +222,11 @@ impl App {
         let (now, own) = (self.clock.now_ms(), self.name.clone());
         let mut standing = Standing { grants: known.grants.clone(), ..Standing::default() };
         let mut author_institution = String::new();
-        match has {
-            // As where it is read here.
-            Some(has) if has.from_hub => standing.grants.push(Grant {
-                kind: GrantKind::Registration,
-                institution: own.clone(),
-                from_ms: has.received_ms.min(now),
-                until_ms: None,
-            }),
-            Some(_) => author_institution.clone_from(&own),
-            None => {}
+        if let Some(has) = has {
+            standing.grants.extend(self.held(has).iter().map(|grant| grant.to(&own)));
+            if !has.from_hub || has.sender == self.name {
+                author_institution.clone_from(&own);
+            }
         }
         let by_person =
             known.withdrawals.iter().map(|(of, from, until)| (of.as_str(), from, until));
@@ -246,7 +241,7 @@ impl App {
             purpose: Some(reading.purpose),
             role: self.policy_role(caller.role),
             institution: own,
-            region: region_of(&self.area).to_owned(),
+            region: self.policy_region().to_owned(),
             record: RecordRef { name: name.to_owned(), author_institution },
             scope: Scope::Whole,
             is_the_patient: false,
@@ -312,27 +307,21 @@ impl App {
             },
             ..self.entry(asked.record, "")
         };
-        if access.verdict != Verdict::GlassBroken || result.is_err() {
+        let caller = asked.permit.caller();
+        let is_broken = access.verdict == Verdict::GlassBroken;
+        let review = is_broken.then(|| self.review_of(caller, asked.record, (reading, access)));
+        let id = review.as_ref().map_or("", |review| review.id.as_str());
+        let notice = self.notice_of(caller, (asked.record, id), (reading, access));
+        if result.is_err() || (review.is_none() && notice.is_none()) {
             self.journal.audit(&asked.permit, entry).await?;
             return result;
         }
-        let (now, caller) = (self.clock.now_ms(), asked.permit.caller());
-        let review = AccessReview {
-            id: self.ids.new_id(),
-            at_ms: now,
-            until_ms: access.until_ms.unwrap_or(now),
-            caller: caller.name.clone(),
-            role: caller.role.name().to_owned(),
-            record: asked.record.to_owned(),
-            reason: reading.break_glass.trim().to_owned(),
-            rule: access.row.clone(),
-            closed_ms: 0,
-            closed_by: String::new(),
-            finding: String::new(),
-        };
-        let entry = AuditEntry { outcome: "glass_broken", ..entry };
-        self.desk()?.store.open_review(&asked.permit, review, entry).await?;
-        tracing::warn!(caller = caller.name, "records were looked up by breaking the glass");
+        let outcome = if is_broken { "glass_broken" } else { "patient_to_be_told" };
+        if is_broken {
+            tracing::warn!(caller = caller.name, "records were looked up by breaking the glass");
+        }
+        let entry = AuditEntry { outcome, ..entry };
+        self.desk()?.store.open_review(&asked.permit, review, notice, entry).await?;
         result
     }
 }

@@ -72,7 +72,7 @@ impl App {
 
     /// Division code of the place whose policy counts.
     pub(super) fn policy_region(&self) -> &str {
-        if self.area.len() < 6 { REGION } else { self.area.as_str() }
+        region_of(&self.area)
     }
 
     /// What stands between this node's institution and the patient of a record: what it was sent for, and
@@ -167,22 +167,8 @@ impl App {
             }
             (Verdict::Allowed | Verdict::GlassBroken, Some(scope)) => scope,
         };
-        let review = (access.verdict == Verdict::GlassBroken).then(|| {
-            let now = self.clock.now_ms();
-            AccessReview {
-                id: self.ids.new_id(),
-                at_ms: now,
-                until_ms: access.until_ms.unwrap_or(now),
-                caller: caller.name.clone(),
-                role: caller.role.name().to_owned(),
-                record: name.to_owned(),
-                reason: reading.break_glass.trim().to_owned(),
-                rule: access.row.clone(),
-                closed_ms: 0,
-                closed_by: String::new(),
-                finding: String::new(),
-            }
-        });
+        let is_broken = access.verdict == Verdict::GlassBroken;
+        let review = is_broken.then(|| self.review_of(caller, name, (reading, &access)));
         let id = review.as_ref().map_or("", |review| review.id.as_str());
         let notice = self.notice_of(caller, (name, id), (reading, &access));
         if review.is_some() || notice.is_some() {
@@ -194,6 +180,29 @@ impl App {
             desk.store.open_review(permit, review, notice, entry).await?;
         }
         Ok(Granted { scope, until_ms: access.until_ms, review: access.review, reasons })
+    }
+
+    /// The review of a read by a broken glass.
+    pub(super) fn review_of(
+        &self,
+        caller: &Caller,
+        record: &str,
+        (reading, access): (Reading<'_>, &Access),
+    ) -> AccessReview {
+        let now = self.clock.now_ms();
+        AccessReview {
+            id: self.ids.new_id(),
+            at_ms: now,
+            until_ms: access.until_ms.unwrap_or(now),
+            caller: caller.name.clone(),
+            role: caller.role.name().to_owned(),
+            record: record.to_owned(),
+            reason: reading.break_glass.trim().to_owned(),
+            rule: access.row.clone(),
+            closed_ms: 0,
+            closed_by: String::new(),
+            finding: String::new(),
+        }
     }
 
     /// A patient takes consent back for a record or for all, or gives it again.

@@ -18,14 +18,23 @@ use crate::store::hub::{count, damaged, int};
 /// First half of the lock under which a node's look-ups are counted; the second is schema and node.
 const COUNTING: i32 = 0x5861;
 
-/// Records that have one of the keys. `OFFSET 0` keeps the planner from beginning at the other end.
+/// Records that have one of the keys, and those of the persons that these are about. `OFFSET 0` keeps the
+/// planner from beginning at the other end.
 pub(super) const HELD: &str = "\
-    SELECT h.* FROM (SELECT DISTINCT d.number, d.name, d.version, d.node, d.withdrawn, d.kept_ms, \
+    WITH own AS MATERIALIZED (SELECT DISTINCT k.document FROM unnest($1::bytea[]) j(key) \
+    CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k), \
+    found AS MATERIALIZED (SELECT own.document FROM own UNION SELECT m.document FROM own \
+    CROSS JOIN LATERAL (SELECT l.particulars FROM particulars_document l \
+    WHERE l.document = own.document OFFSET 0) l \
+    CROSS JOIN LATERAL (SELECT p.person FROM particulars p \
+    WHERE p.number = l.particulars OFFSET 0) p \
+    CROSS JOIN LATERAL (SELECT q.number FROM particulars q WHERE q.person = p.person OFFSET 0) q \
+    CROSS JOIN LATERAL (SELECT m.document FROM particulars_document m \
+    WHERE m.particulars = q.number OFFSET 0) m) \
+    SELECT h.* FROM (SELECT d.number, d.name, d.version, d.node, d.withdrawn, d.kept_ms, \
     d.bytes, NOT EXISTS (SELECT 1 FROM document l WHERE l.name = d.name \
     AND l.version > d.version AND l.kind = 'record' OFFSET 0) AS current \
-    FROM unnest($1::bytea[]) j(key) \
-    CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k \
-    CROSS JOIN LATERAL (SELECT d.* FROM document d WHERE d.number = k.document \
+    FROM found CROSS JOIN LATERAL (SELECT d.* FROM document d WHERE d.number = found.document \
     AND d.kind = 'record' OFFSET 0) d) h \
     WHERE ($2::text IS NULL OR h.name = $2) AND (h.version = $3 OR ($3::int8 = 0 AND h.current)) \
     ORDER BY h.number DESC LIMIT $4";

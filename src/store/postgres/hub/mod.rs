@@ -13,13 +13,13 @@ mod attend;
 mod batch;
 mod listen;
 mod load;
-mod people;
 mod look_up;
+mod people;
 mod read;
 #[cfg(test)]
 mod tests;
-mod writer;
 mod waiting;
+mod writer;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::listen::Notes;
-use self::writer::Writer;
 pub use self::waiting::open_or_wait;
+use self::writer::Writer;
 use super::{KEYED, OpenError, Server, lost, pool};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
@@ -94,11 +94,6 @@ impl HubStore {
         tracker: &TaskTracker,
     ) -> Result<Self, OpenError> {
         let scopes = Arc::new(Scopes::new(scopes));
-        let options = server.options(schema).options(KEYED).options(DURABLE);
-        let mut connection = connect(&options).await.map_err(|e| server.unreachable(e))?;
-        prepare(&mut connection, server, schema).await?;
-        let configured: Vec<&str> = scopes.nodes().collect();
-        batch::make_heads(&mut connection, &configured).await.map_err(|e| server.unreachable(e))?;
         Self::open_telling(server, schema, (scopes, Grown::new()), tracker).await
     }
 
@@ -109,6 +104,11 @@ impl HubStore {
         (scopes, grown): (Arc<Scopes>, Grown),
         tracker: &TaskTracker,
     ) -> Result<Self, OpenError> {
+        let options = server.options(schema).options(KEYED).options(DURABLE);
+        let mut connection = connect(&options).await.map_err(|e| server.unreachable(e))?;
+        prepare(&mut connection, server, schema).await?;
+        let configured: Vec<&str> = scopes.nodes().collect();
+        batch::make_heads(&mut connection, &configured).await.map_err(|e| server.unreachable(e))?;
         let hub = sqlx::query_scalar("SELECT nextval('hub_number')").fetch_one(&mut connection);
         let notes = Notes::new(schema, hub.await.map_err(|e| server.unreachable(e))?);
         let stop = CancellationToken::new();
@@ -262,8 +262,8 @@ impl HubDocuments for HubStore {
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeExchange>, Error>> {
         Box::pin(async move { Ok(self.scopes.report(again(|| read::nodes(&self.pool)).await?)) })
     }
-}
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(again(|| read::ready(&self.pool)))
     }
+}

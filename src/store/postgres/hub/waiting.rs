@@ -22,7 +22,7 @@ use crate::app::error::Error;
 use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
 use crate::app::people::ports::HubPeople;
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Hello, Numbered, Outcome, Welcome};
 use crate::store::hub::{Grown, Scopes};
 use crate::store::postgres::{OpenError, Server, lost};
 
@@ -173,7 +173,7 @@ impl HubDocuments for Waiting {
         node: &'a str,
         after: u64,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Numbered, Error>> {
+    ) -> BoxFuture<'a, Result<Numbered<Delivery>, Error>> {
         Box::pin(async move { self.store()?.inbox(node, after, limit).await })
     }
 

@@ -60,6 +60,8 @@ impl Node {
             indexed: Indexed { format: "test", ..Indexed::default() },
             tasks: tasks.collect(),
             task: None,
+            sent_for: None,
+            grant: None,
             at_ms: 2,
         };
         self.documents.keep(cursor, arrived).await.unwrap();

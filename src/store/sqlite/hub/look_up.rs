@@ -87,15 +87,21 @@ async fn held(
         Wanted::Named(name, version) => (Some(name), version),
     };
     let limit_each = i64::try_from(limit).unwrap_or(i64::MAX);
-    // A record may have several of the keys.
+    // A record may have several of the keys. Those of the persons that these are about are found, too.
     let mut found = BTreeMap::new();
     for key in keys {
         let rows = sqlx::query(
             "SELECT * FROM (SELECT d.number, d.name, d.version, d.node, d.withdrawn, d.kept_ms, \
              d.bytes, NOT EXISTS (SELECT 1 FROM document l WHERE l.name = d.name \
              AND l.version > d.version AND l.kind = 'record') AS current \
-             FROM document_key k JOIN document d ON d.number = k.document \
-             WHERE k.key = ?1 AND d.kind = 'record' AND (?2 IS NULL OR d.name = ?2) \
+             FROM (SELECT document FROM document_key WHERE key = ?1 UNION \
+             SELECT m.document FROM document_key k \
+             JOIN particulars_document l ON l.document = k.document \
+             JOIN particulars p ON p.number = l.particulars \
+             JOIN particulars q ON q.person = p.person \
+             JOIN particulars_document m ON m.particulars = q.number WHERE k.key = ?1) k \
+             JOIN document d ON d.number = k.document \
+             WHERE d.kind = 'record' AND (?2 IS NULL OR d.name = ?2) \
              AND (?3 = 0 OR d.version = ?3)) \
              WHERE ?3 <> 0 OR current = 1 ORDER BY number DESC LIMIT ?4",
         )

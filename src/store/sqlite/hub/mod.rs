@@ -6,8 +6,8 @@
 mod attend;
 mod keep;
 mod load;
-mod people;
 mod look_up;
+mod people;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -163,8 +163,8 @@ impl HubDocuments for HubStore {
             Ok(self.scopes.report(kept))
         })
     }
-}
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move { read::ready(&self.readers).await.map_err(failed) })
     }
+}

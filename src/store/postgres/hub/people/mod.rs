@@ -53,28 +53,34 @@ const WRITE: &str = "\
     $33::text[], $34::int8[], $35::text[]) j(by_whom, action, document, outcome)) \
     UPDATE people_state SET change = $36, number = $37";
 
-/// Records that a registration of their person gives to a node which neither has nor sent them.
+/// Records, and tasks of them, that a registration of their person gives to a node which neither has
+/// nor sent them. `OFFSET 0` keeps the planner from beginning at the other end.
 const MEETINGS: &str = "\
-    WITH docs AS MATERIALIZED (SELECT p.person, l.document FROM particulars p \
-    JOIN particulars_document l ON l.particulars = p.number WHERE p.person = ANY($1::int8[])), \
+    WITH docs AS MATERIALIZED (SELECT j.person, l.document FROM unnest($1::int8[]) j(person) \
+    CROSS JOIN LATERAL (SELECT p.number FROM particulars p WHERE p.person = j.person OFFSET 0) p \
+    CROSS JOIN LATERAL (SELECT l.document FROM particulars_document l \
+    WHERE l.particulars = p.number OFFSET 0) l), \
     givers AS MATERIALIZED (SELECT docs.person, r.node, r.relation FROM docs \
-    JOIN registration r ON r.document = docs.document \
-    WHERE r.active AND (r.until_ms IS NULL OR r.until_ms >= $2)), \
+    CROSS JOIN LATERAL (SELECT r.node, r.relation FROM registration r \
+    WHERE r.document = docs.document AND r.active \
+    AND (r.until_ms IS NULL OR r.until_ms >= $2) OFFSET 0) r), \
     records AS MATERIALIZED (SELECT docs.person, d.number, d.sha256, d.name FROM docs \
-    JOIN document d ON d.number = docs.document AND d.kind = 'record' \
+    CROSS JOIN LATERAL (SELECT d.number, d.sha256, d.name, d.version FROM document d \
+    WHERE d.number = docs.document AND d.kind = 'record' OFFSET 0) d \
     WHERE EXISTS (SELECT 1 FROM givers g WHERE g.person = docs.person) \
     AND NOT EXISTS (SELECT 1 FROM document l WHERE l.name = d.name AND l.version > d.version \
-    AND l.kind = 'record')), \
+    AND l.kind = 'record' OFFSET 0)), \
     given AS (SELECT 0 AS rank, g.node, g.relation, r.number, r.sha256 FROM givers g \
     JOIN records r ON r.person = g.person \
     UNION ALL SELECT 1, g.node, g.relation, t.number, t.sha256 FROM givers g \
-    JOIN records r ON r.person = g.person JOIN document t ON t.kind = 'task' \
-    AND t.name > r.name || '#' AND t.name < r.name || '$') \
+    JOIN records r ON r.person = g.person CROSS JOIN LATERAL (SELECT t.number, t.sha256 \
+    FROM document t WHERE t.name > r.name || '#' AND t.name < r.name || '$' \
+    AND t.kind = 'task' OFFSET 0) t) \
     SELECT given.node, given.number, given.sha256, given.relation, given.rank FROM given \
     WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = given.number \
-    AND i.node = given.node) \
+    AND i.node = given.node OFFSET 0) \
     AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = given.number \
-    AND h.node = given.node) ORDER BY given.node, given.number, given.relation";
+    AND h.node = given.node OFFSET 0) ORDER BY given.node, given.number, given.relation";
 
 impl HubPeople for HubStore {
     fn state(&self) -> BoxFuture<'_, Result<PeopleState, Error>> {
