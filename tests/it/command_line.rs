@@ -406,3 +406,54 @@ fn a_study_is_delivered_and_looked_at_by_a_model_from_the_command_line() {
     assert_eq!(names.iter().filter(same).count(), 1, "byte for byte as it came");
     assert!(terminate(&mut child));
 }
+
+#[test]
+fn what_stands_between_a_clinic_and_a_patient_is_shown_and_changed_from_the_command_line() {
+    let (mut child, url, _data) = serve(|_| {});
+    let call = |arguments: &[&str]| {
+        let mut all = arguments.to_vec();
+        all.extend(["--server", &url]);
+        run(&all)
+    };
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/records/wst500-53-stroke.xml");
+    let kept = json(&call(&["record", "submit", file, "--json"]));
+    let name = kept["name"].as_str().unwrap();
+    let who = ["--name", "饶建国", "--resident-id", "36112119570317051X"];
+    let register = |more: &[&str]| {
+        let mut all = vec!["exchange", "register"];
+        all.extend(who);
+        all.extend(more);
+        call(&all)
+    };
+    let refused = register(&["--relation", "contract"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("until_ms"));
+    let refused = register(&["--relation", "subscription"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("reason"));
+    json(&register(&["--relation", "referral", "--until", "2099-12-31", "--json"]));
+    json(&register(&["--relation", "subscription", "--reason", "卒中登记", "--json"]));
+    let found = json(&call(&["record", "grants", name, "--json"]));
+    assert_eq!(found["grants"].as_array().unwrap().len(), 1);
+    assert_eq!(found["grants"][0]["kind"], "GRANT_KIND_REFERRAL");
+    // The end of that day in China.
+    assert_eq!(
+        found["grants"][0]["untilMs"].as_str().or(found["grants"][0]["until_ms"].as_str()),
+        Some("4102415999999")
+    );
+    let said = call(&["record", "present", name, "--check", "identity-card", "--hours", "2"]);
+    assert!(text(&said.stdout).contains("正在本机构就诊，已看身份证"), "{}", text(&said.stderr));
+    let mut left = vec!["record", "left"];
+    left.extend(who);
+    assert!(call(&left).status.success());
+    assert!(!call(&left).status.success(), "nobody is here any more");
+    json(&call(&["record", "withdraw", name, "--all", "--json"]));
+    json(&call(&["record", "restore", name, "--all", "--json"]));
+    let reviews = call(&["record", "reviews"]);
+    assert!(text(&reviews.stdout).contains("没有待审查的紧急调阅"));
+    let notices = json(&call(&["record", "notices", "--json"]));
+    assert!(notices["notices"].as_array().is_none_or(Vec::is_empty));
+    let unknown = call(&["record", "told", "nobody", "--how", "phone"]);
+    assert!(!unknown.status.success() && text(&unknown.stderr).contains("open notice"));
+    let unknown = call(&["record", "close-review", "nobody", "--finding", "属实"]);
+    assert!(!unknown.status.success());
+    assert!(terminate(&mut child));
+}

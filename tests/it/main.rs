@@ -39,5 +39,6 @@ mod prescriptions;
 mod recognition;
 mod records;
 mod region;
+mod relations;
 mod reviews;
 mod web_clients;

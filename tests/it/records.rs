@@ -61,6 +61,7 @@ pub(crate) async fn node_in(name: &str, hub: &str, data: TempDir) -> TestNode {
         c.link.hub = Some(format!("http://{hub}"));
         c.link.token_file = Some(file);
     });
+    let setup = setup.metrics();
     setup.start_in(data).await
 }
 

@@ -14,7 +14,7 @@ use sm3::Sm3;
 
 use super::person::digest;
 use super::ports::{KeptDocument, RecordStanding};
-use super::reading::{Granted, Reading, summary_only};
+use super::reading::{Granted, Reading, held, summary_only};
 use super::{FoundRecord, RecordLine, read};
 use crate::app::access::{Action, Caller, Permit, authorise};
 use crate::app::error::Error;
@@ -223,7 +223,7 @@ impl App {
         let mut standing = Standing { grants: known.grants.clone(), ..Standing::default() };
         let mut author_institution = String::new();
         if let Some(has) = has {
-            standing.grants.extend(self.held(has).iter().map(|grant| grant.to(&own)));
+            standing.grants.extend(held(has, now).iter().map(|grant| grant.to(&own)));
             if !has.from_hub || has.sender == self.name {
                 author_institution.clone_from(&own);
             }

@@ -4,6 +4,7 @@
 use super::Purpose;
 use super::person::PersonKeys;
 use super::ports::{KeptGrant, RecordStanding};
+use super::reading::held;
 use super::registration::check_person;
 use crate::app::App;
 use crate::app::access::{Action, Caller, Permit, authorise};
@@ -179,7 +180,7 @@ impl App {
         let permit = authorise(caller, Action::ReadRecords)?;
         let (keys, has) = self.keys_of(&permit, whose, purpose.id()).await?;
         let grants = match has {
-            Some(has) => self.held(&has),
+            Some(has) => held(&has, self.clock.now_ms()),
             None => self.desk()?.store.grants(&keys).await?,
         };
         let entry = self.read_for(whose.record().unwrap_or_default(), purpose);

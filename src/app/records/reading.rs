@@ -75,41 +75,6 @@ impl App {
         region_of(&self.area)
     }
 
-    /// What stands between this node's institution and the patient of a record: what it was sent for, and
-    /// what was written down here. Those that have ended are among them.
-    pub(super) fn held(&self, has: &RecordStanding) -> Vec<KeptGrant> {
-        let mut held = Vec::with_capacity(has.grants.len() + 1);
-        let sent_for = has.sent_for;
-        let registered = has.grants.iter().any(|grant| grant.kind == GrantKind::Registration);
-        let is_patient = match sent_for {
-            // What was written down here says since when and until when.
-            Some(SentFor::Registered) => !registered,
-            Some(SentFor::Village | SentFor::Township | SentFor::Backfill | SentFor::Returned)
-            | None => true,
-            // Only as long as a grant says so; or no relation of treatment at all.
-            Some(
-                SentFor::Contract
-                | SentFor::Referral
-                | SentFor::Subscription
-                | SentFor::Task
-                | SentFor::Other,
-            ) => false,
-        };
-        if has.from_hub && is_patient {
-            held.push(KeptGrant {
-                id: String::new(),
-                kind: GrantKind::Registration,
-                from_ms: has.received_ms.min(self.clock.now_ms()),
-                until_ms: None,
-                by: String::new(),
-                how: String::new(),
-                sent_for,
-            });
-        }
-        held.extend(has.grants.iter().cloned());
-        held
-    }
-
     pub(super) fn policy_on(
         &self,
         caller: &Caller,
@@ -119,12 +84,7 @@ impl App {
     ) -> Access {
         let now = self.clock.now_ms();
         let own = self.name.clone();
-        let mut standing = Standing::default();
-        standing.grants.extend(self.held(has).iter().map(|grant| grant.to(&own)));
-        for (all, from_ms, until_ms) in &has.withdrawals {
-            let reach = if *all { Reach::All } else { Reach::Record(name.to_owned()) };
-            standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
-        }
+        let standing = standing_of(&own, name, has, now);
         // What this node wrote is its own, also where it came back after its database was lost.
         let wrote = !has.from_hub || has.sender == self.name;
         let author_institution = if wrote { own.clone() } else { String::new() };
@@ -268,6 +228,51 @@ pub(in crate::app) fn region_of(area: &str) -> &str {
     if area.len() < 6 { REGION } else { area }
 }
 
+/// What stands between this node's institution and the patient of a record: what it was sent for, and
+/// what was written down here. Those that have ended are among them.
+pub(super) fn held(has: &RecordStanding, now_ms: i64) -> Vec<KeptGrant> {
+    let mut held = Vec::with_capacity(has.grants.len() + 1);
+    let sent_for = has.sent_for;
+    let registered = has.grants.iter().any(|grant| grant.kind == GrantKind::Registration);
+    let is_patient = match sent_for {
+        // What was written down here says since when and until when.
+        Some(SentFor::Registered) => !registered,
+        Some(SentFor::Village | SentFor::Township | SentFor::Backfill | SentFor::Returned)
+        | None => true,
+        // Only as long as a grant says so; or no relation of treatment at all.
+        Some(
+            SentFor::Contract
+            | SentFor::Referral
+            | SentFor::Subscription
+            | SentFor::Task
+            | SentFor::Other,
+        ) => false,
+    };
+    if has.from_hub && is_patient {
+        held.push(KeptGrant {
+            id: String::new(),
+            kind: GrantKind::Registration,
+            from_ms: has.received_ms.min(now_ms),
+            until_ms: None,
+            by: String::new(),
+            how: String::new(),
+            sent_for,
+        });
+    }
+    held.extend(has.grants.iter().cloned());
+    held
+}
+
+/// How the patient of a record stands to the institution `own`.
+fn standing_of(own: &str, name: &str, has: &RecordStanding, now_ms: i64) -> Standing {
+    let grants = held(has, now_ms).iter().map(|grant| grant.to(own)).collect();
+    let withdrawals = has.withdrawals.iter().map(|(all, from_ms, until_ms)| {
+        let reach = if *all { Reach::All } else { Reach::Record(name.to_owned()) };
+        Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms }
+    });
+    Standing { grants, withdrawals: withdrawals.collect() }
+}
+
 /// What a summary leaves out: numbers, where the patient lives, contacts, and what is told in words but
 /// for the orders.
 pub(super) fn summary_only(found: &mut FoundRecord) {
@@ -286,5 +291,114 @@ pub(super) fn summary_only(found: &mut FoundRecord) {
     }
     for procedure in &mut record.procedures {
         procedure.course.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sharing::consent::{PolicyTables, ReasonCode};
+
+    const HOUR_MS: i64 = 3_600_000;
+    /// 2026-11-29.
+    const NOW: i64 = 1_795_910_400_000;
+
+    fn grant(kind: GrantKind, until: Option<i64>) -> KeptGrant {
+        KeptGrant {
+            id: "1".to_owned(),
+            kind,
+            from_ms: NOW - 5 * HOUR_MS,
+            until_ms: until.map(|hours| NOW + hours * HOUR_MS),
+            by: "doctor@village".to_owned(),
+            how: String::new(),
+            sent_for: None,
+        }
+    }
+
+    fn came(sent_for: Option<SentFor>, grants: &[KeptGrant]) -> RecordStanding {
+        RecordStanding {
+            from_hub: true,
+            sent_for,
+            sender: "county".to_owned(),
+            received_ms: NOW - HOUR_MS,
+            person: String::new(),
+            keys: crate::app::records::person::PersonKeys::default(),
+            withdrawals: Vec::new(),
+            grants: grants.to_vec(),
+        }
+    }
+
+    fn decided(has: &RecordStanding, purpose: Purpose) -> Access {
+        let policy = PolicyTables::load(&crate::embedded::files()).unwrap();
+        let request = AccessRequest {
+            purpose: Some(purpose),
+            role: Some(consent::Role::VillageDoctor),
+            institution: "village".to_owned(),
+            region: REGION.to_owned(),
+            record: RecordRef { name: "r".to_owned(), author_institution: String::new() },
+            scope: Scope::Whole,
+            is_the_patient: false,
+            break_glass: None,
+        };
+        decide(&request, &standing_of("village", "r", has, NOW), &policy, NOW)
+    }
+
+    #[test]
+    fn what_a_record_came_for_and_what_was_written_down_here_decide_together() {
+        use GrantKind::{Contract, Presence, Referral, Registration};
+        use SentFor as S;
+        let (yes, no) = (Verdict::Allowed, Verdict::Denied);
+        for (sent_for, grants, verdict) in [
+            // Residents and registered people, with no end; hubs of before.
+            (Some(S::Village), vec![], yes),
+            (Some(S::Township), vec![], yes),
+            (Some(S::Registered), vec![], yes),
+            (Some(S::Backfill), vec![], yes),
+            (Some(S::Returned), vec![], yes),
+            (None, vec![], yes),
+            // A registration that was ended here has ended.
+            (Some(S::Registered), vec![grant(Registration, Some(-1))], no),
+            (Some(S::Registered), vec![grant(Registration, None)], yes),
+            (Some(S::Village), vec![grant(Registration, Some(-1))], yes),
+            // A contract and a referral only while they hold.
+            (Some(S::Contract), vec![], no),
+            (Some(S::Contract), vec![grant(Contract, Some(1))], yes),
+            (Some(S::Contract), vec![grant(Contract, Some(-1))], no),
+            (Some(S::Contract), vec![grant(Contract, None)], no),
+            (Some(S::Referral), vec![], no),
+            (Some(S::Referral), vec![grant(Referral, Some(1))], yes),
+            (Some(S::Referral), vec![grant(Referral, Some(-1))], no),
+            // Whatever it came for, what holds now counts.
+            (Some(S::Referral), vec![grant(Contract, Some(1))], yes),
+            (Some(S::Subscription), vec![], no),
+            (Some(S::Subscription), vec![grant(Registration, None)], yes),
+            (Some(S::Subscription), vec![grant(Presence, Some(1))], yes),
+            (Some(S::Subscription), vec![grant(Presence, Some(-1))], no),
+            (Some(S::Referral), vec![grant(Referral, Some(-1)), grant(Presence, Some(1))], yes),
+            (Some(S::Task), vec![], no),
+            (Some(S::Other), vec![], no),
+        ] {
+            let has = came(sent_for, &grants);
+            let access = decided(&has, Purpose::Treatment);
+            assert_eq!(access.verdict, verdict, "{sent_for:?} {grants:?}");
+            if verdict == Verdict::Denied {
+                let ended = access
+                    .reasons
+                    .iter()
+                    .any(|r| matches!(r.code, ReasonCode::GrantEnded | ReasonCode::GrantInvalid));
+                assert_eq!(ended, !grants.is_empty(), "{sent_for:?}: it says what has ended");
+            }
+        }
+        // Without a relation an emergency still breaks the glass, and the end of a grant ends a permit.
+        let followed = decided(&came(Some(S::Subscription), &[]), Purpose::Emergency);
+        assert!(followed.reasons.iter().any(|r| r.code == ReasonCode::GlassPossible));
+        let referred = came(Some(S::Referral), &[grant(Referral, Some(2))]);
+        let until = decided(&referred, Purpose::Treatment).until_ms;
+        assert_eq!(until, Some(NOW + 2 * HOUR_MS));
+        // A presence opens what the patient asks for, which no registration does.
+        let present = came(Some(S::Village), &[grant(Presence, Some(1))]);
+        assert_eq!(decided(&present, Purpose::PatientRequest).verdict, Verdict::Allowed);
+        let absent = came(Some(S::Village), &[]);
+        assert_eq!(decided(&absent, Purpose::PatientRequest).verdict, Verdict::Denied);
     }
 }

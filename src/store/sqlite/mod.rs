@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -36,6 +36,8 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
     (4, "audit detail", include_str!("../../../migrations/sqlite/0004_audit_detail.sql")),
     (5, "documents", include_str!("../../../migrations/sqlite/0005_documents.sql")),
     (6, "references", include_str!("../../../migrations/sqlite/0006_references.sql")),
+    (7, "relations", include_str!("../../../migrations/sqlite/0007_relations.sql")),
+    (8, "sent for", include_str!("../../../migrations/sqlite/0008_sent_for.sql")),
 ];
 
 /// How long a reader waits for a lock.

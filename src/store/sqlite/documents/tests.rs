@@ -1,5 +1,7 @@
 //! What a node's database promises: see `app::records::ports`.
 
+mod relations;
+
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio_util::task::TaskTracker;
@@ -60,8 +62,8 @@ impl Node {
             indexed: Indexed { format: "test", ..Indexed::default() },
             tasks: tasks.collect(),
             task: None,
-            sent_for: None,
             grant: None,
+            sent_for: None,
             at_ms: 2,
         };
         self.documents.keep(cursor, arrived).await.unwrap();
