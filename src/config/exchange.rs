@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, NodeRole, NodeSection, SecretUrl, check_schema, refuse};
 
+/// Persons whom a node may look up within an hour where the configuration does not say: an assumption,
+/// more than one place treats and too few to harvest a county.
+const PERSONS_PER_HOUR_MAX: u32 = 300;
+
 /// Where the hub keeps the documents that nodes exchange.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -41,7 +45,7 @@ impl Default for ExchangeSection {
             postgres_url_file: None,
             postgres_schema: "xiangyi_hub".to_owned(),
             key_file: None,
-            look_up_persons_per_hour_max: 300,
+            look_up_persons_per_hour_max: PERSONS_PER_HOUR_MAX,
             receive_bytes_max: RECEIVE_BYTES_DEFAULT,
         }
     }
@@ -54,7 +58,9 @@ impl ExchangeSection {
             return refuse("exchange.postgres_url and exchange.postgres_url_file: set one of them");
         }
         let shared = url != (false, false);
-        let has_more = self.key_file.is_some() || self.receive_bytes_max != RECEIVE_BYTES_DEFAULT;
+        let has_more = self.key_file.is_some()
+            || self.receive_bytes_max != RECEIVE_BYTES_DEFAULT
+            || self.look_up_persons_per_hour_max != PERSONS_PER_HOUR_MAX;
         if node.role != NodeRole::Hub && (shared || has_more) {
             return refuse("section exchange is for a hub: set node.role = \"hub\"");
         }

@@ -95,6 +95,8 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("records.v1.RecordService", "ListRecords", &[Role::Administrator]),
     ("records.v1.RecordService", "ExportRecord", &[Role::Administrator]),
     ("records.v1.RecordService", "ReconcileMedicines", &[Role::Auditor, Role::Administrator]),
+    ("records.v1.RecordService", "LookUpRecords", &[Role::Administrator]),
+    ("records.v1.RecordService", "FetchRecord", &[Role::Administrator]),
     ("records.v1.FollowUpService", "ListTasks", &[Role::Administrator]),
     ("records.v1.ConsentService", "WithdrawConsent", NO_RECORDS),
     ("records.v1.ConsentService", "RestoreConsent", NO_RECORDS),
@@ -160,7 +162,9 @@ fn path(service: &str, rpc: &str) -> String {
 /// These nodes belong to no region; see `region.rs`.
 fn alone(rpc: &str, code: Option<Code>) -> bool {
     let at_the_hub = CALLS.iter().any(|call| call.0 == "people.v1.PersonService" && call.1 == rpc);
-    (at_the_hub || ["FetchStudy", "ListNodes", "ListExchangeNodes"].contains(&rpc))
+    let of_region =
+        ["FetchStudy", "ListNodes", "ListExchangeNodes", "LookUpRecords", "FetchRecord"];
+    (at_the_hub || of_region.contains(&rpc))
         && code == Some(Code::FailedPrecondition)
 }
 
@@ -330,6 +334,14 @@ fn good_about_records(rpc: &str) -> Vec<u8> {
         "ReconcileMedicines" => {
             rc::ReconcileMedicinesRequest { name, purpose, ..Default::default() }.encode_to_vec()
         }
+        "LookUpRecords" => {
+            rc::LookUpRecordsRequest { person: looked_up(), purpose, ..Default::default() }
+                .encode_to_vec()
+        }
+        "FetchRecord" => {
+            rc::FetchRecordRequest { name, person: looked_up(), purpose, ..Default::default() }
+                .encode_to_vec()
+        }
         "ListTasks" => rc::ListTasksRequest { purpose, ..Default::default() }.encode_to_vec(),
         "WithdrawConsent" => rc::WithdrawConsentRequest { record: name, all: true }.encode_to_vec(),
         "RestoreConsent" => rc::RestoreConsentRequest { record: name, all: true }.encode_to_vec(),
@@ -393,6 +405,14 @@ fn of_people(rpc: &str) -> Vec<u8> {
         "UndoPersonDecision" => pe::UndoPersonDecisionRequest { decision: 1, note }.encode_to_vec(),
         _ => of_region(rpc),
     }
+}
+
+fn looked_up() -> Option<rc::LookedUpPerson> {
+    Some(rc::LookedUpPerson {
+        name: "饶建国".to_owned(),
+        health_card: "36110000000571".to_owned(),
+        ..Default::default()
+    })
 }
 
 fn record() -> Vec<u8> {

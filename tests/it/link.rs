@@ -22,7 +22,7 @@ use crate::harness::{TestNode, channel, hex};
 use crate::images::small;
 
 /// What the link can be called for.
-const RPCS: [&str; 7] = [
+const RPCS: [&str; 9] = [
     "Attend",
     "PublishStudies",
     "FindStudies",
@@ -30,6 +30,8 @@ const RPCS: [&str; 7] = [
     "DeliverObjects",
     "ListMembers",
     "Exchange",
+    "LookUpRecords",
+    "FetchRecord",
 ];
 
 fn member(name: &str) -> MemberSection {
@@ -117,8 +119,29 @@ async fn call(
             let said = tokio_stream::iter([exchange_hello("s", 0)]);
             client.exchange(with(said, token)).await.map(|_| ())
         }
+        "LookUpRecords" => {
+            let message = pb::LookUpRecordsRequest { question: Some(question()) };
+            client.look_up_records(with(message, token)).await.map(|_| ())
+        }
+        "FetchRecord" => client.fetch_record(with(fetch_record(), token)).await.map(|_| ()),
         other => panic!("{other}"),
     }
+}
+
+fn question() -> pb::RecordQuestion {
+    pb::RecordQuestion {
+        name: "饶建国".to_owned(),
+        health_card: "36110000000571".to_owned(),
+        purpose: "TREAT".to_owned(),
+        role: "village_doctor".to_owned(),
+        asked_by: "doctor".to_owned(),
+        decision: pb::LookUpDecision::Allowed.into(),
+        ..Default::default()
+    }
+}
+
+fn fetch_record() -> pb::FetchRecordRequest {
+    pb::FetchRecordRequest { question: Some(question()), name: "r".to_owned(), version: 1 }
 }
 
 fn exchange(message: Exchanged) -> pb::ExchangeRequest {
@@ -259,6 +282,21 @@ async fn denied_callers_get_nothing_from_any_rpc_of_the_link() {
     assert_eq!(status.code(), Code::Unimplemented);
 }
 
+type Spoils = fn(&mut pb::RecordQuestion);
+
+/// What makes a question one that cannot be, and the field.
+fn bad_questions() -> [(Spoils, &'static str); 7] {
+    [
+        (|q| q.purpose.clear(), "question.purpose"),
+        (|q| q.purpose.push('X'), "question.purpose"),
+        (|q| q.role = "doctor".to_owned(), "question.role"),
+        (|q| q.decision = 0, "question.decision"),
+        (|q| q.decision = pb::LookUpDecision::GlassBroken.into(), "reason"),
+        (|q| q.health_card.clear(), "person.resident_id"),
+        (|q| q.asked_by.clear(), "asked_by"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_is_refused_by_every_rpc_of_the_link_and_the_field_is_named() {
     let hub = hub().await;
@@ -318,6 +356,18 @@ async fn bad_input_is_refused_by_every_rpc_of_the_link_and_the_field_is_named() 
     ] {
         refused(client.fetch_objects(with(message, token)).await.unwrap_err(), word);
     }
+    for (change, word) in bad_questions() {
+        let mut bad = question();
+        change(&mut bad);
+        let message = pb::LookUpRecordsRequest { question: Some(bad.clone()) };
+        refused(client.look_up_records(with(message, token)).await.unwrap_err(), word);
+        let message = pb::FetchRecordRequest { question: Some(bad), ..fetch_record() };
+        refused(client.fetch_record(with(message, token)).await.unwrap_err(), word);
+    }
+    let message = pb::LookUpRecordsRequest::default();
+    refused(client.look_up_records(with(message, token)).await.unwrap_err(), "question");
+    let message = pb::FetchRecordRequest { name: String::new(), ..fetch_record() };
+    refused(client.fetch_record(with(message, token)).await.unwrap_err(), "name");
     let said = tokio_stream::iter([pb::DeliverObjectsRequest::default()]);
     refused(client.deliver_objects(with(said, token)).await.unwrap_err(), "ticket");
 }

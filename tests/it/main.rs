@@ -29,6 +29,7 @@ mod interviews;
 mod journal;
 mod limits;
 mod link;
+mod look_ups;
 mod operation;
 mod pacs;
 mod parity;

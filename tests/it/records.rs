@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tonic::Code;
 use tonic::transport::Channel;
-use xiangyi::config::NodeRole;
+use xiangyi::config::{Config, NodeRole};
 use xiangyi::rpc::proto::xiangyi::records::v1 as pb;
 use xiangyi::rpc::proto::xiangyi::records::v1::exchange_service_client::ExchangeServiceClient;
 use xiangyi::rpc::proto::xiangyi::records::v1::follow_up_service_client::FollowUpServiceClient;
@@ -38,11 +38,17 @@ pub(crate) fn stroke(number: &str) -> Vec<u8> {
 }
 
 async fn hub_in(data: TempDir, listen: &str) -> TestNode {
+    hub_with(data, |c| c.link.listen = Some(listen.parse().unwrap())).await
+}
+
+/// A hub on a port of its own, with more in its configuration.
+pub(crate) async fn hub_with(data: TempDir, more: impl FnOnce(&mut Config)) -> TestNode {
     let setup = Setup::new().with(|c| {
         "hub".clone_into(&mut c.node.name);
         c.node.role = NodeRole::Hub;
-        c.link.listen = Some(listen.parse().unwrap());
+        c.link.listen = Some("127.0.0.1:0".parse().unwrap());
         c.link.nodes = NODES.map(|(name, area)| member(name, area)).to_vec();
+        more(c);
     });
     setup.start_in(data).await
 }
@@ -52,6 +58,20 @@ pub(crate) async fn hub() -> TestNode {
 }
 
 pub(crate) async fn node_in(name: &str, hub: &str, data: TempDir) -> TestNode {
+    node_at(name, hub, data, |_| ()).await
+}
+
+/// A node that dials the hub, with more in its configuration.
+pub(crate) async fn node_with(
+    name: &str,
+    hub: &TestNode,
+    data: TempDir,
+    more: impl FnOnce(&mut Config),
+) -> TestNode {
+    node_at(name, &hub.node.link_address().unwrap().to_string(), data, more).await
+}
+
+async fn node_at(name: &str, hub: &str, data: TempDir, more: impl FnOnce(&mut Config)) -> TestNode {
     let file = data.path().join("link-token");
     std::fs::write(&file, token(name)).unwrap();
     let role = if name == "county" { NodeRole::Hospital } else { NodeRole::Clinic };
@@ -60,6 +80,7 @@ pub(crate) async fn node_in(name: &str, hub: &str, data: TempDir) -> TestNode {
         c.node.role = role;
         c.link.hub = Some(format!("http://{hub}"));
         c.link.token_file = Some(file);
+        more(c);
     });
     let setup = setup.metrics();
     setup.start_in(data).await

@@ -461,8 +461,10 @@ impl Exchange {
             persons = spent.persons,
             "a node has looked too many persons up within an hour and is refused"
         );
-        let free_ms = spent.oldest_ms.saturating_add(HOUR_MS).saturating_sub(at_ms);
-        let retry_after = Duration::from_millis(u64::try_from(free_ms.max(1_000)).unwrap_or(1_000));
+        // Where nobody may be looked up at all, there is no earliest one either.
+        let oldest_ms = if spent.persons == 0 { at_ms } else { spent.oldest_ms };
+        let free_ms = oldest_ms.saturating_add(HOUR_MS).saturating_sub(at_ms);
+        let retry_after = Duration::from_millis(u64::try_from(free_ms).unwrap_or(0));
         Refusal::TooMany { retry_after }
     }
 

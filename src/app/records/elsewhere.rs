@@ -14,7 +14,7 @@ use sm3::Sm3;
 
 use super::person::digest;
 use super::ports::{KeptDocument, RecordStanding};
-use super::reading::{Granted, Reading, held, summary_only};
+use super::reading::{Granted, Reading, standing_of, summary_only};
 use super::{FoundRecord, RecordLine, read};
 use crate::app::access::{Action, Caller, Permit, authorise};
 use crate::app::error::Error;
@@ -27,7 +27,8 @@ use crate::app::ports::AuditEntry;
 use crate::app::request::Problems;
 use crate::app::{App, chain};
 use crate::sharing::consent::{
-    Access, AccessRequest, Grant, Reach, RecordRef, Scope, Standing, Verdict, Withdrawal, decide,
+    Access, AccessRequest, Grant, PolicyTables, Reach, RecordRef, Scope, Standing, Verdict,
+    Withdrawal, decide,
 };
 use crate::sharing::discharge::Memberships;
 use crate::sharing::patient::ResidentId;
@@ -216,38 +217,20 @@ impl App {
         &self,
         caller: &Caller,
         known: &Known,
-        (name, has): (&str, Option<&RecordStanding>),
+        of: (&str, Option<&RecordStanding>),
         reading: Reading<'_>,
     ) -> Access {
-        let (now, own) = (self.clock.now_ms(), self.name.clone());
-        let mut standing = Standing { grants: known.grants.clone(), ..Standing::default() };
-        let mut author_institution = String::new();
-        if let Some(has) = has {
-            standing.grants.extend(held(has, now).iter().map(|grant| grant.to(&own)));
-            if !has.from_hub || has.sender == self.name {
-                author_institution.clone_from(&own);
-            }
-        }
-        let by_person =
-            known.withdrawals.iter().map(|(of, from, until)| (of.as_str(), from, until));
-        let by_record = has.into_iter().flat_map(|has| &has.withdrawals);
-        let by_record =
-            by_record.map(|(all, from, until)| (if *all { "" } else { name }, from, until));
-        for (of, from_ms, until_ms) in by_person.chain(by_record) {
-            let reach = if of.is_empty() { Reach::All } else { Reach::Record(of.to_owned()) };
-            standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
-        }
         let request = AccessRequest {
             purpose: Some(reading.purpose),
             role: self.policy_role(caller.role),
-            institution: own,
+            institution: self.name.clone(),
             region: self.policy_region().to_owned(),
-            record: RecordRef { name: name.to_owned(), author_institution },
+            record: RecordRef::default(),
             scope: Scope::Whole,
             is_the_patient: false,
             break_glass: (!reading.break_glass.is_empty()).then(|| reading.break_glass.to_owned()),
         };
-        decide(&request, &standing, &self.knowledge.load().policy, now)
+        decided(request, known, of, (&self.knowledge.load().policy, self.clock.now_ms()))
     }
 
     fn question(
@@ -324,6 +307,28 @@ impl App {
         self.desk()?.store.open_review(&asked.permit, review, notice, entry).await?;
         result
     }
+}
+
+/// What the policy says of a request of which all is known but the record: a name, and how it stands here
+/// if it is here.
+fn decided(
+    mut request: AccessRequest,
+    known: &Known,
+    (name, has): (&str, Option<&RecordStanding>),
+    (policy, now): (&PolicyTables, i64),
+) -> Access {
+    let own = &request.institution;
+    // As where it is read here.
+    let mut standing = has.map_or_else(Standing::default, |has| standing_of(own, name, has, now));
+    standing.grants.extend(known.grants.iter().cloned());
+    for (of, from_ms, until_ms) in &known.withdrawals {
+        let reach = if of.is_empty() { Reach::All } else { Reach::Record(of.clone()) };
+        standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
+    }
+    let wrote = has.is_some_and(|has| !has.from_hub || has.sender == *own);
+    let author_institution = if wrote { own.clone() } else { String::new() };
+    request.record = RecordRef { name: name.to_owned(), author_institution };
+    decide(&request, &standing, policy, now)
 }
 
 fn check(person: &StatedPerson, reading: Reading<'_>, name: Option<&str>) -> Result<(), Error> {
@@ -417,5 +422,122 @@ fn outcome(error: &Error) -> &'static str {
         | Error::RequestIdReused
         | Error::TooLarge { .. }
         | Error::Internal { .. } => "refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::sharing::consent::{Purpose, Role};
+
+    const HOUR_MS: i64 = 3_600_000;
+    /// 2026-11-29T12:00+08:00.
+    const NOW: i64 = 1_795_924_800_000;
+    const REASON: &str = "患者昏迷，家属不在，需要了解用药和过敏";
+
+    /// What is decided for somebody at `clinic`, and how much may be seen.
+    fn decision(
+        (purpose, role, reason): (Purpose, Role, &str),
+        known: &Known,
+        of: (&str, Option<&RecordStanding>),
+    ) -> (Verdict, Option<Scope>) {
+        static POLICY: LazyLock<PolicyTables> =
+            LazyLock::new(|| PolicyTables::load(&crate::embedded::files()).unwrap());
+        let request = AccessRequest {
+            purpose: Some(purpose),
+            role: Some(role),
+            institution: "clinic".to_owned(),
+            region: region_of("361102001001").to_owned(),
+            record: RecordRef::default(),
+            scope: Scope::Whole,
+            is_the_patient: false,
+            break_glass: (!reason.is_empty()).then(|| reason.to_owned()),
+        };
+        let access = decided(request, known, of, (&POLICY, NOW));
+        (access.verdict, access.scope)
+    }
+
+    fn grant(kind: GrantKind, institution: &str) -> Known {
+        let (institution, until_ms) = (institution.to_owned(), Some(NOW + HOUR_MS));
+        let grant = Grant { kind, institution, from_ms: NOW - HOUR_MS, until_ms };
+        Known { grants: vec![grant], ..Known::default() }
+    }
+
+    #[test]
+    fn a_relation_opens_what_nobody_else_may_see() {
+        const ALL: (&str, Option<&RecordStanding>) = ("", None);
+        let treats = (Purpose::Treatment, Role::VillageDoctor, "");
+        let whole = (Verdict::Allowed, Some(Scope::Whole));
+        let denied = (Verdict::Denied, None);
+        assert_eq!(decision(treats, &Known::default(), ALL), denied);
+        for kind in
+            [GrantKind::Presence, GrantKind::Referral, GrantKind::Contract, GrantKind::Registration]
+        {
+            assert_eq!(decision(treats, &grant(kind, "clinic"), ALL), whole, "{kind:?}");
+            assert_eq!(decision(treats, &grant(kind, "another"), ALL), denied, "{kind:?}");
+        }
+        let present = grant(GrantKind::Presence, "clinic");
+        let dispenses = (Purpose::Treatment, Role::Pharmacist, "");
+        let summary = (Verdict::Allowed, Some(Scope::Summary));
+        assert_eq!(decision(dispenses, &present, ALL), summary);
+        // Without a relation an emergency is one only with a reason, and of a doctor.
+        let broken = (Verdict::GlassBroken, Some(Scope::Whole));
+        for (role, reason, expected) in [
+            (Role::VillageDoctor, REASON, broken),
+            (Role::HospitalDoctor, REASON, broken),
+            (Role::VillageDoctor, "", denied),
+            (Role::VillageDoctor, "急", denied),
+            (Role::Pharmacist, REASON, denied),
+            (Role::Auditor, REASON, denied),
+        ] {
+            let asked = (Purpose::Emergency, role, reason);
+            assert_eq!(decision(asked, &Known::default(), ALL), expected, "{role:?} {reason}");
+        }
+    }
+
+    #[test]
+    fn what_was_taken_back_here_stops_a_look_up() {
+        let treats = (Purpose::Treatment, Role::VillageDoctor, "");
+        let denied = (Verdict::Denied, None);
+        let known = |of: &str, until| Known {
+            withdrawals: vec![(of.to_owned(), NOW - 1, until)],
+            ..grant(GrantKind::Presence, "clinic")
+        };
+        for name in ["", "r"] {
+            assert_eq!(decision(treats, &known("", None), (name, None)), denied, "{name}");
+            let given_again = known("", Some(NOW));
+            assert_eq!(decision(treats, &given_again, (name, None)).0, Verdict::Allowed, "{name}");
+        }
+        // One record: it alone.
+        assert_eq!(decision(treats, &known("r", None), ("r", None)), denied);
+        assert_eq!(decision(treats, &known("r", None), ("s", None)).0, Verdict::Allowed);
+        // What is known by the record that is here counts too; and what was written here is one's own.
+        let has = |from_hub| RecordStanding {
+            from_hub,
+            received_ms: NOW - HOUR_MS,
+            person: String::new(),
+            withdrawals: vec![(false, NOW - 1, None)],
+        };
+        let nothing = Known::default();
+        assert_eq!(decision(treats, &nothing, ("r", Some(&has(true)))), denied);
+        assert_eq!(decision(treats, &nothing, ("r", Some(&has(false)))).0, Verdict::Allowed);
+    }
+
+    #[test]
+    fn a_person_is_known_here_by_every_form_of_a_number() {
+        let of = |resident_id: &str, health_card: &str| {
+            digests(&StatedPerson {
+                name: "饶建国".to_owned(),
+                resident_id: resident_id.to_owned(),
+                health_card: health_card.to_owned(),
+            })
+        };
+        let whole = person_of("36112119570317051X");
+        assert_eq!(of("36112119570317051X", ""), [whole.as_str()]);
+        assert_eq!(of(" 36112119570317051x ", ""), [whole.as_str()]);
+        assert!(of("361121570317051", "36110000000571").contains(&whole));
+        assert!(of("", "36110000000571").contains(&person_of("36110000000571")));
     }
 }

@@ -264,7 +264,7 @@ pub(super) fn held(has: &RecordStanding, now_ms: i64) -> Vec<KeptGrant> {
 }
 
 /// How the patient of a record stands to the institution `own`.
-fn standing_of(own: &str, name: &str, has: &RecordStanding, now_ms: i64) -> Standing {
+pub(super) fn standing_of(own: &str, name: &str, has: &RecordStanding, now_ms: i64) -> Standing {
     let grants = held(has, now_ms).iter().map(|grant| grant.to(own)).collect();
     let withdrawals = has.withdrawals.iter().map(|(all, from_ms, until_ms)| {
         let reach = if *all { Reach::All } else { Reach::Record(name.to_owned()) };

@@ -133,7 +133,14 @@ pub(super) fn looked_up(found: &pb::LookUpRecordsResponse) -> String {
 
 pub(super) fn fetched(found: &pb::FetchRecordResponse) -> String {
     let Some(record) = &found.record else { return "没有出院记录\n".to_owned() };
-    let mut out = self::record(record);
+    let mut out = if record.record.is_some() {
+        self::record(record)
+    } else {
+        format!(
+            "{} 第 {} 版：本节点无法读取，原件可用 --original 取得\n",
+            record.name, record.version
+        )
+    };
     if record.record.as_ref().and_then(|r| r.document.as_ref()).is_some_and(|d| d.entered_in_error)
     {
         out.push_str("  已撤回（误录）\n");

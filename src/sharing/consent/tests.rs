@@ -527,3 +527,21 @@ proptest! {
         prop_assert!(access.verdict != Verdict::Allowed, "{access:?}");
     }
 }
+
+#[test]
+fn a_role_reads_for_a_purpose_where_some_relation_lets_it() {
+    let opens = |purpose, role| policy().opens("361123", (purpose, role), NOW);
+    for purpose in Purpose::ALL {
+        for role in Role::ALL {
+            let lets = Relation::ALL.iter().any(|relation| {
+                let (request, standing) = situation(*purpose, *role, *relation);
+                letter(&request, &standing) != '.'
+            });
+            assert_eq!(opens(*purpose, *role), lets, "{purpose:?} {role:?}");
+        }
+    }
+    assert!(opens(Purpose::Treatment, Role::Pharmacist));
+    assert!(!opens(Purpose::Treatment, Role::Administrator));
+    // Before the policy is in force nothing is open.
+    assert!(!policy().opens("361123", (Purpose::Treatment, Role::VillageDoctor), 0));
+}

@@ -24,6 +24,9 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("no_record_slips_past_a_registration", |s| Box::pin(registrations(s))),
     ("a_node_may_change_hubs", |s| Box::pin(changes(s))),
     ("a_box_that_is_replaced_meanwhile_gets_all_of_it_once", |s| Box::pin(replaced(s))),
+    ("hubs_that_count_persons_at_once_let_no_more_through", |s| {
+        Box::pin(super::look_ups::counted_at_once(s))
+    }),
 ];
 
 const EACH: u64 = 60;

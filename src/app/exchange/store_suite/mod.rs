@@ -1,9 +1,12 @@
 //! What every [`HubDocuments`] must do; each back-end runs it. `handles` is what must hold when
-//! several hubs work on one store, `model` a comparison with a store in memory.
+//! several hubs work on one store, `model` a comparison with a store in memory, `asking` what nodes are
+//! answered that look records up.
 
+pub(crate) mod asking;
 mod attending;
 pub(crate) mod handles;
 mod keeping;
+pub(crate) mod look_ups;
 pub(crate) mod model;
 mod routing;
 
@@ -42,6 +45,9 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("an_old_copy_must_take_another_name_and_gets_back", |s| Box::pin(attending::restored(s))),
     ("a_new_box_gets_back_what_the_node_had_sent", |s| Box::pin(attending::replaced(s))),
     ("the_report_says_how_far_each_node_is", |s| Box::pin(attending::report(s))),
+    ("a_persons_current_records_are_found_by_key", |s| Box::pin(look_ups::current_ones(s))),
+    ("a_record_is_found_by_name_if_it_is_the_persons", |s| Box::pin(look_ups::named_ones(s))),
+    ("persons_are_counted_within_an_hour_and_by_node", |s| Box::pin(look_ups::allowance(s))),
 ];
 
 pub(super) const VILLAGE: &str = "360121100201";

@@ -10,7 +10,8 @@ use super::Documents;
 use crate::app::access::{Action, Caller, Role, authorise};
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{
-    Arrived, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted, TaskQuery, TaskState,
+    Arrived, ConsentChange, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted,
+    TaskQuery, TaskState,
 };
 use crate::sharing::exchange::{Cursor, Document, Kind, Outcome};
 use crate::store::sqlite::SqliteStore;
@@ -180,4 +181,36 @@ async fn the_database_keeps_its_name_until_it_takes_another() {
     assert_eq!(node.documents.hello().await.unwrap().store, "third");
     let report = again.report().await.unwrap();
     assert_eq!(report.events, [(5, "renewed".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
+    let node = Node::new().await;
+    let caller = Caller { name: "t".to_owned(), role: Role::Local };
+    let permit = authorise(&caller, Action::SubmitRecords).unwrap();
+    let person = |person: &str| person.to_owned();
+    for (name, of) in [("a", "one"), ("b", "two")] {
+        let indexed = Indexed { format: "test", person: person(of), ..Indexed::default() };
+        let document = document(name, 1, "x");
+        let new = NewDocument { document, indexed, task: None, at_ms: 1 };
+        node.documents.submit(&permit, new, entry(name)).await.unwrap();
+    }
+    let holds = async |name, version| node.documents.holds(name, version).await.unwrap();
+    assert!(holds("a", 1).await && !holds("a", 2).await && !holds("c", 1).await);
+    let permit = authorise(&caller, Action::ChangeConsent).unwrap();
+    for (record, all, given, at_ms) in [
+        ("a", true, false, 10),
+        ("a", true, true, 20),
+        ("a", false, false, 30),
+        ("b", true, false, 40),
+    ] {
+        let change = ConsentChange { record: record.to_owned(), all, given, at_ms };
+        assert!(node.documents.consent(&permit, change, entry(record)).await.unwrap());
+    }
+    let back = async |persons: &[String]| node.documents.withdrawals(persons).await.unwrap();
+    let of_one = vec![(String::new(), 10, Some(20)), ("a".to_owned(), 30, None)];
+    assert_eq!(back(&[person("one")]).await, of_one);
+    let both = [of_one, vec![(String::new(), 40, None)]].concat();
+    assert_eq!(back(&[person("one"), person("nobody"), person("two")]).await, both);
+    assert_eq!(back(&[]).await, []);
 }

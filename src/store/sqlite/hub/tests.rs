@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::HubStore;
 use crate::app::exchange::ports::HubDocuments;
-use crate::app::exchange::store_suite::{TESTS, handles, model, scopes};
+use crate::app::exchange::store_suite::{TESTS, asking, handles, look_ups, model, scopes};
 use crate::app::people::store_suite as people;
 
 async fn open(folder: &Path) -> HubStore {
@@ -95,4 +95,47 @@ async fn the_audit_trail_says_what_became_of_each_document() {
             .unwrap();
     let rows: Vec<_> = rows.iter().map(|(a, b, c, d)| format!("{a} {b}: {c} [{d}]")).collect();
     assert_eq!(rows, crate::app::exchange::store_suite::AUDIT);
+}
+
+#[tokio::test]
+async fn nodes_that_ask_for_records_are_answered_as_the_application_says() {
+    for (name, test) in asking::TESTS {
+        println!("{name}");
+        let folder = tempfile::tempdir().unwrap();
+        test(Arc::new(open(folder.path()).await)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_was_damaged_is_named_and_not_given() {
+    for damage in [
+        "UPDATE document SET body = substr(body, 1, 40)",
+        "UPDATE document SET body = zeroblob(length(body))",
+        "UPDATE document SET name = 'r', sha256 = zeroblob(32)",
+        "UPDATE document SET sha256 = x'00'",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(folder.path()).await);
+        let asking = asking::Asking::new(Arc::<HubStore>::clone(&store));
+        let sent = asking.submit(1, ("r", 1), |_| ()).await;
+        assert_eq!(asking.fetched(0).await.unwrap(), Some(sent));
+        sqlx::query(damage).execute(&store.writer).await.unwrap();
+        asking.finds_damage().await;
+    }
+}
+
+#[tokio::test]
+async fn the_trail_of_look_ups_says_who_whose_why_and_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    look_ups::story(&store).await;
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%d %s %s %s %s %s %s %s %d %s/%d [%s] %s %s', at_ms, node, caller, role, \
+         action, purpose, iif(glass_broken, 'true', 'false'), reason, unicode(person), record, \
+         version, documents, outcome, iif(counted, 'true', 'false')) FROM look_up ORDER BY number",
+    )
+    .fetch_all(&store.readers)
+    .await
+    .unwrap();
+    assert_eq!(rows, look_ups::TRAIL);
 }
