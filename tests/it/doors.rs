@@ -335,13 +335,16 @@ fn good_about_records(rpc: &str) -> Vec<u8> {
             rc::ReconcileMedicinesRequest { name, purpose, ..Default::default() }.encode_to_vec()
         }
         "LookUpRecords" => {
-            rc::LookUpRecordsRequest { person: looked_up(), purpose, ..Default::default() }
+            rc::LookUpRecordsRequest { person: Some(looked_up()), purpose, ..Default::default() }
                 .encode_to_vec()
         }
-        "FetchRecord" => {
-            rc::FetchRecordRequest { name, person: looked_up(), purpose, ..Default::default() }
-                .encode_to_vec()
+        "FetchRecord" => rc::FetchRecordRequest {
+            name,
+            person: Some(looked_up()),
+            purpose,
+            ..Default::default()
         }
+        .encode_to_vec(),
         "ListTasks" => rc::ListTasksRequest { purpose, ..Default::default() }.encode_to_vec(),
         "WithdrawConsent" => rc::WithdrawConsentRequest { record: name, all: true }.encode_to_vec(),
         "RestoreConsent" => rc::RestoreConsentRequest { record: name, all: true }.encode_to_vec(),
@@ -407,12 +410,12 @@ fn of_people(rpc: &str) -> Vec<u8> {
     }
 }
 
-fn looked_up() -> Option<rc::LookedUpPerson> {
-    Some(rc::LookedUpPerson {
+fn looked_up() -> rc::LookedUpPerson {
+    rc::LookedUpPerson {
         name: "饶建国".to_owned(),
         health_card: "36110000000571".to_owned(),
         ..Default::default()
-    })
+    }
 }
 
 fn record() -> Vec<u8> {

@@ -289,7 +289,7 @@ fn bad_questions() -> [(Spoils, &'static str); 7] {
     [
         (|q| q.purpose.clear(), "question.purpose"),
         (|q| q.purpose.push('X'), "question.purpose"),
-        (|q| q.role = "doctor".to_owned(), "question.role"),
+        (|q| q.role.push_str("_of_all"), "question.role"),
         (|q| q.decision = 0, "question.decision"),
         (|q| q.decision = pb::LookUpDecision::GlassBroken.into(), "reason"),
         (|q| q.health_card.clear(), "person.resident_id"),

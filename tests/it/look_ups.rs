@@ -29,15 +29,15 @@ async fn elsewhere(hub: &TestNode, more: impl FnOnce(&mut Config)) -> TestNode {
     node_with("elsewhere", hub, tempfile::tempdir().unwrap(), more).await
 }
 
-fn person(name: &str, resident_id: &str) -> Option<pb::LookedUpPerson> {
+fn person(name: &str, resident_id: &str) -> pb::LookedUpPerson {
     let (name, resident_id) = (name.to_owned(), resident_id.to_owned());
-    Some(pb::LookedUpPerson { name, resident_id, health_card: String::new() })
+    pb::LookedUpPerson { name, resident_id, health_card: String::new() }
 }
 
 /// In an emergency, with a reason.
 fn looking(name: &str, resident_id: &str) -> pb::LookUpRecordsRequest {
     pb::LookUpRecordsRequest {
-        person: person(name, resident_id),
+        person: Some(person(name, resident_id)),
         purpose: pb::Purpose::Emergency.into(),
         break_glass_reason: REASON.to_owned(),
     }
@@ -47,7 +47,7 @@ fn fetching(record: &str) -> pb::FetchRecordRequest {
     pb::FetchRecordRequest {
         name: record.to_owned(),
         version: 0,
-        person: person(PATIENT.0, PATIENT.1),
+        person: Some(person(PATIENT.0, PATIENT.1)),
         purpose: pb::Purpose::Emergency.into(),
         break_glass_reason: REASON.to_owned(),
         include_original: true,
@@ -150,8 +150,8 @@ async fn a_patients_records_are_found_and_fetched_and_both_sides_have_it_in_thei
         assert!(!line.contains(PATIENT.1) && !line.contains(PATIENT.0), "{line}");
     }
     // As where the glass is broken for what is here: each is looked at afterwards.
-    let mut consent = ConsentServiceClient::new(elsewhere.channel.clone());
-    let reviews = consent.list_access_reviews(pb::ListAccessReviewsRequest::default()).await;
+    let mut service = ConsentServiceClient::new(elsewhere.channel.clone());
+    let reviews = service.list_access_reviews(pb::ListAccessReviewsRequest::default()).await;
     let reviews = reviews.unwrap().into_inner().reviews;
     let reviews: Vec<_> = reviews.iter().map(|r| (r.record.as_str(), r.reason.as_str())).collect();
     assert_eq!(reviews, [(&*kept.name, REASON), ("", REASON)]);
@@ -173,7 +173,7 @@ async fn a_wrong_name_and_a_number_that_nobody_has_are_answered_alike() {
         assert!(found.records.is_empty());
         answers.push((found.has_more, found.under_review, found.access_reasons));
         let request =
-            pb::FetchRecordRequest { person: person(name, number), ..fetching(&kept.name) };
+            pb::FetchRecordRequest { person: Some(person(name, number)), ..fetching(&kept.name) };
         let missing = fetch(&elsewhere, request).await.unwrap_err();
         assert_eq!(missing.code(), Code::NotFound, "{missing}");
         answers.push((false, false, vec![missing.message().to_owned()]));
@@ -396,9 +396,9 @@ async fn what_cannot_be_asked_is_refused_by_field_and_not_sent() {
     let whole = |person| pb::LookUpRecordsRequest { person, ..fine.clone() };
     for (request, field) in [
         (whole(None), "person.name"),
-        (whole(person("", PATIENT.1)), "person.name"),
-        (whole(person(PATIENT.0, "")), "person.resident_id"),
-        (whole(person(PATIENT.0, "361121195703170510")), "person.resident_id"),
+        (whole(Some(person("", PATIENT.1))), "person.name"),
+        (whole(Some(person(PATIENT.0, ""))), "person.resident_id"),
+        (whole(Some(person(PATIENT.0, "361121195703170510"))), "person.resident_id"),
         (pb::LookUpRecordsRequest { purpose: 0, ..fine.clone() }, "purpose"),
         (pb::LookUpRecordsRequest { purpose: 77, ..fine.clone() }, "purpose"),
         (

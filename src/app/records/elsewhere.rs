@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 
 use super::person::digest;
-use super::ports::{KeptDocument, RecordStanding};
+use super::ports::{KeptDocument, RecordStanding, TakenBack};
 use super::reading::{Granted, Reading, standing_of, summary_only};
 use super::{FoundRecord, RecordLine, read};
 use crate::app::access::{Action, Caller, Permit, authorise};
@@ -80,8 +80,7 @@ pub struct RecordFetched {
 #[derive(Debug, Default)]
 struct Known {
     grants: Vec<Grant>,
-    /// Name of the record, or empty for all; since when, and until when.
-    withdrawals: Vec<(String, i64, Option<i64>)>,
+    withdrawals: Vec<TakenBack>,
 }
 
 /// What is asked of the hub, and what was decided here.
@@ -321,8 +320,8 @@ fn decided(
     // As where it is read here.
     let mut standing = has.map_or_else(Standing::default, |has| standing_of(own, name, has, now));
     standing.grants.extend(known.grants.iter().cloned());
-    for (of, from_ms, until_ms) in &known.withdrawals {
-        let reach = if of.is_empty() { Reach::All } else { Reach::Record(of.clone()) };
+    for TakenBack { record, from_ms, until_ms } in &known.withdrawals {
+        let reach = if record.is_empty() { Reach::All } else { Reach::Record(record.clone()) };
         standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
     }
     let wrote = has.is_some_and(|has| !has.from_hub || has.sender == *own);
@@ -393,20 +392,18 @@ fn damaged(node: &str) -> Error {
 
 /// Whatever keeps the hub from answering, with what that means.
 fn unreachable_hub(error: Error) -> Error {
-    match error {
-        Error::Unavailable { cause, .. } => {
-            if let Some(cause) = &cause {
-                tracing::info!(error = %cause, "the hub cannot be asked for records");
-            }
-            Error::Unavailable { what: OFFLINE, cause }
+    if let Error::Unavailable { cause, .. } = error {
+        if let Some(cause) = &cause {
+            tracing::info!(error = %cause, "the hub cannot be asked for records");
         }
-        // Not the caller's fault.
-        error @ Error::Invalid(_) => Error::internal("the hub's answer", error.public()),
-        error => {
-            tracing::info!(error = chain(&error), "the hub does not answer for records");
-            error
-        }
+        return Error::Unavailable { what: OFFLINE, cause };
     }
+    tracing::info!(error = chain(&error), "the hub does not answer for records");
+    if matches!(error, Error::Invalid(_)) {
+        // Not the caller's fault.
+        return Error::internal("the hub's answer", error.public());
+    }
+    error
 }
 
 /// What came of it, as the audit trail says it.
@@ -502,7 +499,11 @@ mod tests {
         let treats = (Purpose::Treatment, Role::VillageDoctor, "");
         let denied = (Verdict::Denied, None);
         let known = |of: &str, until| Known {
-            withdrawals: vec![(of.to_owned(), NOW - 1, until)],
+            withdrawals: vec![TakenBack {
+                record: of.to_owned(),
+                from_ms: NOW - 1,
+                until_ms: until,
+            }],
             ..grant(GrantKind::Presence, "clinic")
         };
         for name in ["", "r"] {

@@ -265,6 +265,17 @@ pub struct KeptGrant {
     pub sent_for: Option<SentFor>,
 }
 
+/// What a person took back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    /// Name of the record; empty: all of them.
+    pub record: String,
+    /// Since when, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// Until when; none: still.
+    pub until_ms: Option<i64>,
+}
+
 /// A patient takes consent back, or gives it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsentChange {
@@ -389,12 +400,11 @@ pub trait DocumentStore: Debug + Send + Sync {
         &'a self,
         record: &'a str,
     ) -> BoxFuture<'a, Result<Option<RecordStanding>, Error>>;
-    /// What persons, by their digests, took back: of a record by its name, or of all where that is
-    /// empty; since when and until when, in milliseconds since 1970.
+    /// What persons, by their digests, took back.
     fn withdrawals<'a>(
         &'a self,
         persons: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<(String, i64, Option<i64>)>, Error>>;
+    ) -> BoxFuture<'a, Result<Vec<TakenBack>, Error>>;
     /// Whether this version of a record is here.
     fn holds<'a>(&'a self, record: &'a str, version: u32) -> BoxFuture<'a, Result<bool, Error>>;
     /// Grants of a person, the last to end first, those that have ended included; at most 50.

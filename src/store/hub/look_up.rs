@@ -29,8 +29,8 @@ pub(in crate::store) fn numbers(numbers: &[u64]) -> String {
 
 /// A column that is not what was written there is damage, not a store that does not answer.
 pub(in crate::store) fn failed_reading(error: sqlx::Error) -> Error {
-    match error {
-        sqlx::Error::ColumnDecode { .. } => Error::internal("store of documents", error),
-        error => failed(error),
+    if matches!(error, sqlx::Error::ColumnDecode { .. }) {
+        return Error::internal("store of documents", error);
     }
+    failed(error)
 }

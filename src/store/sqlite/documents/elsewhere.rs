@@ -2,13 +2,14 @@
 
 use sqlx::sqlite::SqlitePool;
 
+use crate::app::records::ports::TakenBack;
 use crate::sharing::exchange::Kind;
 
-/// What persons took back: of a record by its name, or empty for all; since when, and until when.
+/// What persons took back.
 pub(super) async fn withdrawals(
     readers: &SqlitePool,
     persons: &[String],
-) -> Result<Vec<(String, i64, Option<i64>)>, sqlx::Error> {
+) -> Result<Vec<TakenBack>, sqlx::Error> {
     let mut all = Vec::new();
     for person in persons {
         let found: Vec<(String, i64, Option<i64>)> = sqlx::query_as(
@@ -17,7 +18,11 @@ pub(super) async fn withdrawals(
         .bind(person)
         .fetch_all(readers)
         .await?;
-        all.extend(found);
+        all.extend(found.into_iter().map(|(record, from_ms, until_ms)| TakenBack {
+            record,
+            from_ms,
+            until_ms,
+        }));
     }
     Ok(all)
 }

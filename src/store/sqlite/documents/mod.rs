@@ -29,7 +29,7 @@ use crate::app::records::notices::{NewNotice, PatientNotice, Telling};
 use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::{
     AccessReview, Arrived, ConsentChange, DocumentQuery, DocumentStore, ExchangeReport,
-    KeptDocument, KeptGrant, KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted,
+    KeptDocument, KeptGrant, KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted, TakenBack,
     TaskQuery,
 };
 use crate::sharing::exchange::{Cursor, Hello, Kind, Numbered, Outcome};
@@ -154,7 +154,7 @@ impl DocumentStore for Documents {
     fn withdrawals<'a>(
         &'a self,
         persons: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<(String, i64, Option<i64>)>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<TakenBack>, Error>> {
         Box::pin(
             async move { elsewhere::withdrawals(&self.readers, persons).await.map_err(failed) },
         )

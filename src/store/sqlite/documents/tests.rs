@@ -11,7 +11,7 @@ use crate::app::access::{Action, Caller, Role, authorise};
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{
     Arrived, ConsentChange, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted,
-    TaskQuery, TaskState,
+    TakenBack, TaskQuery, TaskState,
 };
 use crate::sharing::exchange::{Cursor, Document, Kind, Outcome};
 use crate::store::sqlite::SqliteStore;
@@ -208,9 +208,14 @@ async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
         assert!(node.documents.consent(&permit, change, entry(record)).await.unwrap());
     }
     let back = async |persons: &[String]| node.documents.withdrawals(persons).await.unwrap();
-    let of_one = vec![(String::new(), 10, Some(20)), ("a".to_owned(), 30, None)];
+    let took = |record: &str, from_ms, until_ms| TakenBack {
+        record: record.to_owned(),
+        from_ms,
+        until_ms,
+    };
+    let of_one = vec![took("", 10, Some(20)), took("a", 30, None)];
     assert_eq!(back(&[person("one")]).await, of_one);
-    let both = [of_one, vec![(String::new(), 40, None)]].concat();
+    let both = [of_one, vec![took("", 40, None)]].concat();
     assert_eq!(back(&[person("one"), person("nobody"), person("two")]).await, both);
     assert_eq!(back(&[]).await, []);
 }
