@@ -304,7 +304,7 @@ impl Node {
         let knowledge = knowledge.map_err(NodeError::Knowledge)?;
         let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
         let records = Box::pin(opening).await?;
-        records.watch(&metrics, until);
+        records.watch((&metrics, &clock), until);
         let region =
             link::join(&config, held, (with, records.hub.clone()), (&metrics, &stop)).await?;
         let app = Arc::new(App::new(Parts {

@@ -157,6 +157,8 @@ struct ExchangeMetrics {
     waiting: Gauge<i64, AtomicI64>,
     stuck: Gauge<i64, AtomicI64>,
     oldest_ms: Gauge<i64, AtomicI64>,
+    oldest_age_ms: Gauge<i64, AtomicI64>,
+    quarantined: Gauge<i64, AtomicI64>,
     received: Gauge<i64, AtomicI64>,
     unreadable: Gauge<i64, AtomicI64>,
     receiving: Gauge<i64, AtomicI64>,
@@ -177,6 +179,16 @@ impl ExchangeMetrics {
                 "exchange_oldest_milliseconds",
                 "When the oldest document that waits came, in milliseconds since 1970; 0: none waits",
                 &self.oldest_ms,
+            ),
+            (
+                "exchange_oldest_age_milliseconds",
+                "How long the oldest document that waits has waited; 0: none waits",
+                &self.oldest_age_ms,
+            ),
+            (
+                "exchange_quarantined",
+                "At the hub: documents that were put aside and that nobody has dealt with",
+                &self.quarantined,
             ),
             ("exchange_received", "Documents that came from the hub", &self.received),
             (
@@ -393,12 +405,14 @@ impl Metrics {
         self.copies.evicted_bytes.inner().store(info.evictions.bytes, Ordering::Relaxed);
     }
 
-    /// How the exchange with the hub stands.
-    pub fn exchange(&self, report: &ExchangeReport) {
+    /// How the exchange with the hub stands at this time, in milliseconds since 1970.
+    pub fn exchange(&self, report: &ExchangeReport, now_ms: i64) {
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.exchange.waiting.set(number(report.waiting));
         self.exchange.stuck.set(i64::try_from(report.stuck.len()).unwrap_or(i64::MAX));
         self.exchange.oldest_ms.set(report.oldest_ms);
+        let age = if report.oldest_ms > 0 { now_ms.saturating_sub(report.oldest_ms) } else { 0 };
+        self.exchange.oldest_age_ms.set(age.max(0));
         self.exchange.received.set(number(report.inbox));
         self.exchange.unreadable.set(number(report.unreadable));
     }
@@ -415,6 +429,11 @@ impl Metrics {
             let counter = self.look_ups.get_or_create(&OutcomeLabel { outcome });
             counter.inner().store(count, Ordering::Relaxed);
         }
+    }
+
+    /// So many documents were put aside at the hub and not dealt with.
+    pub fn quarantined(&self, documents: u64) {
+        self.exchange.quarantined.set(i64::try_from(documents).unwrap_or(i64::MAX));
     }
 
     /// So many bytes more of nodes' messages are under way at the hub, or fewer.

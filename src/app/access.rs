@@ -15,7 +15,8 @@ pub enum Role {
     Pharmacist,
     /// Reads what was done, changes nothing.
     Auditor,
-    /// Runs the node; sees no patient's record. At the hub decides who is whom.
+    /// Runs the node; sees no patient's record, but for documents that a hub has put aside. At the hub
+    /// decides who is whom.
     Administrator,
     /// A process on the same box while the node listens on loopback only and no credentials are
     /// configured: everything, as if doctor and administrator in one.
@@ -89,6 +90,10 @@ pub enum Action {
     ReadPeople,
     /// At the hub: decide who is whom.
     DecidePeople,
+    /// Open documents that the hub has put aside: the bytes as they came.
+    OpenQuarantine,
+    /// Say what came of documents that the hub has put aside.
+    SettleQuarantine,
     /// Look findings, conditions and medicines up.
     SearchKnowledge,
     /// List models.
@@ -154,6 +159,8 @@ impl Role {
                     | Action::ReviewAccess
                     | Action::ReadPeople
                     | Action::DecidePeople
+                    | Action::OpenQuarantine
+                    | Action::SettleQuarantine
             ),
             (Self::Pharmacist, action) => {
                 matches!(
@@ -195,6 +202,8 @@ impl Role {
                         | Action::ReadExchange
                         | Action::ReadPeople
                         | Action::DecidePeople
+                        | Action::OpenQuarantine
+                        | Action::SettleQuarantine
                 )
             }
         }
@@ -233,6 +242,8 @@ impl Action {
             Self::ReadExchange => "read_exchange",
             Self::ReadPeople => "read_people",
             Self::DecidePeople => "decide_people",
+            Self::OpenQuarantine => "open_quarantine",
+            Self::SettleQuarantine => "settle_quarantine",
             Self::SearchKnowledge => "search_knowledge",
             Self::ListModels => "list_models",
             Self::ReloadModels => "reload_models",

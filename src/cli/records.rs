@@ -2,6 +2,7 @@
 
 mod consent;
 mod elsewhere;
+mod quarantine;
 mod shown;
 
 use std::io::Write as _;
@@ -211,6 +212,8 @@ enum ExchangeCommand {
     Status(Common),
     /// At the hub: how each node stands
     Nodes(Common),
+    /// At the hub: documents that were put aside, their bytes, and what came of them
+    Quarantine(quarantine::QuarantineArgs),
     /// Register a patient with this clinic, or end it; the hub then sends the patient's records
     Register(RegisterArgs),
 }
@@ -498,6 +501,7 @@ pub(super) async fn exchange(args: ExchangeArgs) -> Result<ExitCode, Failure> {
             })?;
         }
         ExchangeCommand::Register(args) => register(args).await?,
+        ExchangeCommand::Quarantine(args) => quarantine::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

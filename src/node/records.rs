@@ -116,11 +116,15 @@ impl Opened {
     /// Tells the metrics how the exchange stands until the node stops.
     pub(super) fn watch(
         &self,
-        metrics: &Arc<Metrics>,
+        (metrics, clock): (&Arc<Metrics>, &Arc<dyn Clock>),
         (tasks, stop): (&TaskTracker, &CancellationToken),
     ) {
         if let Some(desk) = &self.desk {
-            link::until(stop, tasks, watch(Arc::clone(desk), Arc::clone(metrics)));
+            let clock = Arc::clone(clock);
+            link::until(stop, tasks, watch(Arc::clone(desk), (Arc::clone(metrics), clock)));
+        }
+        if let Some(hub) = &self.hub {
+            link::until(stop, tasks, watch_hub(Arc::clone(hub), Arc::clone(metrics)));
         }
         if let Some(hub) = &self.hub {
             link::until(stop, tasks, watch_hub(Arc::clone(hub), Arc::clone(metrics)));
@@ -129,10 +133,10 @@ impl Opened {
 }
 
 /// Tells the metrics how the exchange stands, for ever.
-async fn watch(desk: Arc<RecordDesk>, metrics: Arc<Metrics>) {
+async fn watch(desk: Arc<RecordDesk>, (metrics, clock): (Arc<Metrics>, Arc<dyn Clock>)) {
     loop {
         match desk.report().await {
-            Ok(report) => metrics.exchange(&report),
+            Ok(report) => metrics.exchange(&report, clock.now_ms()),
             Err(error) => {
                 tracing::warn!(error = chain(&error), "metrics of the exchange");
             }
@@ -149,6 +153,17 @@ async fn watch(desk: Arc<RecordDesk>, metrics: Arc<Metrics>) {
 async fn watch_hub(hub: Arc<Exchange>, metrics: Arc<Metrics>) {
     loop {
         metrics.look_ups(hub.look_up_counts());
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+/// Tells the metrics what a hub has put aside, for ever.
+async fn watch_hub(hub: Arc<Exchange>, metrics: Arc<Metrics>) {
+    loop {
+        match hub.quarantined_count().await {
+            Ok(documents) => metrics.quarantined(documents),
+            Err(error) => tracing::warn!(error = chain(&error), "metrics of the exchange"),
+        }
         tokio::time::sleep(WATCH_EVERY).await;
     }
 }

@@ -34,6 +34,8 @@ const NO_REVIEWS: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Admin
 /// Those who do not read who is whom at the hub, and those who do not decide it.
 const NO_PEOPLE: &[Role] = &[Role::VillageDoctor, Role::Pharmacist];
 const NO_DECISIONS: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Auditor];
+/// Those who do not open what a hub has put aside.
+const NO_QUARANTINE: &[Role] = &[Role::VillageDoctor, Role::Pharmacist, Role::Auditor];
 
 /// Service, RPC, and the roles that may not call it.
 const CALLS: &[(&str, &str, &[Role])] = &[
@@ -119,6 +121,9 @@ const CALLS: &[(&str, &str, &[Role])] = &[
     ("people.v1.PersonService", "PartPerson", NO_DECISIONS),
     ("people.v1.PersonService", "UndoPersonDecision", NO_DECISIONS),
     ("people.v1.PersonService", "GetPeopleReport", &[Role::Pharmacist]),
+    ("records.v1.ExchangeService", "ListQuarantined", &[Role::Pharmacist]),
+    ("records.v1.ExchangeService", "GetQuarantined", NO_QUARANTINE),
+    ("records.v1.ExchangeService", "SettleQuarantined", NO_QUARANTINE),
     ("treatment.v1.TreatmentService", "Calculate", &[]),
     ("imaging.v1.ImagingService", "SearchStudies", NO_IMAGES),
     ("imaging.v1.ImagingService", "GetStudyMetadata", NO_IMAGES),
@@ -161,10 +166,10 @@ fn path(service: &str, rpc: &str) -> String {
 
 /// These nodes belong to no region; see `region.rs`.
 fn alone(rpc: &str, code: Option<Code>) -> bool {
-    let at_the_hub = CALLS.iter().any(|call| call.0 == "people.v1.PersonService" && call.1 == rpc);
-    let of_region =
-        ["FetchStudy", "ListNodes", "ListExchangeNodes", "LookUpRecords", "FetchRecord"];
-    (at_the_hub || of_region.contains(&rpc))
+    let of_people = CALLS.iter().any(|call| call.0 == "people.v1.PersonService" && call.1 == rpc);
+    let of_hubs = ["ListExchangeNodes", "ListQuarantined", "GetQuarantined", "SettleQuarantined"];
+    let of_region = ["FetchStudy", "ListNodes", "LookUpRecords", "FetchRecord"];
+    (of_people || of_hubs.contains(&rpc) || of_region.contains(&rpc))
         && code == Some(Code::FailedPrecondition)
 }
 
@@ -366,6 +371,10 @@ fn good_about_records(rpc: &str) -> Vec<u8> {
         "CloseAccessReview" => {
             rc::CloseAccessReviewRequest { review_id: name, finding: "属实".to_owned() }
                 .encode_to_vec()
+        }
+        "GetQuarantined" => rc::GetQuarantinedRequest { id: 1 }.encode_to_vec(),
+        "SettleQuarantined" => {
+            rc::SettleQuarantinedRequest { id: 1, finding: "已补发".to_owned() }.encode_to_vec()
         }
         "UpdateTask" => {
             let state = rc::TaskState::Done.into();

@@ -7,9 +7,11 @@ use sm3::{Digest as _, Sm3};
 use tokio::sync::{Notify, broadcast};
 
 use super::facts;
-use super::key::HubKey;
+use super::key::{HubKey, SEAL_BYTES};
 use super::look_up::LookUps;
-use super::ports::{HubDocuments, NodeExchange, Quarantined, Submission};
+use super::ports::{
+    HubDocuments, NodeExchange, PutAside, QuarantineQuery, Quarantined, Settled, Submission,
+};
 use crate::app::chain;
 use crate::app::error::Error;
 use crate::app::people::People;
@@ -117,10 +119,9 @@ impl Exchange {
         document: Document,
     ) -> Result<Outcome, Error> {
         let at_ms = self.clock.now_ms();
-        let read = self.read(&document);
-        let document = self.key.seal(document)?;
-        let refused = match read {
+        let (refused, document) = match self.read(&document) {
             Ok((sm3, facts)) => {
+                let document = self.key.seal(document)?;
                 let node = node.to_owned();
                 let submission = Submission {
                     node,
@@ -132,13 +133,13 @@ impl Exchange {
                     at_ms,
                 };
                 match self.store.keep(submission).await? {
-                    Outcome::Refused { code, reason } => (code, reason),
+                    Outcome::Refused { code, reason } => ((code, reason), document),
                     outcome @ (Outcome::Kept(_) | Outcome::Known(_) | Outcome::Forked) => {
                         return Ok(outcome);
                     }
                 }
             }
-            Err(refused) => refused,
+            Err(refused) => (refused, self.key.seal(aside(document))?),
         };
         let (code, reason) = refused;
         let quarantined = Quarantined {
@@ -205,6 +206,37 @@ impl Exchange {
         }
     }
 
+    /// Documents that were put aside, newest first.
+    pub(super) async fn quarantined(&self, query: QuarantineQuery) -> Result<Vec<PutAside>, Error> {
+        let found = self.store.quarantined(query).await?;
+        Ok(found.into_iter().map(unsealed).collect())
+    }
+
+    /// How many of them nobody has dealt with.
+    pub async fn quarantined_count(&self) -> Result<u64, Error> {
+        self.store.quarantined_count().await
+    }
+
+    /// One of them, with its bytes as they came.
+    pub(super) async fn read_quarantined(
+        &self,
+        id: u64,
+    ) -> Result<Option<(PutAside, Document)>, Error> {
+        let Some((line, document)) = self.store.read_quarantined(id).await? else {
+            return Ok(None);
+        };
+        Ok(Some((unsealed(line), self.key.open(document)?)))
+    }
+
+    /// Writes down what came of one.
+    pub(super) async fn settle_quarantined(
+        &self,
+        id: u64,
+        settled: Settled,
+    ) -> Result<Option<PutAside>, Error> {
+        Ok(self.store.settle_quarantined(id, settled).await?.map(unsealed))
+    }
+
     /// Whether the store answers now.
     pub async fn ready(&self) -> Result<(), Error> {
         self.store.ready().await
@@ -214,4 +246,16 @@ impl Exchange {
     pub async fn nodes(&self) -> Result<Vec<NodeExchange>, Error> {
         self.store.nodes().await
     }
+}
+
+/// A document as it is put aside: under the digest that it has, whatever it says, because that makes the
+/// nonce, and with a name that can be kept.
+fn aside(document: Document) -> Document {
+    let sha256 = sha2::Sha256::digest(&document.body).into();
+    Document { name: document.name.replace('\0', "\u{fffd}"), sha256, ..document }
+}
+
+/// With the bytes that the document has itself.
+fn unsealed(line: PutAside) -> PutAside {
+    PutAside { bytes: line.bytes.saturating_sub(SEAL_BYTES), ..line }
 }

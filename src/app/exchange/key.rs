@@ -24,6 +24,9 @@ pub(super) const RESIDENT_ID: &str = "resident_id";
 /// Says that the first key sealed, by the way described above.
 const SEALED_1: u8 = 1;
 
+/// Bytes that sealing adds: which key, the nonce and the tag.
+pub(super) const SEAL_BYTES: u64 = 29;
+
 /// See the module.
 pub struct HubKey {
     seal: aead::LessSafeKey,
@@ -234,6 +237,7 @@ mod tests {
         let key = HubKey::new(&[7; 32]);
         let whole = document("饶建国");
         let sealed = key.seal(whole.clone()).unwrap();
+        assert_eq!(sealed.body.len() - whole.body.len(), usize::try_from(SEAL_BYTES).unwrap());
         assert!(!sealed.body.windows(3).any(|w| w == "饶".as_bytes()));
         assert_eq!(key.open(sealed.clone()).unwrap(), whole);
         for at in 0..sealed.body.len() {

@@ -11,5 +11,6 @@ pub mod hub;
 pub mod key;
 pub mod look_up;
 pub mod ports;
+mod quarantine;
 #[cfg(test)]
 pub(crate) mod store_suite;

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Document, Hello, Kind, Numbered, Outcome, Welcome};
 
 /// A keyed digest of what identifies a person: an identifier together with the name, so that the
 /// number of a borrowed card finds nobody. The key stays at the hub.
@@ -88,6 +88,69 @@ pub struct Quarantined {
     pub at_ms: i64,
 }
 
+/// Which documents that were put aside are listed.
+#[derive(Debug, Clone, Default)]
+pub struct QuarantineQuery {
+    /// Only of this node; empty for all.
+    pub node: String,
+    /// Those that were dealt with, too.
+    pub settled: bool,
+    /// Only below this id.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A document that was put aside, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutAside {
+    /// Its id: lists go from high to low.
+    pub id: u64,
+    /// Who sent it.
+    pub node: String,
+    /// Name of the node's database.
+    pub store: String,
+    /// Number in its outbox.
+    pub number: u64,
+    /// What it is about.
+    pub kind: Kind,
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: u32,
+    /// Media type that it was sent with.
+    pub media_type: String,
+    /// Bytes as they are kept.
+    pub bytes: u64,
+    /// A stable name of what is wrong.
+    pub code: String,
+    /// What is wrong, without patient data.
+    pub reason: String,
+    /// When it came first, in milliseconds since 1970.
+    pub first_ms: i64,
+    /// When it came last.
+    pub last_ms: i64,
+    /// How often it came.
+    pub times: u64,
+    /// When somebody said what came of it; 0 if nobody did.
+    pub settled_ms: i64,
+    /// Who did.
+    pub settled_by: String,
+    /// What came of it.
+    pub finding: String,
+}
+
+/// Somebody says what came of a document that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Who.
+    pub by: String,
+    /// What came of it.
+    pub finding: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
 /// A node and what it covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
@@ -109,7 +172,7 @@ pub struct NodeExchange {
     pub inbox: u64,
     /// How far it has said that it has come.
     pub kept: u64,
-    /// Documents put aside.
+    /// Documents put aside that nobody has dealt with.
     pub quarantined: u64,
     /// When it last came, in milliseconds since 1970; 0 if never.
     pub seen_ms: i64,
@@ -148,6 +211,25 @@ pub trait HubDocuments: HubLookUps {
 
     /// Puts a document aside; the same again only counts up.
     fn quarantine(&self, document: Quarantined) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Documents that were put aside, newest first.
+    fn quarantined(&self, query: QuarantineQuery) -> BoxFuture<'_, Result<Vec<PutAside>, Error>>;
+
+    /// How many of them nobody has dealt with.
+    fn quarantined_count(&self) -> BoxFuture<'_, Result<u64, Error>>;
+
+    /// One of them, with its bytes as they are kept.
+    fn read_quarantined(
+        &self,
+        id: u64,
+    ) -> BoxFuture<'_, Result<Option<(PutAside, Document)>, Error>>;
+
+    /// Writes down what came of one, with an entry of the audit trail; none: there is no such document.
+    fn settle_quarantined(
+        &self,
+        id: u64,
+        settled: Settled,
+    ) -> BoxFuture<'_, Result<Option<PutAside>, Error>>;
 
     /// Documents for a node above a number, in order and without gaps, at most `limit`, each with why it
     /// is there and who handed it over; and whether there is no more. Stops early after about 4 MiB.

@@ -8,10 +8,12 @@ use super::pb;
 use crate::app::App;
 use crate::app::error::Error;
 use crate::app::exchange::facts::{RegisteredPerson, RelationName};
-use crate::app::exchange::ports::NodeExchange;
+use crate::app::exchange::ports::{NodeExchange, PutAside};
 use crate::app::records::RegistrationRequest;
 use crate::app::records::ports::ExchangeReport;
+use crate::app::request::PageRequest;
 use crate::rpc::common::caller;
+use crate::tables::text::hex;
 
 /// The service.
 #[derive(Debug)]
@@ -46,6 +48,70 @@ impl pb::exchange_service_server::ExchangeService for ExchangeDoor {
         let nodes = self.0.exchange_nodes(&caller).await?;
         let nodes = nodes.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListExchangeNodesResponse { nodes }))
+    }
+
+    async fn list_quarantined(
+        &self,
+        request: Request<pb::ListQuarantinedRequest>,
+    ) -> Result<Response<pb::ListQuarantinedResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let page = PageRequest {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            ..PageRequest::default()
+        };
+        let which = (request.node.as_str(), request.include_settled);
+        let (found, next_page_token) = self.0.list_quarantined(&caller, which, &page).await?;
+        let documents = found.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListQuarantinedResponse { documents, next_page_token }))
+    }
+
+    async fn get_quarantined(
+        &self,
+        request: Request<pb::GetQuarantinedRequest>,
+    ) -> Result<Response<pb::GetQuarantinedResponse>, Status> {
+        let caller = caller(&request)?;
+        let (line, document) = self.0.get_quarantined(&caller, request.into_inner().id).await?;
+        Ok(Response::new(pb::GetQuarantinedResponse {
+            document: Some(line.into()),
+            content: document.body.into(),
+            sha256: hex(&document.sha256),
+        }))
+    }
+
+    async fn settle_quarantined(
+        &self,
+        request: Request<pb::SettleQuarantinedRequest>,
+    ) -> Result<Response<pb::SettleQuarantinedResponse>, Status> {
+        let caller = caller(&request)?;
+        let pb::SettleQuarantinedRequest { id, finding } = request.into_inner();
+        let line = self.0.settle_quarantined(&caller, id, &finding).await?;
+        Ok(Response::new(pb::SettleQuarantinedResponse { document: Some(line.into()) }))
+    }
+}
+
+impl From<PutAside> for pb::QuarantinedDocument {
+    fn from(line: PutAside) -> Self {
+        Self {
+            id: line.id,
+            node: line.node,
+            store: line.store,
+            number: line.number,
+            kind: line.kind.name().to_owned(),
+            name: line.name,
+            version: line.version,
+            media_type: line.media_type,
+            bytes: line.bytes,
+            code: line.code,
+            reason: line.reason,
+            first_ms: line.first_ms,
+            last_ms: line.last_ms,
+            times: line.times,
+            settled_ms: line.settled_ms,
+            settled_by: line.settled_by,
+            finding: line.finding,
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{VILLAGE, all, document, inbox, is_known, kept, line, of, person, place, record};
 use crate::app::error::Code;
-use crate::app::exchange::ports::{Facts, HubDocuments, Quarantined, Submission};
+use crate::app::exchange::ports::{
+    Facts, HubDocuments, PutAside, QuarantineQuery, Quarantined, Settled, Submission,
+};
 use crate::sharing::exchange::{Kind, Outcome};
 
 pub(super) async fn known(store: &dyn HubDocuments) {
@@ -153,6 +155,89 @@ pub(super) async fn quarantine(store: &dyn HubDocuments) {
     // Those behind it and the number itself are free.
     kept(store, record("hospital", 1, "r", place(VILLAGE))).await;
     assert_eq!(inbox(store, "village-1").await, ["r/1"]);
+}
+
+pub(super) async fn put_aside(store: &dyn HubDocuments) {
+    let put = |node: &str, number, text: &str, at_ms| Quarantined {
+        node: node.to_owned(),
+        store: format!("{node}-a"),
+        number,
+        document: document(Kind::Record, "张三\0", 3, text),
+        code: "not_xml".to_owned(),
+        reason: "第 1 行不是 XML".to_owned(),
+        at_ms,
+    };
+    let list = async |node: &str, settled, before, limit| {
+        let query = QuarantineQuery { node: node.to_owned(), settled, before, limit };
+        store.quarantined(query).await.unwrap()
+    };
+    assert_eq!(list("", true, None, 9).await, []);
+    for (node, number, text, at_ms) in
+        [("hospital", 1, "<", 5), ("county", 1, "<<", 6), ("hospital", 2, "<<<", 7)]
+    {
+        store.quarantine(put(node, number, text, at_ms)).await.unwrap();
+    }
+    store.quarantine(put("hospital", 1, "<", 9)).await.unwrap();
+    let all = list("", false, None, 9).await;
+    let of: Vec<_> = all.iter().map(|l| (l.node.as_str(), l.number, l.bytes, l.times)).collect();
+    // Newest first, by when each came first.
+    assert_eq!(of, [("hospital", 2, 3, 1), ("county", 1, 2, 1), ("hospital", 1, 1, 2)]);
+    let first = all[2].clone();
+    let expected = PutAside {
+        id: first.id,
+        node: "hospital".to_owned(),
+        store: "hospital-a".to_owned(),
+        number: 1,
+        kind: Kind::Record,
+        name: "张三\u{fffd}".to_owned(),
+        version: 3,
+        media_type: "application/fhir+json".to_owned(),
+        bytes: 1,
+        code: "not_xml".to_owned(),
+        reason: "第 1 行不是 XML".to_owned(),
+        first_ms: 5,
+        last_ms: 9,
+        times: 2,
+        settled_ms: 0,
+        settled_by: String::new(),
+        finding: String::new(),
+    };
+    assert_eq!(first, expected);
+    // In pages, and of one node.
+    assert_eq!(list("", false, None, 2).await, all[..2]);
+    let before = i64::try_from(all[1].id).unwrap();
+    assert_eq!(list("", false, Some(before), 2).await, all[2..]);
+    assert_eq!(list("county", false, None, 9).await, all[1..2]);
+    assert_eq!(list("nobody", true, None, 9).await, []);
+    // With its bytes.
+    let (line, document) = store.read_quarantined(first.id).await.unwrap().unwrap();
+    assert_eq!((line, &document.body[..]), (first.clone(), &b"<"[..]));
+    assert_eq!(document.sha256, put("hospital", 1, "<", 5).document.sha256);
+    assert!(store.read_quarantined(first.id + 99).await.unwrap().is_none());
+    // It was dealt with, stays, and is only shown to who asks for it.
+    let settled = Settled { by: "admin".to_owned(), finding: "已补发".to_owned(), at_ms: 11 };
+    let line = store.settle_quarantined(first.id, settled.clone()).await.unwrap().unwrap();
+    let done = PutAside {
+        settled_ms: 11,
+        settled_by: "admin".to_owned(),
+        finding: "已补发".to_owned(),
+        ..first.clone()
+    };
+    assert_eq!(line, done);
+    assert_eq!(list("hospital", false, None, 9).await, all[..1]);
+    assert_eq!(list("hospital", true, None, 9).await[1], done);
+    assert_eq!(line_of(store).await, (1, 1));
+    assert_eq!(store.quarantined_count().await.unwrap(), 2);
+    assert!(store.settle_quarantined(first.id + 99, settled).await.unwrap().is_none());
+    // When it comes again, that is seen.
+    store.quarantine(put("hospital", 1, "<", 20)).await.unwrap();
+    let (line, _) = store.read_quarantined(first.id).await.unwrap().unwrap();
+    assert_eq!((line.times, line.last_ms, line.settled_ms), (3, 20, 11));
+}
+
+/// What the report counts of the hospital and the county.
+async fn line_of(store: &dyn HubDocuments) -> (u64, u64) {
+    (line(store, "hospital").await.quarantined, line(store, "county").await.quarantined)
 }
 
 pub(super) async fn grown(store: &dyn HubDocuments) {

@@ -186,7 +186,7 @@ pub(super) async fn put_aside(pool: &PgPool, put: &Quarantined) -> Result<(), sq
     transaction.commit().await
 }
 
-async fn enter(
+pub(super) async fn enter(
     connection: &mut PgConnection,
     at_ms: i64,
     node: &str,

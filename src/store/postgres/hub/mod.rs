@@ -15,6 +15,7 @@ mod listen;
 mod load;
 mod look_up;
 mod people;
+mod quarantine;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -37,15 +38,22 @@ pub use self::waiting::open_or_wait;
 use self::writer::Writer;
 use super::{KEYED, OpenError, Server, lost, pool};
 use crate::app::error::Error;
-use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
+use crate::app::exchange::ports::{
+    HubDocuments, NodeExchange, PutAside, QuarantineQuery, Quarantined, Scope, Settled, Submission,
+};
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Delivery, Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 use crate::store::sqlite::migrator;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "documents", include_str!("../../../../migrations/postgres-hub/0001_documents.sql")),
+    (
+        2,
+        "quarantine and consent",
+        include_str!("../../../../migrations/postgres-hub/0002_quarantine_and_consent.sql"),
+    ),
     (3, "people", include_str!("../../../../migrations/postgres-hub/0003_people.sql")),
     (4, "look-ups", include_str!("../../../../migrations/postgres-hub/0004_look_ups.sql")),
 ];
@@ -232,6 +240,29 @@ impl HubDocuments for HubStore {
             check_names(&document.node, &document.store)?;
             again(|| attend::put_aside(&self.pool, &document)).await
         })
+    }
+
+    fn quarantined(&self, query: QuarantineQuery) -> BoxFuture<'_, Result<Vec<PutAside>, Error>> {
+        Box::pin(async move { again(|| quarantine::list(&self.pool, &query)).await })
+    }
+
+    fn quarantined_count(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(again(|| quarantine::open(&self.pool)))
+    }
+
+    fn read_quarantined(
+        &self,
+        id: u64,
+    ) -> BoxFuture<'_, Result<Option<(PutAside, Document)>, Error>> {
+        Box::pin(again(move || quarantine::read(&self.pool, id)))
+    }
+
+    fn settle_quarantined(
+        &self,
+        id: u64,
+        settled: Settled,
+    ) -> BoxFuture<'_, Result<Option<PutAside>, Error>> {
+        Box::pin(async move { again(|| quarantine::settle(&self.pool, id, &settled)).await })
     }
 
     fn inbox<'a>(

@@ -70,7 +70,8 @@ pub(super) async fn ready(readers: &PgPool) -> Result<(), sqlx::Error> {
 pub(super) async fn nodes(readers: &PgPool) -> Result<Vec<NodeExchange>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT n.node, coalesce(h.handed, 0), coalesce(h.number, 0), coalesce(m.kept, 0), \
-         coalesce(m.seen_ms, 0), (SELECT count(*) FROM quarantine q WHERE q.node = n.node), \
+         coalesce(m.seen_ms, 0), (SELECT count(*) FROM quarantine q WHERE q.node = n.node \
+         AND q.settled_ms = 0), \
          (SELECT count(*) FROM retired r WHERE r.node = n.node) \
          FROM (SELECT node FROM head UNION SELECT node FROM member \
          UNION SELECT node FROM quarantine) n \

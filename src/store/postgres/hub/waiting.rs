@@ -19,10 +19,12 @@ use tokio_util::task::TaskTracker;
 use super::HubStore;
 use crate::app::chain;
 use crate::app::error::Error;
-use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
+use crate::app::exchange::ports::{
+    HubDocuments, NodeExchange, PutAside, QuarantineQuery, Quarantined, Scope, Settled, Submission,
+};
 use crate::app::people::ports::HubPeople;
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Delivery, Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
 use crate::store::hub::{Grown, Scopes};
 use crate::store::postgres::{OpenError, Server, lost};
 
@@ -166,6 +168,29 @@ impl HubDocuments for Waiting {
 
     fn quarantine(&self, document: Quarantined) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move { self.store()?.quarantine(document).await })
+    }
+
+    fn quarantined(&self, query: QuarantineQuery) -> BoxFuture<'_, Result<Vec<PutAside>, Error>> {
+        Box::pin(async move { self.store()?.quarantined(query).await })
+    }
+
+    fn quarantined_count(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { self.store()?.quarantined_count().await })
+    }
+
+    fn read_quarantined(
+        &self,
+        id: u64,
+    ) -> BoxFuture<'_, Result<Option<(PutAside, Document)>, Error>> {
+        Box::pin(async move { self.store()?.read_quarantined(id).await })
+    }
+
+    fn settle_quarantined(
+        &self,
+        id: u64,
+        settled: Settled,
+    ) -> BoxFuture<'_, Result<Option<PutAside>, Error>> {
+        Box::pin(async move { self.store()?.settle_quarantined(id, settled).await })
     }
 
     fn inbox<'a>(

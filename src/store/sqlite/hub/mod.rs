@@ -8,6 +8,7 @@ mod keep;
 mod load;
 mod look_up;
 mod people;
+mod quarantine;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -21,16 +22,23 @@ use tokio::sync::broadcast;
 
 use super::{OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
-use crate::app::exchange::ports::{HubDocuments, NodeExchange, Quarantined, Scope, Submission};
+use crate::app::exchange::ports::{
+    HubDocuments, NodeExchange, PutAside, QuarantineQuery, Quarantined, Scope, Settled, Submission,
+};
 use crate::app::ports::BoxFuture;
-use crate::sharing::exchange::{Delivery, Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
 use crate::store::hub::plan::{Plan, Questions};
 use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql")),
+    (
+        2,
+        "quarantine and consent",
+        include_str!("../../../../migrations/sqlite-hub/0002_quarantine_and_consent.sql"),
+    ),
     (3, "people", include_str!("../../../../migrations/sqlite-hub/0003_people.sql")),
     (4, "look-ups", include_str!("../../../../migrations/sqlite-hub/0004_look_ups.sql")),
 ];
@@ -127,6 +135,34 @@ impl HubDocuments for HubStore {
             let mut transaction = self.begin().await?;
             keep::put_aside(&mut transaction, &document).await.map_err(failed)?;
             transaction.commit().await.map_err(failed)
+        })
+    }
+
+    fn quarantined(&self, query: QuarantineQuery) -> BoxFuture<'_, Result<Vec<PutAside>, Error>> {
+        Box::pin(async move { quarantine::list(&self.readers, &query).await.map_err(failed) })
+    }
+
+    fn quarantined_count(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { quarantine::open(&self.readers).await.map_err(failed) })
+    }
+
+    fn read_quarantined(
+        &self,
+        id: u64,
+    ) -> BoxFuture<'_, Result<Option<(PutAside, Document)>, Error>> {
+        Box::pin(async move { quarantine::read(&self.readers, id).await.map_err(failed) })
+    }
+
+    fn settle_quarantined(
+        &self,
+        id: u64,
+        settled: Settled,
+    ) -> BoxFuture<'_, Result<Option<PutAside>, Error>> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let line = quarantine::settle(&mut transaction, id, &settled).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            Ok(line)
         })
     }
 

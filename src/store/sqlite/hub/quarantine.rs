@@ -1,0 +1,117 @@
+//! What was put aside, as an operator looks at it.
+
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+
+use super::keep::enter;
+use crate::app::exchange::ports::{PutAside, QuarantineQuery, Settled};
+use crate::sharing::exchange::{Document, Kind};
+use crate::store::hub::rows::AuditRow;
+use crate::store::hub::{READ_MAX, count, damaged, int, sha};
+
+/// Documents that were put aside, newest first.
+pub(super) async fn list(
+    readers: &SqlitePool,
+    query: &QuarantineQuery,
+) -> Result<Vec<PutAside>, sqlx::Error> {
+    let limit = i64::from(query.limit).min(i64::try_from(READ_MAX).unwrap_or(i64::MAX));
+    let rows = sqlx::query(
+        "SELECT id, node, store, number, kind, name, version, media_type, length(body), \
+         code, reason, first_ms, last_ms, times, settled_ms, settled_by, finding FROM quarantine \
+         WHERE id < coalesce(?1, 9223372036854775807) AND (?2 = '' OR node = ?2) \
+         AND (?3 OR settled_ms = 0) ORDER BY id DESC LIMIT ?4",
+    )
+    .bind(query.before)
+    .bind(&query.node)
+    .bind(query.settled)
+    .bind(limit)
+    .fetch_all(readers)
+    .await?;
+    rows.iter().map(line).collect()
+}
+
+/// How many nobody has dealt with.
+pub(super) async fn open(readers: &SqlitePool) -> Result<u64, sqlx::Error> {
+    let open = sqlx::query_scalar("SELECT count(*) FROM quarantine WHERE settled_ms = 0");
+    Ok(count(open.fetch_one(readers).await?))
+}
+
+/// One of them, with its bytes.
+pub(super) async fn read(
+    readers: &SqlitePool,
+    id: u64,
+) -> Result<Option<(PutAside, Document)>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, node, store, number, kind, name, version, media_type, length(body), \
+         code, reason, first_ms, last_ms, times, settled_ms, settled_by, finding, sha256, body \
+         FROM quarantine WHERE id = ?1",
+    )
+    .bind(int(id))
+    .fetch_optional(readers)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let line = line(&row)?;
+    let document = Document {
+        kind: line.kind,
+        name: line.name.clone(),
+        version: line.version,
+        media_type: line.media_type.clone(),
+        sha256: sha(row.try_get(17)?)?,
+        body: row.try_get::<Vec<u8>, _>(18)?.into(),
+    };
+    Ok(Some((line, document)))
+}
+
+/// Writes down what came of one, with an entry of the audit trail.
+pub(super) async fn settle(
+    connection: &mut SqliteConnection,
+    id: u64,
+    settled: &Settled,
+) -> Result<Option<PutAside>, sqlx::Error> {
+    let row = sqlx::query(
+        "UPDATE quarantine SET settled_ms = ?2, settled_by = ?3, finding = ?4 WHERE id = ?1 \
+         RETURNING id, node, store, number, kind, name, version, media_type, \
+         length(body), code, reason, first_ms, last_ms, times, settled_ms, settled_by, \
+         finding",
+    )
+    .bind(int(id))
+    .bind(settled.at_ms)
+    .bind(&settled.by)
+    .bind(&settled.finding)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let line = line(&row)?;
+    let entry = AuditRow {
+        at_ms: settled.at_ms,
+        node: line.node.clone(),
+        action: "settle",
+        document: 0,
+        outcome: line.code.clone(),
+        recipients: String::new(),
+    };
+    enter(connection, &entry).await?;
+    Ok(Some(line))
+}
+
+fn line(row: &SqliteRow) -> Result<PutAside, sqlx::Error> {
+    Ok(PutAside {
+        id: count(row.try_get(0)?),
+        node: row.try_get(1)?,
+        store: row.try_get(2)?,
+        number: count(row.try_get(3)?),
+        kind: Kind::named(row.try_get(4)?).ok_or_else(|| damaged("kind"))?,
+        name: row.try_get(5)?,
+        version: u32::try_from(row.try_get::<i64, _>(6)?).map_err(|_| damaged("version"))?,
+        media_type: row.try_get(7)?,
+        bytes: count(row.try_get(8)?),
+        code: row.try_get(9)?,
+        reason: row.try_get(10)?,
+        first_ms: row.try_get(11)?,
+        last_ms: row.try_get(12)?,
+        times: count(row.try_get(13)?),
+        settled_ms: row.try_get(14)?,
+        settled_by: row.try_get(15)?,
+        finding: row.try_get(16)?,
+    })
+}
