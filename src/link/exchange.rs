@@ -262,6 +262,7 @@ impl From<Document> for pb::ExchangedDocument {
             Kind::Record => pb::DocumentKind::Record,
             Kind::Registration => pb::DocumentKind::Registration,
             Kind::Task => pb::DocumentKind::Task,
+            Kind::Consent => pb::DocumentKind::Consent,
         };
         let sha256 = bytes::Bytes::copy_from_slice(&sha256);
         Self { kind: kind.into(), name, version, media_type, sha256, body, ..Self::default() }
@@ -319,6 +320,7 @@ impl TryFrom<pb::ExchangedDocument> for Document {
             Ok(pb::DocumentKind::Record) => Kind::Record,
             Ok(pb::DocumentKind::Registration) => Kind::Registration,
             Ok(pb::DocumentKind::Task) => Kind::Task,
+            Ok(pb::DocumentKind::Consent) => Kind::Consent,
             Ok(pb::DocumentKind::Unspecified) | Err(_) => {
                 return Err(Error::field("document.kind", "must be a known kind"));
             }

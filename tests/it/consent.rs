@@ -7,7 +7,10 @@ use xiangyi::rpc::proto::xiangyi::records::v1 as pb;
 use xiangyi::rpc::proto::xiangyi::records::v1::consent_service_client::ConsentServiceClient;
 
 use crate::harness::{Setup, TestNode, token_of};
-use crate::records::{PATIENT, has, hub, listed, node, records, stroke, submit, tasks};
+use crate::records::{
+    PATIENT, handed_over, has, hub, listed, node, records, register, stroke, submit, tasks,
+};
+use crate::region::until;
 
 /// Reads as somebody with a role.
 async fn read_as(
@@ -119,4 +122,66 @@ async fn a_withdrawal_stops_the_village_and_breaking_the_glass_leaves_a_review()
     let own = pb::WithdrawConsentRequest { record: kept.name.clone(), all: true };
     ConsentServiceClient::new(county.channel.clone()).withdraw_consent(own).await.unwrap();
     records(&county).get_record(read(pb::Purpose::Treatment, "")).await.unwrap();
+}
+
+/// Waits until the record is read at the node, or withheld because consent was taken back.
+async fn readable(node: &TestNode, name: &str, expected: bool) {
+    until(&format!("{name} is readable: {expected}"), async || {
+        let request = pb::GetRecordRequest {
+            name: name.to_owned(),
+            purpose: pb::Purpose::Treatment.into(),
+            ..Default::default()
+        };
+        match records(node).get_record(request).await {
+            Ok(_) => expected.then_some(()),
+            Err(status) => {
+                let is_withheld = status.code() == Code::PermissionDenied;
+                (!expected && is_withheld && status.message().contains("撤回")).then_some(())
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_travels_to_every_node_that_has_the_records_and_to_who_registers_later() {
+    let hub = hub().await;
+    let (county, village) = (node("county", &hub).await, node("village", &hub).await);
+    let first = submit(&county, stroke("CYXJ-1")).await;
+    let second = submit(&county, stroke("CYXJ-2")).await;
+    for record in [&first, &second] {
+        has(&village, &record.name, 1).await;
+    }
+    let consent = |node: &TestNode| ConsentServiceClient::new(node.channel.clone());
+    let of = |name: &str, all| pb::WithdrawConsentRequest { record: name.to_owned(), all };
+    let again = |name: &str, all| pb::RestoreConsentRequest { record: name.to_owned(), all };
+    // Said at the hospital, it counts in the village; for one record only for that.
+    consent(&county).withdraw_consent(of(&first.name, false)).await.unwrap();
+    readable(&village, &first.name, false).await;
+    readable(&village, &second.name, true).await;
+    consent(&village).restore_consent(again(&first.name, false)).await.unwrap();
+    readable(&village, &first.name, true).await;
+    // Of all records, also for a clinic that registers the patient later and for records that come.
+    consent(&village).withdraw_consent(of(&first.name, true)).await.unwrap();
+    handed_over(&village).await;
+    let elsewhere = node("elsewhere", &hub).await;
+    register(&elsewhere, false).await;
+    readable(&elsewhere, &second.name, false).await;
+    let third = submit(&county, stroke("CYXJ-3")).await;
+    readable(&elsewhere, &third.name, false).await;
+    readable(&village, &third.name, false).await;
+    // Given again in one place it is given again in all; and taken back in another.
+    consent(&elsewhere).restore_consent(again(&third.name, true)).await.unwrap();
+    for record in [&first, &second, &third] {
+        readable(&village, &record.name, true).await;
+        readable(&elsewhere, &record.name, true).await;
+    }
+    handed_over(&elsewhere).await;
+    consent(&village).withdraw_consent(of(&second.name, true)).await.unwrap();
+    readable(&elsewhere, &first.name, false).await;
+    // What the hospital wrote stays its own to read.
+    handed_over(&village).await;
+    readable(&county, &first.name, true).await;
+    let missing = consent(&village).withdraw_consent(of("nothing", true)).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
 }

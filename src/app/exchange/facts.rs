@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::key::{HubKey, RESIDENT_ID};
-use super::ports::{Facts, PersonKey, Registers, Relation};
+use super::ports::{Consent, Facts, PersonKey, Registers, Relation};
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::discharge::model::{IdentifierKind, Patient};
 use crate::sharing::discharge::{Reading, Severity};
@@ -51,6 +51,22 @@ pub struct RegistrationBody {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// Who.
+    pub person: RegisteredPerson,
+}
+
+/// Body of a document of [`Kind::Consent`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentBody {
+    /// Given again; false: taken back.
+    pub given: bool,
+    /// It is about all of the person's records.
+    pub all: bool,
+    /// The record by which it was said, and that it is about if it is not about all.
+    pub record: String,
+    /// When it was said, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Who; may say little: then the record leads to those who have it.
     pub person: RegisteredPerson,
 }
 
@@ -102,6 +118,7 @@ pub(super) fn of(
         }
         Kind::Registration => registration(document, key),
         Kind::Task => Ok(Facts::default()),
+        Kind::Consent => consent(document, key),
     }
 }
 
@@ -111,8 +128,8 @@ fn record(reading: &Reading, key: &HubKey, divisions: &Divisions) -> Facts {
         keys: patient_keys(patient, key),
         // A place that is not sure is nobody's.
         division: divisions.resolve(&patient.address).code,
-        registers: None,
         withdrawn: reading.record.document.entered_in_error,
+        ..Facts::default()
     }
 }
 
@@ -141,7 +158,7 @@ fn registration(document: &Document, key: &HubKey) -> Result<Facts, (String, Str
     let body: RegistrationBody = serde_json::from_slice(&document.body)
         .map_err(|error| refuse(format!("is no registration (line {})", error.line())))?;
     let person = &body.person;
-    let keys = stated_keys((&person.name, &person.resident_id, &person.health_card), key);
+    let keys = person_keys(person, key);
     if keys.is_empty() {
         return Err(refuse("needs a name, and a resident ID or health card number".to_owned()));
     }
@@ -151,6 +168,23 @@ fn registration(document: &Document, key: &HubKey) -> Result<Facts, (String, Str
         keys,
         division: person.division.clone(),
         registers: Some(registers),
-        withdrawn: false,
+        ..Facts::default()
     })
+}
+
+fn consent(document: &Document, key: &HubKey) -> Result<Facts, (String, String)> {
+    let refuse = |reason: String| ("consent_invalid".to_owned(), reason);
+    let body: ConsentBody = serde_json::from_slice(&document.body)
+        .map_err(|error| refuse(format!("is no consent (line {})", error.line())))?;
+    let keys = person_keys(&body.person, key);
+    if body.record.is_empty() {
+        return Err(refuse("needs the record by which it was said".to_owned()));
+    }
+    let ConsentBody { given, all, record, at_ms, .. } = body;
+    let consent = Some(Consent { given, all, record, at_ms });
+    Ok(Facts { keys, consent, ..Facts::default() })
+}
+
+fn person_keys(person: &RegisteredPerson, key: &HubKey) -> Vec<PersonKey> {
+    stated_keys((&person.name, &person.resident_id, &person.health_card), key)
 }

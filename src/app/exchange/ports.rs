@@ -37,6 +37,30 @@ pub struct Registers {
     pub until_ms: Option<i64>,
 }
 
+/// What a patient said of consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// Given again; false: taken back.
+    pub given: bool,
+    /// It is about all of the person's records.
+    pub all: bool,
+    /// The record by which it was said, and that it is about if it is not about all; may be empty then.
+    pub record: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// What a person has taken back, and not given again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// The person.
+    pub key: PersonKey,
+    /// The record that it is about; empty: all of the person's.
+    pub record: String,
+    /// Since when, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
 /// What the hub has read of a document, for routing. Never what only a doctor needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
@@ -46,6 +70,8 @@ pub struct Facts {
     pub division: String,
     /// A registration's own meaning.
     pub registers: Option<Registers>,
+    /// What a document of consent says.
+    pub consent: Option<Consent>,
     /// The sender takes the document back.
     pub withdrawn: bool,
 }
@@ -199,15 +225,27 @@ pub trait HubDocuments: HubLookUps {
     /// Keeps a document and gives it to those who are to have it:
     /// - (node, store, number) is there with the same digest: `Known`; with another one: `Forked`;
     /// - (kind, name, version) is there with the same digest: `Known`, and the number is written down;
-    ///   with another digest: `Refused` `version_conflict`, except for tasks, which are kept beside each other;
+    ///   with another digest: `Refused` `version_conflict`, except for tasks and consent, which are kept
+    ///   beside each other;
     /// - else it is kept, and put into the inbox of every recipient but the sender: nodes that are
     ///   registered for one of the keys (and not past their last day), and nodes whose scope is the village or the
     ///   township of `division`, with the closest of the reasons: registered, village, township, contract,
-    ///   referral, subscription; a task goes to whoever had its record;
+    ///   referral, subscription; a task goes to whoever had its record; what is said of consent goes to
+    ///   whoever is registered for one of the keys, and to whoever sent or has in the inbox a record of one
+    ///   of the keys, or the record that it is about;
+    /// - what was said last of a person's consent (by version, then time, then digest) goes before a record
+    ///   of the person to whoever gets that record or sends it, unless it is there;
     /// - a registration that becomes active puts the person's kept records of the current version that
-    ///   the node neither sent nor has in its inbox into it, and after them what was said of the tasks of
-    ///   the person's records, likewise, for the relation that it says.
+    ///   the node neither sent nor has in its inbox into it, before them what was said last of the person's
+    ///   consent, and after them what was said of the tasks of the person's records, likewise, for the
+    ///   relation that it says.
     fn keep(&self, submission: Submission) -> BoxFuture<'_, Result<Outcome, Error>>;
+
+    /// What the people of these keys have taken back, and not given again.
+    fn withdrawals<'a>(
+        &'a self,
+        keys: &'a [PersonKey],
+    ) -> BoxFuture<'a, Result<Vec<Withdrawn>, Error>>;
 
     /// Puts a document aside; the same again only counts up.
     fn quarantine(&self, document: Quarantined) -> BoxFuture<'_, Result<(), Error>>;

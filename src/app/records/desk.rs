@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 use super::ports::{Arrived, Indexed, NewTask, TaskChange};
 use super::tasks::{self, TaskBody};
-use super::{RecordDesk, indexed, read};
+use super::{RecordDesk, consent, indexed, read};
 use crate::app::error::Error;
 use crate::app::exchange::desk::Desk;
 use crate::app::exchange::facts::RegistrationBody;
 use crate::app::ports::BoxFuture;
-use crate::app::{App, NodeKind, chain};
+use crate::app::{App, NodeKind, chain, encode};
 use crate::sharing::exchange::{Cursor, Delivery, Hello, Kind, Numbered, Outcome, SentFor};
 
 /// See [`Desk`].
@@ -79,6 +79,14 @@ impl NodeDesk {
                 }
                 Indexed { format: "registration", ..unread(String::new()) }
             }
+            Kind::Consent => match consent::read(&document.body) {
+                Ok(said) => Indexed {
+                    format: "consent",
+                    reading_json: encode(&said)?,
+                    ..unread(String::new())
+                },
+                Err(_) => unread("consent_invalid".to_owned()),
+            },
         };
         indexed.sender = sender;
         let tasks: Vec<NewTask> = found;

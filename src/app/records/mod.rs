@@ -4,6 +4,7 @@
 //! [`desk`] is the node's end of the exchange, [`elsewhere`] asks the hub for what the node does not have, [`reconcile`] compares a record's medicines with what the
 //! clinic prescribes, [`ports`] says what the store must do.
 
+mod consent;
 pub mod desk;
 pub mod elsewhere;
 pub mod grants;

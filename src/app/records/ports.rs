@@ -289,6 +289,19 @@ pub struct ConsentChange {
     pub at_ms: i64,
 }
 
+/// What was said of consent, as its document says it; kept as what was read of the document.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ConsentSaid {
+    /// Whose consent: as [`Indexed::person`], one for each identifier.
+    pub persons: Vec<String>,
+    /// The record that it is about; empty: all of the person's.
+    pub record: String,
+    /// Given again; false: taken back.
+    pub given: bool,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
 /// The glass was broken: to be looked at afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessReview {
@@ -358,7 +371,8 @@ pub struct ExchangeReport {
 
 /// Keeps documents on a node. What it answers is on disk.
 pub trait DocumentStore: Debug + Send + Sync {
-    /// Keeps a document, its place in the outbox and the audit entry in one transaction.
+    /// Keeps a document, its place in the outbox and the audit entry in one transaction. What is said of
+    /// consent counts from then on, unless something later was said.
     fn submit<'a>(
         &'a self,
         permit: &'a Permit<'a>,
@@ -415,13 +429,6 @@ pub trait DocumentStore: Debug + Send + Sync {
         &'a self,
         permit: &'a Permit<'a>,
         change: GrantChange,
-        audit: AuditEntry,
-    ) -> BoxFuture<'a, Result<bool, Error>>;
-    /// A patient takes consent back, or gives it again. False: no such record.
-    fn consent<'a>(
-        &'a self,
-        permit: &'a Permit<'a>,
-        change: ConsentChange,
         audit: AuditEntry,
     ) -> BoxFuture<'a, Result<bool, Error>>;
     /// Opens a review, and keeps what the patient is to be told, in one transaction.
@@ -486,7 +493,7 @@ pub trait DocumentStore: Debug + Send + Sync {
         now_ms: i64,
     ) -> BoxFuture<'_, Result<(), Error>>;
     /// Keeps what came, with the cursor, its tasks and an audit entry, in one transaction. What is there
-    /// already moves the cursor only.
+    /// already moves the cursor only. What is said of consent counts as if it had been said here.
     fn keep(&self, cursor: Cursor, arrived: Arrived) -> BoxFuture<'_, Result<(), Error>>;
     /// Everything in the outbox is to be sent again.
     fn unsettle(&self, now_ms: i64) -> BoxFuture<'_, Result<(), Error>>;

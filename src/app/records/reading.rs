@@ -8,7 +8,7 @@
 //! does not say why: then the record counts as that of a registered patient. What the patient took back
 //! counts at once.
 
-use super::ports::{AccessReview, ConsentChange, KeptGrant, RecordStanding};
+use super::ports::{AccessReview, KeptGrant, RecordStanding};
 use super::{FoundRecord, Purpose};
 use crate::app::access::{Action, Caller, Permit, Role, authorise};
 use crate::app::error::Error;
@@ -162,26 +162,6 @@ impl App {
             closed_ms: 0,
             closed_by: String::new(),
             finding: String::new(),
-        }
-    }
-
-    /// A patient takes consent back for a record or for all, or gives it again.
-    pub async fn change_consent(
-        &self,
-        caller: &Caller,
-        change: ConsentChange,
-    ) -> Result<(), Error> {
-        let permit = authorise(caller, Action::ChangeConsent)?;
-        let mut problems = Problems::default();
-        problems.unless(!change.record.is_empty(), "record", "must not be empty");
-        problems.finish()?;
-        let change = ConsentChange { at_ms: self.clock.now_ms(), ..change };
-        let what = if change.given { "given" } else { "withdrawn" };
-        let entry = AuditEntry { detail: what.to_owned(), ..self.entry(&change.record, "") };
-        if self.desk()?.store.consent(&permit, change, entry).await? {
-            Ok(())
-        } else {
-            Err(Error::NotFound { kind: "discharge record" })
         }
     }
 

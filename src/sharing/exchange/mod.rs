@@ -34,6 +34,8 @@ pub enum Kind {
     Registration,
     /// The state of a follow-up task, as somebody left it.
     Task,
+    /// What a patient said of consent: taken back, or given again.
+    Consent,
 }
 
 /// One version of something.
@@ -197,7 +199,16 @@ pub struct Breach(pub &'static str);
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Record, Self::Registration, Self::Task];
+    pub const ALL: [Self; 4] = [Self::Record, Self::Registration, Self::Task, Self::Consent];
+
+    /// Whether documents of one name and version with other contents are kept beside each other: who reads
+    /// them decides which counts.
+    pub fn has_variants(self) -> bool {
+        match self {
+            Self::Task | Self::Consent => true,
+            Self::Record | Self::Registration => false,
+        }
+    }
 
     /// The name in stores and on the wire.
     pub fn name(self) -> &'static str {
@@ -205,6 +216,7 @@ impl Kind {
             Self::Record => "record",
             Self::Registration => "registration",
             Self::Task => "task",
+            Self::Consent => "consent",
         }
     }
 

@@ -1,13 +1,13 @@
 //! What becomes of submissions that share a transaction. They are decided one after the other, each as
 //! if those before it were on disk already.
 //!
-//! Registrations and other documents are never in one batch: so what a registration finds is what was
-//! read from the store.
+//! Registrations, consent and other documents are never in one batch ([`Class`]): so what one of them
+//! finds is what was read from the store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Scopes, Sha, is_keepable, relation_name};
-use crate::app::exchange::ports::{PersonKey, Relation, Submission};
+use crate::app::exchange::ports::{Consent, PersonKey, Relation, Submission};
 use crate::sharing::exchange::{Document, Kind, Outcome};
 
 /// A number of a node's database.
@@ -33,6 +33,32 @@ pub(in crate::store) struct Registration {
     pub(in crate::store) version: u32,
 }
 
+/// What was said last of a person's consent, under a name.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Said {
+    pub(in crate::store) version: u32,
+    pub(in crate::store) sha256: Sha,
+    pub(in crate::store) consent: Consent,
+    pub(in crate::store) document: At,
+    /// Nodes that sent the document or have it in their inbox.
+    pub(in crate::store) holders: BTreeSet<String>,
+}
+
+impl Said {
+    /// Later statements count.
+    fn place(&self) -> (u32, i64, Sha) {
+        (self.version, self.consent.at_ms, self.sha256)
+    }
+}
+
+/// What may share a transaction: what one reads must not change by another of the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Class {
+    Registration,
+    Consent,
+    Other,
+}
+
 /// What is to be read before a batch is decided.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Questions {
@@ -41,6 +67,8 @@ pub(in crate::store) struct Questions {
     pub(in crate::store) keys: Vec<PersonKey>,
     /// Names of records whose tasks are in the batch.
     pub(in crate::store) records: Vec<String>,
+    /// People of whose consent something is said.
+    pub(in crate::store) people: Vec<PersonKey>,
     /// Nodes that register a person, who may have records.
     pub(in crate::store) missing: Vec<(String, PersonKey)>,
 }
@@ -54,8 +82,12 @@ pub(in crate::store) struct Loaded {
         HashMap<PersonKey, HashMap<(String, Relation), Registration>>,
     /// For the name of a record: its senders, and nodes whose inbox has it.
     pub(in crate::store) holders: HashMap<String, BTreeSet<String>>,
-    /// What the node neither sent nor has in its inbox: the person's records of the current version,
-    /// and after them what was said of the tasks of those records.
+    /// Senders of a person's records, and nodes whose inbox has one.
+    pub(in crate::store) people: HashMap<PersonKey, BTreeSet<String>>,
+    /// What was said last of a person's consent, by the name of its document.
+    pub(in crate::store) consents: HashMap<PersonKey, BTreeMap<String, Said>>,
+    /// What the node neither sent nor has in its inbox: what was said last of the person's consent,
+    /// the person's records of the current version, and what was said of the tasks of those records.
     pub(in crate::store) missing: HashMap<(String, PersonKey), Vec<Missing>>,
 }
 
@@ -102,21 +134,26 @@ pub(in crate::store) struct Plan {
     /// Submissions whose number is to be written down.
     pub(in crate::store) handed: Vec<(usize, At)>,
     pub(in crate::store) registrations: BTreeMap<(PersonKey, String, Relation), (Registration, At)>,
+    pub(in crate::store) consents: BTreeMap<(PersonKey, String), Said>,
     pub(in crate::store) deliveries: BTreeMap<String, Vec<Delivery>>,
     pub(in crate::store) audit: Vec<Entry>,
     given: HashSet<(String, i64)>,
 }
 
-/// Whether the submission is a registration, which goes into a batch with others of its kind.
-pub(in crate::store) fn is_registration(submission: &Submission) -> bool {
-    submission.document.kind == Kind::Registration
+/// What a submission may share a batch with.
+pub(in crate::store) fn class(submission: &Submission) -> Class {
+    match submission.document.kind {
+        Kind::Registration => Class::Registration,
+        Kind::Consent => Class::Consent,
+        Kind::Record | Kind::Task => Class::Other,
+    }
 }
 
 /// The record that a task is about: what stands before the last `#`.
 fn record_of(document: &Document) -> Option<&str> {
     match document.kind {
         Kind::Task => document.name.rsplit_once('#').map(|(record, _)| record),
-        Kind::Record | Kind::Registration => None,
+        Kind::Record | Kind::Registration | Kind::Consent => None,
     }
 }
 
@@ -129,7 +166,8 @@ fn closeness(reason: &str) -> usize {
 impl Questions {
     pub(in crate::store) fn of(batch: &[Submission]) -> Self {
         let mut questions = Self::default();
-        let (mut keys, mut records) = (BTreeSet::new(), BTreeSet::new());
+        let (mut keys, mut records, mut people) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for Submission { node, store, number, document, facts, .. } in batch {
             questions.handed.push((node.clone(), store.clone(), *number));
             if !is_keepable(document) {
@@ -140,12 +178,17 @@ impl Questions {
                 keys.extend(facts.keys.iter().copied());
             }
             records.extend(record_of(document).map(str::to_owned));
+            if let Some(consent) = &facts.consent {
+                people.extend(facts.keys.iter().copied());
+                records.extend((!consent.record.is_empty()).then(|| consent.record.clone()));
+            }
             if document.kind == Kind::Registration
                 && facts.registers.as_ref().is_some_and(|registers| registers.active)
             {
                 questions.missing.extend(facts.keys.iter().map(|key| (node.clone(), *key)));
             }
         }
+        questions.people.extend(people);
         questions.keys.extend(keys);
         questions.records.extend(records);
         questions
@@ -212,7 +255,7 @@ impl Plan {
             self.enter(place, kind, Some(at), ("known", String::new()));
             return Decided::Known(at);
         }
-        if !named.is_empty() && document.kind != Kind::Task {
+        if !named.is_empty() && !document.kind.has_variants() {
             return self.refuse(
                 place,
                 kind,
@@ -226,6 +269,7 @@ impl Plan {
         self.new.push(place);
         self.handed.push((place, at));
         self.give(place, submission, at, scopes, loaded);
+        self.say(submission, at, loaded);
         if document.kind == Kind::Registration {
             self.register(place, submission, at, loaded);
         }
@@ -253,6 +297,11 @@ impl Plan {
             let holders = record_of(document).and_then(|record| loaded.holders.get(record));
             recipients.extend(holders.into_iter().flatten().map(|to| (to.as_str(), "task")));
         } else {
+            if let Some(consent) = &facts.consent {
+                let of_people = facts.keys.iter().filter_map(|key| loaded.people.get(key));
+                let holders = loaded.holders.get(&consent.record).into_iter().chain(of_people);
+                recipients.extend(holders.flatten().map(|to| (to.as_str(), "consent")));
+            }
             for (to, reason) in scopes.of(&facts.division) {
                 recipients.entry(to).or_insert(reason);
             }
@@ -269,6 +318,12 @@ impl Plan {
             }
         }
         recipients.remove(node.as_str());
+        if document.kind == Kind::Record {
+            let who = recipients.keys().copied().chain([node.as_str()]);
+            let said = facts.keys.iter().filter_map(|key| loaded.consents.get(key));
+            let said: Vec<&Said> = said.flat_map(BTreeMap::values).collect();
+            self.tell(who, &said);
+        }
         for (to, reason) in &recipients {
             let delivery = Delivery { document: at, sha256: document.sha256, reason };
             self.deliveries.entry((*to).to_owned()).or_default().push(delivery);
@@ -282,12 +337,47 @@ impl Plan {
         }
     }
 
+    /// Puts what was said of consent into the inboxes of those who do not have it.
+    fn tell<'a>(&mut self, who: impl Iterator<Item = &'a str>, said: &[&Said]) {
+        for to in who {
+            for said in said {
+                let At::There(number) = said.document else { continue };
+                if !said.holders.contains(to) && self.given.insert((to.to_owned(), number)) {
+                    let (document, sha256) = (said.document, said.sha256);
+                    let delivery = Delivery { document, sha256, reason: "consent" };
+                    self.deliveries.entry(to.to_owned()).or_default().push(delivery);
+                }
+            }
+        }
+    }
+
+    /// Writes down what is said of consent, unless something later was said under the name.
+    fn say(&mut self, submission: &Submission, at: At, loaded: &mut Loaded) {
+        let Submission { document, facts, .. } = submission;
+        let Some(consent) = &facts.consent else { return };
+        let said = Said {
+            version: document.version,
+            sha256: document.sha256,
+            consent: consent.clone(),
+            document: at,
+            holders: BTreeSet::new(),
+        };
+        for key in &facts.keys {
+            let all = loaded.consents.entry(*key).or_default();
+            if all.get(&document.name).is_some_and(|before| before.place() > said.place()) {
+                continue;
+            }
+            all.insert(document.name.clone(), said.clone());
+            self.consents.insert((*key, document.name.clone()), said.clone());
+        }
+    }
+
     /// Writes down what a registration says, unless a later version of it has said otherwise, and
     /// gives the node what it is to have from before.
     fn register(&mut self, place: usize, submission: &Submission, at: At, loaded: &mut Loaded) {
         let Submission { node, document, facts, at_ms, .. } = submission;
         let Some(registers) = &facts.registers else { return };
-        let (mut records, mut tasks) = (0_usize, 0_usize);
+        let (mut records, mut tasks, mut consents) = (0_usize, 0_usize, 0_usize);
         for key in &facts.keys {
             let all = loaded.registrations.entry(*key).or_default();
             let before = all.get(&(node.clone(), registers.relation));
@@ -317,13 +407,14 @@ impl Plan {
                     self.deliveries.entry(node.clone()).or_default().push(delivery);
                     match kind {
                         Kind::Task => tasks += 1,
+                        Kind::Consent => consents += 1,
                         Kind::Record | Kind::Registration => records += 1,
                     }
                 }
             }
         }
-        if records + tasks > 0 {
-            let outcome = format!("{records} records, {tasks} tasks");
+        if records + tasks + consents > 0 {
+            let outcome = format!("{records} records, {tasks} tasks, {consents} consents");
             self.enter(place, "backfill", Some(at), (&outcome, node.clone()));
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::count;
-use super::plan::{At, Decided, Plan, Registration};
+use super::plan::{At, Decided, Plan, Registration, Said};
 use crate::app::exchange::ports::{PersonKey, Relation, Submission};
 use crate::sharing::exchange::{Cursor, Outcome};
 
@@ -35,6 +35,22 @@ pub(in crate::store) struct RegistrationRow {
     pub(in crate::store) document: i64,
 }
 
+/// What was said last of a person's consent, in which document.
+#[derive(Debug)]
+pub(in crate::store) struct ConsentRow {
+    pub(in crate::store) key: PersonKey,
+    pub(in crate::store) name: String,
+    pub(in crate::store) said: Said,
+    pub(in crate::store) document: i64,
+}
+
+impl ConsentRow {
+    /// The record that it is about; empty: all of the person's.
+    pub(in crate::store) fn record(&self) -> &str {
+        if self.said.consent.all { "" } else { &self.said.consent.record }
+    }
+}
+
 /// An entry of the audit trail; the document is 0 if there is none.
 #[derive(Debug)]
 pub(in crate::store) struct AuditRow {
@@ -54,6 +70,7 @@ pub(in crate::store) struct Rows {
     pub(in crate::store) inbox: Vec<InboxRow>,
     pub(in crate::store) heads: Vec<HeadRow>,
     pub(in crate::store) registrations: Vec<RegistrationRow>,
+    pub(in crate::store) consents: Vec<ConsentRow>,
     pub(in crate::store) audit: Vec<AuditRow>,
     pub(in crate::store) outcomes: Vec<Outcome>,
 }
@@ -85,6 +102,7 @@ impl Rows {
             inbox: Vec::new(),
             heads: Vec::with_capacity(changed.len()),
             registrations: Vec::with_capacity(plan.registrations.len()),
+            consents: Vec::with_capacity(plan.consents.len()),
             audit: Vec::with_capacity(plan.audit.len()),
             outcomes: Vec::with_capacity(plan.decided.len()),
         };
@@ -119,6 +137,10 @@ impl Rows {
         for ((key, node, relation), (said, at)) in plan.registrations {
             let document = number(at)?;
             rows.registrations.push(RegistrationRow { key, node, relation, said, document });
+        }
+        for ((key, name), said) in plan.consents {
+            let document = number(said.document)?;
+            rows.consents.push(ConsentRow { key, name, said, document });
         }
         for entry in plan.audit {
             let Some(submission) = batch.get(entry.submission) else { continue };

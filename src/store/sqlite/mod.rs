@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -38,6 +38,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "references", include_str!("../../../migrations/sqlite/0006_references.sql")),
     (7, "relations", include_str!("../../../migrations/sqlite/0007_relations.sql")),
     (8, "sent for", include_str!("../../../migrations/sqlite/0008_sent_for.sql")),
+    (9, "consent", include_str!("../../../migrations/sqlite/0009_consent.sql")),
 ];
 
 /// How long a reader waits for a lock.

@@ -4,6 +4,7 @@
 
 pub(crate) mod asking;
 mod attending;
+mod consent;
 pub(crate) mod handles;
 mod keeping;
 pub(crate) mod look_ups;
@@ -41,6 +42,9 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_delivery_says_why_it_comes_and_from_whom", |s| Box::pin(routing::sent_for(s))),
     ("a_new_registration_brings_what_was_said_of_tasks", |s| Box::pin(routing::said_before(s))),
     ("a_task_goes_to_whoever_had_its_record", |s| Box::pin(routing::task(s))),
+    ("consent_reaches_whoever_has_the_persons_records", |s| Box::pin(consent::reaches(s))),
+    ("the_later_word_on_consent_counts", |s| Box::pin(consent::later(s))),
+    ("who_comes_to_a_person_later_hears_of_consent_first", |s| Box::pin(consent::afterwards(s))),
     ("a_node_that_comes_is_greeted_by_what_is_there", |s| Box::pin(attending::greeted(s))),
     ("an_inbox_goes_on_only_from_its_own_chain", |s| Box::pin(attending::chain(s))),
     ("an_old_copy_must_take_another_name_and_gets_back", |s| Box::pin(attending::restored(s))),
@@ -210,7 +214,7 @@ pub(crate) const AUDIT: [&str; 8] = [
     "hospital record: forked []",
     "hospital record: version_conflict []",
     "village-2 registration: kept []",
-    "village-2 backfill: 1 records, 0 tasks [village-2]",
+    "village-2 backfill: 1 records, 0 tasks, 0 consents [village-2]",
     "county quarantine: not_xml []",
     "hospital attend: current, 1 given back []",
 ];

@@ -9,7 +9,7 @@ use proptest::sample::select;
 
 use super::{all, document, hello, key, scopes};
 use crate::app::exchange::ports::{
-    Facts, HubDocuments, PersonKey, Registers, Relation, Submission,
+    Consent, Facts, HubDocuments, PersonKey, Registers, Relation, Submission,
 };
 use crate::sharing::exchange::hub::{Acquaintance, greet};
 use crate::sharing::exchange::{
@@ -49,21 +49,28 @@ fn facts() -> impl Strategy<Value = Facts> {
             keys: keys.into_iter().map(key).collect(),
             division: division.to_owned(),
             registers: Some(registers),
-            withdrawn: false,
+            ..Facts::default()
         }
     })
 }
 
 fn submission() -> impl Strategy<Value = Submission> {
-    let kinds = select(vec![Kind::Record, Kind::Record, Kind::Registration, Kind::Task]);
+    let kinds =
+        select(vec![Kind::Record, Kind::Record, Kind::Registration, Kind::Task, Kind::Consent]);
+    let consent = (any::<bool>(), any::<bool>(), select(&NAMES[..]), 0..3_i64);
     let what = (kinds, select(&NAMES[..]), 1..4_u32, select(vec!["x", "x", "x", "y"]));
     let by = (select(&NODES[..]), select(&STORES[..]), 1..12_u64, 0..100_i64);
-    (what, by, facts()).prop_map(|((kind, name, version, text), by, mut facts)| {
+    (what, by, facts(), consent).prop_map(|((kind, name, version, text), by, mut facts, said)| {
         let (node, store, number, at_ms) = by;
         let name = if kind == Kind::Task { format!("{name}#1") } else { name.to_owned() };
         let document = document(kind, &name, version, &format!("{kind:?} {name} {version} {text}"));
         if kind != Kind::Registration {
             facts.registers = None;
+        }
+        if kind == Kind::Consent {
+            let (given, all, record, at_ms) = said;
+            let consent = Consent { given, all, record: record.to_owned(), at_ms };
+            facts = Facts { consent: Some(consent), division: String::new(), ..facts };
         }
         let (node, store) = (node.to_owned(), store.to_owned());
         Submission { node, store, number, document, sm3: [0; 32], facts, at_ms }
@@ -122,6 +129,8 @@ struct Model {
     retired: BTreeSet<(String, String)>,
     registered: BTreeMap<(PersonKey, String, Relation), Registered>,
     kept: BTreeMap<String, u64>,
+    /// What was said last of a person's consent: where it stands among what was said, and the document.
+    consents: BTreeMap<(PersonKey, String), ((u32, i64, [u8; 32]), usize)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -153,7 +162,7 @@ impl Model {
                 return Became::Known(*item);
             }
         }
-        if !named.is_empty() && document.kind != Kind::Task {
+        if !named.is_empty() && ![Kind::Task, Kind::Consent].contains(&document.kind) {
             return Became::Refused;
         }
         let recipients = self.recipients(document, facts, *at_ms);
@@ -164,8 +173,24 @@ impl Model {
             facts: facts.clone(),
         });
         self.handed.insert(handed, item);
-        for to in recipients.iter().filter(|to| *to != node) {
+        let others = recipients.iter().filter(|to| *to != node);
+        if document.kind == Kind::Record {
+            for to in others.clone().chain([node]) {
+                self.tell(to, &facts.keys);
+            }
+        }
+        for to in others {
             self.put(to, item);
+        }
+        if let Some(consent) = &facts.consent {
+            let place = (document.version, consent.at_ms, document.sha256);
+            for key in &facts.keys {
+                let all = self.consents.entry((*key, document.name.clone()));
+                let last = all.or_insert((place, item));
+                if place >= last.0 {
+                    *last = (place, item);
+                }
+            }
         }
         if document.kind == Kind::Registration
             && let Some(registers) = &facts.registers
@@ -196,6 +221,17 @@ impl Model {
                 to.insert(node.clone());
             }
         }
+        if let Some(consent) = &facts.consent {
+            for (at, item) in self.items.iter().enumerate() {
+                let is_of = item.document.name == consent.record
+                    || item.facts.keys.iter().any(|key| facts.keys.contains(key));
+                if item.document.kind == Kind::Record && is_of {
+                    to.insert(item.node.clone());
+                    let holders = self.inboxes.iter().filter(|(_, inbox)| inbox.contains(&at));
+                    to.extend(holders.map(|(node, _)| node.clone()));
+                }
+            }
+        }
         for scope in scopes() {
             let covers = [9, 12].contains(&scope.area.len())
                 && [9, 12].contains(&facts.division.len())
@@ -223,6 +259,13 @@ impl Model {
         if !active || until_ms.is_some_and(|until_ms| *at_ms > until_ms) {
             return;
         }
+        let mut said: Vec<usize> = self
+            .consents
+            .iter()
+            .filter(|((of, _), _)| *of == key)
+            .map(|(_, said)| said.1)
+            .collect();
+        said.sort_unstable();
         let records: Vec<usize> = (0..self.items.len())
             .filter(|item| {
                 let Item { document, facts, .. } = &self.items[*item];
@@ -241,12 +284,26 @@ impl Model {
             let is_of = |record: &usize| of == Some(&*self.items[*record].document.name);
             task.kind == Kind::Task && records.iter().any(is_of)
         });
-        let all: Vec<usize> = records.iter().copied().chain(tasks).collect();
+        let all: Vec<usize> =
+            said.into_iter().chain(records.iter().copied()).chain(tasks).collect();
         for item in all {
             let has_sent =
                 self.handed.iter().any(|((by, ..), handed)| by == node && *handed == item);
             if !has_sent {
                 self.put(node, item);
+            }
+        }
+    }
+
+    /// Tells a node what was said last of people's consent, unless it said so itself.
+    fn tell(&mut self, node: &str, keys: &[PersonKey]) {
+        for key in keys {
+            let said = self.consents.iter().filter(|((of, _), _)| of == key);
+            let said: Vec<usize> = said.map(|(_, said)| said.1).collect();
+            for item in said {
+                if self.items[item].node != node {
+                    self.put(node, item);
+                }
             }
         }
     }

@@ -8,9 +8,9 @@ use sqlx::postgres::PgConnection;
 use super::listen::Notes;
 use super::load::{column, load};
 use crate::app::exchange::ports::Submission;
-use crate::sharing::exchange::{Cursor, Kind, Outcome};
-use crate::store::hub::plan::{Plan, Questions, is_registration};
-use crate::store::hub::rows::Rows;
+use crate::sharing::exchange::{Cursor, Outcome};
+use crate::store::hub::plan::{Class, Plan, Questions, class};
+use crate::store::hub::rows::{ConsentRow, Rows};
 use crate::store::hub::{Scopes, count, int, relation_name, sha};
 
 /// A node has so much of its inbox.
@@ -30,7 +30,7 @@ pub(super) struct Done {
     pub(super) grown: Vec<String>,
 }
 
-/// The lock that registrations hold alone and other submissions together. It is taken by a statement
+/// The lock that registrations and consent hold alone and other submissions together. It is taken by a statement
 /// of its own, so that those after it see what was committed before it was had.
 const SHARED: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(22625, \
     current_schema()::regnamespace::oid::int8::bit(32)::int4)";
@@ -67,6 +67,11 @@ const WRITE: &str = "\
     $33::int8[], $34::text[], $35::int8[], $36::int8[]) ON CONFLICT (key, node, relation) \
     DO UPDATE SET active = excluded.active, until_ms = excluded.until_ms, name = excluded.name, \
     version = excluded.version, document = excluded.document), \
+    consents AS (INSERT INTO consent (key, name, version, at_ms, sha256, given, record, document) \
+    SELECT * FROM unnest($48::bytea[], $49::text[], $50::int8[], $51::int8[], $52::bytea[], \
+    $53::bool[], $54::text[], $55::int8[]) ON CONFLICT (key, name) DO UPDATE SET \
+    version = excluded.version, at_ms = excluded.at_ms, sha256 = excluded.sha256, \
+    given = excluded.given, record = excluded.record, document = excluded.document), \
     entries AS (INSERT INTO audit (at_ms, node, action, document, outcome, recipients) \
     SELECT * FROM unnest($37::int8[], $38::text[], $39::text[], $40::int8[], $41::text[], \
     $42::text[])), \
@@ -76,7 +81,7 @@ const WRITE: &str = "\
     seen_ms = greatest(member.seen_ms, excluded.seen_ms)) \
     SELECT count(pg_notify($46, j.note)) FROM unnest($47::text[]) j(note)";
 
-/// Keeps submissions, all of which are registrations or none, and writes down how far nodes have
+/// Keeps submissions of one class, and writes down how far nodes have
 /// come; both at most once a node. After an error nothing of it is there, but a transaction may be open.
 pub(super) async fn commit(
     connection: &mut PgConnection,
@@ -89,7 +94,8 @@ pub(super) async fn commit(
         write(connection, notes, &Rows::default(), batch, advances).await?;
         return Ok(Done::default());
     }
-    let begin = if batch.iter().any(is_registration) { ALONE } else { SHARED };
+    let is_shared = batch.iter().all(|submission| class(submission) == Class::Other);
+    let begin = if is_shared { SHARED } else { ALONE };
     sqlx::raw_sql(begin).execute(&mut *connection).await?;
     let loaded = load(connection, &Questions::of(batch)).await?;
     let plan = Plan::make(batch, scopes, loaded);
@@ -220,6 +226,14 @@ async fn write(
         .bind(column(advances, |advance| advance.at_ms))
         .bind(notes.channel())
         .bind(notes.of(&rows.grown()))
+        .bind(column(&rows.consents, |row| row.key.as_slice()))
+        .bind(column(&rows.consents, |row| row.name.as_str()))
+        .bind(column(&rows.consents, |row| i64::from(row.said.version)))
+        .bind(column(&rows.consents, |row| row.said.consent.at_ms))
+        .bind(column(&rows.consents, |row| row.said.sha256.as_slice()))
+        .bind(column(&rows.consents, |row| row.said.consent.given))
+        .bind(column(&rows.consents, ConsentRow::record))
+        .bind(column(&rows.consents, |row| row.document))
         .execute(connection)
         .await?;
     Ok(())
@@ -229,10 +243,11 @@ fn placed<'a>(batch: &'a [Submission], rows: &[(usize, i64)]) -> Vec<(&'a Submis
     rows.iter().filter_map(|(place, number)| Some((batch.get(*place)?, *number))).collect()
 }
 
-/// Empty; of a task its digest, because tasks of one version are kept beside each other.
+/// Empty; of a task or consent its digest, because those of one version are kept beside each other.
 fn variant(submission: &Submission) -> &[u8] {
-    match submission.document.kind {
-        Kind::Task => submission.document.sha256.as_slice(),
-        Kind::Record | Kind::Registration => &[],
+    if submission.document.kind.has_variants() {
+        submission.document.sha256.as_slice()
+    } else {
+        &[]
     }
 }

@@ -1,10 +1,14 @@
-//! Reads what a batch is decided by: in one trip, and one more for tasks or registrations.
+//! Reads what a batch is decided by: in one trip, one more where people are named, and one more for tasks,
+//! consent or registrations.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
+use crate::app::exchange::ports::Consent;
 use crate::sharing::exchange::Kind;
-use crate::store::hub::plan::{At, Loaded, Missing, Questions, Registration};
+use crate::store::hub::plan::{At, Loaded, Missing, Questions, Registration, Said};
 use crate::store::hub::{count, damaged, int, relation_named, sha};
 
 /// Rows tell what they answer, and by the place of which question: a number that is written down (0),
@@ -33,11 +37,18 @@ pub(super) const HOLDERS: &str = "\
     CROSS JOIN LATERAL (SELECT i.node FROM inbox i WHERE i.document = d.number \
     UNION ALL SELECT d.node OFFSET 0) i";
 
-/// A person's records of the current version, then the documents of the tasks of those records: what
+/// What was said last of a person's consent, the person's records of the current version, then the documents of the tasks of those records: what
 /// of it the node neither sent nor has in its inbox. A task is named by what stands before its last `#`;
 /// `$` is the character after `#`.
 pub(super) const MISSING: &str = "\
-    SELECT j.at, m.kind, m.number, m.sha256 \
+    SELECT j.at, 'consent', c.document, c.sha256 \
+    FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY j(node, key, at) \
+    CROSS JOIN LATERAL (SELECT c.document, c.sha256 FROM consent c WHERE c.key = j.key OFFSET 0) c \
+    WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = c.document AND i.node = j.node \
+    OFFSET 0) \
+    AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = c.document AND h.node = j.node \
+    OFFSET 0) \
+    UNION ALL SELECT j.at, m.kind, m.number, m.sha256 \
     FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY j(node, key, at) \
     CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k \
     CROSS JOIN LATERAL (SELECT d.number, d.sha256, d.name, d.version FROM document d \
@@ -51,7 +62,24 @@ pub(super) const MISSING: &str = "\
     AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.document = m.number AND i.node = j.node \
     OFFSET 0) \
     AND NOT EXISTS (SELECT 1 FROM handed h WHERE h.document = m.number AND h.node = j.node \
-    OFFSET 0) ORDER BY j.at, m.kind, m.number";
+    OFFSET 0) ORDER BY 1, 2, 3";
+
+/// Nodes that have a record of a person in their inbox, and its senders.
+pub(super) const PEOPLE: &str = "\
+    SELECT DISTINCT j.at, i.node FROM unnest($1::bytea[]) WITH ORDINALITY j(key, at) \
+    CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k \
+    CROSS JOIN LATERAL (SELECT d.number, d.node FROM document d WHERE d.number = k.document \
+    AND d.kind = 'record' OFFSET 0) d \
+    CROSS JOIN LATERAL (SELECT i.node FROM inbox i WHERE i.document = d.number \
+    UNION ALL SELECT d.node OFFSET 0) i";
+
+/// What was said last of people's consent, with each node that has the document; none: a row without.
+pub(super) const CONSENTS: &str = "\
+    SELECT j.at, c.name, c.version, c.at_ms, c.sha256, c.given, c.record, c.document, i.node \
+    FROM unnest($1::bytea[]) WITH ORDINALITY j(key, at) \
+    CROSS JOIN LATERAL (SELECT c.* FROM consent c WHERE c.key = j.key OFFSET 0) c \
+    CROSS JOIN LATERAL (SELECT i.node FROM inbox i WHERE i.document = c.document \
+    UNION ALL SELECT d.node FROM document d WHERE d.number = c.document OFFSET 0) i";
 
 /// Reads what `questions` ask for.
 pub(super) async fn load(
@@ -78,6 +106,22 @@ pub(super) async fn load(
         for row in &rows {
             let record = asked(row, 0, &questions.records)?.clone();
             loaded.holders.entry(record).or_default().insert(row.try_get(1)?);
+        }
+    }
+    if !questions.people.is_empty() {
+        let people = column(&questions.people, <[u8; 16]>::as_slice);
+        let rows = sqlx::query(PEOPLE).bind(people).fetch_all(&mut *connection).await?;
+        for row in &rows {
+            let person = asked(row, 0, &questions.people)?;
+            loaded.people.entry(*person).or_default().insert(row.try_get(1)?);
+        }
+    }
+    if !questions.keys.is_empty() {
+        let keys = column(&questions.keys, <[u8; 16]>::as_slice);
+        let rows = sqlx::query(CONSENTS).bind(keys).fetch_all(&mut *connection).await?;
+        for row in &rows {
+            let key = asked(row, 0, &questions.keys)?;
+            said(row, loaded.consents.entry(*key).or_default())?;
         }
     }
     // Documents of one name stand in the order in which they came.
@@ -138,6 +182,28 @@ fn understand(row: &PgRow, questions: &Questions, loaded: &mut Loaded) -> Result
             all.insert((row.try_get(6)?, relation), said);
         }
     }
+    Ok(())
+}
+
+/// What a row of [`CONSENTS`] says.
+fn said(row: &PgRow, all: &mut BTreeMap<String, Said>) -> Result<(), sqlx::Error> {
+    let node: String = row.try_get(8)?;
+    let name: String = row.try_get(1)?;
+    if let Some(there) = all.get_mut(&name) {
+        there.holders.insert(node);
+        return Ok(());
+    }
+    let record: String = row.try_get(6)?;
+    let (given, at_ms) = (row.try_get(5)?, row.try_get(3)?);
+    let consent = Consent { given, all: record.is_empty(), record, at_ms };
+    let said = Said {
+        version: u32::try_from(count(row.try_get(2)?)).unwrap_or(u32::MAX),
+        sha256: sha(row.try_get(4)?)?,
+        consent,
+        document: At::There(row.try_get(7)?),
+        holders: BTreeSet::from([node]),
+    };
+    all.insert(name, said);
     Ok(())
 }
 

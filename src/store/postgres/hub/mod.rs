@@ -39,7 +39,8 @@ use self::writer::Writer;
 use super::{KEYED, OpenError, Server, lost, pool};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{
-    HubDocuments, NodeExchange, PutAside, QuarantineQuery, Quarantined, Scope, Settled, Submission,
+    HubDocuments, NodeExchange, PersonKey, PutAside, QuarantineQuery, Quarantined, Scope, Settled,
+    Submission, Withdrawn,
 };
 use crate::app::ports::BoxFuture;
 use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
@@ -233,6 +234,13 @@ impl HubDocuments for HubStore {
             check_names(&submission.node, &submission.store)?;
             self.writer.keep(submission).await
         })
+    }
+
+    fn withdrawals<'a>(
+        &'a self,
+        keys: &'a [PersonKey],
+    ) -> BoxFuture<'a, Result<Vec<Withdrawn>, Error>> {
+        Box::pin(again(move || read::withdrawals(&self.pool, keys)))
     }
 
     fn quarantine(&self, document: Quarantined) -> BoxFuture<'_, Result<(), Error>> {

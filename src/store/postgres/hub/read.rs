@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::postgres::{PgPool, PgRow};
 
-use crate::app::exchange::ports::NodeExchange;
+use crate::app::exchange::ports::{NodeExchange, PersonKey, Withdrawn};
 use crate::sharing::exchange::{Delivery, Document, Kind, Numbered, SentFor};
 use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha};
 
@@ -64,6 +64,29 @@ pub(super) fn document(row: &PgRow) -> Result<Document, sqlx::Error> {
 /// Whether the server answers.
 pub(super) async fn ready(readers: &PgPool) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(readers).await.map(|_| ())
+}
+
+/// What the people of these keys have taken back, and not given again.
+pub(super) async fn withdrawals(
+    readers: &PgPool,
+    keys: &[PersonKey],
+) -> Result<Vec<Withdrawn>, sqlx::Error> {
+    let keys: Vec<&[u8]> = keys.iter().map(<[u8; 16]>::as_slice).collect();
+    let rows = sqlx::query(
+        "SELECT c.key, c.record, c.at_ms FROM unnest($1::bytea[]) j(key) CROSS JOIN LATERAL \
+         (SELECT c.* FROM consent c WHERE c.key = j.key OFFSET 0) c WHERE NOT c.given \
+         ORDER BY c.key, c.name",
+    )
+    .bind(keys)
+    .fetch_all(readers)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let key: Vec<u8> = row.try_get(0)?;
+            let key = key.as_slice().try_into().map_err(|_| damaged("key"))?;
+            Ok(Withdrawn { key, record: row.try_get(1)?, at_ms: row.try_get(2)? })
+        })
+        .collect()
 }
 
 /// Every node that is known here.

@@ -178,6 +178,8 @@ async fn look_ups_that_were_planned_on_empty_tables_begin_with_what_is_asked() {
         ("b", load::HOLDERS, 1),
         ("c", load::MISSING, 2),
         ("d", look_up::HELD, 4),
+        ("e", load::PEOPLE, 1),
+        ("f", load::CONSENTS, 1),
     ] {
         let mut connection = store.pool.acquire().await.unwrap();
         let prepare = format!("PREPARE {name} AS {sql}");

@@ -20,7 +20,8 @@ use super::HubStore;
 use crate::app::chain;
 use crate::app::error::Error;
 use crate::app::exchange::ports::{
-    HubDocuments, NodeExchange, PutAside, QuarantineQuery, Quarantined, Scope, Settled, Submission,
+    HubDocuments, NodeExchange, PersonKey, PutAside, QuarantineQuery, Quarantined, Scope, Settled,
+    Submission, Withdrawn,
 };
 use crate::app::people::ports::HubPeople;
 use crate::app::ports::BoxFuture;
@@ -164,6 +165,13 @@ impl HubDocuments for Waiting {
 
     fn keep(&self, submission: Submission) -> BoxFuture<'_, Result<Outcome, Error>> {
         Box::pin(async move { self.store()?.keep(submission).await })
+    }
+
+    fn withdrawals<'a>(
+        &'a self,
+        keys: &'a [PersonKey],
+    ) -> BoxFuture<'a, Result<Vec<Withdrawn>, Error>> {
+        Box::pin(async move { self.store()?.withdrawals(keys).await })
     }
 
     fn quarantine(&self, document: Quarantined) -> BoxFuture<'_, Result<(), Error>> {

@@ -20,7 +20,7 @@ use super::{TRIES_MAX, connect, lost, raced};
 use crate::app::error::Error;
 use crate::app::exchange::ports::Submission;
 use crate::sharing::exchange::Outcome;
-use crate::store::hub::plan::is_registration;
+use crate::store::hub::plan::class;
 use crate::store::hub::{Grown, Scopes, failed};
 
 /// Submissions that share a transaction at most, and bytes of bodies after which it takes no more.
@@ -119,10 +119,7 @@ impl Batch {
     fn has_room(&self, submission: &Submission) -> bool {
         self.submissions.len() < BATCH_MAX
             && self.bytes < BATCH_BYTES_MAX
-            && self
-                .submissions
-                .first()
-                .is_none_or(|first| is_registration(first) == is_registration(submission))
+            && self.submissions.first().is_none_or(|first| class(first) == class(submission))
     }
 }
 

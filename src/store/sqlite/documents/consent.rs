@@ -5,8 +5,8 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::grants;
 use crate::app::access::Permit;
-use crate::app::records::ports::{AccessReview, ConsentChange, RecordStanding};
-use crate::sharing::exchange::SentFor;
+use crate::app::records::ports::{AccessReview, ConsentSaid, Indexed, RecordStanding};
+use crate::sharing::exchange::{Document, Kind, SentFor};
 
 pub(super) async fn standing(
     readers: &SqlitePool,
@@ -48,38 +48,81 @@ pub(super) async fn standing(
     }))
 }
 
-/// False: no such record.
-pub(super) async fn change(
-    connection: &mut SqliteConnection,
-    change: &ConsentChange,
-) -> Result<bool, sqlx::Error> {
-    let person: Option<String> = sqlx::query_scalar(
-        "SELECT person FROM document WHERE kind = 'record' AND name = ?1 AND current = 1",
-    )
-    .bind(&change.record)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(person) = person else { return Ok(false) };
-    let record = if change.all { "" } else { change.record.as_str() };
-    // Taking back twice is taking back once.
-    sqlx::query(
-        "UPDATE consent_withdrawal SET until_ms = ?3 \
-         WHERE person = ?1 AND record = ?2 AND until_ms IS NULL",
-    )
-    .bind(&person)
-    .bind(record)
-    .bind(change.at_ms)
-    .execute(&mut *connection)
-    .await?;
-    if !change.given {
-        sqlx::query("INSERT INTO consent_withdrawal (person, record, from_ms) VALUES (?1, ?2, ?3)")
-            .bind(&person)
-            .bind(record)
-            .bind(change.at_ms)
-            .execute(connection)
-            .await?;
+/// What the document says, if it says something of consent.
+pub(super) fn said(document: &Document, indexed: &Indexed) -> Option<ConsentSaid> {
+    if document.kind != Kind::Consent {
+        return None;
     }
-    Ok(true)
+    serde_json::from_str(&indexed.reading_json).ok()
+}
+
+/// The highest version of what was said of these people's consent.
+pub(super) async fn last(
+    connection: &mut SqliteConnection,
+    said: &ConsentSaid,
+) -> Result<i64, sqlx::Error> {
+    let mut last = 0;
+    for person in &said.persons {
+        let version: Option<i64> = sqlx::query_scalar(
+            "SELECT version FROM consent_said WHERE person = ?1 AND record = ?2",
+        )
+        .bind(person)
+        .bind(&said.record)
+        .fetch_optional(&mut *connection)
+        .await?;
+        last = last.max(version.unwrap_or(0));
+    }
+    Ok(last)
+}
+
+/// Lets count what a document says, unless something later was said.
+pub(super) async fn count(
+    connection: &mut SqliteConnection,
+    document: &Document,
+    said: &ConsentSaid,
+    now_ms: i64,
+) -> Result<(), sqlx::Error> {
+    // Clocks differ: it counts from now on at the latest.
+    let at_ms = said.at_ms.min(now_ms);
+    for person in &said.persons {
+        let done = sqlx::query(
+            "INSERT INTO consent_said (person, record, version, at_ms, sha256) \
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (person, record) DO UPDATE \
+             SET version = ?3, at_ms = ?4, sha256 = ?5 \
+             WHERE (version, at_ms, sha256) < (?3, ?4, ?5)",
+        )
+        .bind(person)
+        .bind(&said.record)
+        .bind(document.version)
+        .bind(said.at_ms)
+        .bind(document.sha256.as_slice())
+        .execute(&mut *connection)
+        .await?;
+        if done.rows_affected() == 0 {
+            continue;
+        }
+        // Taking back twice is taking back once.
+        sqlx::query(
+            "UPDATE consent_withdrawal SET until_ms = ?3 \
+             WHERE person = ?1 AND record = ?2 AND until_ms IS NULL",
+        )
+        .bind(person)
+        .bind(&said.record)
+        .bind(at_ms)
+        .execute(&mut *connection)
+        .await?;
+        if !said.given {
+            sqlx::query(
+                "INSERT INTO consent_withdrawal (person, record, from_ms) VALUES (?1, ?2, ?3)",
+            )
+            .bind(person)
+            .bind(&said.record)
+            .bind(at_ms)
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn open_review(

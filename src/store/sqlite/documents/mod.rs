@@ -28,7 +28,7 @@ use crate::app::records::grants::GrantChange;
 use crate::app::records::notices::{NewNotice, PatientNotice, Telling};
 use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::{
-    AccessReview, Arrived, ConsentChange, DocumentQuery, DocumentStore, ExchangeReport,
+    AccessReview, Arrived, DocumentQuery, DocumentStore, ExchangeReport,
     KeptDocument, KeptGrant, KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted, TakenBack,
     TaskQuery,
 };
@@ -182,24 +182,6 @@ impl DocumentStore for Documents {
         Box::pin(async move {
             let mut transaction = self.begin().await?;
             let done = grants::change(&mut transaction, &change).await.map_err(failed)?;
-            if !done {
-                entry.outcome = "not_found";
-            }
-            audit(&mut transaction, permit, &entry).await.map_err(failed)?;
-            transaction.commit().await.map_err(failed)?;
-            Ok(done)
-        })
-    }
-
-    fn consent<'a>(
-        &'a self,
-        permit: &'a Permit<'a>,
-        change: ConsentChange,
-        mut entry: AuditEntry,
-    ) -> BoxFuture<'a, Result<bool, Error>> {
-        Box::pin(async move {
-            let mut transaction = self.begin().await?;
-            let done = consent::change(&mut transaction, &change).await.map_err(failed)?;
             if !done {
                 entry.outcome = "not_found";
             }

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{audit, audit_as, exchange, grants, replacement, small, tasks};
+use super::{audit, audit_as, consent, exchange, grants, replacement, small, tasks};
 use crate::app::access::Permit;
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{Arrived, Indexed, NewDocument, Submitted};
@@ -42,16 +42,20 @@ pub(super) async fn submit(
         audit(connection, permit, &entry).await?;
         return Ok(Submitted::Known(small(version)));
     }
+    let said = consent::said(&document, &new.indexed);
     if document.version == 0 {
-        let last: i64 = sqlx::query_scalar(
+        let mut last: i64 = sqlx::query_scalar(
             "SELECT coalesce(max(version), 0) FROM document WHERE kind = ?1 AND name = ?2",
         )
         .bind(document.kind.name())
         .bind(&document.name)
         .fetch_one(&mut *connection)
         .await?;
+        if let Some(said) = &said {
+            last = last.max(consent::last(connection, said).await?);
+        }
         document.version = small(last) + 1;
-    } else if document.kind != Kind::Task && is_there(connection, &document).await? {
+    } else if !document.kind.has_variants() && is_there(connection, &document).await? {
         entry.outcome = "version_conflict";
         audit(connection, permit, &entry).await?;
         return Ok(Submitted::Conflict(document.version));
@@ -71,6 +75,9 @@ pub(super) async fn submit(
     }
     if document.kind == Kind::Record {
         replacement::settle(connection, &document.name, new.at_ms).await?;
+    }
+    if let Some(said) = &said {
+        consent::count(connection, &document, said, new.at_ms).await?;
     }
     audit(connection, permit, &entry).await?;
     Ok(Submitted::Kept(version))
@@ -198,7 +205,7 @@ pub(super) async fn keep(
         detail: document.kind.name().to_owned(),
     };
     let who = ("hub", "node", "receive_document");
-    if document.kind != Kind::Task && is_there(connection, document).await? {
+    if !document.kind.has_variants() && is_there(connection, document).await? {
         // Two boxes under one name gave one version to two documents; the hub has one of them.
         entry.outcome = "version_conflict";
         exchange::event(connection, "version_conflict", *at_ms).await?;
@@ -215,6 +222,11 @@ pub(super) async fn keep(
         Kind::Task => {
             if let Some(change) = &arrived.task {
                 tasks::arrived(connection, change, *at_ms).await?;
+            }
+        }
+        Kind::Consent => {
+            if let Some(said) = consent::said(document, indexed) {
+                consent::count(connection, document, &said, *at_ms).await?;
             }
         }
         Kind::Registration => {

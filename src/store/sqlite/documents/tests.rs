@@ -10,8 +10,8 @@ use super::Documents;
 use crate::app::access::{Action, Caller, Role, authorise};
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{
-    Arrived, ConsentChange, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted,
-    TakenBack, TaskQuery, TaskState,
+    Arrived, ConsentSaid, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted, TakenBack,
+    TaskQuery, TaskState,
 };
 use crate::sharing::exchange::{Cursor, Document, Kind, Outcome};
 use crate::store::sqlite::SqliteStore;
@@ -183,6 +183,113 @@ async fn the_database_keeps_its_name_until_it_takes_another() {
     assert_eq!(report.events, [(5, "renewed".to_owned())]);
 }
 
+/// What is said of consent for all records of a person, as its document.
+fn consent((version, at_ms, given): (u32, i64, bool), persons: &[&str]) -> (Document, Indexed) {
+    let said = ConsentSaid {
+        persons: persons.iter().map(|person| (*person).to_owned()).collect(),
+        record: String::new(),
+        given,
+        at_ms,
+    };
+    said_as("c", version, &said)
+}
+
+fn said_as(name: &str, version: u32, said: &ConsentSaid) -> (Document, Indexed) {
+    let json = serde_json::to_string(said).unwrap();
+    let body = Bytes::from(json.clone());
+    let document = Document {
+        kind: Kind::Consent,
+        name: name.to_owned(),
+        version,
+        media_type: "application/json".to_owned(),
+        sha256: Sha256::digest(&body).into(),
+        body,
+    };
+    (document, Indexed { format: "consent", reading_json: json, ..Indexed::default() })
+}
+
+impl Node {
+    async fn hear(&self, cursor: Cursor, (document, indexed): (Document, Indexed)) -> Cursor {
+        let cursor = cursor.after(&document.sha256);
+        let arrived = Arrived {
+            document,
+            indexed,
+            tasks: Vec::new(),
+            task: None,
+            grant: None,
+            sent_for: None,
+            at_ms: 1_000,
+        };
+        self.documents.keep(cursor, arrived).await.unwrap();
+        cursor
+    }
+
+    /// A record of person `p`.
+    async fn with_record() -> (Self, Cursor) {
+        let node = Self::new().await;
+        let indexed = Indexed { format: "test", person: "p".to_owned(), ..Indexed::default() };
+        let cursor = node.hear(Cursor::default(), (document("r", 1, "r"), indexed)).await;
+        (node, cursor)
+    }
+
+    /// Since when consent is taken back now.
+    async fn taken_back(&self) -> Vec<i64> {
+        let standing = self.documents.standing("r").await.unwrap().unwrap();
+        let open = standing.withdrawals.into_iter().filter(|(_, _, until)| until.is_none());
+        open.map(|(_, from, _)| from).collect()
+    }
+}
+
+#[tokio::test]
+async fn the_later_word_on_consent_counts_in_whatever_order_it_comes() {
+    // The last stands by its version; of one version by its time.
+    for (last, others) in [
+        ((3, 10, false), [(2, 30, true), (1, 20, true)]),
+        ((3, 10, true), [(2, 30, false), (1, 20, false)]),
+        ((2, 30, false), [(2, 20, true), (1, 40, true)]),
+        ((2, 30, true), [(2, 20, false), (2, 10, false)]),
+    ] {
+        let all = [last, others[0], others[1]];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let (node, mut cursor) = Node::with_record().await;
+            for at in order {
+                cursor = node.hear(cursor, consent(all[at], &["q", "p"])).await;
+            }
+            let expected = if last.2 { vec![] } else { vec![last.1] };
+            assert_eq!(node.taken_back().await, expected, "{last:?} {others:?} {order:?}");
+            // Said twice it is said once.
+            node.hear(cursor, consent(all[2], &["q", "p"])).await;
+            assert_eq!(node.taken_back().await, expected);
+        }
+    }
+    // Somebody else's changes nothing; a clock that is ahead counts from now on.
+    let (node, cursor) = Node::with_record().await;
+    let cursor = node.hear(cursor, consent((1, 10, false), &["q"])).await;
+    assert_eq!(node.taken_back().await, [0; 0]);
+    node.hear(cursor, consent((2, 9_000, false), &["p"])).await;
+    assert_eq!(node.taken_back().await, [1_000]);
+}
+
+#[tokio::test]
+async fn what_is_said_here_counts_over_what_came_before_and_waits_for_the_hub() {
+    let (node, cursor) = Node::with_record().await;
+    node.hear(cursor, consent((7, 50, false), &["p"])).await;
+    let caller = Caller { name: "t".to_owned(), role: Role::Local };
+    let permit = authorise(&caller, Action::ChangeConsent).unwrap();
+    let say = async |given| {
+        let (document, indexed) = consent((0, 60, given), &["p"]);
+        // Under another name: it was said by another number of the person.
+        let document = Document { name: "d".to_owned(), ..document };
+        let new = NewDocument { document, indexed, task: None, grant: None, at_ms: 60 };
+        node.documents.submit(&permit, new, entry("d")).await.unwrap()
+    };
+    assert_eq!(say(true).await, Submitted::Kept(8));
+    assert_eq!(node.taken_back().await, [0; 0]);
+    assert_eq!(say(false).await, Submitted::Kept(9));
+    assert_eq!(node.taken_back().await, [60]);
+    assert_eq!(node.waiting(0, 60).await.len(), 2);
+}
+
 #[tokio::test]
 async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
     let node = Node::new().await;
@@ -192,20 +299,23 @@ async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
     for (name, of) in [("a", "one"), ("b", "two")] {
         let indexed = Indexed { format: "test", person: person(of), ..Indexed::default() };
         let document = document(name, 1, "x");
-        let new = NewDocument { document, indexed, task: None, at_ms: 1 };
+        let new = NewDocument { document, indexed, task: None, grant: None, at_ms: 1 };
         node.documents.submit(&permit, new, entry(name)).await.unwrap();
     }
     let holds = async |name, version| node.documents.holds(name, version).await.unwrap();
     assert!(holds("a", 1).await && !holds("a", 2).await && !holds("c", 1).await);
     let permit = authorise(&caller, Action::ChangeConsent).unwrap();
-    for (record, all, given, at_ms) in [
-        ("a", true, false, 10),
-        ("a", true, true, 20),
-        ("a", false, false, 30),
-        ("b", true, false, 40),
+    for (of, record, given, at_ms) in [
+        ("one", "", false, 10),
+        ("one", "", true, 20),
+        ("one", "a", false, 30),
+        ("two", "", false, 40),
     ] {
-        let change = ConsentChange { record: record.to_owned(), all, given, at_ms };
-        assert!(node.documents.consent(&permit, change, entry(record)).await.unwrap());
+        let said =
+            ConsentSaid { persons: vec![person(of)], record: person(record), given, at_ms };
+        let (document, indexed) = said_as(&format!("{of}-{record}"), 0, &said);
+        let new = NewDocument { document, indexed, task: None, grant: None, at_ms };
+        node.documents.submit(&permit, new, entry(record)).await.unwrap();
     }
     let back = async |persons: &[String]| node.documents.withdrawals(persons).await.unwrap();
     let took = |record: &str, from_ms, until_ms| TakenBack {

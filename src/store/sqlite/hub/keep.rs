@@ -7,9 +7,9 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::app::error::Error;
 use crate::app::exchange::ports::{Quarantined, Submission};
-use crate::sharing::exchange::{Cursor, Kind};
+use crate::sharing::exchange::Cursor;
 use crate::store::hub::plan::Plan;
-use crate::store::hub::rows::{AuditRow, HeadRow, InboxRow, RegistrationRow, Rows};
+use crate::store::hub::rows::{AuditRow, ConsentRow, HeadRow, InboxRow, RegistrationRow, Rows};
 use crate::store::hub::{count, failed, int, mended, relation_name, sha};
 
 /// Writes what `plan` says of `batch`.
@@ -35,10 +35,7 @@ async fn insert(
     submission: &Submission,
 ) -> Result<i64, sqlx::Error> {
     let Submission { node, document, sm3, facts, at_ms, .. } = submission;
-    let variant = match document.kind {
-        Kind::Task => document.sha256.as_slice(),
-        Kind::Record | Kind::Registration => &[],
-    };
+    let variant = if document.kind.has_variants() { document.sha256.as_slice() } else { &[] };
     let number = sqlx::query_scalar(
         "INSERT INTO document (kind, name, version, variant, media_type, sha256, sm3, node, \
          withdrawn, kept_ms, bytes, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
@@ -117,6 +114,9 @@ async fn write_rows(
     for row in &rows.registrations {
         register(connection, row).await?;
     }
+    for row in &rows.consents {
+        say(connection, row).await?;
+    }
     for row in &rows.audit {
         enter(connection, row).await?;
     }
@@ -175,6 +175,25 @@ async fn register(
     .bind(row.said.until_ms)
     .bind(&row.said.name)
     .bind(i64::from(row.said.version))
+    .bind(row.document)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn say(connection: &mut SqliteConnection, row: &ConsentRow) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO consent (key, name, version, at_ms, sha256, given, record, document) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key, name) DO UPDATE \
+         SET version = ?3, at_ms = ?4, sha256 = ?5, given = ?6, record = ?7, document = ?8",
+    )
+    .bind(row.key.as_slice())
+    .bind(&row.name)
+    .bind(i64::from(row.said.version))
+    .bind(row.said.consent.at_ms)
+    .bind(row.said.sha256.as_slice())
+    .bind(row.said.consent.given)
+    .bind(row.record())
     .bind(row.document)
     .execute(connection)
     .await?;

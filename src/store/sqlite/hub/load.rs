@@ -1,16 +1,16 @@
 //! Reads what a submission is decided by.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::app::exchange::ports::{PersonKey, Relation};
+use crate::app::exchange::ports::{Consent, PersonKey, Relation};
 use crate::sharing::exchange::Kind;
-use crate::store::hub::plan::{At, Loaded, Missing, Questions, Registration};
+use crate::store::hub::plan::{At, Loaded, Missing, Questions, Registration, Said};
 use crate::store::hub::{count, damaged, int, relation_named, sha};
 
-/// A person's records of the current version, then the documents of the tasks of those records: what
+/// What was said last of a person's consent, the person's records of the current version, then the documents of the tasks of those records: what
 /// of it the node neither sent nor has in its inbox. A task is named by what stands before its last `#`;
 /// `$` is the character after `#`.
 const MISSING: &str = "\
@@ -18,7 +18,8 @@ const MISSING: &str = "\
     CROSS JOIN document d ON d.number = k.document WHERE k.key = ?1 AND d.kind = 'record' \
     AND NOT EXISTS (SELECT 1 FROM document l \
     WHERE l.name = d.name AND l.kind = 'record' AND l.version > d.version)), \
-    m AS (SELECT 'record' AS kind, number, sha256 FROM r \
+    m AS (SELECT 'consent' AS kind, document AS number, sha256 FROM consent WHERE key = ?1 \
+    UNION ALL SELECT 'record', number, sha256 FROM r \
     UNION ALL SELECT t.kind, t.number, t.sha256 FROM r CROSS JOIN document t \
     ON t.name >= r.name || '#' AND t.name < r.name || '$' \
     WHERE t.kind = 'task' AND instr(substr(t.name, length(r.name) + 2), '#') = 0) \
@@ -77,6 +78,22 @@ pub(super) async fn load(
         .await?;
         loaded.holders.insert(record.clone(), rows.into_iter().collect());
     }
+    for key in &questions.people {
+        let rows = sqlx::query_scalar(
+            "SELECT i.node FROM document_key k CROSS JOIN document d ON d.number = k.document \
+             JOIN inbox i ON i.document = d.number WHERE k.key = ?1 AND d.kind = 'record' \
+             UNION SELECT d.node FROM document_key k CROSS JOIN document d \
+             ON d.number = k.document WHERE k.key = ?1 AND d.kind = 'record'",
+        )
+        .bind(key.as_slice())
+        .fetch_all(&mut *connection)
+        .await?;
+        loaded.people.insert(*key, rows.into_iter().collect());
+    }
+    for key in &questions.keys {
+        let said = consents(connection, key).await?;
+        loaded.consents.insert(*key, said);
+    }
     for (node, key) in &questions.missing {
         let rows = sqlx::query(MISSING)
             .bind(key.as_slice())
@@ -91,6 +108,41 @@ pub(super) async fn load(
         loaded.missing.insert((node.clone(), *key), missing);
     }
     Ok(loaded)
+}
+
+async fn consents(
+    connection: &mut SqliteConnection,
+    key: &PersonKey,
+) -> Result<BTreeMap<String, Said>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT name, version, at_ms, sha256, given, record, document FROM consent WHERE key = ?1",
+    )
+    .bind(key.as_slice())
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut all = BTreeMap::new();
+    for row in &rows {
+        let document: i64 = row.try_get(6)?;
+        let holders: Vec<String> = sqlx::query_scalar(
+            "SELECT node FROM inbox WHERE document = ?1 \
+             UNION SELECT node FROM document WHERE number = ?1",
+        )
+        .bind(document)
+        .fetch_all(&mut *connection)
+        .await?;
+        let record: String = row.try_get(5)?;
+        let (given, at_ms) = (row.try_get(4)?, row.try_get(2)?);
+        let consent = Consent { given, all: record.is_empty(), record, at_ms };
+        let said = Said {
+            version: u32::try_from(count(row.try_get(1)?)).unwrap_or(u32::MAX),
+            sha256: sha(row.try_get(3)?)?,
+            consent,
+            document: At::There(document),
+            holders: holders.into_iter().collect(),
+        };
+        all.insert(row.try_get(0)?, said);
+    }
+    Ok(all)
 }
 
 type Registrations = HashMap<(String, Relation), Registration>;

@@ -23,7 +23,8 @@ use tokio::sync::broadcast;
 use super::{OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{
-    HubDocuments, NodeExchange, PutAside, QuarantineQuery, Quarantined, Scope, Settled, Submission,
+    HubDocuments, NodeExchange, PersonKey, PutAside, QuarantineQuery, Quarantined, Scope, Settled,
+    Submission, Withdrawn,
 };
 use crate::app::ports::BoxFuture;
 use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
@@ -127,6 +128,13 @@ impl HubDocuments for HubStore {
 
     fn keep(&self, submission: Submission) -> BoxFuture<'_, Result<Outcome, Error>> {
         Box::pin(self.kept(submission))
+    }
+
+    fn withdrawals<'a>(
+        &'a self,
+        keys: &'a [PersonKey],
+    ) -> BoxFuture<'a, Result<Vec<Withdrawn>, Error>> {
+        Box::pin(async move { read::withdrawals(&self.readers, keys).await.map_err(failed) })
     }
 
     fn quarantine(&self, document: Quarantined) -> BoxFuture<'_, Result<(), Error>> {

@@ -1,9 +1,11 @@
 //! Readings of inboxes and the report.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use crate::app::exchange::ports::NodeExchange;
+use crate::app::exchange::ports::{NodeExchange, PersonKey, Withdrawn};
 use crate::sharing::exchange::{Delivery, Document, Kind, Numbered, SentFor};
 use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha};
 
@@ -63,6 +65,26 @@ pub(super) fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
 /// Whether the database answers.
 pub(super) async fn ready(readers: &SqlitePool) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(readers).await.map(|_| ())
+}
+
+/// What the people of these keys have taken back, and not given again.
+pub(super) async fn withdrawals(
+    readers: &SqlitePool,
+    keys: &[PersonKey],
+) -> Result<Vec<Withdrawn>, sqlx::Error> {
+    let mut all = Vec::new();
+    for key in keys.iter().collect::<BTreeSet<_>>() {
+        let rows = sqlx::query(
+            "SELECT record, at_ms FROM consent WHERE key = ?1 AND given = 0 ORDER BY name",
+        )
+        .bind(key.as_slice())
+        .fetch_all(readers)
+        .await?;
+        for row in &rows {
+            all.push(Withdrawn { key: *key, record: row.try_get(0)?, at_ms: row.try_get(1)? });
+        }
+    }
+    Ok(all)
 }
 
 /// Every node that is known here.
