@@ -164,6 +164,9 @@ struct ExchangeMetrics {
     receiving: Gauge<i64, AtomicI64>,
     receiving_peak: Gauge<i64, AtomicI64>,
     notices: Gauge<i64, AtomicI64>,
+    persons: Gauge<i64, AtomicI64>,
+    persons_unsettled: Gauge<i64, AtomicI64>,
+    person_reviews: Gauge<i64, AtomicI64>,
 }
 
 impl ExchangeMetrics {
@@ -210,6 +213,17 @@ impl ExchangeMetrics {
                 "patient_notices_open",
                 "Patients who are yet to be told that somebody read a record of theirs",
                 &self.notices,
+            ),
+            ("people_persons", "At the hub: persons in memory", &self.persons),
+            (
+                "people_unsettled",
+                "At the hub: documents whose person is still to be found",
+                &self.persons_unsettled,
+            ),
+            (
+                "people_reviews_open",
+                "At the hub: particulars about which somebody must decide whose they are",
+                &self.person_reviews,
             ),
         ] {
             registry.register(name, help, gauge.clone());
@@ -429,6 +443,14 @@ impl Metrics {
             let counter = self.look_ups.get_or_create(&OutcomeLabel { outcome });
             counter.inner().store(count, Ordering::Relaxed);
         }
+    }
+
+    /// Persons in memory at the hub, documents whose person is still to be found, and open reviews.
+    pub fn people(&self, persons: u64, unsettled: u64, reviews: u64) {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.exchange.persons.set(number(persons));
+        self.exchange.persons_unsettled.set(number(unsettled));
+        self.exchange.person_reviews.set(number(reviews));
     }
 
     /// So many documents were put aside at the hub and not dealt with.

@@ -265,3 +265,20 @@ fn a_pacs_behind_the_node_must_be_a_peer_that_can_be_dialled() {
         assert!(error.contains(said), "{pacs}: {error}");
     }
 }
+
+#[test]
+fn room_for_messages_is_a_hubs_and_has_bounds() {
+    let hub = "[node]\nrole = \"hub\"\n[link]\nlisten = \"127.0.0.1:1\"\n[exchange]\n";
+    for (bytes, is_fine) in [
+        (67_108_864_u64, true),
+        (67_108_863, false),
+        (68_719_476_736, true),
+        (68_719_476_737, false),
+    ] {
+        let parsed = parse(&format!("{hub}receive_bytes_max = {bytes}\n"));
+        assert_eq!(parsed.is_ok(), is_fine, "{bytes}");
+        assert!(parsed.err().is_none_or(|e| e.contains("exchange.receive_bytes_max")));
+    }
+    let clinic = parse("[exchange]\nreceive_bytes_max = 134217728\n").unwrap_err();
+    assert!(clinic.contains("node.role"), "{clinic}");
+}

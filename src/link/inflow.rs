@@ -263,6 +263,7 @@ mod tests {
     use std::future::poll_fn;
 
     use futures_util::FutureExt as _;
+    use http_body::Body as _;
     use proptest::collection::vec;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 

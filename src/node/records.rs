@@ -15,8 +15,6 @@ use crate::app::exchange::key::HubKey;
 use crate::app::exchange::look_up::LookUps;
 use crate::app::exchange::ports::{HubDocuments, Scope};
 use crate::app::knowledge::Knowledge;
-use crate::app::people::People;
-use crate::app::people::ports::HubPeople;
 use crate::app::ports::{Clock, IdSource};
 use crate::app::records::RecordDesk;
 use crate::app::records::references::References;
@@ -77,39 +75,26 @@ pub(super) async fn open(
     let scopes: Vec<Scope> =
         members.map(|m| Scope { node: m.name.clone(), area: m.area.clone() }).collect();
     let section = &config.exchange;
-    let (store, persons): (Arc<dyn HubDocuments>, Arc<dyn HubPeople>) =
-        match (&section.postgres_url, &section.postgres_url_file) {
-            (None, None) => both(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?),
-            (url, file) => {
-                let server =
-                    server((url.as_ref(), file.as_deref())).map_err(NodeError::PostgresHub)?;
-                let schema = &section.postgres_schema;
-                let opened = postgres::hub::open_or_wait(&server, schema, scopes, tasks).await;
-                opened.map_err(NodeError::PostgresHub)?
-            }
-        };
+    let store: Arc<dyn HubDocuments> = match (&section.postgres_url, &section.postgres_url_file) {
+        (None, None) => Arc::new(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?),
+        (url, file) => {
+            let server = server((url.as_ref(), file.as_deref())).map_err(NodeError::PostgresHub)?;
+            let schema = &section.postgres_schema;
+            let opened = postgres::hub::open_or_wait(&server, schema, scopes, tasks).await;
+            opened.map_err(NodeError::PostgresHub)?
+        }
+    };
     let path = section.key_file.clone().unwrap_or_else(|| config.store.dir.join(KEY));
     let key = key(&path, section.key_file.is_none()).await.map_err(NodeError::Link)?;
-    let key = Arc::new(HubKey::new(&key));
-    let tables = (Arc::clone(&knowledge.people), knowledge.divisions.clone());
-    let people = People::new(persons, Arc::clone(&key), tables, Arc::clone(clock));
-    link::until(stop, tasks, Arc::clone(&people).run());
     let members = config.link.nodes.iter();
     let areas = members.map(|m| (m.name.clone(), m.area.clone())).collect();
     let persons_max = section.look_up_persons_per_hour_max.into();
     let look_ups = LookUps::new(knowledge.policy.clone(), areas, persons_max);
-    let with = (key, knowledge.divisions.clone());
-    let hub = Exchange::new((store, people), with, look_ups, Arc::clone(clock));
+    let with = (HubKey::new(&key), knowledge.divisions.clone(), Arc::clone(&knowledge.people));
+    let hub = Exchange::new(store, with, look_ups, Arc::clone(clock));
+    link::until(stop, tasks, Arc::clone(hub.people()).run());
     link::until(stop, tasks, Arc::clone(&hub).run());
     Ok(Opened { desk: None, hub: Some(hub) })
-}
-
-/// A store of documents, and of the people they are about.
-fn both<S: HubDocuments + HubPeople + 'static>(
-    store: S,
-) -> (Arc<dyn HubDocuments>, Arc<dyn HubPeople>) {
-    let store = Arc::new(store);
-    (Arc::<S>::clone(&store), store)
 }
 
 impl Opened {
@@ -122,9 +107,6 @@ impl Opened {
         if let Some(desk) = &self.desk {
             let clock = Arc::clone(clock);
             link::until(stop, tasks, watch(Arc::clone(desk), (Arc::clone(metrics), clock)));
-        }
-        if let Some(hub) = &self.hub {
-            link::until(stop, tasks, watch_hub(Arc::clone(hub), Arc::clone(metrics)));
         }
         if let Some(hub) = &self.hub {
             link::until(stop, tasks, watch_hub(Arc::clone(hub), Arc::clone(metrics)));
@@ -149,20 +131,18 @@ async fn watch(desk: Arc<RecordDesk>, (metrics, clock): (Arc<Metrics>, Arc<dyn C
     }
 }
 
-/// Tells the metrics what came of look-ups, for ever.
+/// Tells the metrics what came of look-ups at a hub, what it has put aside and how far it is with people,
+/// for ever.
 async fn watch_hub(hub: Arc<Exchange>, metrics: Arc<Metrics>) {
     loop {
         metrics.look_ups(hub.look_up_counts());
-        tokio::time::sleep(WATCH_EVERY).await;
-    }
-}
-
-/// Tells the metrics what a hub has put aside, for ever.
-async fn watch_hub(hub: Arc<Exchange>, metrics: Arc<Metrics>) {
-    loop {
         match hub.quarantined_count().await {
             Ok(documents) => metrics.quarantined(documents),
             Err(error) => tracing::warn!(error = chain(&error), "metrics of the exchange"),
+        }
+        match hub.people().waiting().await {
+            Ok((persons, unsettled, reviews)) => metrics.people(persons, unsettled, reviews),
+            Err(error) => tracing::warn!(error = chain(&error), "metrics of people"),
         }
         tokio::time::sleep(WATCH_EVERY).await;
     }

@@ -15,9 +15,11 @@ use super::ports::{
 use crate::app::chain;
 use crate::app::error::Error;
 use crate::app::people::People;
+use crate::app::people::ports::HubPeople;
 use crate::app::ports::Clock;
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
+use crate::sharing::patient::PeopleTables;
 
 /// Characters of a name at most.
 const NAME_CHARS_MAX: usize = 512;
@@ -37,20 +39,23 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Over a store and the people of its documents; `key` seals, and makes digests of what identifies
-    /// people; `divisions` tells where an address is, `look_ups` who may look records up.
+    /// Over a store; `key` seals, and makes digests of what identifies people; `divisions` tells where an
+    /// address is, the tables how people are matched, `look_ups` who may look records up.
     pub fn new(
-        (store, people): (Arc<dyn HubDocuments>, Arc<People>),
-        (key, divisions): (Arc<HubKey>, Divisions),
+        store: Arc<dyn HubDocuments>,
+        (key, divisions, tables): (HubKey, Divisions, Arc<PeopleTables>),
         look_ups: LookUps,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        let wakers = Mutex::default();
+        let (key, wakers) = (Arc::new(key), Mutex::default());
+        let persons: Arc<dyn HubPeople> = Arc::<dyn HubDocuments>::clone(&store);
+        let known = (tables, divisions.clone());
+        let people = People::new(persons, Arc::clone(&key), known, Arc::clone(&clock));
         Arc::new(Self { store, people, key, divisions, clock, look_ups, wakers })
     }
 
     /// Who the documents are about.
-    pub fn people(&self) -> &People {
+    pub fn people(&self) -> &Arc<People> {
         &self.people
     }
 

@@ -302,7 +302,9 @@ impl Exchange {
             return Ok(asked.answer(entry, Err(refusal)));
         }
         let limit = LISTED_MAX + 1;
-        let held = self.store.held(&asked.keys, Wanted::Current, limit).await?;
+        let mut held = self.store.held(&asked.keys, Wanted::Current, limit).await?;
+        let taken_back = self.taken_back(&asked).await?;
+        held.retain(|held| !taken_back.contains(&held.name));
         let mut found = FoundRecords::default();
         let (mut documents, mut bytes) = (Vec::new(), 0_u64);
         for held in held {
@@ -380,10 +382,14 @@ impl Exchange {
         facts::stated_keys((name, resident_id, health_card), &self.key)
     }
 
-    /// Whether a person has taken consent back, as the hub knows it. Nobody tells it yet.
-    #[expect(clippy::unused_self, reason = "withdrawals that reach the hub are read here")]
-    fn has_withdrawn(&self, _keys: &[PersonKey]) -> bool {
-        false
+    /// What the person has taken back, by names of records, empty for all. Where the policy lets a broken
+    /// glass stand, it stands.
+    async fn taken_back(&self, asked: &Asked<'_>) -> Result<Vec<String>, Error> {
+        if asked.question.decision == Decision::GlassBroken {
+            return Ok(Vec::new());
+        }
+        let withdrawn = self.store.withdrawals(&asked.keys).await?;
+        Ok(withdrawn.into_iter().map(|back| back.record).collect())
     }
 
     fn asked<'a>(
@@ -432,12 +438,15 @@ impl Exchange {
             let reason = reason.to_owned();
             Some((outcome, Refusal::Denied { reason }))
         };
+        let taken_back = self.taken_back(asked).await?;
+        let is_taken_back = taken_back
+            .iter()
+            .any(|of| of.is_empty() || asked.record.is_some_and(|(name, _)| name == of));
         let refused = if question.decision == Decision::Denied {
             said("denied_at_node", "")
         } else if let Some(reason) = self.look_ups.denied(node, question, at_ms) {
             said("denied", &reason)
-        } else if question.decision != Decision::GlassBroken && self.has_withdrawn(&asked.keys) {
-            // Where the policy lets a broken glass stand, it stands.
+        } else if is_taken_back {
             said("withdrawn", "患者已撤回同意，不再提供其病历")
         } else {
             let allowance = self.allowance(at_ms);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::app::error::Error;
+use crate::app::people::ports::HubPeople;
 use crate::app::ports::BoxFuture;
 use crate::sharing::exchange::{Delivery, Document, Hello, Kind, Numbered, Outcome, Welcome};
 
@@ -211,7 +212,7 @@ pub struct NodeExchange {
 /// A submission is one transaction with the numbers of everybody's inbox and the audit entry; those that
 /// wait at the same moment may share one. An inbox has no gaps and its numbers become visible in order,
 /// however transactions overlap.
-pub trait HubDocuments: HubLookUps {
+pub trait HubDocuments: HubLookUps + HubPeople {
     /// Writes down who came, by `sharing::exchange::hub::greet`: with `Current` the database becomes the
     /// node's; if it was another one, that is retired, and what the node has sent above `hello.position`
     /// is put into its inbox in the same transaction.

@@ -264,6 +264,9 @@ pub trait HubPeople: Debug + Send + Sync {
         particulars: &'a [u64],
     ) -> BoxFuture<'a, Result<Vec<PersonDocument>, Error>>;
 
+    /// How many documents wait for their person, and how many reviews are open. Asked every few seconds.
+    fn waiting(&self) -> BoxFuture<'_, Result<(u64, u64), Error>>;
+
     /// How many there are.
     fn counts(&self) -> BoxFuture<'_, Result<PeopleCounts, Error>>;
 }

@@ -386,6 +386,13 @@ impl People {
         index.find(&self.tables, said, decisions)
     }
 
+    /// Persons in memory, documents that wait for theirs, and open reviews.
+    pub async fn waiting(&self) -> Result<(u64, u64, u64), Error> {
+        let (unsettled, reviews) = self.store.waiting().await?;
+        let persons = self.index.read().unwrap_or_else(PoisonError::into_inner).len();
+        Ok((u64::try_from(persons).unwrap_or(u64::MAX), unsettled, reviews))
+    }
+
     /// How many there are.
     pub async fn counts(&self) -> Result<PeopleCounts, Error> {
         self.store.counts().await

@@ -31,7 +31,7 @@ pub(crate) struct Hub {
     documents: Arc<dyn HubDocuments>,
     store: Arc<dyn HubPeople>,
     people: Arc<People>,
-    key: Arc<HubKey>,
+    key: HubKey,
 }
 
 type Test = fn(Vec<Hub>) -> BoxFuture<'static, ()>;
@@ -68,24 +68,19 @@ impl Clock for At {
 }
 
 /// A hub over one opening of a store.
-pub(crate) fn hub<S: HubDocuments + HubPeople + 'static>(store: Arc<S>) -> Hub {
+pub(crate) fn hub(documents: Arc<dyn HubDocuments>) -> Hub {
     let files = crate::embedded::files();
     let tables = Arc::new(PeopleTables::load(&files).unwrap());
     let divisions = Divisions::load(&files).unwrap();
-    let key = Arc::new(HubKey::new(&[7; 32]));
-    let clock: Arc<dyn Clock> = Arc::new(At(5_000));
-    let people: Arc<dyn HubPeople> = Arc::<S>::clone(&store);
-    let documents: Arc<dyn HubDocuments> = store;
-    let known = (tables, divisions.clone());
-    let joined = People::new(Arc::clone(&people), Arc::clone(&key), known, Arc::clone(&clock));
-    let parts = (Arc::clone(&documents), Arc::clone(&joined));
-    let policy = PolicyTables::load(&files).unwrap();
-    let look_ups = LookUps::new(policy, HashMap::new(), 10);
-    let with = (Arc::clone(&key), divisions);
-    let exchange = Exchange::new(parts, with, look_ups, clock);
-    Hub { exchange, documents, store: people, people: joined, key }
+    let look_ups = LookUps::new(PolicyTables::load(&files).unwrap(), HashMap::new(), 10);
+    let with = (HubKey::new(SECRET), divisions, tables);
+    let exchange = Exchange::new(Arc::clone(&documents), with, look_ups, Arc::new(At(5_000)));
+    let people = Arc::clone(exchange.people());
+    let store: Arc<dyn HubPeople> = Arc::<dyn HubDocuments>::clone(&documents);
+    Hub { exchange, documents, store, people, key: HubKey::new(SECRET) }
 }
 
+const SECRET: &[u8] = &[7; 32];
 const RESIDENT_ID: &str = "36112119570317051X";
 
 fn rao() -> RegisteredPerson {

@@ -427,7 +427,9 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::sharing::consent::{Purpose, Role};
+    use crate::app::records::person::PersonKeys;
+    use crate::app::records::reading::region_of;
+    use crate::sharing::consent::{GrantKind, Purpose, Role};
 
     const HOUR_MS: i64 = 3_600_000;
     /// 2026-11-29T12:00+08:00.
@@ -517,9 +519,13 @@ mod tests {
         // What is known by the record that is here counts too; and what was written here is one's own.
         let has = |from_hub| RecordStanding {
             from_hub,
+            sent_for: None,
+            sender: String::new(),
             received_ms: NOW - HOUR_MS,
             person: String::new(),
+            keys: PersonKeys::default(),
             withdrawals: vec![(false, NOW - 1, None)],
+            grants: Vec::new(),
         };
         let nothing = Known::default();
         assert_eq!(decision(treats, &nothing, ("r", Some(&has(true)))), denied);
@@ -535,10 +541,10 @@ mod tests {
                 health_card: health_card.to_owned(),
             })
         };
-        let whole = person_of("36112119570317051X");
+        let whole = digest("36112119570317051X");
         assert_eq!(of("36112119570317051X", ""), [whole.as_str()]);
         assert_eq!(of(" 36112119570317051x ", ""), [whole.as_str()]);
         assert!(of("361121570317051", "36110000000571").contains(&whole));
-        assert!(of("", "36110000000571").contains(&person_of("36110000000571")));
+        assert!(of("", "36110000000571").contains(&digest("36110000000571")));
     }
 }

@@ -19,6 +19,7 @@ use crate::sharing::consent::{PolicyTables, Purpose, Role};
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::discharge::{DischargeRecord, Moment, cda, fhir};
 use crate::sharing::exchange::{Document, Kind, Outcome};
+use crate::sharing::patient::PeopleTables;
 
 type Test = fn(Arc<dyn HubDocuments>) -> BoxFuture<'static, ()>;
 
@@ -55,17 +56,19 @@ pub(crate) struct Asking {
 impl Asking {
     /// On a store; nodes may look two persons up within an hour.
     pub(crate) fn new(store: Arc<dyn HubDocuments>) -> Self {
-        static TABLES: LazyLock<(PolicyTables, Divisions)> = LazyLock::new(|| {
-            let files = crate::embedded::files();
-            (PolicyTables::load(&files).unwrap(), Divisions::load(&files).unwrap())
-        });
-        let (policy, divisions) = (TABLES.0.clone(), TABLES.1.clone());
+        static TABLES: LazyLock<(PolicyTables, Divisions, Arc<PeopleTables>)> =
+            LazyLock::new(|| {
+                let files = crate::embedded::files();
+                let people = Arc::new(PeopleTables::load(&files).unwrap());
+                (PolicyTables::load(&files).unwrap(), Divisions::load(&files).unwrap(), people)
+            });
+        let (policy, divisions, people) = TABLES.clone();
         let areas = HashMap::from([(NODE.to_owned(), "361102001001".to_owned())]);
         // 2026-11-29.
         let clock = Arc::new(Watch(AtomicI64::new(1_795_924_800_000)));
         let hub = Exchange::new(
             store,
-            (HubKey::new(&[7; 32]), divisions),
+            (HubKey::new(&[7; 32]), divisions, people),
             LookUps::new(policy, areas, 2),
             Arc::<Watch>::clone(&clock),
         );

@@ -23,7 +23,6 @@ use crate::app::exchange::ports::{
     HubDocuments, NodeExchange, PersonKey, PutAside, QuarantineQuery, Quarantined, Scope, Settled,
     Submission, Withdrawn,
 };
-use crate::app::people::ports::HubPeople;
 use crate::app::ports::BoxFuture;
 use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
 use crate::store::hub::{Grown, Scopes};
@@ -53,14 +52,11 @@ pub async fn open_or_wait(
     schema: &str,
     scopes: Vec<Scope>,
     tracker: &TaskTracker,
-) -> Result<(Arc<dyn HubDocuments>, Arc<dyn HubPeople>), OpenError> {
+) -> Result<Arc<dyn HubDocuments>, OpenError> {
     let (scopes, grown) = (Arc::new(Scopes::new(scopes)), Grown::new());
     let with = (Arc::clone(&scopes), grown.clone());
     let error = match HubStore::open_telling(server, schema, with, tracker).await {
-        Ok(store) => {
-            let store = Arc::new(store);
-            return Ok((Arc::<HubStore>::clone(&store), store));
-        }
+        Ok(store) => return Ok(Arc::new(store)),
         Err(error) if is_away(&error) => error,
         Err(error) => return Err(error),
     };
@@ -80,8 +76,7 @@ pub async fn open_or_wait(
     };
     let until = stop.clone();
     tracker.spawn(async move { until.run_until_cancelled(opening.run()).await });
-    let waiting = Arc::new(Waiting { opened, grown, _opening: stop.drop_guard() });
-    Ok((Arc::<Waiting>::clone(&waiting), waiting))
+    Ok(Arc::new(Waiting { opened, grown, _opening: stop.drop_guard() }))
 }
 
 /// Whether it was the line or the server, and not what the server said.
@@ -245,7 +240,7 @@ mod tests {
     ) -> Result<Arc<dyn HubDocuments>, String> {
         let scopes = store_suite::scopes();
         let opened = open_or_wait(&scratch.server, &scratch.schema, scopes, tracker).await;
-        opened.map(|(documents, _)| documents).map_err(|error| chain(&error))
+        opened.map_err(|error| chain(&error))
     }
 
     #[tokio::test]

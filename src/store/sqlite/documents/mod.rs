@@ -28,9 +28,8 @@ use crate::app::records::grants::GrantChange;
 use crate::app::records::notices::{NewNotice, PatientNotice, Telling};
 use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::{
-    AccessReview, Arrived, DocumentQuery, DocumentStore, ExchangeReport,
-    KeptDocument, KeptGrant, KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted, TakenBack,
-    TaskQuery,
+    AccessReview, Arrived, DocumentQuery, DocumentStore, ExchangeReport, KeptDocument, KeptGrant,
+    KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted, TakenBack, TaskQuery,
 };
 use crate::sharing::exchange::{Cursor, Hello, Kind, Numbered, Outcome};
 

@@ -311,8 +311,7 @@ async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
         ("one", "a", false, 30),
         ("two", "", false, 40),
     ] {
-        let said =
-            ConsentSaid { persons: vec![person(of)], record: person(record), given, at_ms };
+        let said = ConsentSaid { persons: vec![person(of)], record: person(record), given, at_ms };
         let (document, indexed) = said_as(&format!("{of}-{record}"), 0, &said);
         let new = NewDocument { document, indexed, task: None, grant: None, at_ms };
         node.documents.submit(&permit, new, entry(record)).await.unwrap();

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::app::error::Error;
 use crate::app::exchange::ports::{Quarantined, Submission};
-use crate::sharing::exchange::Cursor;
+use crate::sharing::exchange::{Cursor, Kind};
 use crate::store::hub::plan::Plan;
 use crate::store::hub::rows::{AuditRow, ConsentRow, HeadRow, InboxRow, RegistrationRow, Rows};
 use crate::store::hub::{count, failed, int, mended, relation_name, sha};

@@ -169,6 +169,10 @@ impl HubPeople for HubStore {
         Box::pin(again(move || read::documents(&self.pool, particulars)))
     }
 
+    fn waiting(&self) -> BoxFuture<'_, Result<(u64, u64), Error>> {
+        Box::pin(again(move || read::waiting(&self.pool)))
+    }
+
     fn counts(&self) -> BoxFuture<'_, Result<PeopleCounts, Error>> {
         Box::pin(again(move || read::counts(&self.pool)))
     }

@@ -93,6 +93,10 @@ impl HubPeople for Waiting {
         Box::pin(async move { self.store()?.documents(particulars).await })
     }
 
+    fn waiting(&self) -> BoxFuture<'_, Result<(u64, u64), Error>> {
+        Box::pin(async move { self.store()?.waiting().await })
+    }
+
     fn counts(&self) -> BoxFuture<'_, Result<PeopleCounts, Error>> {
         Box::pin(async move { self.store()?.counts().await })
     }

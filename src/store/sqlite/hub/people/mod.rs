@@ -136,6 +136,10 @@ impl HubPeople for HubStore {
         Box::pin(async move { read::documents(&self.readers, particulars).await.map_err(failed) })
     }
 
+    fn waiting(&self) -> BoxFuture<'_, Result<(u64, u64), Error>> {
+        Box::pin(async move { read::waiting(&self.readers).await.map_err(failed) })
+    }
+
     fn counts(&self) -> BoxFuture<'_, Result<PeopleCounts, Error>> {
         Box::pin(async move { read::counts(&self.readers).await.map_err(failed) })
     }

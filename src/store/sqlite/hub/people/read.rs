@@ -244,6 +244,16 @@ pub(super) async fn documents(
     Ok(all)
 }
 
+pub(super) async fn waiting(pool: &SqlitePool) -> Result<(u64, u64), sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT (SELECT count(*) FROM people_todo), \
+         (SELECT count(*) FROM person_review WHERE closed_ms = 0)",
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((count(row.try_get(0)?), count(row.try_get(1)?)))
+}
+
 pub(super) async fn counts(pool: &SqlitePool) -> Result<PeopleCounts, sqlx::Error> {
     let row = sqlx::query(
         "SELECT (SELECT count(*) FROM person WHERE into_person = 0), \
