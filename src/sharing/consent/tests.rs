@@ -545,3 +545,48 @@ fn a_role_reads_for_a_purpose_where_some_relation_lets_it() {
     // Before the policy is in force nothing is open.
     assert!(!policy().opens("361123", (Purpose::Treatment, Role::VillageDoctor), 0));
 }
+
+#[test]
+fn a_patient_is_told_in_the_words_of_the_closest_region_and_words_that_say_too_little_do_not_load()
+{
+    let told = Told {
+        at_ms: NOW,
+        institution: "湖村卫生室",
+        role_zh: Role::VillageDoctor.name_zh(),
+        reader: "饶医生",
+        purpose_zh: policy().purpose_zh(Purpose::Emergency),
+    };
+    let glass = policy().notice("361123", NoticeKind::GlassBroken, &told);
+    for part in ["湖村卫生室", "乡村医生", "饶医生", "“急救”", "紧急调阅", "投诉"]
+    {
+        assert!(glass.contains(part), "{part}: {glass}");
+    }
+    assert!(!glass.contains(['{', '}']) && glass.starts_with("2026年"), "{glass}");
+    assert!(!policy().notice("", NoticeKind::Read, &told).contains("紧急"));
+    const HEADER: &str = "region,kind,text_zh,source,status";
+    let all = "{when}{institution}{role}{reader}{purpose}";
+    let load = |rows: &[String]| {
+        let mut files = crate::embedded::files();
+        let text = format!("{HEADER}\n{}\n", rows.join("\n"));
+        files.insert("policy/notices.csv".to_owned(), text.into_bytes());
+        PolicyTables::load(&files)
+    };
+    let row = |region: &str, kind: &str, text: &str| format!("{region},{kind},{text},memory,draft");
+    let default = [row("", "read", all), row("", "glass_broken", all)];
+    let county = row("361123", "read", &format!("某县：{all}"));
+    let regional = load(&[default.as_slice(), &[county.clone()]].concat()).unwrap();
+    assert!(regional.notice("361123001", NoticeKind::Read, &told).starts_with("某县"));
+    assert!(!regional.notice("361102", NoticeKind::Read, &told).starts_with("某县"));
+    for (row, message) in [
+        (row("36112a", "read", all), "division code"),
+        (row("36", "read", "有人看了"), "has no {when}"),
+        (row("36", "read", &format!("{all}{{patient}}")), "may have"),
+        (row("36", "told", all), "unknown variant"),
+        (county.clone() + "\n" + &county, "stands twice"),
+        (format!("36,read,{all},,draft"), "row has no source"),
+    ] {
+        let said = load(&[default.as_slice(), &[row.clone()]].concat()).unwrap_err().to_string();
+        assert!(said.contains(message), "{row}: {said}");
+    }
+    assert!(load(&default[..1]).unwrap_err().message.contains("GlassBroken is missing"));
+}

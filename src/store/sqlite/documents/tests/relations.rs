@@ -1,5 +1,8 @@
 //! Grants, what a record was sent for, records that replace others, and what patients are told.
 
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio_util::task::TaskTracker;
+
 use super::{Node, document, entry};
 use crate::app::access::{Action, Caller, Permit, Role, authorise};
 use crate::app::records::grants::{GrantChange, NewGrant};
@@ -9,9 +12,14 @@ use crate::app::records::ports::{
     Arrived, DocumentQuery, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted,
     TaskQuery, TaskState,
 };
+use crate::app::records::references::ports::{
+    NewReference, ReferenceQuery, ReferenceStore as _, Subject,
+};
 use crate::sharing::consent::GrantKind;
+use crate::sharing::discharge::fhir::resources::Standing;
 use crate::sharing::exchange::{Cursor, Document, Kind, SentFor};
 use crate::store::sqlite::documents::Documents;
+use crate::store::sqlite::{MIGRATIONS, SqliteStore, migrator, options};
 
 fn keys(name: &str, resident: &str, card: &str) -> PersonKeys {
     PersonKeys {
@@ -372,4 +380,103 @@ async fn what_a_patient_is_to_be_told_stays_open_until_somebody_says_how() {
     );
     assert_eq!((told.patient.as_str(), told.review.as_str()), ("a", "review"));
     assert_eq!((told.noted_by.as_str(), documents.notices_open().await.unwrap()), ("t", 2));
+}
+
+#[tokio::test]
+async fn records_from_before_are_told_apart_by_what_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let mut connection = options(&path).connect().await.unwrap();
+    migrator(&MIGRATIONS[..6]).run(&mut connection).await.unwrap();
+    let reading = |stay: &str, replaces: &str| {
+        format!(r#"{{"record": {{"document": {{"replaces": "{replaces}"}}, "stay": {stay}}}}}"#)
+    };
+    let code = r#"{"institution": "县医院", "institution_code": " x1 "}"#;
+    for (name, reading) in [
+        ("a", reading(code, "")),
+        ("b", reading(r#"{"institution": " 县医院A "}"#, "a")),
+        ("c", String::new()),
+    ] {
+        sqlx::query(
+            "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
+             reading_json, summary_json, patient, person, withdrawn, current, origin, problem, \
+             received_ms) VALUES ('record', ?1, 1, '', zeroblob(32), zeroblob(32), ?1, '', ?2, '', \
+             'a', 'id', 0, 1, 'hub', '', 1)",
+        )
+        .bind(name)
+        .bind(reading)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    }
+    connection.close().await.unwrap();
+    drop(SqliteStore::open(&path, 16, &TaskTracker::new()).await.unwrap());
+    let documents = Documents::open(&path, "first").await.unwrap();
+    let said = "SELECT name, author, replaces FROM document ORDER BY name";
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as(said).fetch_all(&documents.readers).await.unwrap();
+    let rows: Vec<_> = rows.iter().map(|(n, a, r)| (&**n, &**a, &**r)).collect();
+    assert_eq!(rows, [("a", "X1", ""), ("b", "县医院a", "a"), ("c", "", "")]);
+    // A correction of today replaces the one from before, in the words of which it is the same person.
+    let node = Node { documents, folder };
+    keep(&node, &Said { author: "X1", ..said_of("d", "a") }, Some(SentFor::Village)).await;
+    let has = standing(&node, "a").await;
+    assert_eq!((has.sent_for, has.keys.only.as_str()), (None, "id"));
+    assert_eq!(listed_names(&node.documents).await, ["d", "c", "b"]);
+}
+
+fn said_of(name: &'static str, replaces: &'static str) -> Said {
+    said(name, 1, "text", replaces)
+}
+
+async fn listed_names(documents: &Documents) -> Vec<String> {
+    let current =
+        "SELECT name FROM document WHERE current = 1 AND replaced_by = '' ORDER BY seq DESC";
+    sqlx::query_scalar(current).fetch_all(&documents.readers).await.unwrap()
+}
+
+#[tokio::test]
+async fn references_show_what_replaces_a_record_and_when() {
+    let node = Node::new().await;
+    let documents = &node.documents;
+    keep(&node, &said("a", 1, "a1", ""), None).await;
+    let refer = async |id: &str, document, subject| {
+        let new = NewReference {
+            document,
+            id: id.to_owned(),
+            subject,
+            particulars: b"p".to_vec(),
+            identifiers: Vec::new(),
+        };
+        documents.refer(new).await.unwrap()
+    };
+    assert_eq!(refer("id-a", 1, Subject::New).await, [1]);
+    assert_eq!(documents.particulars(None).await.unwrap().len(), 1);
+    keep(&node, &said("b", 1, "b1", "a"), None).await;
+    sqlx::query("UPDATE document SET received_ms = 9 WHERE name = 'b'")
+        .execute(&documents.writer)
+        .await
+        .unwrap();
+    // The person of the record that is replaced is looked at again.
+    let mut persons = refer("id-b", 2, Subject::New).await;
+    persons.sort_unstable();
+    assert_eq!(persons, [1, 2]);
+    assert_eq!(documents.particulars(Some(1)).await.unwrap().len(), 0);
+    assert_eq!(documents.particulars(Some(2)).await.unwrap().len(), 1);
+    assert!(documents.reading_of(1).await.unwrap().is_none());
+    let caller = local();
+    let permit = permit(&caller, Action::ReadRecords);
+    let find = async |standing| {
+        let query = ReferenceQuery {
+            standings: Some(vec![standing]),
+            limit: 10,
+            ..ReferenceQuery::default()
+        };
+        let (mut found, total) = documents.search(&permit, query, entry("")).await.unwrap();
+        assert_eq!((found.len(), total), (1, 1));
+        found.remove(0)
+    };
+    let (current, before) = (find(Standing::Current).await, find(Standing::Superseded).await);
+    assert_eq!((current.id.as_str(), current.replaces.as_deref()), ("id-b", Some("id-a")));
+    assert_eq!((before.id.as_str(), before.replaces, before.updated_ms), ("id-a", None, 9));
 }
