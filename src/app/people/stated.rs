@@ -65,7 +65,7 @@ impl Reader {
                 let body: RegistrationBody = serde_json::from_slice(&document.body).ok()?;
                 Particulars::registered(body.person, &self.key, &self.tables).0
             }
-            Kind::Task => None,
+            Kind::Task | Kind::Consent => None,
         }
     }
 }

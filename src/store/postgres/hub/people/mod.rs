@@ -308,10 +308,10 @@ async fn route(
     if meetings.is_empty() {
         return Ok(Vec::new());
     }
-    let nodes: BTreeSet<String> = receivers(&meetings);
-    let (_, heads) = lock_heads(connection, &nodes, 0).await?;
+    let to: BTreeSet<String> = receivers(&meetings);
+    let (_, heads) = lock_heads(connection, &to, 0).await?;
     let (inbox, changed) = deliveries(meetings, &heads);
-    let grown: Vec<String> = nodes.into_iter().collect();
+    let grown: Vec<String> = to.into_iter().collect();
     sqlx::query(
         "WITH deliveries AS (INSERT INTO inbox (node, number, document, chain, reason) \
          SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::bytea[], $5::text[])), \
