@@ -40,14 +40,18 @@ enum RecordCommand {
     /// List records, the newest version of each
     List(ListArgs),
     /// Show a record
+    #[command(disable_version_flag = true)]
     Show(NameArgs),
     /// Write a record as it came, or in another format
+    #[command(disable_version_flag = true)]
     Export(ExportArgs),
     /// Compare a record's medicines with what the clinic gives
+    #[command(disable_version_flag = true)]
     Reconcile(ReconcileArgs),
     /// Look a person's records up at the hub, where the patient lives elsewhere
     LookUp(elsewhere::LookUpArgs),
     /// Show a record of the hub; it is not kept on the node
+    #[command(disable_version_flag = true)]
     Fetch(elsewhere::FetchArgs),
     #[command(flatten)]
     Consent(consent::Command),
