@@ -101,7 +101,10 @@ impl PersonKeys {
             }
         }
         let has_number = |keys: &Self| !keys.resident.is_empty() || !keys.card.is_empty();
-        !(has_number(self) && has_number(other)) && !self.born.is_empty() && self.born == other.born
+        if has_number(self) && has_number(other) {
+            return false;
+        }
+        !self.born.is_empty() && self.born == other.born
     }
 }
 

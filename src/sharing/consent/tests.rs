@@ -563,18 +563,17 @@ fn a_patient_is_told_in_the_words_of_the_closest_region_and_words_that_say_too_l
     }
     assert!(!glass.contains(['{', '}']) && glass.starts_with("2026年"), "{glass}");
     assert!(!policy().notice("", NoticeKind::Read, &told).contains("紧急"));
-    const HEADER: &str = "region,kind,text_zh,source,status";
     let all = "{when}{institution}{role}{reader}{purpose}";
     let load = |rows: &[String]| {
         let mut files = crate::embedded::files();
-        let text = format!("{HEADER}\n{}\n", rows.join("\n"));
+        let text = format!("region,kind,text_zh,source,status\n{}\n", rows.join("\n"));
         files.insert("policy/notices.csv".to_owned(), text.into_bytes());
         PolicyTables::load(&files)
     };
     let row = |region: &str, kind: &str, text: &str| format!("{region},{kind},{text},memory,draft");
     let default = [row("", "read", all), row("", "glass_broken", all)];
     let county = row("361123", "read", &format!("某县：{all}"));
-    let regional = load(&[default.as_slice(), &[county.clone()]].concat()).unwrap();
+    let regional = load(&[default.as_slice(), std::slice::from_ref(&county)].concat()).unwrap();
     assert!(regional.notice("361123001", NoticeKind::Read, &told).starts_with("某县"));
     assert!(!regional.notice("361102", NoticeKind::Read, &told).starts_with("某县"));
     for (row, message) in [
@@ -585,7 +584,9 @@ fn a_patient_is_told_in_the_words_of_the_closest_region_and_words_that_say_too_l
         (county.clone() + "\n" + &county, "stands twice"),
         (format!("36,read,{all},,draft"), "row has no source"),
     ] {
-        let said = load(&[default.as_slice(), &[row.clone()]].concat()).unwrap_err().to_string();
+        let said = load(&[default.as_slice(), std::slice::from_ref(&row)].concat())
+            .unwrap_err()
+            .to_string();
         assert!(said.contains(message), "{row}: {said}");
     }
     assert!(load(&default[..1]).unwrap_err().message.contains("GlassBroken is missing"));
