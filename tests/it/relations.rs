@@ -16,18 +16,18 @@ fn consent(node: &TestNode) -> ConsentServiceClient<tonic::transport::Channel> {
     ConsentServiceClient::new(node.channel.clone())
 }
 
-fn patient() -> Option<pb::RegisteredPerson> {
+fn patient() -> pb::RegisteredPerson {
     let (name, resident_id, _) = PATIENT;
-    Some(pb::RegisteredPerson {
+    pb::RegisteredPerson {
         name: name.to_owned(),
         resident_id: resident_id.to_owned(),
         ..pb::RegisteredPerson::default()
-    })
+    }
 }
 
 fn registration(relation: pb::Relation) -> pb::RegisterPatientRequest {
     pb::RegisterPatientRequest {
-        person: patient(),
+        person: Some(patient()),
         relation: relation.into(),
         ..pb::RegisterPatientRequest::default()
     }
@@ -86,7 +86,7 @@ async fn a_contract_and_a_referral_need_an_end_and_a_subscription_its_reason() {
     exchange(&clinic).register_patient(registration(pb::Relation::Registered)).await.unwrap();
     // A subscription is no relation; a registration is one, and may be open-ended.
     let request = pb::ListGrantsRequest {
-        person: patient(),
+        person: Some(patient()),
         purpose: pb::Purpose::Treatment.into(),
         ..pb::ListGrantsRequest::default()
     };
@@ -124,7 +124,7 @@ async fn what_came_for_a_subscription_is_read_only_while_the_patient_is_here() {
         (confirm(pb::PresenceCheck::Unspecified, 0), "check"),
         (confirm(seen, 1), "until_ms"),
         (confirm(seen, UNTIL_MS), "until_ms"),
-        (pb::ConfirmPresenceRequest { person: patient(), ..confirm(seen, 0) }, "record"),
+        (pb::ConfirmPresenceRequest { person: Some(patient()), ..confirm(seen, 0) }, "record"),
         (pb::ConfirmPresenceRequest { record: String::new(), ..confirm(seen, 0) }, "record"),
     ] {
         let refused = consent(&elsewhere).confirm_presence(request).await.unwrap_err();
@@ -140,7 +140,8 @@ async fn what_came_for_a_subscription_is_read_only_while_the_patient_is_here() {
     let present = (pb::GrantKind::Presence, String::new());
     assert_eq!(grants(&elsewhere, &kept.name).await, [present]);
     // It ends by the person, as it began by the record.
-    let end = pb::EndPresenceRequest { person: patient(), ..pb::EndPresenceRequest::default() };
+    let end =
+        pb::EndPresenceRequest { person: Some(patient()), ..pb::EndPresenceRequest::default() };
     consent(&elsewhere).end_presence(end.clone()).await.unwrap();
     is_denied(&elsewhere, &kept.name).await;
     let again = consent(&elsewhere).end_presence(end).await.unwrap_err();
@@ -157,7 +158,7 @@ async fn what_came_for_a_contract_is_read_as_long_as_it_holds_on_a_new_box_too()
     let kept = submit(&county, stroke("CYXJ-1")).await;
     has(&elsewhere, &kept.name, 1).await;
     let contract = (pb::GrantKind::Contract, String::new());
-    assert_eq!(grants(&elsewhere, &kept.name).await, [contract.clone()]);
+    assert_eq!(grants(&elsewhere, &kept.name).await, std::slice::from_ref(&contract));
     // In the village the patient lives: for that no contract is needed.
     has(&village, &kept.name, 1).await;
     let lives = (pb::GrantKind::Registration, "village".to_owned());
@@ -191,7 +192,7 @@ async fn a_record_that_replaces_another_supersedes_it_and_its_tasks() {
     has(&village, &second.name, 1).await;
     for node in [&county, &village] {
         let names: Vec<_> = listed(node).await.into_iter().map(|line| line.name).collect();
-        assert_eq!(names, [second.name.clone()]);
+        assert_eq!(names, std::slice::from_ref(&second.name));
     }
     assert!(tasks(&village, &first.name).await.is_empty());
     assert!(!tasks(&village, &second.name).await.is_empty());
