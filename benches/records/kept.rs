@@ -61,12 +61,12 @@ pub(super) async fn run(records: &[DischargeRecord], folder: &std::path::Path) {
                 kept
             });
         }
-        let mut kept = 0;
+        let mut kept = 0_u32;
         while let Some(done) = tasks.join_next().await {
             kept += done.unwrap();
         }
         let seconds = started.elapsed().as_secs_f64();
-        let bundles = kept as f64 / seconds;
+        let bundles = f64::from(kept) / seconds;
         let each = resources as f64 / all.len() as f64;
         println!(
             "kept, {clients} at a time: {bundles:.0} bundles/s, {:.0} resources/s",

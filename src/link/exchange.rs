@@ -199,6 +199,8 @@ pub(super) struct Unread {
 }
 
 type Told = Result<pb::ExchangeResponse, Status>;
+/// A message that was read ahead, and what goes with it.
+type Ahead<T, H> = (Result<T, Status>, H);
 
 impl Out {
     /// With what it fills.
@@ -241,7 +243,7 @@ fn weight(told: &Told) -> usize {
 fn read_ahead<T: Send + 'static, H: Send + 'static>(
     mut stream: Streaming<T>,
     with: impl Fn() -> H + Send + 'static,
-) -> (JoinSet<()>, mpsc::Receiver<(Result<T, Status>, H)>) {
+) -> (JoinSet<()>, mpsc::Receiver<Ahead<T, H>>) {
     let (ahead, messages) = mpsc::channel(READ_AHEAD_MAX);
     let mut reading = JoinSet::new();
     reading.spawn(async move {

@@ -28,7 +28,8 @@ const MIB: usize = 1024 * 1024;
 /// A hub with its documents in `schema` of the database at `url`, and a key of its own.
 async fn hub_on(url: &str, schema: &str) -> TestNode {
     let section = format!("[exchange]\npostgres_url = \"{url}\"\npostgres_schema = \"{schema}\"\n");
-    let section = format!("{section}key_file = \"hub.key\"\n[node]\nrole = \"hub\"\n");
+    let hub = "[node]\nrole = \"hub\"\n[link]\nlisten = \"127.0.0.1:1\"\n";
+    let section = format!("{section}key_file = \"hub.key\"\n{hub}");
     let read = Config::parse("test", &section, &std::collections::BTreeMap::new()).unwrap();
     let data = tempfile::tempdir().unwrap();
     let key = data.path().join("hub.key");
@@ -140,6 +141,7 @@ fn document(number: u64, kind: lk::DocumentKind, name: &str, body: Vec<u8>) -> l
         media_type: "application/xml".to_owned(),
         sha256: Sha256::digest(&body).to_vec().into(),
         body: body.into(),
+        ..lk::ExchangedDocument::default()
     }))
 }
 

@@ -216,13 +216,11 @@ impl People {
 
     fn put(&self, number: u64, prepared: Option<&Prepared>) -> Result<(), Error> {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        match prepared {
-            Some(prepared) => index.insert(number, prepared).map_err(full),
-            None => {
-                index.remove(number);
-                Ok(())
-            }
+        if let Some(prepared) = prepared {
+            return index.insert(number, prepared).map_err(full);
         }
+        index.remove(number);
+        Ok(())
     }
 
     /// Writes a draft, or puts the index back. False if another hub was faster.
@@ -300,14 +298,13 @@ impl People {
                 entry(draft, PROGRAM, document, "unidentified".to_owned());
                 continue;
             };
-            let (number, person) = match known.get(&digest) {
-                Some(known) => *known,
-                None => {
-                    let decisions = decided.get(&core).cloned().unwrap_or_default();
-                    let added = self.add(draft, &particulars, document, &decisions).await?;
-                    known.insert(digest, added);
-                    added
-                }
+            let (number, person) = if let Some(known) = known.get(&digest) {
+                *known
+            } else {
+                let decisions = decided.get(&core).cloned().unwrap_or_default();
+                let added = self.add(draft, &particulars, document, &decisions).await?;
+                known.insert(digest, added);
+                added
             };
             draft.change.settled.push((document, number));
             draft.route(person);

@@ -104,6 +104,9 @@ pub(crate) fn conversation() -> impl Strategy<Value = Vec<Said>> {
     vec(said, 1..60)
 }
 
+/// Version, time and digest.
+type Place = (u32, i64, [u8; 32]);
+
 #[derive(Debug)]
 struct Item {
     node: String,
@@ -130,7 +133,7 @@ struct Model {
     registered: BTreeMap<(PersonKey, String, Relation), Registered>,
     kept: BTreeMap<String, u64>,
     /// What was said last of a person's consent: where it stands among what was said, and the document.
-    consents: BTreeMap<(PersonKey, String), ((u32, i64, [u8; 32]), usize)>,
+    consents: BTreeMap<(PersonKey, String), (Place, usize)>,
 }
 
 #[derive(Debug, PartialEq)]
