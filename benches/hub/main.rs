@@ -138,8 +138,7 @@ fn submission(number: u64) -> Submission {
         facts: Facts {
             keys: vec![key],
             division: division(number.wrapping_mul(2_654_435_761) % VILLAGES),
-            registers: None,
-            withdrawn: false,
+            ..Facts::default()
         },
         at_ms: 1_764_000_000_000,
     }
