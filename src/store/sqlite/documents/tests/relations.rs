@@ -400,7 +400,7 @@ async fn records_from_before_are_told_apart_by_what_they_say() {
         sqlx::query(
             "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
              reading_json, summary_json, patient, person, withdrawn, current, origin, problem, \
-             received_ms) VALUES ('record', ?1, 1, '', zeroblob(32), zeroblob(32), ?1, '', ?2, '', \
+             received_ms) VALUES ('record', ?1, 1, '', zeroblob(32), zeroblob(32), zeroblob(1), '', ?2, '', \
              'a', 'id', 0, 1, 'hub', '', 1)",
         )
         .bind(name)
