@@ -331,18 +331,17 @@ impl Node {
         if let Some(listener) = metrics_listener {
             tasks.spawn(serve_metrics(listener, Arc::clone(&app), metrics, stop.clone()));
         }
-        let dicom_address =
-            imaging::open_door(&config, images.as_ref(), worklist, (&tasks, &stop)).await?;
+        let dicom_address = imaging::open_door(&config, images.as_ref(), worklist, until).await?;
         let link_address = match region {
-            Some(joined) => joined.start(&config, (&app, behind), (&tasks, &stop)).await?,
+            Some(joined) => joined.start(&config, (&app, behind), until).await?,
             None => None,
         };
         for follower in followers.into_iter().flatten() {
             link::until(&stop, &tasks, follower.run());
         }
-        let web_address = web::open_door(&config, images.as_ref(), (&tasks, &stop)).await?;
-        let fhir_address = Box::pin(fhir::open_door(&config, &app, (&tasks, &stop))).await?;
-        serve_grpc(door.serve(listener, health, stop.clone()), (&tasks, &stop));
+        let web_address = web::open_door(&config, images.as_ref(), until).await?;
+        let fhir_address = Box::pin(fhir::open_door(&config, &app, until)).await?;
+        serve_grpc(door.serve(listener, health, stop.clone()), until);
         tracing::info!(%address, "serving");
         let drain_timeout = Duration::from_millis(config.server.drain_timeout_ms);
         Ok(Self {

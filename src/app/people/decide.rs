@@ -94,7 +94,7 @@ pub struct Match {
 /// What a decision came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// Number of the decision, by which it can be undone.
+    /// Number of the decision, by which it can be undone; 0 for an undoing.
     pub decision: u64,
     /// Persons that it concerns, as they are now.
     pub persons: Vec<u64>,
@@ -453,7 +453,7 @@ impl People {
         let refs: Vec<&KeptParticulars> = back.iter().collect();
         let nodes = self.holders(&refs).await?;
         entry(draft, who.0, 0, format!("decision {decision} undone"));
-        Ok(Decided { decision, persons: touched.into_iter().collect(), nodes })
+        Ok(Decided { decision: 0, persons: touched.into_iter().collect(), nodes })
     }
 
     /// What is matched of a person with these particulars; none if there are none.
