@@ -3,12 +3,11 @@
 import json
 
 from faults import run
+from world import reachable
 
 
 def test_what_was_acknowledged_is_everywhere_it_belongs_once_whatever_breaks(tmp_path):
-    # Another user's server must reach its folder.
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    reachable(tmp_path)
     report, whole = run(rounds=25, seed=20261129, folder=tmp_path / "world", seconds=90)
     print(json.dumps(report, ensure_ascii=False, indent=1))
     assert whole, report["first"]

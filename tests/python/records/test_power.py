@@ -9,7 +9,7 @@ import time
 import grpc
 from load import document, person
 from power import Disk
-from world import Database, Node, stubs
+from world import Database, Node, reachable, stubs
 
 
 
@@ -122,9 +122,7 @@ def test_a_disk_that_lies_about_syncs_loses_what_was_acknowledged(tmp_path):
 
 
 def test_postgres_keeps_what_it_committed_unless_its_disk_lies(tmp_path):
-    # Another user's server must reach its folder.
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    reachable(tmp_path)
     chance, database = random.Random(20261129), Database(tmp_path / "postgres", power=True)
     try:
         database.rows("CREATE SCHEMA xiangyi_hub; CREATE TABLE xiangyi_hub.kept (number int)")
