@@ -216,12 +216,14 @@ class Check:
                 self.lost.append(f"{clinic}: {note} of task {name} is not at the hub")
 
     def differing(self):
-        """Tasks of two clinics that are not in one state at both. Figures only: what a clinic is given
-        later than another, it is given without what the other said of it."""
+        """Tasks that two clinics have; those that are not in one state at both are wrong."""
         states = [dict((row[0], row[1:]) for row in self.places[clinic]["place"].rows(
             "SELECT id, revision, state FROM task")) for clinic in CLINICS]
         both = set(states[0]) & set(states[1])
-        return len(both), sum(states[0][task] != states[1][task] for task in both)
+        differ = [task for task in both if states[0][task] != states[1][task]]
+        self.wrong += [f"task {task}: {states[0][task]} at {CLINICS[0]}, {states[1][task]} at "
+                       f"{CLINICS[1]}" for task in differ]
+        return len(both), len(differ)
 
     def registrations(self):
         active = {}
