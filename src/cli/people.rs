@@ -111,14 +111,22 @@ struct ReviewsArgs {
 struct DecideArgs {
     /// Number of the review
     review: u64,
-    /// The particulars are of this person, one of the candidates
-    #[arg(long, value_name = "PERSON", conflicts_with = "different")]
-    same: Option<u64>,
-    /// They are of none of the candidates
-    #[arg(long, required_unless_present = "same")]
-    different: bool,
+    #[command(flatten)]
+    verdict: Verdict,
     #[command(flatten)]
     why: Why,
+}
+
+/// Whose the particulars are.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Verdict {
+    /// The particulars are of this person, one of the candidates
+    #[arg(long, value_name = "PERSON")]
+    same: Option<u64>,
+    /// They are of none of the candidates
+    #[arg(long)]
+    different: bool,
 }
 
 #[derive(Debug, Args)]
@@ -233,8 +241,8 @@ async fn decide(args: DecideArgs) -> Result<(), Failure> {
     let (client, mut service) = open(&args.why.common.target).await?;
     let request = pb::DecidePersonReviewRequest {
         review: args.review,
-        same_person: args.same.unwrap_or(0),
-        different: args.different,
+        same_person: args.verdict.same.unwrap_or(0),
+        different: args.verdict.different,
         note: args.why.note,
     };
     let found = service.decide_person_review(client.dressed(request)).await;

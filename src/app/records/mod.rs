@@ -192,7 +192,7 @@ pub fn read(media_type: &str, bytes: &[u8]) -> Result<Reading, Vec<Problem>> {
         Some(_) | None => Err(vec![Problem::fatal(
             "/",
             "format_unknown",
-            "文件既不是FHIR JSON也不是CDA XML:请用application/fhir+json或application/xml提交",
+            "文件既不是FHIR JSON也不是CDA XML：请用application/fhir+json或application/xml提交",
         )]),
     }
 }

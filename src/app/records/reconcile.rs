@@ -195,16 +195,16 @@ fn compared(
             standing: MedicineStanding::ClinicOnly,
             hospital: String::new(),
             change: None,
-            advice: "出院记录中没有此药:请核对是否继续使用".to_owned(),
+            advice: "出院记录中没有此药：请核对是否继续使用".to_owned(),
         };
         if own.is_none() {
             entry.standing = MedicineStanding::NotRecognised;
-            "未能识别此药名,未作比对:请人工核对".clone_into(&mut entry.advice);
+            "未能识别此药名，未作比对：请人工核对".clone_into(&mut entry.advice);
         } else if let Some(medicine) = shares(&stopped_known).and_then(|at| stopped.get(at)) {
             entry.standing = MedicineStanding::StoppedStillGiven;
             entry.hospital.clone_from(&medicine.coded.text);
             entry.change = medicine.change;
-            "医院已停用此药,目前仍在开具:请停用或与医院核实".clone_into(&mut entry.advice);
+            "医院已停用此药，目前仍在开具：请停用或与医院核实".clone_into(&mut entry.advice);
         } else if let Some(at) = shares(&going_known) {
             seen.insert(at);
             if let Some(medicine) = going.get(at) {
@@ -213,12 +213,12 @@ fn compared(
                 entry.change = medicine.change;
                 match medicine.change {
                     Some(MedicineChange::Altered) => {
-                        "医院已调整此药的用法用量:请按出院记录调整,避免重复给药"
+                        "医院已调整此药的用法用量：请按出院记录调整，避免重复给药"
                     }
                     Some(
                         MedicineChange::New | MedicineChange::Continued | MedicineChange::Stopped,
                     )
-                    | None => "双方均有此药:请核对剂量,避免重复给药",
+                    | None => "双方均有此药：请核对剂量，避免重复给药",
                 }
                 .clone_into(&mut entry.advice);
             }
@@ -240,9 +240,9 @@ fn compared(
             hospital: medicine.coded.text.clone(),
             change: medicine.change,
             advice: if recognised {
-                "出院带药,诊所尚未开具:请确认患者是否有药并按时服用".to_owned()
+                "出院带药，诊所尚未开具：请确认患者是否有药并按时服用".to_owned()
             } else {
-                "未能识别此出院带药的药名,未作比对:请人工核对".to_owned()
+                "未能识别此出院带药的药名，未作比对：请人工核对".to_owned()
             },
         });
     }
