@@ -50,7 +50,10 @@ pub(super) async fn run(records: &[DischargeRecord], folder: &std::path::Path) {
         for _ in 0..clients {
             let (all, next) = (Arc::clone(&all), Arc::clone(&next));
             tasks.spawn(async move {
-                let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
+                let stream = TcpStream::connect(address).await.unwrap();
+                // Else every request waits for the acknowledgement of its head.
+                stream.set_nodelay(true).unwrap();
+                let mut stream = BufReader::new(stream);
                 let mut kept = 0;
                 while started.elapsed() < LASTING
                     && let Some(bundle) = all.get(next.fetch_add(1, Ordering::Relaxed))
@@ -82,8 +85,8 @@ async fn hand_in(stream: &mut BufReader<TcpStream>, bundle: &[u8]) {
          x-purpose-of-use: TREAT\r\nprefer: return=minimal\r\ncontent-length: {}\r\n\r\n",
         bundle.len()
     );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(bundle).await.unwrap();
+    let request = [head.as_bytes(), bundle].concat();
+    stream.write_all(&request).await.unwrap();
     let mut line = String::new();
     stream.read_line(&mut line).await.unwrap();
     assert!(line.starts_with("HTTP/1.1 201"), "{line}");

@@ -46,12 +46,15 @@ impl Newest {
     }
 }
 
-/// Newest versions of records, of which also holds what is given.
+/// Newest versions of records, found by an index, of which also holds what is given. For an order by
+/// name SQLite would else go through all records.
 macro_rules! newest {
-    ($which:literal) => {
+    ($index:literal, $which:literal) => {
         concat!(
             "SELECT name, person, patient, resident, card, born, sender, author, replaces ",
-            "FROM document WHERE kind = 'record' AND current = 1 AND ",
+            "FROM document ",
+            $index,
+            " WHERE kind = 'record' AND current = 1 AND ",
             $which
         )
     };
@@ -92,8 +95,8 @@ async fn before(
     let mut next = vec![name.to_owned()];
     while let Some(at) = next.pop().filter(|_| found.len() < CHAIN_MAX) {
         let names: Vec<String> = sqlx::query_scalar(
-            "SELECT name FROM document WHERE kind = 'record' AND current = 1 AND replaces = ?1 \
-             AND replaces <> '' ORDER BY name LIMIT ?2",
+            "SELECT name FROM document INDEXED BY document_replaces WHERE kind = 'record' \
+             AND current = 1 AND replaces = ?1 AND replaces <> '' ORDER BY name LIMIT ?2",
         )
         .bind(&at)
         .bind(CANDIDATES_MAX)
@@ -123,7 +126,7 @@ async fn newest(
     connection: &mut SqliteConnection,
     name: &str,
 ) -> Result<Option<Newest>, sqlx::Error> {
-    let row = sqlx::query(newest!("name = ?1")).bind(name).fetch_optional(connection).await?;
+    let row = sqlx::query(newest!("", "name = ?1")).bind(name).fetch_optional(connection).await?;
     row.as_ref().map(Newest::of).transpose()
 }
 
@@ -135,6 +138,7 @@ async fn settle_one(
 ) -> Result<bool, sqlx::Error> {
     let Some(replaced) = newest(connection, name).await? else { return Ok(false) };
     let candidates = newest!(
+        "INDEXED BY document_replaces",
         "replaces = ?1 AND replaces <> '' AND withdrawn = 0 AND name <> ?1 ORDER BY name LIMIT ?2"
     );
     let rows =
