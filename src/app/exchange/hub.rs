@@ -264,3 +264,27 @@ fn aside(document: Document) -> Document {
 fn unsealed(line: PutAside) -> PutAside {
     PutAside { bytes: line.bytes.saturating_sub(SEAL_BYTES), ..line }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sharing::exchange::Kind;
+
+    #[test]
+    fn bodies_that_claim_one_digest_are_sealed_apart() {
+        let key = HubKey::new(&[7; 32]);
+        let claims = |body: &'static str| Document {
+            kind: Kind::Record,
+            name: "a".to_owned(),
+            version: 1,
+            media_type: String::new(),
+            sha256: [5; 32],
+            body: bytes::Bytes::from(body),
+        };
+        let sealed = |body| key.seal(aside(claims(body))).unwrap();
+        let (one, other) = (sealed("one"), sealed("other"));
+        // A nonce that comes twice under one key opens both.
+        assert_ne!(one.body[1..13], other.body[1..13]);
+        assert_eq!(&*key.open(one).unwrap().body, b"one");
+    }
+}

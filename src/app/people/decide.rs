@@ -80,11 +80,22 @@ pub struct ShownReview {
     pub candidates: Vec<ShownCandidate>,
 }
 
+/// What came of a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchOutcome {
+    /// It is this person.
+    Linked,
+    /// It may be one of these.
+    Review,
+    /// Nobody.
+    New,
+}
+
 /// Who somebody is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Match {
-    /// `linked`, `review` or `new`.
-    pub outcome: &'static str,
+    /// What came of it.
+    pub outcome: MatchOutcome,
     /// Who it is or may be, or who came closest.
     pub candidates: Vec<ShownCandidate>,
     /// What is wrong with the question; it was asked without that.
@@ -134,9 +145,9 @@ impl People {
         let decisions = decided.into_iter().map(|one| (one.person, one.decision)).collect();
         let found = self.find(&said.prepared, &decisions);
         let (outcome, candidates) = match found {
-            Found::Linked(one) => ("linked", vec![one]),
-            Found::Review(all) => ("review", all),
-            Found::New(all) => ("new", all),
+            Found::Linked(one) => (MatchOutcome::Linked, vec![one]),
+            Found::Review(all) => (MatchOutcome::Review, all),
+            Found::New(all) => (MatchOutcome::New, all),
         };
         let candidates = candidates.into_iter().map(ReviewCandidate::from).collect();
         Ok(Match { outcome, candidates: self.shown_candidates(candidates).await?, problems })

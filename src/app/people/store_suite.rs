@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::People;
-use super::decide::Verdict;
+use super::decide::{MatchOutcome, Verdict};
 use super::ports::{Applied, HubPeople, PeopleChange, PersonReview};
 use crate::app::error::{Code, Error};
 use crate::app::exchange::facts::{JSON, RegisteredPerson, RegistrationBody, RelationName};
@@ -190,7 +190,7 @@ impl Hub {
     /// Number of the person that these particulars are of, asked as a match.
     async fn linked(&self, person: RegisteredPerson) -> Option<u64> {
         let found = self.people.whois(person).await.unwrap();
-        (found.outcome == "linked").then(|| found.candidates[0].person)
+        (found.outcome == MatchOutcome::Linked).then(|| found.candidates[0].person)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Discharge records on a node: taken from hospital systems, kept with the bytes as they came, handed to
 //! the hub, received for the clinic's patients, and what follows from them.
 //!
-//! [`desk`] is the node's end of the exchange, [`elsewhere`] asks the hub for what the node does not have, [`reconcile`] compares a record's medicines with what the
-//! clinic prescribes, [`ports`] says what the store must do.
+//! [`desk`] is the node's end of the exchange, [`elsewhere`] asks the hub for what the node does not have,
+//! [`reconcile`] compares a record's medicines with what the clinic prescribes, [`ports`] says what the
+//! store must do.
 
 mod consent;
 pub mod desk;

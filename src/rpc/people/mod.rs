@@ -11,7 +11,7 @@ use crate::app::error::Error;
 use crate::app::exchange::facts::RegisteredPerson;
 use crate::app::people::cases::ReviewVerdict;
 use crate::app::people::decide::{
-    Decided, ShownCandidate, ShownParticulars, ShownPerson, ShownReview,
+    Decided, MatchOutcome, ShownCandidate, ShownParticulars, ShownPerson, ShownReview,
 };
 use crate::app::people::ports::{PersonDocument, PersonEvent};
 use crate::app::request::PageRequest;
@@ -31,9 +31,9 @@ impl pb::person_service_server::PersonService for PersonDoor {
         let person = request.into_inner().person.unwrap_or_default();
         let found = self.0.match_person(&caller, person.into()).await?;
         let outcome = match found.outcome {
-            "linked" => pb::MatchOutcome::Linked,
-            "review" => pb::MatchOutcome::Review,
-            _ => pb::MatchOutcome::New,
+            MatchOutcome::Linked => pb::MatchOutcome::Linked,
+            MatchOutcome::Review => pb::MatchOutcome::Review,
+            MatchOutcome::New => pb::MatchOutcome::New,
         };
         Ok(Response::new(pb::MatchPersonResponse {
             outcome: outcome.into(),
