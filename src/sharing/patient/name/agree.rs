@@ -76,10 +76,12 @@ impl fmt::Debug for NameView<'_> {
 
 impl NameView<'_> {
     /// How it may be written out in letters, at most a few ways: in pinyin, or as it is with its
-    /// words in either order.
+    /// words in either order. One of whose characters no reading is known is written as it is, so that
+    /// it is found at all.
     pub fn spellings(&self) -> Vec<String> {
         if !self.readings.is_empty() {
-            return spellings(self.readings);
+            let ways = spellings(self.readings);
+            return if ways.is_empty() { vec![self.folded.to_owned()] } else { ways };
         }
         let mut words: Vec<String> = self.text.split(' ').map(letters).collect();
         let mut ways = vec![words.concat()];
@@ -114,8 +116,11 @@ fn each(readings: &[u32]) -> Vec<String> {
     letters.filter(|letters| !letters.is_empty()).collect()
 }
 
+/// In small letters, with ü as pinyin keyboards write it: on passports and in databases 吕 is Lü, Lyu or Lv.
 fn letters(word: &str) -> String {
-    word.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect()
+    let plain = word.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase);
+    let plain: String = plain.map(|c| if c == 'ü' { 'v' } else { c }).collect();
+    plain.replace("lyu", "lv").replace("nyu", "nv")
 }
 
 /// How far two names agree; the same both ways.
@@ -178,8 +183,8 @@ fn is_spelled(letters: &str, groups: &[&[u32]]) -> bool {
         if spelled.is_empty() {
             return false;
         }
-        // On passports and keyboards ü is u, v or yu.
-        let ways = [spelled.clone(), spelled.replace('v', "u"), spelled.replace('v', "yu")];
+        // In letters ü is ü, v, u or yu.
+        let ways = ["v", "ü", "u", "yu"].map(|way| spelled.replace('v', way));
         ways.iter()
             .any(|way| letters.strip_prefix(way.as_str()).is_some_and(|l| is_spelled(l, rest)))
     })

@@ -128,9 +128,13 @@ pub(super) fn spellings(packed: &[u32]) -> Vec<String> {
         let mut longer = Vec::with_capacity(ways.len());
         for reading in readings {
             let letters = Syllable::of(*reading).letters();
-            for way in &ways {
-                if longer.len() < SPELLINGS_MAX {
-                    longer.push(format!("{way}{letters}"));
+            // Who cannot type ü writes u.
+            let plain = letters.contains('v').then(|| letters.replace('v', "u"));
+            for letters in [Some(letters), plain].into_iter().flatten() {
+                for way in &ways {
+                    if longer.len() < SPELLINGS_MAX {
+                        longer.push(format!("{way}{letters}"));
+                    }
                 }
             }
         }

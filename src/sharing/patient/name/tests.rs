@@ -217,10 +217,32 @@ fn a_name_is_spelled_under_every_reading() {
     assert_eq!(name("张伟").view().spellings(), ["zhangwei"]);
     assert_eq!(name("单乐").view().spellings(), ["shanle", "shanyue"]);
     assert_eq!(name("Zhang Wei").view().spellings(), ["weizhang", "zhangwei"]);
+    // Of none of these characters a reading is known.
+    assert_eq!(name("\u{2a6da}\u{2a6d6}").view().spellings(), ["\u{2a6da}\u{2a6d6}"]);
     assert_eq!(
         name("欧阳娜").view().ends(),
         [vec!["ou".to_owned()], vec!["na".to_owned(), "nuo".to_owned()]]
     );
+}
+
+#[test]
+fn the_letter_that_keyboards_lack_is_known_in_every_way_it_is_written() {
+    let own = name("吕小芳");
+    assert_eq!(own.view().spellings(), ["lvxiaofang", "luxiaofang"]);
+    for written in [
+        "Lü Xiaofang",
+        "LÜ XIAOFANG",
+        "Lu\u{308} Xiaofang",
+        "Lyu Xiaofang",
+        "LV XIAOFANG",
+        "Lu Xiaofang",
+    ] {
+        let other = name(written);
+        assert_eq!(agreement(own.view(), other.view()), Agreement::Sound, "{written}");
+        let (own, other) = (own.view().spellings(), other.view().spellings());
+        assert!(other.iter().any(|way| own.contains(way)), "{written}: {other:?}");
+    }
+    assert_eq!(agreement(own.view(), name("Li Xiaofang").view()), Agreement::Other);
 }
 
 #[test]
