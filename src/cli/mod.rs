@@ -93,8 +93,8 @@ enum Command {
 /// Which node to ask.
 #[derive(Debug, Clone, Default, Args)]
 struct Target {
-    /// A running node, for example `http://127.0.0.1:50051`; without it the answer is worked out in
-    /// this process and nothing is kept
+    /// A running node, for example `http://127.0.0.1:50051`. Without it what needs no node's data is
+    /// worked out in this process, and nothing is kept
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// File with the bearer token; without it the variable `XIANGYI_TOKEN` is used

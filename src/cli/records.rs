@@ -1,5 +1,6 @@
 //! `xiangyi record`, `xiangyi task` and `xiangyi exchange`: discharge records of a running node.
 
+mod clinical;
 mod consent;
 mod elsewhere;
 mod quarantine;
@@ -41,7 +42,7 @@ enum RecordCommand {
     List(ListArgs),
     /// Show a record
     #[command(disable_version_flag = true)]
-    Show(NameArgs),
+    Show(ShowArgs),
     /// Write a record as it came, or in another format
     #[command(disable_version_flag = true)]
     Export(ExportArgs),
@@ -107,9 +108,12 @@ struct ListArgs {
     /// Only of the patient with this name
     #[arg(long, default_value = "")]
     patient: String,
-    /// Records at most
-    #[arg(long, default_value_t = 50)]
+    /// Records at most, 1 to 200
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
+    /// Go on after the page before
+    #[arg(long, default_value = "", value_name = "TOKEN")]
+    page: String,
     #[command(flatten)]
     reading: Reading,
 }
@@ -123,6 +127,16 @@ struct NameArgs {
     version: u32,
     #[command(flatten)]
     reading: Reading,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// Break the glass, with --purpose emergency: why, in your words. The patient is told of it, and it is
+    /// reviewed afterwards
+    #[arg(long, default_value = "", value_name = "REASON")]
+    break_glass: String,
+    #[command(flatten)]
+    record: NameArgs,
 }
 
 /// How a record is written.
@@ -183,9 +197,12 @@ struct TasksArgs {
     /// Only of this record
     #[arg(long, default_value = "")]
     record: String,
-    /// Tasks at most
-    #[arg(long, default_value_t = 50)]
+    /// Tasks at most, 1 to 200
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
+    /// Go on after the page before
+    #[arg(long, default_value = "", value_name = "TOKEN")]
+    page: String,
     #[command(flatten)]
     reading: Reading,
 }
@@ -311,7 +328,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     } else {
         let file = std::fs::File::open(path);
         let file = file.map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content)?;
+        let taken = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content);
+        taken.map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     }
     if u64::try_from(content.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
         return Err(format!("{} is larger than 16 MiB", path.display()).into());
@@ -346,7 +364,15 @@ async fn submit(args: FilesArgs) -> Result<ExitCode, Failure> {
     let mut service = records(&client)?;
     let mut fine = true;
     for path in &args.files {
-        let content = read(path)?;
+        let content = match read(path) {
+            Ok(content) => content,
+            Err(error) => {
+                // One that cannot be read does not stop the others.
+                fine = false;
+                let _ = writeln!(std::io::stderr(), "{error}");
+                continue;
+            }
+        };
         let request = pb::SubmitRecordRequest { content, ..pb::SubmitRecordRequest::default() };
         match service.submit_record(client.dressed(request)).await {
             Ok(found) => {
@@ -363,7 +389,7 @@ async fn submit(args: FilesArgs) -> Result<ExitCode, Failure> {
                 fine = false;
                 let _ = writeln!(std::io::stderr(), "{}: {}", path.display(), readable(&status));
             }
-            Err(status) => return Err(readable(&status).into()),
+            Err(status) => return Err(format!("{}: {}", path.display(), readable(&status)).into()),
         }
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -373,10 +399,10 @@ async fn list(args: ListArgs) -> Result<ExitCode, Failure> {
     let client = open(&args.reading.common.target).await?;
     let request = pb::ListRecordsRequest {
         page_size: args.limit,
+        page_token: args.page,
         programme: args.programme,
         patient_name: args.patient,
         purpose: pb::Purpose::from(args.reading.purpose).into(),
-        ..pb::ListRecordsRequest::default()
     };
     let found = records(&client)?.list_records(client.dressed(request)).await;
     let found = found.map_err(|s| readable(&s))?.into_inner();
@@ -386,13 +412,14 @@ async fn list(args: ListArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(args: NameArgs) -> Result<ExitCode, Failure> {
+async fn show(args: ShowArgs) -> Result<ExitCode, Failure> {
+    let ShowArgs { break_glass, record: args } = args;
     let client = open(&args.reading.common.target).await?;
     let request = pb::GetRecordRequest {
         name: args.name,
         version: args.version,
         purpose: pb::Purpose::from(args.reading.purpose).into(),
-        break_glass_reason: String::new(),
+        break_glass_reason: break_glass,
     };
     let found = records(&client)?.get_record(client.dressed(request)).await;
     let found = found.map_err(|s| readable(&s))?.into_inner();
@@ -469,6 +496,7 @@ async fn list_tasks(args: TasksArgs) -> Result<ExitCode, Failure> {
     let mut service = FollowUpServiceClient::new(client.node()?);
     let request = pb::ListTasksRequest {
         page_size: args.limit,
+        page_token: args.page,
         due_by: args.due_by,
         record: args.record,
         purpose: pb::Purpose::from(args.reading.purpose).into(),
@@ -477,7 +505,7 @@ async fn list_tasks(args: TasksArgs) -> Result<ExitCode, Failure> {
     let found = service.list_tasks(client.dressed(request)).await;
     let found = found.map_err(|s| readable(&s))?.into_inner();
     answer(args.reading.common.json, "xiangyi.records.v1.ListTasksResponse", &found, || {
-        tasks(&found.tasks)
+        tasks(&found.tasks) + &shown::more(&found.next_page_token)
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -517,6 +545,12 @@ fn end_of(day: jiff::civil::Date) -> Result<i64, Failure> {
 }
 
 async fn register(args: RegisterArgs) -> Result<(), Failure> {
+    let needs_end = matches!(args.relation, Relation::Contract | Relation::Referral);
+    if needs_end && args.until.is_none() && !args.end {
+        return Err("a contract or a referral ends some day: give its last day with --until, for \
+                    example --until 2027-11-29"
+            .into());
+    }
     let client = open(&args.common.target).await?;
     let mut service = ExchangeServiceClient::new(client.node()?);
     let relation = match args.relation {

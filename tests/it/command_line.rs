@@ -426,7 +426,9 @@ fn what_stands_between_a_clinic_and_a_patient_is_shown_and_changed_from_the_comm
         call(&all)
     };
     let refused = register(&["--relation", "contract"]);
-    assert!(!refused.status.success() && text(&refused.stderr).contains("until_ms"));
+    assert!(!refused.status.success() && text(&refused.stderr).contains("--until 2027"));
+    let born = register(&["--relation", "registered", "--birth-date", "1957-03-18"]);
+    assert!(!born.status.success() && text(&born.stderr).contains("person.birth_date"));
     let refused = register(&["--relation", "subscription"]);
     assert!(!refused.status.success() && text(&refused.stderr).contains("reason"));
     json(&register(&["--relation", "referral", "--until", "2099-12-31", "--json"]));
@@ -447,6 +449,23 @@ fn what_stands_between_a_clinic_and_a_patient_is_shown_and_changed_from_the_comm
     assert!(!call(&left).status.success(), "nobody is here any more");
     json(&call(&["record", "withdraw", name, "--all", "--json"]));
     json(&call(&["record", "restore", name, "--all", "--json"]));
+    let shown = call(&["record", "show", name, "--purpose", "emergency", "--break-glass", "急"]);
+    let shown = text(&shown.stdout);
+    assert!(shown.contains("主要诊断") && shown.contains("诊疗过程"), "{shown}");
+    let list = json(&call(&["record", "list", "--limit", "1", "--json"]));
+    assert_eq!(list["records"][0]["version"], 1, "{list}");
+    let wrong = call(&["record", "list", "--limit", "500"]);
+    assert!(text(&wrong.stderr).contains("1..=200"));
+    let tasks = text(&call(&["task", "list", "--limit", "1"]).stdout);
+    let token = tasks.rsplit_once("--page ").expect("there are more tasks").1.trim().to_owned();
+    let next = text(&call(&["task", "list", "--limit", "1", "--page", &token]).stdout);
+    assert!(next.contains("任务") && next != tasks, "{next}");
+    let two = call(&["record", "submit", "/nowhere", file]);
+    assert!(!two.status.success() && text(&two.stderr).contains("/nowhere"));
+    assert!(
+        text(&two.stdout).contains("此前已有"),
+        "one that cannot be read does not stop the others"
+    );
     let reviews = call(&["record", "reviews"]);
     assert!(text(&reviews.stdout).contains("没有待审查的紧急调阅"));
     let notices = json(&call(&["record", "notices", "--json"]));

@@ -9,6 +9,7 @@ use crate::app::error::Error;
 use crate::app::exchange::facts::RegisteredPerson;
 use crate::app::ports::AuditEntry;
 use crate::app::request::{NAME_CHARS_MAX, PageRequest, Problems};
+use crate::sharing::patient::BirthDate;
 
 /// Tokens of lists of reviews begin with this.
 const SEAL: &str = "person-reviews";
@@ -69,6 +70,12 @@ impl App {
             matches!(person.sex.as_str(), "" | "male" | "female"),
             "person.sex",
             "must be male, female or empty",
+        );
+        let born = person.birth_date.trim();
+        problems.unless(
+            born.is_empty() || BirthDate::parse(born).is_some(),
+            "person.birth_date",
+            "must be a day such as 1958-03-21 or 19580321, or as much of it as is known",
         );
         problems.finish()?;
         let people = self.people()?;

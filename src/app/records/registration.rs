@@ -65,6 +65,15 @@ pub(super) fn check_person(problems: &mut Problems, person: &RegisteredPerson) {
         "person.birth_date",
         "must be a day such as 1958-03-21",
     );
+    if let Ok(id) = ResidentId::parse(&person.resident_id)
+        && !person.birth_date.is_empty()
+    {
+        problems.unless(
+            person.birth_date == id.birth_date().to_string(),
+            "person.birth_date",
+            "must be the birth date that the resident ID states, or be left out",
+        );
+    }
     problems.unless(
         ["", "male", "female"].contains(&person.sex.as_str()),
         "person.sex",

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::clinical::{self, labelled, text};
 use crate::cli::imaging::moment;
 use crate::rpc::proto::xiangyi::records::v1 as pb;
 
@@ -72,7 +73,13 @@ pub(super) fn listed(found: &pb::ListRecordsResponse) -> String {
     if out.is_empty() {
         out.push_str("没有出院记录\n");
     }
+    out.push_str(&more(&found.next_page_token));
     out
+}
+
+/// That there is another page, and how to get it.
+pub(super) fn more(token: &str) -> String {
+    if token.is_empty() { String::new() } else { format!("还有更多：--page {token}\n") }
 }
 
 /// Why something may be read, and until when.
@@ -141,10 +148,6 @@ pub(super) fn fetched(found: &pb::FetchRecordResponse) -> String {
             record.name, record.version
         )
     };
-    if record.record.as_ref().and_then(|r| r.document.as_ref()).is_some_and(|d| d.entered_in_error)
-    {
-        out.push_str("  已撤回（误录）\n");
-    }
     let _ = writeln!(out, "由 {} 上报中心，本节点不保存", found.node);
     access(&mut out, record.access_until_ms, record.under_review, &record.access_reasons);
     out
@@ -163,52 +166,64 @@ pub(super) fn record(found: &pb::GetRecordResponse) -> String {
         out.push_str("本节点无法读取，原件在：xiangyi record export\n");
         return out;
     };
+    if record.document.as_ref().is_some_and(|document| document.entered_in_error) {
+        out.push_str("已撤回（误录）：以下内容不再有效\n");
+    }
     if let Some(patient) = &record.patient {
         let _ = writeln!(out, "患者 {}  {}", patient.name, patient.birth_date);
     }
     if let Some(stay) = &record.stay {
         let _ = writeln!(
             out,
-            "{} {}  入院 {}  出院 {}",
-            stay.institution, stay.department, stay.admitted, stay.discharged
+            "{} {}  入院 {}  出院 {}{}",
+            stay.institution,
+            stay.department,
+            stay.admitted,
+            stay.discharged,
+            labelled("  转归 ", text(stay.outcome.as_ref()))
         );
     }
     for diagnosis in &record.diagnoses {
-        if let Some(coded) = &diagnosis.coded {
-            let code = coded.codes.first().map(|c| c.code.as_str()).unwrap_or_default();
-            let _ = writeln!(out, "诊断 {} {code}", coded.text);
-        }
+        let _ = writeln!(out, "{}", clinical::diagnosis(diagnosis));
     }
     for programme in &found.programmes {
         let _ = writeln!(out, "管理 {}：{}", programme.name, programme.evidence.join("；"));
     }
+    for allergy in &record.allergies {
+        let _ = writeln!(out, "{}", clinical::allergy(allergy));
+    }
     for medicine in &record.medicines {
-        let name = medicine.coded.as_ref().map(|c| c.text.as_str()).unwrap_or_default();
-        let change = change(medicine.change());
-        let _ =
-            writeln!(out, "用药 {name} {} {change} {}", medicine.instruction, medicine.change_text);
+        let _ = writeln!(out, "{}", clinical::medicine(medicine));
+    }
+    for procedure in &record.procedures {
+        let _ = writeln!(out, "手术操作 {}  {}", text(procedure.coded.as_ref()), procedure.started);
+    }
+    for measurement in &record.measurements {
+        let _ = writeln!(out, "{}", clinical::measurement(measurement));
+    }
+    for study in &record.imaging {
+        let _ = writeln!(out, "{}", clinical::study(study));
     }
     for follow_up in &record.follow_ups {
         let _ = writeln!(out, "随访 {} {}", follow_up.due, follow_up.text);
     }
-    if let Some(narrative) = &record.narrative
-        && !narrative.orders.is_empty()
-    {
-        let _ = writeln!(out, "医嘱 {}", narrative.orders);
+    if let Some(narrative) = &record.narrative {
+        for (label, told) in [
+            ("入院情况", &narrative.admission),
+            ("诊疗过程", &narrative.course),
+            ("阳性结果", &narrative.positive_results),
+            ("出院情况", &narrative.discharge),
+            ("症状体征", &narrative.symptoms_and_signs),
+            ("医嘱", &narrative.orders),
+        ] {
+            if !told.is_empty() {
+                let _ = writeln!(out, "{label} {told}");
+            }
+        }
     }
     problems(&mut out, &found.problems, &found.unplaced);
     let _ = writeln!(out, "原件 {} SHA-256 {} SM3 {}", found.media_type, found.sha256, found.sm3);
     out
-}
-
-fn change(change: pb::MedicineChange) -> &'static str {
-    match change {
-        pb::MedicineChange::New => "【新增】",
-        pb::MedicineChange::Continued => "【继续】",
-        pb::MedicineChange::Altered => "【调整】",
-        pb::MedicineChange::Stopped => "【停用】",
-        pb::MedicineChange::Unspecified => "",
-    }
 }
 
 pub(in crate::cli) fn reconciled(found: &pb::ReconcileMedicinesResponse) -> String {

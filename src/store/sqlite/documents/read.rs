@@ -50,7 +50,7 @@ pub(super) async fn list(
     query: &DocumentQuery,
 ) -> Result<Vec<ListedDocument>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT d.seq, d.summary_json FROM document d \
+        "SELECT d.seq, d.version, d.summary_json FROM document d \
          WHERE d.kind = ?1 AND d.current = 1 AND d.replaced_by = '' AND (?2 IS NULL OR d.seq < ?2) \
          AND (?3 = '' OR d.patient = ?3) \
          AND (?4 = '' OR EXISTS (SELECT 1 FROM document_programme p \
@@ -64,7 +64,11 @@ pub(super) async fn list(
     .fetch_all(readers)
     .await?;
     let listed = rows.iter().map(|row| {
-        Ok(ListedDocument { seq: row.try_get("seq")?, summary_json: row.try_get("summary_json")? })
+        Ok(ListedDocument {
+            seq: row.try_get("seq")?,
+            version: row.try_get("version")?,
+            summary_json: row.try_get("summary_json")?,
+        })
     });
     listed.collect()
 }
