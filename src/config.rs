@@ -29,7 +29,7 @@ pub use self::imaging::{
 pub use self::link::{LinkSection, MemberSection};
 pub use self::secret::SecretUrl;
 pub use self::web::WebSection;
-use crate::app::access::Role;
+use crate::app::access::{Place, Post, Role};
 
 /// Environment variables that start like an override and are none.
 const RESERVED: [&str; 7] = [
@@ -150,8 +150,32 @@ pub struct TokenSection {
     pub name: String,
     /// SHA-256 of the token, 64 hex digits.
     pub sha256: String,
-    /// Role: `village_doctor`, `pharmacist`, `auditor` or `administrator`.
+    /// Role: `village_doctor`, `township_doctor`, `hospital_doctor`, `radiologist`, `pharmacist`,
+    /// `public_health_worker`, `auditor` or `administrator`.
     pub role: Role,
+    /// Where its holder works: `village`, `township`, `county`, `region` or `hospital`. None: by `area`,
+    /// or else as the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// Division code of whose patients its holder looks after, 6, 9 or 12 digits, within the node's own.
+    /// Empty: all that the node has.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub area: String,
+}
+
+impl NodeSection {
+    /// Where somebody works of whom a credential says this of it. Nothing said: as the node, all of it.
+    pub fn post(&self, place: Option<Place>, area: &str) -> Post {
+        let own = match (self.role, area, self.area.as_str()) {
+            (_, area, _) if !area.is_empty() => Place::of_area(area),
+            (NodeRole::Hospital, ..) => Place::Hospital,
+            (NodeRole::Hub, ..) => Place::Region,
+            // A clinic that does not say where it is.
+            (NodeRole::Clinic, _, "") => Place::Township,
+            (NodeRole::Clinic, _, own) => Place::of_area(own),
+        };
+        Post { place: place.unwrap_or(own), area: area.to_owned() }
+    }
 }
 
 /// Models and knowledge.
@@ -414,7 +438,7 @@ impl Config {
         self.exchange.validate(&self.node)?;
         let region = self.link.hub.is_some() || self.node.role == NodeRole::Hub;
         self.imaging.validate_pacs(&self.dicom, region)?;
-        check_tokens(&self.auth.tokens)?;
+        check_tokens(&self.auth.tokens, &self.node)?;
         tracing_subscriber::EnvFilter::try_new(&self.log.level)
             .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;
         Ok(())
@@ -497,7 +521,7 @@ fn check_tls(server: &ServerSection) -> Result<(), ConfigError> {
     }
 }
 
-fn check_tokens(tokens: &[TokenSection]) -> Result<(), ConfigError> {
+fn check_tokens(tokens: &[TokenSection], node: &NodeSection) -> Result<(), ConfigError> {
     for (i, token) in tokens.iter().enumerate() {
         if token.name.is_empty() || token.name.chars().count() > 64 {
             return refuse(&format!("auth.tokens[{i}].name must have 1 to 64 characters"));
@@ -510,6 +534,18 @@ fn check_tokens(tokens: &[TokenSection]) -> Result<(), ConfigError> {
         }
         if [Role::Local, Role::DicomPeer, Role::Node].contains(&token.role) {
             return refuse(&format!("auth.tokens[{i}].role must not be \"local\""));
+        }
+        if !token.area.is_empty() {
+            let digits = token.area.bytes().all(|b| b.is_ascii_digit());
+            if !digits || ![6, 9, 12].contains(&token.area.len()) {
+                return refuse(&format!("auth.tokens[{i}].area must have 6, 9 or 12 digits"));
+            }
+            if !token.area.starts_with(&node.area) {
+                return refuse(&format!(
+                    "auth.tokens[{i}].area must lie in node.area ({})",
+                    node.area
+                ));
+            }
         }
     }
     Ok(())

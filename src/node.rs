@@ -1,6 +1,7 @@
 //! The composition root: configuration in, a running node out. The one file that names every
 //! layer.
 
+mod callers;
 mod exchange;
 mod fhir;
 pub mod imaging;
@@ -23,13 +24,13 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 pub use self::exchange::{exchange_path, open_exchange};
-use crate::app::credentials::{Authenticator, Token};
+use crate::app::credentials::Authenticator;
 use crate::app::imaging::forwarding::Forwarding;
 use crate::app::imaging::models::AnalysisStore;
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
 use crate::app::{App, NodeKind, Parts, error};
-use crate::config::{self, Config, EngineName, NodeRole};
+use crate::config::{Config, EngineName, ModelsSection, NodeRole};
 use crate::embedded;
 use crate::inference::port::{self, Differential, describe};
 use crate::inference::{
@@ -129,6 +130,20 @@ pub enum NodeError {
         #[source]
         source: error::Cause,
     },
+    /// A credential's role has nothing to do where its holder works.
+    #[error(
+        "auth: `{name}` has the role {role}, which has no rights at a {place}; it has at: {places} (models/policy/actions.csv; set place or area of the credential)"
+    )]
+    Role {
+        /// Name of the credential.
+        name: String,
+        /// Its role.
+        role: &'static str,
+        /// Where it works.
+        place: &'static str,
+        /// Where the role may work.
+        places: String,
+    },
     /// A model directory cannot be read.
     #[error("cannot read {}", path.display())]
     ModelDir {
@@ -167,7 +182,7 @@ pub struct UuidSource;
 /// Reads tables and models from a directory, or the embedded ones.
 #[derive(Debug)]
 pub struct ModelFiles {
-    section: config::ModelsSection,
+    section: ModelsSection,
     metrics: Arc<Metrics>,
 }
 
@@ -189,15 +204,12 @@ impl IdSource for UuidSource {
 
 impl ModelFiles {
     /// From the configuration.
-    pub fn new(section: config::ModelsSection, metrics: Arc<Metrics>) -> Self {
+    pub fn new(section: ModelsSection, metrics: Arc<Metrics>) -> Self {
         Self { section, metrics }
     }
 
     /// Reads and checks everything. Blocks.
-    fn build(
-        section: &config::ModelsSection,
-        metrics: Arc<Metrics>,
-    ) -> Result<Knowledge, error::Cause> {
+    fn build(section: &ModelsSection, metrics: Arc<Metrics>) -> Result<Knowledge, error::Cause> {
         let mut files = match &section.dir {
             Some(dir) => read_dir(dir)?,
             None => embedded::files(),
@@ -324,7 +336,9 @@ impl Node {
             role: kind(config.node.role),
             images: imaging::for_people(images.as_ref(), analyses),
         }));
-        let door = Door::new(door_options(&config), Arc::clone(&app), Arc::clone(&metrics)).await?;
+        let callers = callers::known(&config, &app)?;
+        let options = door_options(&config, callers.clone());
+        let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics)).await?;
         let (reporter, health) = tonic_health::server::health_reporter();
         report(&reporter, &app).await;
         tasks.spawn(watch_health(reporter, Arc::clone(&app), stop.clone()));
@@ -339,8 +353,8 @@ impl Node {
         for follower in followers.into_iter().flatten() {
             link::until(&stop, &tasks, follower.run());
         }
-        let web_address = web::open_door(&config, images.as_ref(), until).await?;
-        let fhir_address = Box::pin(fhir::open_door(&config, &app, until)).await?;
+        let web_address = web::open_door(&config, (images.as_ref(), &callers), until).await?;
+        let fhir_address = Box::pin(fhir::open_door(&config, (&app, &callers), until)).await?;
         serve_grpc(door.serve(listener, health, stop.clone()), until);
         tracing::info!(%address, "serving");
         let drain_timeout = Duration::from_millis(config.server.drain_timeout_ms);
@@ -488,15 +502,7 @@ async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Nod
     }
 }
 
-fn authenticator(config: &Config) -> Authenticator {
-    let tokens = config.auth.tokens.iter().filter_map(|t| {
-        let sha256 = config::parse_sha256(&t.sha256)?;
-        Some(Token { name: t.name.clone(), sha256, role: t.role })
-    });
-    Authenticator::new(tokens.collect())
-}
-
-fn door_options(config: &Config) -> DoorOptions {
+fn door_options(config: &Config, auth: Authenticator) -> DoorOptions {
     let server = &config.server;
     let tls = match (&server.tls_cert, &server.tls_key) {
         (Some(cert), Some(key)) => Some(TlsFiles {
@@ -507,7 +513,7 @@ fn door_options(config: &Config) -> DoorOptions {
         (None | Some(_), None) | (None, Some(_)) => None,
     };
     DoorOptions {
-        auth: authenticator(config),
+        auth,
         limits: CallLimits {
             concurrency_max: server.concurrency_max,
             queue_max: server.queue_max,

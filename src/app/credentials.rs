@@ -7,18 +7,16 @@
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::access::{Caller, Role};
+use super::access::Caller;
 use super::error::Error;
 
 /// A credential.
 #[derive(Debug, Clone)]
 pub struct Token {
-    /// Name that audit shows.
-    pub name: String,
     /// SHA-256 of the token.
     pub sha256: [u8; 32],
-    /// Role.
-    pub role: Role,
+    /// Whose it is.
+    pub caller: Caller,
 }
 
 /// Knows the credentials.
@@ -39,7 +37,7 @@ impl Authenticator {
     /// [`Error::Unauthenticated`], where it is missing, not `Bearer` or not known.
     pub fn caller(&self, authorization: Option<&str>) -> Result<Caller, Error> {
         if self.tokens.is_empty() {
-            return Ok(Caller { name: "local".to_owned(), role: Role::Local });
+            return Ok(Caller::local("local"));
         }
         let value = authorization.ok_or(Error::Unauthenticated)?;
         let (scheme, token) = value.split_once(' ').ok_or(Error::Unauthenticated)?;
@@ -54,18 +52,20 @@ impl Authenticator {
             }
         }
         let known = found.ok_or(Error::Unauthenticated)?;
-        Ok(Caller { name: known.name.clone(), role: known.role })
+        Ok(known.caller.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::access::Role;
 
     #[test]
     fn only_a_known_bearer_token_is_a_caller() {
         let sha256 = Sha256::digest(b"secret").into();
-        let token = Token { name: "clinic".to_owned(), sha256, role: Role::VillageDoctor };
+        let caller = Caller::shipped("clinic", Role::VillageDoctor);
+        let token = Token { sha256, caller };
         let known = Authenticator::new(vec![token]);
         for good in ["Bearer secret", "bearer  secret "] {
             assert_eq!(known.caller(Some(good)).unwrap().name, "clinic", "{good}");

@@ -11,6 +11,7 @@ use crate::medicine::names::{NameIndex, NameKind};
 use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
 use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
+use crate::sharing::authorisation::AuthorisationTable;
 use crate::sharing::consent::PolicyTables;
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::discharge::{FollowUpTables, Programmes};
@@ -38,6 +39,9 @@ pub struct Knowledge {
     pub follow_up: FollowUpTables,
     /// Who may read what for which purpose.
     pub policy: PolicyTables,
+    /// What each role may do where. What callers may do is settled when a node starts; a table that is
+    /// reloaded counts from the next start on.
+    pub authorisation: Arc<AuthorisationTable>,
     /// Administrative divisions.
     pub divisions: Divisions,
     /// Names of people, and what decides who is who.
@@ -85,6 +89,7 @@ impl Knowledge {
         let programmes = Programmes::load(files)?;
         let follow_up = FollowUpTables::load(files)?;
         let policy = PolicyTables::load(files)?;
+        let authorisation = Arc::new(AuthorisationTable::load(files)?);
         let divisions = Divisions::load(files)?;
         let people = Arc::new(PeopleTables::load(files)?);
         let description = differential.description();
@@ -117,6 +122,7 @@ impl Knowledge {
             programmes,
             follow_up,
             policy,
+            authorisation,
             divisions,
             people,
             features,

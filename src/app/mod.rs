@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use self::access::{Action, Caller, Permit, authorise};
+use self::access::{Action, AuthorisationTable, Caller, Permit, authorise};
 use self::error::Error;
 use self::exchange::hub::Exchange;
 use self::exchange::look_up::Elsewhere;
@@ -221,6 +221,11 @@ impl App {
             engine: knowledge.differential.description().engine.clone(),
             journal: self.journal.info().await?,
         })
+    }
+
+    /// What callers may do, by the tables that count now.
+    pub fn authorisation(&self) -> Arc<AuthorisationTable> {
+        Arc::clone(&self.knowledge.load().authorisation)
     }
 
     /// The models being served, by id, and the token of the next page.

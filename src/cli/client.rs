@@ -12,7 +12,7 @@ use tonic::{Request, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use super::{Failure, Target};
-use crate::app::access::{Caller, Role};
+use crate::app::access::Caller;
 use crate::app::consultation::State;
 use crate::app::interview::Interview;
 use crate::app::ports::KnowledgeSource as _;
@@ -88,7 +88,7 @@ impl Client {
             area: String::new(),
             role: NodeKind::Clinic,
         });
-        let caller = Caller { name: "command-line".to_owned(), role: Role::Local };
+        let caller = Caller::local("command-line");
         Ok(Self::Here { app: Arc::new(app), caller })
     }
 

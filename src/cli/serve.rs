@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, json, say};
-use crate::app::access::{Caller, Role};
+use crate::app::access::Caller;
 use crate::app::chain;
 use crate::config::{Config, client_variable};
 use crate::node::Node;
@@ -77,7 +77,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn reload(node: &Node) {
-    let caller = Caller { name: "SIGHUP".to_owned(), role: Role::Local };
+    let caller = Caller::local("SIGHUP");
     match node.app().reload_models(&caller).await {
         Ok(models) => tracing::info!(models = models.len(), "models reloaded"),
         Err(error) => {

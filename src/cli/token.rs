@@ -17,7 +17,8 @@ pub(super) struct TokenArgs {
     /// Name that the audit trail shows
     #[arg(long)]
     name: String,
-    /// Role: `village_doctor`, `pharmacist`, `auditor` or `administrator`
+    /// Role: `village_doctor`, `township_doctor`, `hospital_doctor`, `radiologist`, `pharmacist`,
+    /// `public_health_worker`, `auditor` or `administrator`
     #[arg(long, default_value = "village_doctor", value_parser = role)]
     role: Role,
     /// Print as JSON
@@ -48,9 +49,8 @@ pub(super) fn run(args: &TokenArgs) -> Result<ExitCode, Failure> {
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    Role::ALL
-        .into_iter()
-        .filter(|r| ![Role::Local, Role::DicomPeer, Role::Node].contains(r))
-        .find(|r| r.name() == text)
-        .ok_or_else(|| "must be village_doctor, pharmacist, auditor or administrator".to_owned())
+    Role::of_person(text).ok_or_else(|| {
+        let names: Vec<&str> = Role::PEOPLE.into_iter().map(Role::name).collect();
+        format!("must be one of {}", names.join(", "))
+    })
 }

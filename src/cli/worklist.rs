@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 
 use super::forwarding::Place;
 use super::{Failure, say};
-use crate::app::access::{Caller, Role};
+use crate::app::access::Caller;
 use crate::app::imaging::Requester;
 use crate::app::imaging::worklist::{Filter, Planned, Worklist};
 use crate::node::{SystemClock, UuidSource, open_exchange};
@@ -73,7 +73,7 @@ struct CancelArgs {
 }
 
 pub(super) async fn run(args: WorklistArgs) -> Result<ExitCode, Failure> {
-    let requester = Requester::of(Caller { name: "command line".to_owned(), role: Role::Local });
+    let requester = Requester::of(Caller::local("command line"));
     match args.command {
         Command::Add(args) => {
             let worklist = open(&args.place).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::dial::{DialError, Dialled, Dialler, Outgoing};
 use super::retrieve::{SendError, proposals, way};
-use crate::app::access::{Caller, Role};
+use crate::app::access::Caller;
 use crate::app::chain;
 use crate::app::imaging::forwarding::{Call, Pace, SendFailure, Sender, SentObject};
 use crate::app::imaging::peers::Peers;
@@ -73,7 +73,7 @@ impl Sender for DimseSender {
                 Err(error) => return Err(SendFailure { reason: chain(&error) }),
             };
             let name = format!("forward:{destination}");
-            let requester = Requester::of(Caller { name, role: Role::Local });
+            let requester = Requester::of(Caller::local(name));
             let imaging = Arc::clone(&self.imaging);
             let call: Box<dyn Call> = Box::new(DimseCall { dialled, imaging, requester, pace });
             Ok(call)

@@ -8,15 +8,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::imaging::{Pem, acceptor};
-use super::{NodeError, authenticator, bind};
+use super::{NodeError, bind};
 use crate::app::App;
+use crate::app::credentials::Authenticator;
 use crate::config::Config;
 use crate::web::fhir::{Door, DoorOptions};
 
 /// Opens the FHIR door, if the configuration has one. Returns where it is.
 pub(super) async fn open_door(
     config: &Config,
-    app: &Arc<App>,
+    (app, callers): (&Arc<App>, &Authenticator),
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Option<SocketAddr>, NodeError> {
     let section = &config.fhir;
@@ -35,7 +36,7 @@ pub(super) async fn open_door(
         idle_timeout: Duration::from_millis(section.idle_timeout_ms),
         tls: acceptor(&files, &[b"h2", b"http/1.1"])?,
     };
-    let door = Door::new(Arc::clone(app), authenticator(config), options);
+    let door = Door::new(Arc::clone(app), callers.clone(), options);
     let listener = bind(listen).await?;
     let address = listener.local_addr().unwrap_or(listen);
     tasks.spawn(door.serve(listener, tasks.clone(), stop.clone()));

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::imaging::{Opened, Pem, acceptor};
-use super::{NodeError, authenticator, bind};
+use super::{NodeError, bind};
+use crate::app::credentials::Authenticator;
 use crate::config::Config;
 use crate::render::Workers;
 use crate::web::dicomweb::{Door, DoorOptions};
@@ -16,7 +17,7 @@ use crate::web::dicomweb::{Door, DoorOptions};
 /// Opens the DICOMweb door, if the configuration has one. Returns where it is.
 pub(super) async fn open_door(
     config: &Config,
-    opened: Option<&Opened>,
+    (opened, callers): (Option<&Opened>, &Authenticator),
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Option<SocketAddr>, NodeError> {
     let section = &config.web;
@@ -30,7 +31,7 @@ pub(super) async fn open_door(
     let door = Door::new(
         Arc::clone(&opened.imaging),
         Arc::<Workers>::clone(&opened.workers),
-        authenticator(config),
+        callers.clone(),
         DoorOptions {
             base_url: section.base_url.clone(),
             cors_origins: section.cors_origins.clone(),

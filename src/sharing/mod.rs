@@ -1,9 +1,11 @@
 //! What may be shared, with whom, and what it means. Pure and synchronous like `medicine`: no
 //! transport, no database, no clock.
 
+pub mod authorisation;
 pub mod consent;
 pub mod discharge;
 pub mod exchange;
 pub mod imaging;
 pub mod patient;
 pub mod recognition;
+mod terms;

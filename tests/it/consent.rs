@@ -1,8 +1,9 @@
 //! Who may read a record, for what, and how much of it.
 
+use sha2::{Digest as _, Sha256};
 use tonic::{Code, Request, Status};
 use xiangyi::app::access::Role;
-use xiangyi::config::NodeRole;
+use xiangyi::config::{NodeRole, TokenSection};
 use xiangyi::rpc::proto::xiangyi::records::v1 as pb;
 use xiangyi::rpc::proto::xiangyi::records::v1::consent_service_client::ConsentServiceClient;
 
@@ -65,6 +66,104 @@ async fn what_may_be_read_depends_on_role_purpose_and_the_patients_consent() {
     };
     let refused = records(&county).export_record(signed(Role::Pharmacist, request)).await;
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+}
+
+/// Who works for one village of a township sees records of its people; of others only where they are here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_works_for_one_village_reads_of_its_people() {
+    let hash = |token: &str| {
+        Sha256::digest(token.as_bytes())
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    };
+    let credential = |name: &str, area: &str| TokenSection {
+        name: name.to_owned(),
+        sha256: hash(name),
+        role: Role::VillageDoctor,
+        place: None,
+        area: area.to_owned(),
+    };
+    let clinic = Setup::new().with(|c| {
+        c.node.area = "361104204".to_owned();
+        c.auth.tokens = vec![
+            credential("township", ""),
+            credential("own", "361104204201"),
+            credential("other", "361104204202"),
+        ];
+    });
+    let clinic = clinic.start().await;
+    let by =
+        |who: &str| format!("Bearer {who}").parse::<tonic::metadata::MetadataValue<_>>().unwrap();
+    let request = pb::SubmitRecordRequest { content: stroke("CYXJ-1"), ..Default::default() };
+    let mut request = Request::new(request);
+    request.metadata_mut().insert("authorization", by("township"));
+    let name = records(&clinic).submit_record(request).await.unwrap().into_inner().name;
+    let read = |who: &str, purpose: pb::Purpose, reason: &str| {
+        let mut request = Request::new(pb::GetRecordRequest {
+            name: name.clone(),
+            purpose: purpose.into(),
+            break_glass_reason: reason.to_owned(),
+            ..Default::default()
+        });
+        request.metadata_mut().insert("authorization", by(who));
+        let mut service = records(&clinic);
+        async move { service.get_record(request).await.map(|found| found.into_inner().under_review) }
+    };
+    let treatment = pb::Purpose::Treatment;
+    assert_eq!(read("township", treatment, "").await.ok(), Some(false));
+    assert_eq!(read("own", treatment, "").await.ok(), Some(false));
+    let denied = read("other", treatment, "").await.unwrap_err();
+    assert_eq!(denied.code(), Code::PermissionDenied);
+    assert!(denied.message().contains("不在您负责的区划内"), "{denied}");
+    let listed = |who: &str| {
+        let mut request = Request::new(pb::ListRecordsRequest {
+            purpose: treatment.into(),
+            ..Default::default()
+        });
+        request.metadata_mut().insert("authorization", by(who));
+        let mut service = records(&clinic);
+        async move { service.list_records(request).await.unwrap().into_inner().records.len() }
+    };
+    assert_eq!((listed("own").await, listed("other").await), (1, 0), "not even the name");
+    let reason = "患者昏迷送来，需要知道用药和过敏史";
+    let broken = read("other", pb::Purpose::Emergency, reason).await;
+    assert_eq!(broken.ok(), Some(true), "and it is reviewed");
+    let mut present = Request::new(pb::ConfirmPresenceRequest {
+        record: name.clone(),
+        check: pb::PresenceCheck::IdentityCard.into(),
+        ..Default::default()
+    });
+    present.metadata_mut().insert("authorization", by("other"));
+    ConsentServiceClient::new(clinic.channel.clone()).confirm_presence(present).await.unwrap();
+    assert_eq!(read("other", treatment, "").await.ok(), Some(false), "the patient is here");
+}
+
+/// A role that has nothing to do where the credential places it is a slip that must not wait for the first
+/// call to show.
+#[tokio::test]
+async fn a_role_without_rights_where_it_works_ends_the_start() {
+    let mut config = xiangyi::config::Config::default();
+    let data = tempfile::tempdir().unwrap();
+    config.store.dir = data.path().to_owned();
+    config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.node.area = "361104204201".to_owned();
+    config.auth.tokens = vec![TokenSection {
+        name: "film".to_owned(),
+        sha256: "0".repeat(64),
+        role: Role::Radiologist,
+        place: None,
+        area: String::new(),
+    }];
+    config.validate().unwrap();
+    let error = xiangyi::node::Node::start(config.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("`film` has the role radiologist"), "{error}");
+    assert!(error.contains("no rights at a village") && error.contains("hospital"), "{error}");
+    config.auth.tokens[0].area = "361102001001".to_owned();
+    let error = config.validate().unwrap_err().to_string();
+    assert!(error.contains("auth.tokens[0].area must lie in node.area"), "{error}");
+    config.auth.tokens[0].area = "3611".to_owned();
+    let error = config.validate().unwrap_err().to_string();
+    assert!(error.contains("must have 6, 9 or 12 digits"), "{error}");
 }
 
 fn signed<T>(role: Role, message: T) -> Request<T> {

@@ -67,7 +67,7 @@ async fn rig(folder: &Path, bytes_max: u64, now_ms: i64) -> Rig {
 }
 
 fn local() -> Requester {
-    Requester::of(Caller { name: "test".to_owned(), role: Role::Local })
+    Requester::of(Caller::local("test"))
 }
 
 impl Rig {

@@ -10,7 +10,7 @@ use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
-use xiangyi::app::access::Role;
+use xiangyi::app::access::{Place, Role};
 use xiangyi::config::{Config, EngineName, TokenSection};
 use xiangyi::node::Node;
 use xiangyi::rpc::proto::xiangyi::common::v1 as common;
@@ -109,13 +109,17 @@ impl Setup {
     /// Admits `token_of(role)` for every role that a token can have.
     pub(crate) fn tokens(self) -> Self {
         self.with(|c| {
-            c.auth.tokens = Role::ALL
+            c.auth.tokens = Role::PEOPLE
                 .into_iter()
-                .filter(|r| ![Role::Local, Role::DicomPeer, Role::Node].contains(r))
                 .map(|role| TokenSection {
                     name: format!("test-{}", role.name()),
                     sha256: hex(&Sha256::digest(token_of(role).as_bytes())),
                     role,
+                    // Who decides about the people of a hub works for all of its region.
+                    place: [Role::Auditor, Role::Administrator]
+                        .contains(&role)
+                        .then_some(Place::Region),
+                    area: String::new(),
                 })
                 .collect();
         })

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
-use xiangyi::app::access::{Action, Caller, Role, authorise};
+use xiangyi::app::access::{Action, AuthorisationTable, Caller, Place, Post, Role, authorise};
 use xiangyi::app::ports::{
     Appended, AuditEntry, Journal, KeptRecord, ListQuery, NewRecord, RecordKind,
 };
@@ -42,7 +42,9 @@ journal_suite!(sqlite:
 );
 
 fn doctor(name: &str) -> Caller {
-    Caller { name: name.to_owned(), role: Role::VillageDoctor }
+    let table = AuthorisationTable::load(&xiangyi::embedded::files()).unwrap();
+    let post = Post { place: Place::Village, area: String::new() };
+    Caller::person(name, Role::VillageDoctor, post, &table)
 }
 
 fn record(id: &str, kind: RecordKind, request_id: &str) -> NewRecord {

@@ -153,8 +153,9 @@ impl Eraser {
         }
         if let ErasedBy::Caller { name, role, reason } = by {
             let role = Role::ALL.into_iter().find(|known| known.name() == role);
-            let caller = Caller { name, role: role.unwrap_or(Role::Administrator) };
             // Was permitted when it was written down.
+            let role = role.unwrap_or(Role::Administrator);
+            let caller = Caller::resumed(name, role, Action::EraseImages);
             let permit = authorise(&caller, Action::EraseImages)?;
             let entry = AuditEntry {
                 at_ms: self.clock.now_ms(),

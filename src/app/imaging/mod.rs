@@ -52,7 +52,7 @@ pub use self::reading::{ANSWERS_MAX, INSTANCES_PAGE_MAX};
 pub use self::room::CopyLimits;
 use self::room::Room;
 use self::transcode::Transcoder;
-use crate::app::access::{Caller, Role};
+use crate::app::access::{Action, Caller, Role};
 use crate::app::error::Error;
 use crate::app::ports::{Clock, Journal};
 
@@ -114,20 +114,23 @@ pub struct ImagingParts {
 }
 
 impl Requester {
-    /// With the rights of a role: doctors find and retrieve, an administrator sees no images, the
-    /// local caller does everything.
+    /// With the caller's own rights: who may find may find, and so on; the local caller does everything. A
+    /// peer's rights come from the table of application entities, another node's from the order that
+    /// it carries out, not from the role.
     pub fn of(caller: Caller) -> Self {
         let services = match caller.role {
             Role::Local => Services::all(),
-            Role::VillageDoctor => {
-                [Service::Echo, Service::Store, Service::Find, Service::Retrieve]
-                    .into_iter()
-                    .collect()
+            Role::DicomPeer | Role::Node => Services::NONE,
+            _ => {
+                let services = [
+                    (Service::Echo, Action::FindImages),
+                    (Service::Find, Action::FindImages),
+                    (Service::Store, Action::StoreImages),
+                    (Service::Retrieve, Action::RetrieveImages),
+                ];
+                let granted = services.into_iter().filter(|(_, a)| caller.rights().allow(*a));
+                granted.map(|(service, _)| service).collect()
             }
-            Role::Auditor => [Service::Echo, Service::Find].into_iter().collect(),
-            // A peer's rights come from the table of application entities, another node's from the
-            // order that it carries out, not from the role.
-            Role::Pharmacist | Role::Administrator | Role::DicomPeer | Role::Node => Services::NONE,
         };
         Self { caller, services }
     }

@@ -118,7 +118,7 @@ impl FromIterator<Service> for Services {
 impl Peer {
     /// The peer as a caller of use cases.
     pub fn caller(&self) -> Caller {
-        Caller { name: format!("dicom:{}", self.ae_title), role: Role::DicomPeer }
+        Caller::system(format!("dicom:{}", self.ae_title), Role::DicomPeer)
     }
 }
 

@@ -139,7 +139,7 @@ async fn rig() -> Rig {
 }
 
 fn local() -> Requester {
-    Requester::of(Caller { name: "test".to_owned(), role: Role::Local })
+    Requester::of(Caller::local("test"))
 }
 
 /// A data set with this SOP instance UID, something in it, and pixels of `pixels` bytes.
@@ -225,10 +225,8 @@ async fn what_does_not_fit_is_refused_and_nothing_is_kept() {
     assert!(matches!(store(&rig.imaging, &nameless, None).await, Err(Refused::Identity(_))));
     let unknown = rig.imaging.receive(&local(), "no UID", None, Vec::new());
     assert!(matches!(unknown, Err(Refused::TransferSyntax)));
-    let nobody = Requester {
-        caller: Caller { name: "nobody".to_owned(), role: Role::DicomPeer },
-        services: Services::NONE,
-    };
+    let nobody =
+        Requester { caller: Caller::system("nobody", Role::DicomPeer), services: Services::NONE };
     let denied = rig.imaging.receive(&nobody, EXPLICIT, None, Vec::new());
     assert!(matches!(denied, Err(Refused::Node(Error::Denied { action: "store_images" }))));
     assert!(rig.archive.objects.lock().unwrap().is_empty());
@@ -421,7 +419,7 @@ async fn objects_are_converted_for_those_who_may_have_them_as_far_as_there_is_me
     let long = crate::sharing::imaging::object::Location { length: 1 << 32, ..location };
     let refused = rig.imaging.converted(&local(), &instance(EXPLICIT, long), IMPLICIT).await;
     assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
-    let auditor = Caller { name: "auditor".to_owned(), role: Role::Auditor };
+    let auditor = Caller::shipped("auditor", Role::Auditor);
     let refused = rig.imaging.converted(&Requester::of(auditor), &kept, IMPLICIT).await;
     assert!(matches!(refused, Err(Error::Denied { .. })), "{refused:?}");
 }

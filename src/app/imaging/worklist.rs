@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::Requester;
 use super::peers::Service;
-use crate::app::access::Role;
+use crate::app::access::{Action, authorise};
 use crate::app::error::{Error, FieldProblem};
 use crate::app::ports::{BoxFuture, Clock, IdSource};
 use crate::sharing::imaging::element::ElementSet;
@@ -196,18 +196,13 @@ impl Worklist {
 
 /// Modalities read the worklist; they do not write it.
 fn may_plan(requester: &Requester) -> Result<(), Error> {
-    match requester.caller.role {
-        Role::Local | Role::VillageDoctor => Ok(()),
-        Role::Pharmacist | Role::Auditor | Role::Administrator | Role::DicomPeer | Role::Node => {
-            Err(Error::Denied { action: "plan_examinations" })
-        }
-    }
+    authorise(&requester.caller, Action::PlanExaminations).map(|_| ())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::access::Caller;
+    use crate::app::access::{Caller, Role};
     use crate::app::imaging::peers::Services;
 
     #[derive(Debug, Default)]
@@ -255,7 +250,7 @@ mod tests {
     }
 
     fn of(role: Role, services: Services) -> Requester {
-        Requester { caller: Caller { name: "test".to_owned(), role }, services }
+        Requester { caller: Caller::system("test", role), services }
     }
 
     fn item(step_id: &str) -> Item {

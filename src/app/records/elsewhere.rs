@@ -14,7 +14,7 @@ use sm3::Sm3;
 
 use super::person::digest;
 use super::ports::{KeptDocument, RecordStanding, TakenBack};
-use super::reading::{Granted, Reading, standing_of, summary_only};
+use super::reading::{Granted, Reading, only_in_person, standing_of, summary_only, within_rights};
 use super::{FoundRecord, RecordLine, read};
 use crate::app::access::{Action, Caller, Permit, authorise};
 use crate::app::error::Error;
@@ -229,7 +229,14 @@ impl App {
             is_the_patient: false,
             break_glass: (!reading.break_glass.is_empty()).then(|| reading.break_glass.to_owned()),
         };
-        decided(request, known, of, (&self.knowledge.load().policy, self.clock.now_ms()))
+        let knowledge = self.knowledge.load();
+        let is_near = caller.has_the_whole_node()
+            || of.1.is_some_and(|has| {
+                caller.looks_after(&knowledge.divisions.resolve(&has.address).code)
+            });
+        let with = (&knowledge.policy, self.clock.now_ms(), is_near);
+        let access = decided(request, known, of, with);
+        within_rights(access, (caller, Action::LookUpRecords), (reading.purpose, is_near))
     }
 
     fn question(
@@ -314,17 +321,20 @@ fn decided(
     mut request: AccessRequest,
     known: &Known,
     (name, has): (&str, Option<&RecordStanding>),
-    (policy, now): (&PolicyTables, i64),
+    (policy, now, is_near): (&PolicyTables, i64, bool),
 ) -> Access {
     let own = &request.institution;
     // As where it is read here.
     let mut standing = has.map_or_else(Standing::default, |has| standing_of(own, name, has, now));
     standing.grants.extend(known.grants.iter().cloned());
+    if !is_near {
+        only_in_person(&mut standing);
+    }
     for TakenBack { record, from_ms, until_ms } in &known.withdrawals {
         let reach = if record.is_empty() { Reach::All } else { Reach::Record(record.clone()) };
         standing.withdrawals.push(Withdrawal { reach, from_ms: *from_ms, until_ms: *until_ms });
     }
-    let wrote = has.is_some_and(|has| !has.from_hub || has.sender == *own);
+    let wrote = is_near && has.is_some_and(|has| !has.from_hub || has.sender == *own);
     let author_institution = if wrote { own.clone() } else { String::new() };
     request.record = RecordRef { name: name.to_owned(), author_institution };
     decide(&request, &standing, policy, now)
@@ -430,6 +440,7 @@ mod tests {
     use crate::app::records::person::PersonKeys;
     use crate::app::records::reading::region_of;
     use crate::sharing::consent::{GrantKind, Purpose, Role};
+    use crate::sharing::discharge::model::Address;
 
     const HOUR_MS: i64 = 3_600_000;
     /// 2026-11-29T12:00+08:00.
@@ -454,7 +465,7 @@ mod tests {
             is_the_patient: false,
             break_glass: (!reason.is_empty()).then(|| reason.to_owned()),
         };
-        let access = decided(request, known, of, (&POLICY, NOW));
+        let access = decided(request, known, of, (&POLICY, NOW, true));
         (access.verdict, access.scope)
     }
 
@@ -523,6 +534,7 @@ mod tests {
             sender: String::new(),
             received_ms: NOW - HOUR_MS,
             person: String::new(),
+            address: Address::default(),
             keys: PersonKeys::default(),
             withdrawals: vec![(false, NOW - 1, None)],
             grants: Vec::new(),

@@ -470,8 +470,11 @@ impl App {
         let token = found.last().filter(|_| more).map(|last| format!("{SEAL}-{}", last.seq));
         let mut lines = Vec::with_capacity(found.len());
         for line in &found {
+            let version = line.version;
             let line: RecordLine = serde_json::from_str(&line.summary_json)
                 .map_err(|e| Error::internal("store", e))?;
+            // The summary of one whose sender gave no version was written before the store gave it.
+            let line = RecordLine { version, ..line };
             // What the policy does not allow is not even named.
             if let Some(has) = desk.store.standing(&line.name).await? {
                 let asked = (Read::for_purpose(purpose), Scope::Summary);

@@ -11,6 +11,7 @@ use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
 use crate::sharing::consent::GrantKind;
+use crate::sharing::discharge::model::Address;
 use crate::sharing::exchange::{Cursor, Document, Hello, Kind, Numbered, Outcome, SentFor};
 
 /// What a node's store keeps beside the bytes of a document.
@@ -170,6 +171,8 @@ pub struct KeptDocument {
 pub struct ListedDocument {
     /// Position: lists go from high to low.
     pub seq: i64,
+    /// Version.
+    pub version: u32,
     /// What a list shows, JSON.
     pub summary_json: String,
 }
@@ -238,6 +241,8 @@ pub struct RecordStanding {
     pub received_ms: i64,
     /// Whose it is.
     pub person: String,
+    /// Where the patient lives, as the newest version says.
+    pub address: Address,
     /// Whose it is, by each thing that says it.
     pub keys: PersonKeys,
     /// What the patient took back: of this record or of all; since when, and until when.

@@ -16,8 +16,8 @@ use crate::app::ports::AuditEntry;
 use crate::app::request::{PageRequest, Problems};
 use crate::app::{App, NodeKind};
 use crate::sharing::consent::{
-    self, Access, AccessRequest, GrantKind, Reach, RecordRef, Scope, Standing, Verdict, Withdrawal,
-    decide,
+    self, Access, AccessReason, AccessRequest, GrantKind, Reach, ReasonCode, RecordRef, Scope,
+    Standing, Verdict, Withdrawal, decide,
 };
 use crate::sharing::discharge::model::{Address, Narrative};
 use crate::sharing::exchange::SentFor;
@@ -57,16 +57,21 @@ pub struct Granted {
 }
 
 impl App {
+    /// As what the consent tables know a role. A village doctor's role at a hospital is that of whoever
+    /// works there: configurations from before there were more roles say so.
     pub(super) fn policy_role(&self, role: Role) -> Option<consent::Role> {
         Some(match role {
             Role::VillageDoctor | Role::Local => match self.role {
                 NodeKind::Clinic => consent::Role::VillageDoctor,
                 NodeKind::Hospital | NodeKind::Hub => consent::Role::HospitalDoctor,
             },
+            Role::TownshipDoctor => consent::Role::TownshipDoctor,
+            Role::HospitalDoctor => consent::Role::HospitalDoctor,
+            Role::PublicHealthWorker => consent::Role::PublicHealthWorker,
             Role::Pharmacist => consent::Role::Pharmacist,
             Role::Auditor => consent::Role::Auditor,
             Role::Administrator => consent::Role::Administrator,
-            Role::DicomPeer | Role::Node => return None,
+            Role::Radiologist | Role::DicomPeer | Role::Node => return None,
         })
     }
 
@@ -84,10 +89,16 @@ impl App {
     ) -> Access {
         let now = self.clock.now_ms();
         let own = self.name.clone();
-        let standing = standing_of(&own, name, has, now);
+        let knowledge = self.knowledge.load();
+        let mut standing = standing_of(&own, name, has, now);
+        let is_near = caller.has_the_whole_node()
+            || caller.looks_after(&knowledge.divisions.resolve(&has.address).code);
         // What this node wrote is its own, also where it came back after its database was lost.
         let wrote = !has.from_hub || has.sender == self.name;
-        let author_institution = if wrote { own.clone() } else { String::new() };
+        let author_institution = if wrote && is_near { own.clone() } else { String::new() };
+        if !is_near {
+            only_in_person(&mut standing);
+        }
         let request = AccessRequest {
             purpose: Some(reading.purpose),
             role: self.policy_role(caller.role),
@@ -98,7 +109,8 @@ impl App {
             is_the_patient: false,
             break_glass: (!reading.break_glass.is_empty()).then(|| reading.break_glass.to_owned()),
         };
-        decide(&request, &standing, &self.knowledge.load().policy, now)
+        let access = decide(&request, &standing, &knowledge.policy, now);
+        within_rights(access, (caller, Action::ReadRecords), (reading.purpose, is_near))
     }
 
     /// Decides about one record; a denial is in the audit trail, and so is a broken glass with its
@@ -243,6 +255,31 @@ pub(super) fn held(has: &RecordStanding, now_ms: i64) -> Vec<KeptGrant> {
     held
 }
 
+/// Leaves of what stands between the institution and a patient what is about the patient in person: somebody
+/// who works for one village of a township has nothing to do with those who are registered in another.
+pub(super) fn only_in_person(standing: &mut Standing) {
+    standing.grants.retain(|grant| matches!(grant.kind, GrantKind::Presence | GrantKind::Referral));
+}
+
+/// What the region's policy allows, cut to what the caller's role may do at all for the purpose
+/// (`models/policy/actions.csv`).
+pub(super) fn within_rights(
+    mut access: Access,
+    (caller, action): (&Caller, Action),
+    (purpose, is_near): (Purpose, bool),
+) -> Access {
+    if access.verdict == Verdict::Denied && !is_near {
+        let text_zh =
+            "患者不在您负责的区划内：本机构的登记、签约对您不算数，请先确认患者就诊".to_owned();
+        access.reasons.push(AccessReason { code: ReasonCode::OutOfPlace, text_zh });
+    }
+    if access.verdict != Verdict::Denied && !caller.rights().allow_for(action, purpose) {
+        let text = "您的角色不得以此目的查阅病历（models/policy/actions.csv）";
+        return Access::denied(ReasonCode::PurposeNotOfRole, text);
+    }
+    access
+}
+
 /// How the patient of a record stands to the institution `own`.
 pub(super) fn standing_of(own: &str, name: &str, has: &RecordStanding, now_ms: i64) -> Standing {
     let grants = held(has, now_ms).iter().map(|grant| grant.to(own)).collect();
@@ -277,7 +314,7 @@ pub(super) fn summary_only(found: &mut FoundRecord) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sharing::consent::{PolicyTables, ReasonCode};
+    use crate::sharing::consent::PolicyTables;
 
     const HOUR_MS: i64 = 3_600_000;
     /// 2026-11-29.
@@ -302,6 +339,7 @@ mod tests {
             sender: "county".to_owned(),
             received_ms: NOW - HOUR_MS,
             person: String::new(),
+            address: Address::default(),
             keys: crate::app::records::person::PersonKeys::default(),
             withdrawals: Vec::new(),
             grants: grants.to_vec(),

@@ -429,7 +429,7 @@ enum Step {
 /// What comes is kept by the node, for whom the caller asked it.
 fn keeper() -> Requester {
     Requester {
-        caller: Caller { name: "region".to_owned(), role: Role::Node },
+        caller: Caller::system("region", Role::Node),
         services: [Service::Find, Service::Store].into_iter().collect::<Services>(),
     }
 }

@@ -61,7 +61,7 @@ impl Holder {
 
     async fn opened(self, order: Order) -> Result<Pieces, Error> {
         let who = format!("{}/{}", order.asked_by, order.requested_by);
-        let caller = Caller { name: format!("node:{who}"), role: Role::Node };
+        let caller = Caller::system(format!("node:{who}"), Role::Node);
         authorise(&caller, Action::RetrieveImages)?;
         let services: Services =
             [Service::Find, Service::Retrieve, Service::Store].into_iter().collect();

@@ -394,7 +394,7 @@ impl Hub {
     /// Who passes what, before the first object goes.
     async fn audit(&self, asker: &str, request: &FetchRequest) -> Result<(), Error> {
         let name = format!("node:{asker}/{}", request.requested_by);
-        let caller = Caller { name, role: Role::Node };
+        let caller = Caller::system(name, Role::Node);
         let permit = authorise(&caller, Action::RetrieveImages)?;
         let entry = AuditEntry {
             at_ms: self.clock.now_ms(),

@@ -72,7 +72,7 @@ impl Publisher {
     /// For the images of `app`, and what is behind the node.
     pub fn new(app: Arc<App>, region: Arc<dyn Region>, behind: Option<Arc<Behind>>) -> Self {
         let services: Services = [Service::Find, Service::Retrieve].into_iter().collect();
-        let caller = Caller { name: "region".to_owned(), role: Role::Node };
+        let caller = Caller::system("region", Role::Node);
         Self { app, region, behind, requester: Requester { caller, services } }
     }
 

@@ -269,7 +269,7 @@ impl DimsePacs {
         let asked = write(&identifier(study), transfer_syntax != uids::IMPLICIT_LE);
         dialled.send(context, set, Some(&asked)).await.map_err(lost)?;
         let requester = Requester {
-            caller: Caller { name: self.source(), role: Role::DicomPeer },
+            caller: Caller::system(self.source(), Role::DicomPeer),
             services: [Service::Store].into_iter().collect::<Services>(),
         };
         let mut command = BytesMut::new();

@@ -100,6 +100,11 @@ pub enum ReasonCode {
     ScopeNarrowed,
     /// The glass was broken: the patient is told, and the case is reviewed.
     GlassBroken,
+    /// The reader's role may not do this for the purpose, whatever the relation.
+    PurposeNotOfRole,
+    /// The patient is not of the reader's village, township or county, so the institution's registration or
+    /// contract does not count for the reader.
+    OutOfPlace,
 }
 
 /// One reason.
@@ -132,6 +137,13 @@ pub struct Access {
     pub source: String,
     /// Why; never empty.
     pub reasons: Vec<AccessReason>,
+}
+
+impl Access {
+    /// Denied for a reason that no row gives.
+    pub fn denied(code: ReasonCode, text_zh: &str) -> Self {
+        denied(vec![reason(code, text_zh)])
+    }
 }
 
 /// Decides a read at `at_ms` (milliseconds since 1970 UTC). Of several relations the one that

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::ports::{Call, Dice, Entry, ForwardingStore, Outcome, Pace, Sender, SentObject};
 use super::throttle::Throttle;
 use super::{Destination, Imaging, LOOK_EVERY, lock};
-use crate::app::access::{Caller, Role};
+use crate::app::access::Caller;
 use crate::app::chain;
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
@@ -291,7 +291,7 @@ impl Worker {
         let found: HashMap<Digest, IndexedInstance> =
             instances.into_iter().map(|instance| (instance.digest, instance)).collect();
         let name = format!("forward:{}", self.destination.ae_title);
-        let requester = Requester::of(Caller { name, role: Role::Local });
+        let requester = Requester::of(Caller::local(name));
         let mut audited = HashSet::new();
         for entry in entries.iter().filter(|entry| found.contains_key(&entry.digest)) {
             if audited.insert((&entry.study, &entry.patient_id)) {

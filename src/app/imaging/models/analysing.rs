@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Analyses, LabelCard, ModelCard, OBJECT_BYTES_MAX, OBJECT_UNIT_BYTES, Purpose};
-use crate::app::access::{Caller, Role};
+use crate::app::access::Caller;
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
 use crate::app::imaging::incoming::Refused;
@@ -196,7 +196,7 @@ impl Analyses {
 /// Who stores what a model says; the name stands beside the object as its source.
 fn machine(card: &ModelCard) -> Requester {
     let name = format!("model:{}", card.id);
-    Requester::of(Caller { name, role: Role::Local })
+    Requester::of(Caller::local(name))
 }
 
 fn findings(card: &ModelCard, answers: &[Vec<f32>]) -> Vec<Finding> {

@@ -10,7 +10,7 @@ use dicom_dictionary_std::tags;
 
 use super::analysing::Subject;
 use super::*;
-use crate::app::access::{Caller, Role};
+use crate::app::access::Caller;
 use crate::app::imaging::forwarding::Cursor;
 use crate::app::imaging::ports::{Selection, StudyIndex as _};
 use crate::app::imaging::render::PixelSource;
@@ -175,7 +175,7 @@ impl Rig {
             set = set.with_u16(tag, value);
         }
         set = set.with_text(tags::PIXEL_DATA, VR::OB, "x");
-        let caller = Caller { name: "test".to_owned(), role: Role::Local };
+        let caller = Caller::local("test");
         let explicit = "1.2.840.10008.1.2.1";
         let requester = Requester::of(caller);
         let mut incoming = self.imaging.receive(&requester, explicit, None, Vec::new()).unwrap();

@@ -81,7 +81,7 @@ async fn no_copy_is_acknowledged_before_it_is_noted_and_it_is_when_the_index_cat
 #[tokio::test]
 async fn a_caller_whose_name_looks_like_a_node_makes_no_copies_and_a_node_needs_a_name() {
     let rig = rig().await;
-    let caller = Caller { name: "node:evil".to_owned(), role: Role::Local };
+    let caller = Caller::local("node:evil");
     let requester = Requester::of(caller);
     let mut incoming = rig.imaging.receive(&requester, EXPLICIT, None, Vec::new()).unwrap();
     incoming.push(Bytes::from(object("1.2", "own", 10))).await.unwrap();

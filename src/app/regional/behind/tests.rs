@@ -179,10 +179,7 @@ fn asked(pacs: &FakePacs) -> Vec<Question> {
 
 fn finder() -> Requester {
     Requester {
-        caller: crate::app::access::Caller {
-            name: "test".to_owned(),
-            role: crate::app::access::Role::Node,
-        },
+        caller: crate::app::access::Caller::system("test", crate::app::access::Role::Node),
         services: Services::all(),
     }
 }

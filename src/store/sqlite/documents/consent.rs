@@ -17,7 +17,8 @@ pub(super) async fn standing(
          AS received_ms, (SELECT max(origin = 'hub') FROM document WHERE kind = 'record' \
          AND name = ?1) AS from_hub, \
          (SELECT sent_for FROM document WHERE kind = 'record' AND name = ?1 AND origin = 'hub' \
-         ORDER BY version DESC LIMIT 1) AS sent_for, sender, person, patient, resident, card, born \
+         ORDER BY version DESC LIMIT 1) AS sent_for, sender, person, patient, resident, card, born, \
+         json_extract(nullif(reading_json, ''), '$.record.patient.address') AS address \
          FROM document WHERE kind = 'record' AND name = ?1 AND current = 1",
     )
     .bind(record)
@@ -36,6 +37,8 @@ pub(super) async fn standing(
     .await?;
     let withdrawals = withdrawals.into_iter();
     let sent_for: Option<String> = row.try_get("sent_for")?;
+    // Absent in what this node cannot read: then it is not known where the patient lives.
+    let address: Option<String> = row.try_get("address")?;
     Ok(Some(RecordStanding {
         from_hub: row.try_get("from_hub")?,
         sent_for: sent_for.as_deref().and_then(SentFor::named),
@@ -43,6 +46,7 @@ pub(super) async fn standing(
         received_ms: row.try_get("received_ms")?,
         grants: grants::of(readers, &keys).await?,
         person,
+        address: address.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
         keys,
         withdrawals: withdrawals.map(|(of, from, until)| (of.is_empty(), from, until)).collect(),
     }))

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::task::TaskTracker;
 
 use super::Documents;
-use crate::app::access::{Action, Caller, Role, authorise};
+use crate::app::access::{Action, Caller, authorise};
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{
     Arrived, ConsentSaid, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted, TakenBack,
@@ -32,7 +32,7 @@ impl Node {
     }
 
     async fn submit(&self, name: &str, version: u32, body: &'static str) -> Submitted {
-        let caller = Caller { name: "t".to_owned(), role: Role::Local };
+        let caller = Caller::local("t");
         let permit = authorise(&caller, Action::SubmitRecords).unwrap();
         let new = NewDocument {
             document: document(name, version, body),
@@ -72,7 +72,7 @@ impl Node {
     }
 
     async fn open_tasks(&self) -> Vec<String> {
-        let caller = Caller { name: "t".to_owned(), role: Role::Local };
+        let caller = Caller::local("t");
         let permit = authorise(&caller, Action::ReadRecords).unwrap();
         let query = TaskQuery { state: Some(TaskState::Open), limit: 10, ..TaskQuery::default() };
         let found = self.documents.tasks(&permit, query, entry("")).await.unwrap();
@@ -274,7 +274,7 @@ async fn the_later_word_on_consent_counts_in_whatever_order_it_comes() {
 async fn what_is_said_here_counts_over_what_came_before_and_waits_for_the_hub() {
     let (node, cursor) = Node::with_record().await;
     node.hear(cursor, consent((7, 50, false), &["p"])).await;
-    let caller = Caller { name: "t".to_owned(), role: Role::Local };
+    let caller = Caller::local("t");
     let permit = authorise(&caller, Action::ChangeConsent).unwrap();
     let say = async |given| {
         let (document, indexed) = consent((0, 60, given), &["p"]);
@@ -293,7 +293,7 @@ async fn what_is_said_here_counts_over_what_came_before_and_waits_for_the_hub() 
 #[tokio::test]
 async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
     let node = Node::new().await;
-    let caller = Caller { name: "t".to_owned(), role: Role::Local };
+    let caller = Caller::local("t");
     let permit = authorise(&caller, Action::SubmitRecords).unwrap();
     let person = |person: &str| person.to_owned();
     for (name, of) in [("a", "one"), ("b", "two")] {

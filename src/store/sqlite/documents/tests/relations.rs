@@ -4,7 +4,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_util::task::TaskTracker;
 
 use super::{Node, document, entry};
-use crate::app::access::{Action, Caller, Permit, Role, authorise};
+use crate::app::access::{Action, Caller, Permit, authorise};
 use crate::app::records::grants::{GrantChange, NewGrant};
 use crate::app::records::notices::{NewNotice, NoticeState, Telling};
 use crate::app::records::person::PersonKeys;
@@ -31,7 +31,7 @@ fn keys(name: &str, resident: &str, card: &str) -> PersonKeys {
 }
 
 fn local() -> Caller {
-    Caller { name: "t".to_owned(), role: Role::Local }
+    Caller::local("t")
 }
 
 fn permit(caller: &Caller, action: Action) -> Permit<'_> {
