@@ -2,6 +2,7 @@
 //! transport, no database, no clock.
 
 pub mod authorisation;
+pub mod audit;
 pub mod consent;
 pub mod discharge;
 pub mod exchange;
