@@ -2,6 +2,7 @@
 //! layer.
 
 mod callers;
+pub mod audit;
 mod exchange;
 mod fhir;
 pub mod imaging;
@@ -121,6 +122,9 @@ pub enum NodeError {
     /// The key that people's numbers are hashed with cannot be used.
     #[error("cannot use the key of people in the store's directory")]
     Key(#[source] error::Cause),
+    /// The key that heads of the audit trail are signed with cannot be used.
+    #[error("cannot use the key of the audit trail in the store's directory")]
+    AuditKey(#[source] error::Cause),
     /// A certificate or key of the DICOM door cannot be used.
     #[error("cannot use {}", path.display())]
     Pem {
@@ -319,7 +323,9 @@ impl Node {
         records.watch((&metrics, &clock), until);
         let region =
             link::join(&config, held, (with, records.hub.clone()), (&metrics, &stop)).await?;
+        let audit = audit::open(&config, &database, &knowledge, region.as_ref()).await?;
         let app = Arc::new(App::new(Parts {
+            audit: Some(audit.desk()),
             name: config.node.name.clone(),
             knowledge,
             source,
@@ -339,6 +345,7 @@ impl Node {
         let callers = callers::known(&config, &app)?;
         let options = door_options(&config, callers.clone());
         let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics)).await?;
+        audit.start((&metrics, app.clock()), region.as_ref(), until);
         let (reporter, health) = tonic_health::server::health_reporter();
         report(&reporter, &app).await;
         tasks.spawn(watch_health(reporter, Arc::clone(&app), stop.clone()));

@@ -237,6 +237,11 @@ struct OutcomeLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlarmLabel {
+    kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DropLabel {
     model: String,
     why: &'static str,
@@ -258,6 +263,9 @@ pub struct Metrics {
     copies: CopyMetrics,
     exchange: ExchangeMetrics,
     look_ups: Family<OutcomeLabel, Counter>,
+    audit_alarms: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
+    audit_anchors: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
+    audit_entries: Gauge<i64, AtomicI64>,
 }
 
 /// Counts one call, running or waiting, for as long as it lives.
@@ -310,6 +318,9 @@ impl Metrics {
             copies: CopyMetrics::default(),
             exchange: ExchangeMetrics::default(),
             look_ups: Family::default(),
+            audit_alarms: Family::default(),
+            audit_anchors: Family::default(),
+            audit_entries: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("rpc_calls", "Calls by method and gRPC code", metrics.calls.clone());
@@ -341,6 +352,21 @@ impl Metrics {
             "look_ups",
             "At the hub: what came of nodes' look-ups of records, since it started",
             metrics.look_ups.clone(),
+        );
+        registry.register(
+            "audit_alarms",
+            "Alarms that the audit trail has raised, by kind",
+            metrics.audit_alarms.clone(),
+        );
+        registry.register(
+            "audit_anchors_unfit",
+            "At the hub: signed heads of nodes' audit trails that do not fit those before, by what they are",
+            metrics.audit_anchors.clone(),
+        );
+        registry.register(
+            "audit_entries",
+            "Number of the last entry of the audit trail",
+            metrics.audit_entries.clone(),
         );
         Self { registry, ..metrics }
     }
@@ -443,6 +469,23 @@ impl Metrics {
             let counter = self.look_ups.get_or_create(&OutcomeLabel { outcome });
             counter.inner().store(count, Ordering::Relaxed);
         }
+    }
+
+    /// How many alarms of a kind the audit trail has raised.
+    pub fn audit_alarms(&self, kind: &str, count: u64) {
+        let label = AlarmLabel { kind: kind.to_owned() };
+        self.audit_alarms.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// How many signed heads of nodes did not fit, by what they are.
+    pub fn audit_anchors(&self, kind: &str, count: u64) {
+        let label = AlarmLabel { kind: kind.to_owned() };
+        self.audit_anchors.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Number of the last entry of the audit trail.
+    pub fn audit_entries(&self, last: u64) {
+        self.audit_entries.set(i64::try_from(last).unwrap_or(i64::MAX));
     }
 
     /// Persons in memory at the hub, documents whose person is still to be found, and open reviews.

@@ -12,6 +12,7 @@ use crate::medicine::prescription::{Formulary, PrescriptionKnowledge};
 use crate::medicine::treatment::TreatmentKnowledge;
 use crate::medicine::vocabulary::{Condition, Referral, Severity};
 use crate::sharing::authorisation::AuthorisationTable;
+use crate::sharing::audit::alarms::Limits;
 use crate::sharing::consent::PolicyTables;
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::discharge::{FollowUpTables, Programmes};
@@ -42,6 +43,8 @@ pub struct Knowledge {
     /// What each role may do where. What callers may do is settled when a node starts; a table that is
     /// reloaded counts from the next start on.
     pub authorisation: Arc<AuthorisationTable>,
+    /// When the audit trail raises an alarm.
+    pub alarms: Limits,
     /// Administrative divisions.
     pub divisions: Divisions,
     /// Names of people, and what decides who is who.
@@ -90,6 +93,7 @@ impl Knowledge {
         let follow_up = FollowUpTables::load(files)?;
         let policy = PolicyTables::load(files)?;
         let authorisation = Arc::new(AuthorisationTable::load(files)?);
+        let alarms = Limits::load(files)?;
         let divisions = Divisions::load(files)?;
         let people = Arc::new(PeopleTables::load(files)?);
         let description = differential.description();
@@ -123,6 +127,7 @@ impl Knowledge {
             follow_up,
             policy,
             authorisation,
+            alarms,
             divisions,
             people,
             features,

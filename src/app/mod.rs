@@ -3,6 +3,7 @@
 //! Owns the port traits that adapters implement, and names no adapter.
 
 pub mod access;
+pub mod audit;
 pub mod calculators;
 mod checks;
 pub mod consultation;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use self::access::{Action, AuthorisationTable, Caller, Permit, authorise};
+use self::audit::AuditDesk;
 use self::error::Error;
 use self::exchange::hub::Exchange;
 use self::exchange::look_up::Elsewhere;
@@ -61,6 +63,7 @@ pub struct App {
     region: Option<Arc<dyn Region>>,
     behind: Option<Arc<Behind>>,
     records: Option<Arc<RecordDesk>>,
+    audit: Option<Arc<AuditDesk>>,
     hub: Option<Arc<Exchange>>,
     elsewhere: Option<Arc<dyn Elsewhere>>,
     institution: String,
@@ -92,6 +95,8 @@ pub struct Parts {
     pub behind: Option<Arc<Behind>>,
     /// Discharge records, where the node keeps any.
     pub records: Option<Arc<RecordDesk>>,
+    /// The audit trail, where it can be read.
+    pub audit: Option<Arc<AuditDesk>>,
     /// At the hub: the exchange of documents.
     pub hub: Option<Arc<Exchange>>,
     /// Records at the hub, where the node belongs to a region.
@@ -166,6 +171,7 @@ impl App {
             region: parts.region,
             behind: parts.behind,
             records: parts.records,
+            audit: parts.audit,
             hub: parts.hub,
             elsewhere: parts.elsewhere,
             institution: parts.institution,
@@ -173,6 +179,11 @@ impl App {
             role: parts.role,
             reloading: tokio::sync::Mutex::new(()),
         }
+    }
+
+    /// Time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// What this node is.

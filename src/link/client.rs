@@ -21,6 +21,7 @@ use super::pb::attend_response::Message as FromHub;
 use super::pb::deliver_objects_request::Message as Delivered;
 use super::pb::link_service_client::LinkServiceClient;
 use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, status};
+use crate::app::audit::anchoring::AnchorPlace;
 use crate::app::chain;
 use crate::app::error::{Cause, Error};
 use crate::app::exchange::desk::Desk;
@@ -29,6 +30,7 @@ use crate::app::ports::BoxFuture;
 use crate::app::regional::holding::{Holder, Order};
 use crate::app::regional::ports::{Pieces, Region};
 use crate::app::regional::{FetchRequest, IndexState, NodeLine, Publication, RegionalAnswer};
+use crate::sharing::audit::Anchor;
 use crate::sharing::imaging::published::PatientQuestion;
 
 /// Between two beats.
@@ -352,6 +354,21 @@ impl Elsewhere for HubLink {
             let question = Some(question.into());
             let request = pb::FetchRecordRequest { question, name, version };
             within(PUBLISHED_WITHIN, client.fetch_record(request)).await?.try_into()
+        })
+    }
+}
+
+impl AnchorPlace for HubLink {
+    fn anchor<'a>(&'a self, anchor: &'a Anchor) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let mut client = self.session()?.client;
+            let request = pb::AnchorTrailRequest::from(anchor.clone());
+            let answer = within(ANSWER_WITHIN, client.anchor_trail(request)).await?;
+            if answer.standing() != pb::AnchorStanding::Fits {
+                let standing = answer.standing().as_str_name();
+                tracing::warn!(standing, "the hub knows another audit trail of this node");
+            }
+            Ok(())
         })
     }
 }

@@ -3,6 +3,7 @@
 //! [`server`] is the hub's side, [`client`] the node's. Who calls is known by certificate or token
 //! ([`identity`]); what is said is in `proto/xiangyi/link/v1`.
 
+mod anchors;
 pub mod client;
 mod convert;
 mod exchange;

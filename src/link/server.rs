@@ -22,6 +22,7 @@ use super::pb::attend_request::Message as FromNode;
 use super::pb::attend_response::Message as FromHub;
 use super::pb::deliver_objects_request::Message as Delivered;
 use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, records, status};
+use crate::app::audit::anchored::AnchorDesk;
 use crate::app::error::Error;
 use crate::app::exchange::hub::Exchange;
 use crate::app::regional::hub::{Attendance, Hub, ToNode};
@@ -59,6 +60,7 @@ pub struct LinkTls {
 pub struct LinkDoor {
     hub: Arc<Hub>,
     exchange: Arc<Exchange>,
+    anchors: Arc<AnchorDesk>,
     credentials: Credentials,
     tls: Option<LinkTls>,
     room: Room,
@@ -69,6 +71,7 @@ pub struct LinkDoor {
 struct Service {
     hub: Arc<Hub>,
     exchange: Arc<Exchange>,
+    anchors: Arc<AnchorDesk>,
     credentials: Credentials,
     /// Exchanges that are open, by node.
     open: Arc<Mutex<HashMap<String, usize>>>,
@@ -88,17 +91,17 @@ type Objects = Pin<Box<dyn Stream<Item = Result<pb::FetchObjectsResponse, Status
 impl LinkDoor {
     /// Puts the parts together.
     pub fn new(
-        (hub, exchange): (Arc<Hub>, Arc<Exchange>),
+        (hub, exchange, anchors): (Arc<Hub>, Arc<Exchange>, Arc<AnchorDesk>),
         credentials: Credentials,
         (tls, room): (Option<LinkTls>, Room),
         stop: CancellationToken,
     ) -> Self {
-        Self { hub, exchange, credentials, tls, room, stop }
+        Self { hub, exchange, anchors, credentials, tls, room, stop }
     }
 
     /// Serves nodes until told to stop.
     pub async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
-        let Self { hub, exchange, credentials, tls, room, stop } = self;
+        let Self { hub, exchange, anchors, credentials, tls, room, stop } = self;
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_adaptive_window(Some(true))
@@ -113,7 +116,7 @@ impl LinkDoor {
             server = server.tls_config(config)?;
         }
         let open = Arc::default();
-        let service = Service { hub, exchange, credentials, open, stop: stop.clone() };
+        let service = Service { hub, exchange, anchors, credentials, open, stop: stop.clone() };
         let service = pb::link_service_server::LinkServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         server
@@ -313,6 +316,16 @@ impl pb::link_service_server::LinkService for Service {
         let record = (name.as_str(), version);
         let found = self.exchange.fetch(&node, &question, record).await.map_err(|e| refused(&e))?;
         Ok(Response::new(found.into()))
+    }
+
+    async fn anchor_trail(
+        &self,
+        request: Request<pb::AnchorTrailRequest>,
+    ) -> Result<Response<pb::AnchorTrailResponse>, Status> {
+        let node = self.caller(&request)?;
+        let anchor = request.into_inner().try_into().map_err(|e| refused(&e))?;
+        let taken = self.anchors.take(&node, anchor).await.map_err(|e| refused(&e))?;
+        Ok(Response::new(taken.into()))
     }
 
     async fn list_members(

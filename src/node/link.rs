@@ -9,6 +9,9 @@ use tokio_util::task::TaskTracker;
 
 use super::imaging::Opened;
 use super::{NodeError, bind};
+use crate::app::audit::anchored::AnchorDesk;
+use crate::app::audit::anchoring::AnchorPlace;
+use crate::app::audit::ports::Anchored;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::look_up::Elsewhere;
 use crate::app::ports::{Clock, IdSource, Journal};
@@ -24,11 +27,14 @@ use crate::link::client::{HubLink, LinkOptions};
 use crate::link::identity::{Credential, Credentials};
 use crate::link::inflow::Room;
 use crate::link::server::{LinkDoor, LinkTls};
+use crate::store::sqlite::anchors::AnchorStore;
 use crate::store::sqlite::region::RegionStore;
 use crate::telemetry::Metrics;
 
 /// Name of the database in the store's directory.
 const DATABASE: &str = "region.db";
+/// Name of the database of nodes' signed heads in the store's directory.
+const ANCHORS: &str = "anchors.db";
 
 /// What every use case is given.
 type With = (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>);
@@ -36,7 +42,7 @@ type With = (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>);
 /// A region that was joined and not yet begun with.
 pub(super) enum Joined {
     /// As its hub.
-    Hub { hub: Arc<Hub>, door: LinkDoor, listen: SocketAddr },
+    Hub { hub: Arc<Hub>, door: LinkDoor, listen: SocketAddr, anchors: Arc<AnchorDesk> },
     /// As a node.
     Node { link: Arc<HubLink>, holder: Option<Holder> },
 }
@@ -55,6 +61,9 @@ pub(super) async fn join(
     if config.node.role == NodeRole::Hub {
         let (Some(listen), Some(exchange)) = (section.listen, exchange) else { return Ok(None) };
         let store = RegionStore::open(&config.store.dir.join(DATABASE)).await?;
+        let anchored = AnchorStore::open(&config.store.dir.join(ANCHORS)).await?;
+        let with = (Arc::clone(&journal), Arc::clone(&clock));
+        let anchors = Arc::new(AnchorDesk::new(Arc::new(anchored), with.0, with.1));
         let members = section.nodes.iter();
         let members = members.map(|m| Member { name: m.name.clone(), area: m.area.clone() });
         let hub = Hub::new(HubParts {
@@ -75,9 +84,9 @@ pub(super) async fn join(
             (None | Some(_), None) | (None, Some(_)) => None,
         };
         let room = Room::new(config.exchange.receive_bytes_max, Arc::clone(metrics));
-        let with = (Arc::clone(&hub), exchange);
+        let with = (Arc::clone(&hub), exchange, Arc::clone(&anchors));
         let door = LinkDoor::new(with, credentials(config), (tls, room), stop.clone());
-        return Ok(Some(Joined::Hub { hub, door, listen }));
+        return Ok(Some(Joined::Hub { hub, door, listen, anchors }));
     }
     let Some(hub) = section.hub.clone() else { return Ok(None) };
     let identity = match (&section.tls_cert, &section.tls_key) {
@@ -108,6 +117,22 @@ impl Joined {
         match self {
             Self::Hub { .. } => None,
             Self::Node { link, .. } => Some(Arc::<HubLink>::clone(link)),
+        }
+    }
+
+    /// Where the heads of the node's audit trail go.
+    pub(super) fn anchor_place(&self) -> Arc<dyn AnchorPlace> {
+        match self {
+            Self::Hub { anchors, .. } => Arc::<AnchorDesk>::clone(anchors),
+            Self::Node { link, .. } => Arc::<HubLink>::clone(link),
+        }
+    }
+
+    /// At the hub: heads of nodes' audit trails.
+    pub(super) fn anchored(&self) -> Option<Arc<dyn Anchored>> {
+        match self {
+            Self::Hub { anchors, .. } => Some(anchors.heads()),
+            Self::Node { .. } => None,
         }
     }
 

@@ -76,7 +76,7 @@ pub(super) async fn open(
         members.map(|m| Scope { node: m.name.clone(), area: m.area.clone() }).collect();
     let section = &config.exchange;
     let store: Arc<dyn HubDocuments> = match (&section.postgres_url, &section.postgres_url_file) {
-        (None, None) => Arc::new(HubStore::open(&config.store.dir.join(DATABASE), scopes).await?),
+        (None, None) => Arc::new(HubStore::open(&database_of(config), scopes).await?),
         (url, file) => {
             let server = server((url.as_ref(), file.as_deref())).map_err(NodeError::PostgresHub)?;
             let schema = &section.postgres_schema;
@@ -148,6 +148,11 @@ async fn watch_hub(hub: Arc<Exchange>, metrics: Arc<Metrics>) {
     }
 }
 
+/// The hub's database, where it is one file.
+pub(super) fn database_of(config: &Config) -> std::path::PathBuf {
+    config.store.dir.join(DATABASE)
+}
+
 /// The server that the configuration names, itself or in a file.
 pub(super) fn server(
     (url, file): (Option<&SecretUrl>, Option<&Path>),
@@ -165,7 +170,7 @@ pub(super) fn server(
 }
 
 /// A key. Where `make` is set one is made if there is none, readable by its owner only.
-async fn key(path: &Path, make: bool) -> Result<Vec<u8>, error::Cause> {
+pub(super) async fn key(path: &Path, make: bool) -> Result<Vec<u8>, error::Cause> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || {
         use std::io::Write as _;

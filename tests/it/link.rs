@@ -18,11 +18,12 @@ use xiangyi::link::proto::xiangyi::link::v1::exchange_request::Message as Exchan
 use xiangyi::link::proto::xiangyi::link::v1::link_service_client::LinkServiceClient;
 use xiangyi::rpc::proto::xiangyi::node::v1 as nd;
 
+use crate::audit::signed_head;
 use crate::harness::{TestNode, channel, hex};
 use crate::images::small;
 
 /// What the link can be called for.
-const RPCS: [&str; 9] = [
+const RPCS: [&str; 10] = [
     "Attend",
     "PublishStudies",
     "FindStudies",
@@ -32,6 +33,7 @@ const RPCS: [&str; 9] = [
     "Exchange",
     "LookUpRecords",
     "FetchRecord",
+    "AnchorTrail",
 ];
 
 fn member(name: &str) -> MemberSection {
@@ -124,6 +126,7 @@ async fn call(
             client.look_up_records(with(message, token)).await.map(|_| ())
         }
         "FetchRecord" => client.fetch_record(with(fetch_record(), token)).await.map(|_| ()),
+        "AnchorTrail" => client.anchor_trail(with(signed_head("a"), token)).await.map(|_| ()),
         other => panic!("{other}"),
     }
 }
@@ -363,6 +366,15 @@ async fn bad_input_is_refused_by_every_rpc_of_the_link_and_the_field_is_named() 
         refused(client.look_up_records(with(message, token)).await.unwrap_err(), word);
         let message = pb::FetchRecordRequest { question: Some(bad), ..fetch_record() };
         refused(client.fetch_record(with(message, token)).await.unwrap_err(), word);
+    }
+    for (message, word) in [
+        (signed_head("b"), "node"),
+        (pb::AnchorTrailRequest { number: 4, ..signed_head("a") }, "signature"),
+        (pb::AnchorTrailRequest { number: 0, ..signed_head("a") }, "number"),
+        (pb::AnchorTrailRequest { sm3: vec![2].into(), ..signed_head("a") }, "sm3"),
+        (pb::AnchorTrailRequest { key: vec![2].into(), ..signed_head("a") }, "key"),
+    ] {
+        refused(client.anchor_trail(with(message, token)).await.unwrap_err(), word);
     }
     let message = pb::LookUpRecordsRequest::default();
     refused(client.look_up_records(with(message, token)).await.unwrap_err(), "question");

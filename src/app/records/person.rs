@@ -47,7 +47,7 @@ impl PersonKeys {
     }
 
     /// Of somebody who is registered.
-    pub(super) fn of_registered(person: &RegisteredPerson) -> Self {
+    pub(in crate::app) fn of_registered(person: &RegisteredPerson) -> Self {
         Self::new(&person.name, (&person.resident_id, &person.health_card), &person.birth_date)
     }
 

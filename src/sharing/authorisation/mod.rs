@@ -114,6 +114,12 @@ terms! {
         OpenQuarantine = "open_quarantine",
         /// Say what came of documents that the hub has put aside.
         SettleQuarantine = "settle_quarantine",
+        /// Read the audit trail: entries, who saw a patient's data, alarms.
+        ReadAudit = "read_audit",
+        /// Have the audit trail gone along and compared with signed heads. No entry is shown.
+        VerifyAudit = "verify_audit",
+        /// At the hub: hand over a signed head of a node's own audit trail.
+        AnchorAudit = "anchor_audit",
         /// Look findings, conditions and medicines up.
         SearchKnowledge = "search_knowledge",
         /// List models.
@@ -235,13 +241,16 @@ impl Rights {
     pub const ALL: Self = Self([u16::MAX; Action::ALL.len()]);
 
     /// What those of this role have who never sign in, none for a person's role: everything for who is
-    /// local, giving images out for a peer or another node.
+    /// local, images for a peer or another node, and for a node heads of its audit trail.
     pub fn of_system(role: Role) -> Option<Self> {
         match role {
             Role::Local => Some(Self::ALL),
             Role::DicomPeer | Role::Node => {
                 let mut rights = Self::NONE;
                 rights.add(Action::RetrieveImages, None);
+                if role == Role::Node {
+                    rights.add(Action::AnchorAudit, None);
+                }
                 Some(rights)
             }
             _ => None,

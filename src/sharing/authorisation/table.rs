@@ -71,7 +71,8 @@ impl AuthorisationTable {
         let table = Self { cells, version: files.digest(ACTIONS, "") };
         table.check_systems(&systems)?;
         for action in Action::ALL {
-            if !table.cells.values().any(|rights| rights.allow(*action)) {
+            let mut all = table.cells.values().chain(systems.values());
+            if !all.any(|rights| rights.allow(*action)) {
                 let message = format!("nobody may do `{}`", action.name());
                 return Err(LoadError::file(ACTIONS, message));
             }

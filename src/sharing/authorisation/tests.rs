@@ -47,6 +47,9 @@ const EXPECTED: &[(Action, &str)] = &[
     (Action::DecidePeople, "M"),
     (Action::OpenQuarantine, "M"),
     (Action::SettleQuarantine, "M"),
+    (Action::ReadAudit, "A"),
+    (Action::VerifyAudit, "AM"),
+    (Action::AnchorAudit, ""),
     (Action::SearchKnowledge, "VTHRPWAM"),
     (Action::ListModels, "VTHRPWAM"),
     (Action::ReloadModels, "M"),
@@ -115,7 +118,7 @@ fn every_cell_is_as_it_is_typed_here() {
             }
         }
     }
-    assert_eq!(cells, 8 * 5 * 35 * 8);
+    assert_eq!(cells, 8 * 5 * 38 * 8);
 }
 
 #[test]
@@ -125,7 +128,8 @@ fn systems_have_what_the_program_gives_them_and_nothing_else() {
         for action in Action::ALL {
             assert!(table.rights(Role::Local, *place).allow(*action), "{action:?}");
             for role in [Role::DicomPeer, Role::Node] {
-                let may = *action == Action::RetrieveImages;
+                let may = *action == Action::RetrieveImages
+                    || (role == Role::Node && *action == Action::AnchorAudit);
                 assert_eq!(table.rights(role, *place).allow(*action), may, "{role:?} {action:?}");
             }
         }

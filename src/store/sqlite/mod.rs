@@ -3,12 +3,14 @@
 //! "Kept" is said after the commit has reached the disk. Commits that wait at the same time share
 //! one transaction ([`writer`]), so that durability costs one fsync for all of them.
 
+pub mod anchors;
 pub mod documents;
 pub mod exchange;
 pub mod hub;
 mod journal;
 pub mod region;
 pub mod studies;
+pub mod trail;
 mod writer;
 
 use std::borrow::Cow;
@@ -25,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -39,6 +41,7 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
     (7, "relations", include_str!("../../../migrations/sqlite/0007_relations.sql")),
     (8, "sent for", include_str!("../../../migrations/sqlite/0008_sent_for.sql")),
     (9, "consent", include_str!("../../../migrations/sqlite/0009_consent.sql")),
+    (10, "audit chain", include_str!("../../../migrations/sqlite/0010_audit_chain.sql")),
 ];
 
 /// How long a reader waits for a lock.
@@ -112,6 +115,10 @@ impl SqliteStore {
             .fetch_one(&mut connection)
             .await
             .map_err(open)?;
+        let linked = trail::chain::link_older(&mut connection).await.map_err(open)?;
+        if linked > 0 {
+            tracing::info!(entries = linked, "entries of the audit trail of before were chained");
+        }
         writer::prepare(&mut connection).await.map_err(open)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)

@@ -5,11 +5,15 @@ use sqlx::{Connection as _, QueryBuilder, Row as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::trail::chain;
 use crate::app::error::Error;
 use crate::app::ports::{Appended, AuditEntry, KeptRecord, NewRecord, RecordKind};
+use crate::sharing::audit::{Head, Said};
 
 /// Commits that share one transaction at most.
 const BATCH_MAX: usize = 64;
+/// What a batch says whose chain does not go on from the last entry in the database.
+const MOVED: &str = "audit head moved";
 
 /// Who did what, as the audit trail names it.
 #[derive(Debug, Clone)]
@@ -93,12 +97,13 @@ fn failed(error: sqlx::Error) -> Error {
 
 async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut head = None;
     while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
         batch.retain(|job| !job.reply.is_closed());
         if batch.is_empty() {
             continue;
         }
-        match commit_new(&mut connection, &batch).await {
+        match commit_new(&mut connection, &mut head, &batch).await {
             Ok(()) => {
                 for job in batch.drain(..) {
                     // A caller that has gone finds the answer under its request id.
@@ -110,7 +115,8 @@ async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
                     tracing::warn!(error = %error, size = batch.len(), "shared commit failed, one by one");
                 }
                 for mut job in batch.drain(..) {
-                    let outcome = commit_one(&mut connection, &mut job).await.map_err(failed);
+                    let outcome =
+                        commit_one(&mut connection, &mut head, &mut job).await.map_err(failed);
                     let _ = job.reply.send(outcome);
                 }
             }
@@ -135,7 +141,7 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sql
          NULL AS action, NULL AS record_id, NULL AS patient_reference, NULL AS outcome, NULL AS detail, \
          NULL AS kind, NULL AS request_id, NULL AS content_sha256, NULL AS created_ms, \
          NULL AS request_json, NULL AS answer_json, NULL AS summary_json, NULL AS model_version, \
-         NULL AS rule_version; \
+         NULL AS rule_version, NULL AS seq, NULL AS follows, NULL AS sha256, NULL AS sm3; \
          CREATE TEMP TRIGGER keep_record INSTEAD OF INSERT ON batch WHEN NEW.kind IS NOT NULL BEGIN \
          INSERT INTO record (id, kind, caller, request_id, content_sha256, patient_reference, \
          created_ms, request_json, answer_json, summary_json, model_version, rule_version) \
@@ -144,10 +150,13 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sql
          NEW.summary_json, NEW.model_version, NEW.rule_version); \
          END; \
          CREATE TEMP TRIGGER keep_entry INSTEAD OF INSERT ON batch BEGIN \
-         INSERT INTO audit (at_ms, caller, role, action, record_id, patient_reference, outcome, \
-         detail) \
-         VALUES (NEW.at_ms, NEW.caller, NEW.role, NEW.action, NEW.record_id, \
-         NEW.patient_reference, NEW.outcome, NEW.detail); \
+         SELECT RAISE(ABORT, 'audit head moved') WHERE NEW.follows IS NOT NULL AND \
+         (coalesce((SELECT max(seq) FROM audit), 0) <> NEW.seq - 1 OR \
+         coalesce((SELECT sha256 FROM audit WHERE seq = NEW.seq - 1), NEW.follows) <> NEW.follows); \
+         INSERT INTO audit (seq, at_ms, caller, role, action, record_id, patient_reference, \
+         outcome, detail, sha256, sm3) \
+         VALUES (NEW.seq, NEW.at_ms, NEW.caller, NEW.role, NEW.action, NEW.record_id, \
+         NEW.patient_reference, NEW.outcome, NEW.detail, NEW.sha256, NEW.sm3); \
          END;",
     )
     .execute(connection)
@@ -158,9 +167,10 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sql
 /// Keeps one, unless its request id is there: then that is audited and returned.
 async fn commit_one(
     connection: &mut SqliteConnection,
+    head: &mut Option<Head>,
     job: &mut Job,
 ) -> Result<Appended, sqlx::Error> {
-    let error = match commit_new(connection, std::slice::from_ref(job)).await {
+    let error = match commit_new(connection, head, std::slice::from_ref(job)).await {
         Ok(()) => return Ok(Appended::New),
         Err(error) => error,
     };
@@ -168,26 +178,93 @@ async fn commit_one(
         Some(record) if is_conflict(&error) => {
             let kept = existing(connection, &job.actor, &record).await?.ok_or(error)?;
             job.audit.outcome = "replayed";
-            commit_new(connection, std::slice::from_ref(job)).await?;
+            commit_new(connection, head, std::slice::from_ref(job)).await?;
             Ok(Appended::Existing(kept))
         }
         Some(_) | None => Err(error),
     }
 }
 
-/// Keeps all of them, or none.
-async fn commit_new(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(), sqlx::Error> {
+/// Keeps all of them, or none, and remembers where the chain has come to. Another connection writes
+/// entries too: where it has meanwhile, the statement undoes itself, and they are kept in a transaction
+/// that looks first.
+async fn commit_new(
+    connection: &mut SqliteConnection,
+    head: &mut Option<Head>,
+    jobs: &[Job],
+) -> Result<(), sqlx::Error> {
+    if let Some(known) = *head {
+        match insert(connection, known, jobs).await {
+            Ok(now) => {
+                *head = Some(now);
+                return Ok(());
+            }
+            Err(error) if is_moved(&error) => {}
+            Err(error) => {
+                if !is_conflict(&error) {
+                    *head = None;
+                }
+                return Err(error);
+            }
+        }
+    }
+    *head = None;
+    // Not sqlx's own transaction: where the disk is full SQLite has rolled back by itself, and sqlx would
+    // hold the connection to be within one for ever after.
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    match insert_after_look(connection, jobs).await {
+        Ok(now) => {
+            *head = Some(now);
+            Ok(())
+        }
+        Err(error) => {
+            // Refused where nothing is left to undo.
+            drop(sqlx::raw_sql("ROLLBACK").execute(connection).await);
+            Err(error)
+        }
+    }
+}
+
+/// Within a transaction, which it commits.
+async fn insert_after_look(
+    connection: &mut SqliteConnection,
+    jobs: &[Job],
+) -> Result<Head, sqlx::Error> {
+    let known = chain::head(connection).await?;
+    let now = insert(connection, known, jobs).await?;
+    sqlx::raw_sql("COMMIT").execute(connection).await?;
+    Ok(now)
+}
+
+/// Writes all of them after `head`, or none, in one statement. The head then.
+async fn insert(
+    connection: &mut SqliteConnection,
+    mut head: Head,
+    jobs: &[Job],
+) -> Result<Head, sqlx::Error> {
+    let mut follows = Some(head.sha256);
     let mut query = QueryBuilder::new("INSERT INTO batch ");
     query.push_values(jobs, |mut row, Job { actor, record, audit, .. }| {
         let record = record.as_ref();
-        row.push_bind(audit.at_ms)
-            .push_bind(&actor.caller)
-            .push_bind(actor.role)
-            .push_bind(actor.action)
-            .push_bind(record.map_or(&audit.record_id, |r| &r.id))
-            .push_bind(record.map_or(&audit.patient_reference, |r| &r.patient_reference))
-            .push_bind(audit.outcome)
-            .push_bind(&audit.detail)
+        let said = Said {
+            at_ms: audit.at_ms,
+            caller: &actor.caller,
+            role: actor.role,
+            action: actor.action,
+            record_id: record.map_or(&audit.record_id, |r| &r.id),
+            patient_reference: record.map_or(&audit.patient_reference, |r| &r.patient_reference),
+            outcome: audit.outcome,
+            detail: &audit.detail,
+        };
+        head = head.after(&said);
+        row.push_bind(said.at_ms)
+            .push_bind(said.caller)
+            .push_bind(said.role)
+            .push_bind(said.action)
+            .push_bind(said.record_id)
+            .push_bind(said.patient_reference)
+            .push_bind(said.outcome)
+            .push_bind(said.detail)
             .push_bind(record.map(|r| kind_name(r.kind)))
             .push_bind(record.map(|r| &r.request_id))
             .push_bind(record.map(|r| r.content_sha256.as_slice()))
@@ -196,10 +273,19 @@ async fn commit_new(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(
             .push_bind(record.map(|r| &r.answer_json))
             .push_bind(record.map(|r| &r.summary_json))
             .push_bind(record.map(|r| &r.model_version))
-            .push_bind(record.map(|r| &r.rule_version));
+            .push_bind(record.map(|r| &r.rule_version))
+            .push_bind(chain::signed(head.number))
+            .push_bind(follows.take().map(|digest| digest.to_vec()))
+            .push_bind(head.sha256.to_vec())
+            .push_bind(head.sm3.to_vec());
     });
     query.build().execute(connection).await?;
-    Ok(())
+    Ok(head)
+}
+
+/// Whether the chain does not go on from the last entry in the database.
+fn is_moved(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message() == MOVED)
 }
 
 async fn existing(

@@ -20,6 +20,7 @@ use std::path::Path;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
+use super::trail::chain;
 use super::{OpenError, options, writers};
 use crate::app::access::Permit;
 use crate::app::error::Error;
@@ -31,6 +32,7 @@ use crate::app::records::ports::{
     AccessReview, Arrived, DocumentQuery, DocumentStore, ExchangeReport, KeptDocument, KeptGrant,
     KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted, TakenBack, TaskQuery,
 };
+use crate::sharing::audit::Said;
 use crate::sharing::exchange::{Cursor, Hello, Kind, Numbered, Outcome};
 
 /// Connections that only read.
@@ -371,20 +373,17 @@ async fn audit_as(
     (caller, role, action): (&str, &str, &str),
     entry: &AuditEntry,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO audit (at_ms, caller, role, action, record_id, patient_reference, outcome, \
-         detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )
-    .bind(entry.at_ms)
-    .bind(caller)
-    .bind(role)
-    .bind(action)
-    .bind(&entry.record_id)
-    .bind(&entry.patient_reference)
-    .bind(entry.outcome)
-    .bind(&entry.detail)
-    .execute(connection)
-    .await?;
+    let said = Said {
+        at_ms: entry.at_ms,
+        caller,
+        role,
+        action,
+        record_id: &entry.record_id,
+        patient_reference: &entry.patient_reference,
+        outcome: entry.outcome,
+        detail: &entry.detail,
+    };
+    chain::append(connection, &said).await?;
     Ok(())
 }
 
