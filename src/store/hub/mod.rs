@@ -5,6 +5,7 @@ pub(in crate::store) mod look_up;
 pub(in crate::store) mod people;
 pub(in crate::store) mod plan;
 pub(in crate::store) mod rows;
+pub(in crate::store) mod seal;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

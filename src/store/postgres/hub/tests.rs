@@ -10,11 +10,13 @@ use sqlx::Row as _;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::seal::HubTrail;
 use super::{HubStore, load, look_up};
 use crate::app::error::{Code, Error};
 use crate::app::exchange::ports::{HubDocuments, Submission};
 use crate::app::exchange::store_suite::{self, TESTS, asking, handles, look_ups, model, scopes};
 use crate::app::people::store_suite as people;
+use crate::sharing::audit::Fault;
 use crate::sharing::exchange::Outcome;
 use crate::store::postgres::Server;
 use crate::store::postgres::testing::{Cluster, Scratch, url};
@@ -385,5 +387,57 @@ async fn the_trail_of_look_ups_says_who_whose_why_and_what_came_of_it() {
     .unwrap();
     assert_eq!(rows, look_ups::TRAIL);
     drop(store);
+    end(scratch, tracker).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_trail_is_chained_and_what_is_done_to_it_is_found() {
+    use crate::app::audit::ports::Chained as _;
+    use crate::store::hub::seal::suite::{ATTACKS, ENTRIES, LOOKED_UP, chained, verified};
+    let Some(url) = url() else { return };
+    let rows = format!("{LOOKED_UP} FROM (SELECT true AS yes, '\\x0102'::bytea AS person) x");
+    let inserted = "INSERT INTO audit (id, at_ms, node, action, document, outcome, recipients) \
+                    OVERRIDING SYSTEM VALUE VALUES (-1, 1, 'n', 'a', 0, 'o', '')";
+    let attacks = ATTACKS.into_iter().chain([(inserted, 1, Fault::Inserted)]);
+    for (sql, number, fault) in attacks {
+        let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+        let store = open(&scratch, &tracker).await;
+        store_suite::story(&store).await;
+        // A test's own text.
+        sqlx::raw_sql(sqlx::AssertSqlSafe(rows.clone())).execute(&store.pool).await.unwrap();
+        let trail = HubTrail::open(&scratch.server, &scratch.schema);
+        chained(&trail, ENTRIES).await;
+        assert_eq!(verified(&trail).await.unwrap().entries, ENTRIES);
+        let last = trail.after(ENTRIES - 1, 9).await.unwrap();
+        assert_eq!((&*last[0].caller, &*last[0].patient_reference), ("village/李医生", "0102"));
+        sqlx::raw_sql(sql).execute(&store.pool).await.unwrap();
+        let broken = verified(&trail).await.unwrap_err();
+        assert_eq!((broken.number, broken.fault), (number, fault), "{sql}");
+        drop((trail, store));
+        end(scratch, tracker).await;
+    }
+}
+
+/// An entry whose number was taken early and that comes late is chained, not passed over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_comes_late_is_chained_in_its_place() {
+    use crate::app::audit::ports::Sealing as _;
+    use crate::store::hub::seal::suite::{chained, verified};
+    let Some(url) = url() else { return };
+    let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+    let store = open(&scratch, &tracker).await;
+    let enter = "INSERT INTO audit (at_ms, node, action, document, outcome, recipients) \
+                 VALUES (1, 'n', 'a', 0, 'o', '')";
+    let mut late = store.pool.begin().await.unwrap();
+    sqlx::raw_sql(enter).execute(&mut *late).await.unwrap();
+    sqlx::raw_sql(enter).execute(&store.pool).await.unwrap();
+    let trail = HubTrail::open(&scratch.server, &scratch.schema);
+    for _ in 0..5 {
+        assert_eq!(trail.seal().await.unwrap(), 0);
+    }
+    late.commit().await.unwrap();
+    chained(&trail, 2).await;
+    assert_eq!(verified(&trail).await.unwrap().entries, 2);
+    drop((trail, store));
     end(scratch, tracker).await;
 }

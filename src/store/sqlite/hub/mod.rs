@@ -10,6 +10,7 @@ mod look_up;
 mod people;
 mod quarantine;
 mod read;
+pub mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +34,7 @@ use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql")),
     (
         2,
@@ -42,6 +43,7 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
     ),
     (3, "people", include_str!("../../../../migrations/sqlite-hub/0003_people.sql")),
     (4, "look-ups", include_str!("../../../../migrations/sqlite-hub/0004_look_ups.sql")),
+    (5, "audit chain", include_str!("../../../../migrations/sqlite-hub/0005_audit_chain.sql")),
 ];
 
 /// Connections that only read.

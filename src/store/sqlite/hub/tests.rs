@@ -6,9 +6,11 @@ use std::sync::Arc;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::HubStore;
+use super::seal::HubTrail;
 use crate::app::exchange::ports::HubDocuments;
 use crate::app::exchange::store_suite::{TESTS, asking, handles, look_ups, model, scopes};
 use crate::app::people::store_suite as people;
+use crate::sharing::audit::Fault;
 
 async fn open(folder: &Path) -> HubStore {
     HubStore::open(&folder.join("hub.db"), scopes()).await.unwrap()
@@ -138,4 +140,29 @@ async fn the_trail_of_look_ups_says_who_whose_why_and_what_came_of_it() {
     .await
     .unwrap();
     assert_eq!(rows, look_ups::TRAIL);
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_chained_and_what_is_done_to_it_is_found() {
+    use crate::app::audit::ports::Chained as _;
+    use crate::store::hub::seal::suite::{ATTACKS, ENTRIES, LOOKED_UP, chained, verified};
+    let rows = format!("{LOOKED_UP} FROM (SELECT 1 AS yes, x'0102' AS person) x");
+    let inserted = "INSERT INTO audit (id, at_ms, node, action, document, outcome, recipients) \
+                    VALUES (-1, 1, 'n', 'a', 0, 'o', '')";
+    let attacks = ATTACKS.into_iter().chain([(inserted, 1, Fault::Inserted)]);
+    for (sql, number, fault) in attacks {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).await;
+        crate::app::exchange::store_suite::story(&store).await;
+        // A test's own text.
+        sqlx::raw_sql(sqlx::AssertSqlSafe(rows.clone())).execute(&store.writer).await.unwrap();
+        let trail = HubTrail::open(&folder.path().join("hub.db"));
+        chained(&trail, ENTRIES).await;
+        assert_eq!(verified(&trail).await.unwrap().entries, ENTRIES);
+        let last = trail.after(ENTRIES - 1, 9).await.unwrap();
+        assert_eq!((&*last[0].caller, &*last[0].patient_reference), ("village/李医生", "0102"));
+        sqlx::raw_sql(sql).execute(&store.writer).await.unwrap();
+        let broken = verified(&trail).await.unwrap_err();
+        assert_eq!((broken.number, broken.fault), (number, fault), "{sql}");
+    }
 }
