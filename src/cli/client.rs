@@ -36,6 +36,15 @@ use crate::rpc::proto::xiangyi::treatment::v1::treatment_service_client::Treatme
 use crate::store::discard::Discard;
 use crate::telemetry::Metrics;
 
+/// A client of the running node that `target` names; `what` says why it needs one.
+pub(super) async fn client_of_node(target: &Target, what: &str) -> Result<Client, Failure> {
+    if target.server.is_none() {
+        let named = "name it with --server, for example --server http://127.0.0.1:50051";
+        return Err(format!("{what}: {named}").into());
+    }
+    Client::open(target).await
+}
+
 /// A way to an answer.
 #[derive(Debug)]
 pub(super) enum Client {
@@ -82,6 +91,7 @@ impl Client {
             region: None,
             behind: None,
             records: None,
+            audit: None,
             hub: None,
             elsewhere: None,
             institution: String::new(),

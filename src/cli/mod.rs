@@ -2,6 +2,7 @@
 //! error.
 
 mod archive;
+mod audit;
 mod calculate;
 mod check;
 mod client;
@@ -68,6 +69,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Look after the archive of images of a node that does not run
     Archive(archive::ArchiveArgs),
+    /// Verify, export and read the audit trail of a node
+    Audit(audit::AuditArgs),
     /// List the models being served
     Models(models::ModelsArgs),
     /// Look at the region that a node belongs to
@@ -128,6 +131,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Imaging(args) => imaging::run(*args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Archive(args) => archive::run(args).await,
+        Command::Audit(args) => Box::pin(audit::run(args)).await,
         Command::Models(args) => models::run(args).await,
         Command::Region(args) => region::run(args).await,
         Command::Record(args) => records::record(args).await,

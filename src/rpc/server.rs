@@ -16,6 +16,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::gate::{CallLimits, GateLayer};
+use super::proto::xiangyi::audit::v1::audit_service_server::AuditServiceServer;
 use super::proto::xiangyi::diagnosis::v1::diagnosis_service_server::DiagnosisServiceServer;
 use super::proto::xiangyi::imaging::v1::custody_service_server::CustodyServiceServer;
 use super::proto::xiangyi::imaging::v1::imaging_service_server::ImagingServiceServer;
@@ -30,8 +31,8 @@ use super::proto::xiangyi::records::v1::follow_up_service_server::FollowUpServic
 use super::proto::xiangyi::records::v1::record_service_server::RecordServiceServer;
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
 use super::{
-    DESCRIPTORS, diagnosis, imaging, model, node, people, prescription, recognition, records,
-    treatment,
+    DESCRIPTORS, audit, diagnosis, imaging, model, node, people, prescription, recognition,
+    records, treatment,
 };
 use crate::app::App;
 use crate::app::credentials::Authenticator;
@@ -213,6 +214,10 @@ impl Door {
             )
             .add_service(
                 PersonServiceServer::new(people::PersonDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                AuditServiceServer::new(audit::AuditDoor(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
             .add_service(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use prost::Message as _;
 use tonic::Code;
 use xiangyi::app::access::Role;
+use xiangyi::rpc::proto::xiangyi::audit::v1 as au;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
 use xiangyi::rpc::proto::xiangyi::imaging::v1 as im;
 use xiangyi::rpc::proto::xiangyi::people::v1 as pe;
@@ -85,6 +86,11 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("records.v1.ExchangeService", "ListQuarantined", "VTH--WAM"),
     ("records.v1.ExchangeService", "GetQuarantined", "-------M"),
     ("records.v1.ExchangeService", "SettleQuarantined", "-------M"),
+    ("audit.v1.AuditService", "ListAuditEntries", "------A-"),
+    ("audit.v1.AuditService", "ListPatientAccesses", "------A-"),
+    ("audit.v1.AuditService", "VerifyTrail", "------AM"),
+    ("audit.v1.AuditService", "ListAnchors", "------AM"),
+    ("audit.v1.AuditService", "ListAlarms", "------A-"),
     ("treatment.v1.TreatmentService", "Calculate", "VTHRPWAM"),
     ("imaging.v1.ImagingService", "SearchStudies", "VTHR--A-"),
     ("imaging.v1.ImagingService", "GetStudyMetadata", "VTHR--A-"),
@@ -136,12 +142,18 @@ fn alone(rpc: &str, code: Option<Code>) -> bool {
 }
 
 fn of_region(rpc: &str) -> Vec<u8> {
+    let accesses =
+        au::ListPatientAccessesRequest { patient_reference: "P1".to_owned(), ..Default::default() };
     let fetch = im::FetchStudyRequest {
         study_uid: "1.2.3".to_owned(),
         purpose: im::PurposeOfUse::Treatment.into(),
         ..Default::default()
     };
-    if rpc == "FetchStudy" { fetch.encode_to_vec() } else { Vec::new() }
+    match rpc {
+        "FetchStudy" => fetch.encode_to_vec(),
+        "ListPatientAccesses" => accesses.encode_to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 /// A message that the RPC answers without error.
