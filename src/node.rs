@@ -1,8 +1,8 @@
 //! The composition root: configuration in, a running node out. The one file that names every
 //! layer.
 
-mod callers;
 pub mod audit;
+mod callers;
 mod exchange;
 mod fhir;
 pub mod imaging;

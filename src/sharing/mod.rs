@@ -1,8 +1,8 @@
 //! What may be shared, with whom, and what it means. Pure and synchronous like `medicine`: no
 //! transport, no database, no clock.
 
-pub mod authorisation;
 pub mod audit;
+pub mod authorisation;
 pub mod consent;
 pub mod discharge;
 pub mod exchange;

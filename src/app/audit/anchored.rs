@@ -36,7 +36,7 @@ impl AnchorDesk {
     /// Keeps a head that the node with this name shows. One that is not the node's own, or not signed, is
     /// refused.
     pub async fn take(&self, node: &str, anchor: Anchor) -> Result<Taken, Error> {
-        let caller = Caller { name: node.to_owned(), role: Role::Node };
+        let caller = Caller::system(node, Role::Node);
         let permit = authorise(&caller, Action::AnchorAudit)?;
         let mark = &anchor.mark;
         if mark.node != node {

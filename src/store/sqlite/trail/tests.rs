@@ -25,7 +25,7 @@ use crate::store::sqlite::documents::Documents;
 use crate::store::sqlite::{MIGRATIONS, SqliteStore, migrator, options};
 
 fn caller() -> Caller {
-    Caller { name: "李医生".to_owned(), role: Role::Local }
+    Caller::local("李医生")
 }
 
 fn entry(record: &str, patient: &str) -> AuditEntry {
@@ -286,7 +286,7 @@ async fn a_watcher_keeps_what_it_raises_once_and_another_goes_on_where_it_ended(
     let path = folder.path().join("x.db");
     let tracker = TaskTracker::new();
     let store = SqliteStore::open(&path, 64, &tracker).await.unwrap();
-    let doctor = Caller { name: "李医生".to_owned(), role: Role::VillageDoctor };
+    let doctor = Caller::shipped("李医生", Role::VillageDoctor);
     let permit = authorise(&doctor, Action::ReadConsultations).unwrap();
     let trail: Arc<dyn crate::app::audit::ports::AuditTrail> = Arc::new(Trail::open(&path));
     let limits = Limits::load(&crate::embedded::files()).unwrap();
