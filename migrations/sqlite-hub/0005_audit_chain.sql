@@ -6,7 +6,7 @@ CREATE TABLE audit_chain (
     begun_ms INTEGER NOT NULL
 ) STRICT;
 INSERT INTO audit_chain (id, chain, begun_ms)
-VALUES (1, lower(hex(randomblob(16))), CAST(unixepoch('subsec') * 1000 AS INTEGER));
+VALUES (1, lower(hex(randomblob(16))), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER));
 
 CREATE TABLE audit_seal (
     number INTEGER PRIMARY KEY,

@@ -16,7 +16,7 @@ CREATE TABLE audit_chain (
     linked        INTEGER NOT NULL
 ) STRICT;
 INSERT INTO audit_chain (id, chain, begun_ms, chained_later, linked)
-SELECT 1, lower(hex(randomblob(16))), CAST(unixepoch('subsec') * 1000 AS INTEGER),
+SELECT 1, lower(hex(randomblob(16))), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
     coalesce(max(seq), 0), max(seq) IS NULL FROM audit;
 
 -- Against mistakes; whoever may write to the file can drop them, and is found by the chain.

@@ -38,7 +38,7 @@ pub(super) struct AuditArgs {
 enum Command {
     /// Go along the trail and name the first bad entry; exits with 1 if there is one
     Verify(VerifyArgs),
-    /// Write the trail as CSV, or as FHIR R4 AuditEvent, one resource a line
+    /// Write the trail as CSV, or as FHIR R4 `AuditEvent`, one resource a line
     Export(ExportArgs),
     /// List who saw or changed a patient's data on a running node
     Who(WhoArgs),
@@ -103,7 +103,8 @@ struct WhoArgs {
     /// Name of a discharge record
     #[arg(long, default_value = "")]
     record: String,
-    /// File with the patient's name and numbers, JSON: name, resident_id, health_card, birth_date.
+    /// File with the patient's name and numbers, JSON: `name`, `resident_id`, `health_card`,
+    /// `birth_date`.
     /// Numbers on the command line would be seen by everybody on the box
     #[arg(long, value_name = "FILE")]
     person: Option<PathBuf>,
@@ -181,10 +182,8 @@ async fn verify_trail(args: VerifyArgs) -> Result<ExitCode, Failure> {
         service(&client)?.verify_trail(request).await.map_err(|s| readable(&s))?.into_inner()
     } else {
         let config = config(args.source.config)?;
-        let name = match args.exchange {
-            true => name_of(&config.node.name),
-            false => config.node.name.clone(),
-        };
+        let own = config.node.name.clone();
+        let name = if args.exchange { name_of(&own) } else { own };
         if let Some(other) = brought.iter().find(|anchor| anchor.mark.node != name) {
             let node = &other.mark.node;
             return Err(format!("an anchor is of the node {node:?}, not of this one").into());

@@ -183,7 +183,7 @@ async fn seal(mut sealer: Sealer) {
     let mut round = 0_u32;
     loop {
         let mut done = sealer.seal().await.map(drop);
-        if done.is_ok() && round % SEALS_SIGNED == 0 {
+        if done.is_ok() && round.is_multiple_of(SEALS_SIGNED) {
             done = sealer.anchor().await;
         }
         round = round.wrapping_add(1);

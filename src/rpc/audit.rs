@@ -102,7 +102,7 @@ fn page(page_size: u32, page_token: String) -> PageRequest {
 }
 
 /// Signed heads; the problem names the field of the first that is none.
-pub(crate) fn anchors(sent: Vec<pb::Anchor>) -> Result<Vec<Anchor>, Error> {
+fn anchors(sent: Vec<pb::Anchor>) -> Result<Vec<Anchor>, Error> {
     let mut problems = Problems::default();
     let fits = sent.len() <= ANCHORS_MAX;
     problems.unless(fits, "anchors", "must have at most 10000 entries");

@@ -1,6 +1,6 @@
 //! The gRPC door: decode with `TryFrom` -> `app` -> encode. No decision is taken here.
 
-pub(crate) mod audit;
+mod audit;
 pub mod auth;
 pub mod codec;
 mod common;

@@ -111,7 +111,7 @@ async fn a_running_nodes_trail_is_whole_and_says_who_saw_a_patients_data() {
     // Of another node, and of one that nobody signed.
     let mut foreign = pb::Anchor { node: "other".to_owned(), ..Default::default() };
     (foreign.sha256, foreign.sm3) = (vec![0; 32], vec![0; 32]);
-    let foreign = pb::VerifyTrailRequest { anchors: vec![foreign] };
+    let foreign = pb::VerifyTrailRequest { anchors: vec![foreign], exchange: false };
     let status = audit(&node).verify_trail(foreign).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(bad_fields(&status), ["anchors[0].signature", "anchors[0].node"]);
@@ -168,7 +168,7 @@ async fn what_is_cut_off_at_a_node_is_found_by_what_the_hub_keeps() {
     .await;
     assert_eq!(kept[0].node, "village");
     let anchored = kept[0].number;
-    let brought = pb::VerifyTrailRequest { anchors: kept };
+    let brought = pb::VerifyTrailRequest { anchors: kept, exchange: false };
     let verified = audit(&village).verify_trail(brought).await.unwrap().into_inner();
     assert!(verified.intact && verified.anchored_up_to >= anchored, "{verified:?}");
 
@@ -180,6 +180,12 @@ async fn what_is_cut_off_at_a_node_is_found_by_what_the_hub_keeps() {
     let file = file.to_str().unwrap();
     let fine = command("village", data, &["verify", "--anchors", file]);
     assert!(fine.status.success(), "{fine:?}");
+    // What the nodes' coming and going entered at the hub is a chain as well.
+    let exchange = pb::VerifyTrailRequest { exchange: true, ..Default::default() };
+    let said = audit(&hub).verify_trail(exchange.clone()).await.unwrap().into_inner();
+    assert!(said.intact, "{said:?}");
+    let status = audit(&village).verify_trail(exchange).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
     // All that the node itself knows of it goes with it.
     tamper(
         data,

@@ -63,7 +63,7 @@ pub fn digest(text: &str) -> Option<[u8; DIGEST_BYTES]> {
 /// Bytes of an even number of hex digits.
 pub fn bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     digits

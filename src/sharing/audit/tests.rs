@@ -211,7 +211,7 @@ fn the_chain_of_another_database_is_told_from_its_own() {
     for entry in entries {
         said = said.and_then(|()| foreign.next(entry));
     }
-    assert_eq!(said, Err(Broken { number: 1, up_to: 1, fault: Fault::Replaced }));
+    assert_eq!(said, Err(Broken { number: 1, up_to: 1, fault: Fault::Altered }));
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn limits_that_cannot_be_are_refused_with_their_line() {
         ("mass_reading,a,3,0,,project,draft\n", "hours"),
         ("mass_reading,,3,1,,project,draft\n", "role"),
         ("mass_reading,a,3,1,,nobody,draft\n", "nobody"),
-        ("nothing,a,3,1,,project,draft\n", "kind"),
+        ("nothing,a,3,1,,project,draft\n", "`nothing`"),
         ("mass_reading,a,3,1,,project,draft\nmass_reading,a,4,1,,project,draft\n", "twice"),
     ] {
         assert!(load(rows).contains(word), "{rows}: {}", load(rows));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Entry, Head, Mark, Origin};
 
 /// Places by which entries may have been moved up to close a gap, and the gap still be told.
-const MOVED_MAX: u64 = 10_000;
+const MOVED_MAX: u64 = 1_000;
 
 /// What is wrong with a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -121,7 +121,7 @@ async fn link_pages(connection: &mut SqliteConnection) -> Result<u64, sqlx::Erro
 
 /// An entry from the eleven columns that every query here has.
 pub(super) fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
-    let bytes = |place| Ok::<_, sqlx::Error>(row.try_get::<Option<Vec<u8>>, usize>(place)?);
+    let bytes = |place: usize| row.try_get::<Option<Vec<u8>>, usize>(place);
     Ok(Entry {
         number: number(row.try_get(0)?),
         at_ms: row.try_get(1)?,
