@@ -322,7 +322,8 @@ impl Node {
         let records = Box::pin(opening).await?;
         records.watch((&metrics, &clock), until);
         let region =
-            link::join(&config, held, (with, records.hub.clone()), (&metrics, &stop)).await?;
+            link::join(&config, held, (with, records.hub.clone()), (records.time, &metrics, &stop))
+                .await?;
         let audit = audit::open(&config, &database, &knowledge, region.as_ref()).await?;
         let app = Arc::new(App::new(Parts {
             audit: Some(audit.desk()),

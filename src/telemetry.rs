@@ -163,6 +163,7 @@ struct ExchangeMetrics {
     unreadable: Gauge<i64, AtomicI64>,
     receiving: Gauge<i64, AtomicI64>,
     receiving_peak: Gauge<i64, AtomicI64>,
+    clock_ahead_ms: Gauge<i64, AtomicI64>,
     notices: Gauge<i64, AtomicI64>,
     persons: Gauge<i64, AtomicI64>,
     persons_unsettled: Gauge<i64, AtomicI64>,
@@ -208,6 +209,12 @@ impl ExchangeMetrics {
                 "exchange_receiving_peak_bytes",
                 "At the hub: the most that exchange_receiving_bytes has been since the start",
                 &self.receiving_peak,
+            ),
+            (
+                "exchange_clock_ahead_milliseconds",
+                "By how much this node's clock is ahead of the hub's; less than 0: behind; 0 too before it was \
+                 compared",
+                &self.clock_ahead_ms,
             ),
             (
                 "patient_notices_open",
@@ -455,6 +462,7 @@ impl Metrics {
         self.exchange.oldest_age_ms.set(age.max(0));
         self.exchange.received.set(number(report.inbox));
         self.exchange.unreadable.set(number(report.unreadable));
+        self.exchange.clock_ahead_ms.set(report.clock.map_or(0, |compared| compared.ahead_ms));
     }
 
     /// What came of look-ups at the hub.

@@ -24,6 +24,7 @@ use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, status};
 use crate::app::audit::anchoring::AnchorPlace;
 use crate::app::chain;
 use crate::app::error::{Cause, Error};
+use crate::app::exchange::clock::HubTime;
 use crate::app::exchange::desk::Desk;
 use crate::app::exchange::look_up::{Answer, Elsewhere, FetchedRecord, FoundRecords, Question};
 use crate::app::ports::BoxFuture;
@@ -78,6 +79,7 @@ pub struct HubLink {
     session: watch::Sender<Option<Session>>,
     current: AtomicBool,
     beat: Notify,
+    time: Arc<HubTime>,
 }
 
 type Client = LinkServiceClient<InterceptedService<Channel, Bearer>>;
@@ -114,8 +116,12 @@ impl Interceptor for Bearer {
 }
 
 impl HubLink {
-    /// Reads the options; dials nobody yet.
-    pub fn new(options: LinkOptions, chance: Chance) -> Result<Arc<Self>, Cause> {
+    /// Reads the options; dials nobody yet. `time` hears what the hub says of its own.
+    pub fn new(
+        options: LinkOptions,
+        chance: Chance,
+        time: Arc<HubTime>,
+    ) -> Result<Arc<Self>, Cause> {
         let mut endpoint = Endpoint::from_shared(options.hub.clone())?
             .connect_timeout(WELCOME_WITHIN)
             .tcp_nodelay(true)
@@ -148,6 +154,7 @@ impl HubLink {
             session: watch::Sender::new(None),
             current: AtomicBool::new(false),
             beat: Notify::new(),
+            time,
         }))
     }
 
@@ -202,6 +209,7 @@ impl HubLink {
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (out, to_hub) = mpsc::channel(UNSENT_MAX);
         let hello = pb::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };
+        let mut sent = Instant::now();
         out.send(said(FromNode::Hello(hello))).await?;
         let attending = client.attend(ReceiverStream::new(to_hub));
         let mut from_hub = timeout(WELCOME_WITHIN, attending).await??.into_inner();
@@ -209,13 +217,14 @@ impl HubLink {
         let Some(FromHub::Welcome(welcome)) = first.and_then(|first| first.message) else {
             return Err("the hub does not welcome".into());
         };
+        self.time.heard(welcome.time_ms, sent.elapsed());
         tracing::info!(hub = welcome.hub, node = welcome.node, "attends");
         let state = Arc::new(Mutex::new(welcome.index.unwrap_or_default().into()));
         self.current.store(false, Ordering::Release);
         self.session.send_replace(Some(Session { client: client.clone(), state }));
         let mut deliveries = Deliveries::new(client, holder.cloned());
         let mut beats = interval(BEAT_EVERY);
-        let (mut number, mut sent, mut trip) = (0_u64, Instant::now(), Duration::ZERO);
+        let (mut number, mut trip) = (0_u64, Duration::ZERO);
         let mut heard = Instant::now();
         loop {
             tokio::select! {
@@ -226,6 +235,7 @@ impl HubLink {
                         match message.message {
                             Some(FromHub::Beat(beat)) if beat.number == number => {
                                 trip = sent.elapsed();
+                                self.time.heard(beat.time_ms, trip);
                             }
                             Some(FromHub::Order(order)) => deliveries.begin(order),
                             Some(FromHub::Beat(_) | FromHub::Welcome(_)) | None => {}
@@ -255,6 +265,7 @@ impl HubLink {
             index_current: self.current.load(Ordering::Acquire),
             number,
             round_trip_us: u64::try_from(trip.as_micros()).unwrap_or(u64::MAX),
+            clock_ahead_ms: self.time.compared().map(|compared| compared.ahead_ms),
         }))
     }
 

@@ -288,6 +288,7 @@ fn delivered(number: u64, delivery: Delivery) -> pb::ExchangedDocument {
         Some(SentFor::Backfill) => pb::SentFor::Backfill,
         Some(SentFor::Returned) => pb::SentFor::Returned,
         Some(SentFor::Task) => pb::SentFor::Task,
+        Some(SentFor::Correction) => pb::SentFor::Correction,
         Some(SentFor::Other) => pb::SentFor::Other,
     };
     pb::ExchangedDocument { sent_for: sent_for.into(), sender, ..numbered(number, document) }
@@ -307,6 +308,7 @@ impl TryFrom<pb::ExchangedDocument> for Delivery {
             Ok(pb::SentFor::Backfill) => Some(SentFor::Backfill),
             Ok(pb::SentFor::Returned) => Some(SentFor::Returned),
             Ok(pb::SentFor::Task) => Some(SentFor::Task),
+            Ok(pb::SentFor::Correction) => Some(SentFor::Correction),
             // A hub of tomorrow: nothing is to be opened by what is not understood.
             Ok(pb::SentFor::Other) | Err(_) => Some(SentFor::Other),
         };

@@ -187,9 +187,10 @@ impl pb::link_service_server::LinkService for Service {
         let attendance = self.hub.attend(&node).await.map_err(|e| refused(&e))?;
         let (out, answers) = mpsc::channel(UNREAD_MAX);
         let (hub, stop) = (Arc::clone(&self.hub), self.stop.clone());
+        let exchange = Arc::clone(&self.exchange);
         // One future beside the channel it fills: when the line breaks, the attendance ends.
         let work = stream::once(async move {
-            let ended = attended(&hub, attendance, from_node, &out, stop).await;
+            let ended = attended((&hub, &exchange), attendance, from_node, &out, stop).await;
             if let Err(status) = ended {
                 let _ = out.send(Err(status)).await;
             }
@@ -341,7 +342,7 @@ impl pb::link_service_server::LinkService for Service {
 
 /// Hears a node that attends and sends it orders, until either side ends.
 async fn attended(
-    hub: &Hub,
+    (hub, exchange): (&Hub, &Exchange),
     mut attendance: Attendance,
     mut from_node: Streaming<pb::AttendRequest>,
     out: &mpsc::Sender<Result<pb::AttendResponse, Status>>,
@@ -352,6 +353,7 @@ async fn attended(
         hub: hub.name().to_owned(),
         node: node.clone(),
         index: Some(attendance.state.clone().into()),
+        time_ms: exchange.now_ms(),
     };
     let mut next = Some(FromHub::Welcome(welcome));
     loop {
@@ -380,7 +382,11 @@ async fn attended(
                 let trip = (!trip.is_zero()).then_some(trip);
                 let kept = hub.beat(&node, beat.index_current, trip).await;
                 kept.map_err(|e| refused(&e))?;
-                next = Some(FromHub::Beat(pb::HubBeat { number: beat.number }));
+                if let Some(ahead_ms) = beat.clock_ahead_ms {
+                    exchange.note_clock(&node, ahead_ms).await;
+                }
+                let time_ms = exchange.now_ms();
+                next = Some(FromHub::Beat(pb::HubBeat { number: beat.number, time_ms }));
             }
         }
     }

@@ -12,6 +12,7 @@ use super::{NodeError, bind};
 use crate::app::audit::anchored::AnchorDesk;
 use crate::app::audit::anchoring::AnchorPlace;
 use crate::app::audit::ports::Anchored;
+use crate::app::exchange::clock::HubTime;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::look_up::Elsewhere;
 use crate::app::ports::{Clock, IdSource, Journal};
@@ -52,7 +53,7 @@ pub(super) async fn join(
     config: &Config,
     (opened, behind): (Option<&Opened>, Option<Arc<Behind>>),
     ((journal, clock, ids), exchange): (With, Option<Arc<Exchange>>),
-    (metrics, stop): (&Arc<Metrics>, &CancellationToken),
+    (time, metrics, stop): (Arc<HubTime>, &Arc<Metrics>, &CancellationToken),
 ) -> Result<Option<Joined>, NodeError> {
     let section = &config.link;
     let name = config.node.name.clone();
@@ -99,7 +100,7 @@ pub(super) async fn join(
     };
     let ca = read_if(section.tls_ca.as_deref()).await?;
     let options = LinkOptions { hub, ca, identity, token };
-    let link = HubLink::new(options, Arc::new(chance)).map_err(NodeError::Link)?;
+    let link = HubLink::new(options, Arc::new(chance), time).map_err(NodeError::Link)?;
     Ok(Some(Joined::Node { link, holder }))
 }
 

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::{NodeError, link};
 use crate::app::chain;
 use crate::app::error;
+use crate::app::exchange::clock::HubTime;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
 use crate::app::exchange::look_up::LookUps;
@@ -41,6 +42,8 @@ pub(super) struct Opened {
     pub(super) desk: Option<Arc<RecordDesk>>,
     /// At the hub.
     pub(super) hub: Option<Arc<Exchange>>,
+    /// What a node knows of its hub's time.
+    pub(super) time: Arc<HubTime>,
 }
 
 /// Opens what the role needs. `database` is the node's own.
@@ -51,10 +54,11 @@ pub(super) async fn open(
     (clock, ids): (&Arc<dyn Clock>, &Arc<dyn IdSource>),
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Opened, NodeError> {
+    let time = HubTime::new(Arc::clone(clock));
     if config.node.role != NodeRole::Hub {
         let documents = Documents::open(database, &ids.new_id()).await?;
         let documents = Arc::new(documents);
-        let mut desk = RecordDesk::new(Arc::<Documents>::clone(&documents));
+        let mut desk = RecordDesk::new(Arc::<Documents>::clone(&documents), Arc::clone(&time));
         if config.fhir.listen.is_some() {
             let path = config.store.dir.join(PEOPLE_KEY);
             let key = key(&path, true).await.map_err(NodeError::Key)?;
@@ -69,7 +73,7 @@ pub(super) async fn open(
             });
             desk = desk.with_references(references);
         }
-        return Ok(Opened { desk: Some(Arc::new(desk)), hub: None });
+        return Ok(Opened { desk: Some(Arc::new(desk)), hub: None, time });
     }
     let members = config.link.nodes.iter();
     let scopes: Vec<Scope> =
@@ -94,7 +98,7 @@ pub(super) async fn open(
     let hub = Exchange::new(store, with, look_ups, Arc::clone(clock));
     link::until(stop, tasks, Arc::clone(hub.people()).run());
     link::until(stop, tasks, Arc::clone(&hub).run());
-    Ok(Opened { desk: None, hub: Some(hub) })
+    Ok(Opened { desk: None, hub: Some(hub), time })
 }
 
 impl Opened {

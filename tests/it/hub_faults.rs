@@ -249,7 +249,7 @@ async fn every_metric_of_the_exchange_tells_of_the_fault_that_it_is_for() {
     line.say.send(task).await.unwrap();
     assert_eq!(line.outcomes(1).await, [lk::DocumentOutcome::Kept]);
     measures(&village, &[("received", 3), ("unreadable", 1)]).await;
-    // A document that the hub does not take: another one has its name and version.
+    // A document that the hub does not take: another node has its name.
     let (theirs, mine) = (stroke("CYXJ-3"), [stroke("CYXJ-3"), b"\n".to_vec()].concat());
     let name = first.name.replace("CYXJ-1", "CYXJ-3");
     line.say.send(document(2, lk::DocumentKind::Record, &name, theirs)).await.unwrap();
@@ -279,7 +279,7 @@ async fn dealt_with(hub: &TestNode, (name, bytes): (&str, &[u8])) {
     };
     let listed = list(false).await.remove(0);
     assert_eq!((listed.node.as_str(), listed.name.as_str()), ("county", name));
-    assert_eq!((listed.kind.as_str(), listed.code.as_str()), ("record", "version_conflict"));
+    assert_eq!((listed.kind.as_str(), listed.code.as_str()), ("record", "name_taken"));
     assert_eq!((listed.version, listed.bytes), (1, u64::try_from(bytes.len()).unwrap()));
     assert!(listed.times >= 1 && listed.first_ms > 0 && listed.last_ms >= listed.first_ms);
     let get = pb::GetQuarantinedRequest { id: listed.id };
@@ -296,7 +296,7 @@ async fn dealt_with(hub: &TestNode, (name, bytes): (&str, &[u8])) {
     let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(shown["documents"][0]["id"], id);
     let get = ["get", &id, "--server", &url, "--out", out.to_str().unwrap()];
-    assert!(quarantine(&get).await.contains("version_conflict"));
+    assert!(quarantine(&get).await.contains("name_taken"));
     assert_eq!(std::fs::read(&out).unwrap(), bytes);
     let settle =
         |id, finding: &str| pb::SettleQuarantinedRequest { id, finding: finding.to_owned() };

@@ -11,6 +11,7 @@
 
 mod audit;
 mod bad_input;
+mod clocks;
 mod command_line;
 mod consent;
 mod consultations;
@@ -21,6 +22,7 @@ mod doors;
 mod evaluation;
 mod fhir;
 mod fhir_refused;
+mod goaway;
 mod harness;
 mod hub_faults;
 mod images;
@@ -39,6 +41,7 @@ mod plans;
 mod postgres;
 mod prescriptions;
 mod recognition;
+mod record_names;
 mod records;
 mod region;
 mod relations;

@@ -129,6 +129,7 @@ fn record(reading: &Reading, key: &HubKey, divisions: &Divisions) -> Facts {
         // A place that is not sure is nobody's.
         division: divisions.resolve(&patient.address).code,
         withdrawn: reading.record.document.entered_in_error,
+        author: crate::app::records::author(&reading.record),
         ..Facts::default()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sm3::{Digest as _, Sm3};
 use tokio::sync::{Notify, broadcast};
 
+use super::clock::AHEAD_MAX_MS;
 use super::facts;
 use super::key::{HubKey, SEAL_BYTES};
 use super::look_up::LookUps;
@@ -23,6 +24,8 @@ use crate::sharing::patient::PeopleTables;
 
 /// Characters of a name at most.
 const NAME_CHARS_MAX: usize = 512;
+/// A node's clock is written down again when it moved so much, in milliseconds.
+const CLOCK_NEWS_MS: i64 = 10_000;
 /// Bytes of a body at most.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -36,6 +39,8 @@ pub struct Exchange {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) look_ups: LookUps,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
+    /// What nodes have said of their clocks, as it was last written down.
+    clocks: Mutex<HashMap<String, i64>>,
 }
 
 impl Exchange {
@@ -47,11 +52,11 @@ impl Exchange {
         look_ups: LookUps,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        let (key, wakers) = (Arc::new(key), Mutex::default());
+        let (key, wakers, clocks) = (Arc::new(key), Mutex::default(), Mutex::default());
         let persons: Arc<dyn HubPeople> = Arc::<dyn HubDocuments>::clone(&store);
         let known = (tables, divisions.clone());
         let people = People::new(persons, Arc::clone(&key), known, Arc::clone(&clock));
-        Arc::new(Self { store, people, key, divisions, clock, look_ups, wakers })
+        Arc::new(Self { store, people, key, divisions, clock, look_ups, wakers, clocks })
     }
 
     /// Who the documents are about.
@@ -209,6 +214,47 @@ impl Exchange {
                 "how far a node has come is not written down"
             );
         }
+    }
+
+    /// A node has compared its clock with this hub's: it is ahead by so much, in milliseconds. Written
+    /// down where that is news; a node whose clock is off is told of once.
+    pub async fn note_clock(&self, node: &str, ahead_ms: i64) {
+        let is_off = |ahead: i64| ahead.saturating_abs() > AHEAD_MAX_MS;
+        let before = {
+            let clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+            clocks.get(node).copied()
+        };
+        let is_news = before.is_none_or(|before| {
+            ahead_ms.saturating_sub(before).saturating_abs() > CLOCK_NEWS_MS
+                || is_off(before) != is_off(ahead_ms)
+        });
+        if !is_news {
+            return;
+        }
+        if let Err(error) = self.store.note_clock(node, ahead_ms).await {
+            // It is said again with the next beat.
+            tracing::debug!(node, error = chain(&error), "a node's clock is not written down");
+            return;
+        }
+        self.clocks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(node.to_owned(), ahead_ms);
+        match (before.is_some_and(is_off), is_off(ahead_ms)) {
+            (false, true) => tracing::warn!(
+                node,
+                ahead_s = ahead_ms / 1_000,
+                "a node's clock and this hub's differ by more than two minutes: set the one that is wrong \
+                 (chrony; 请对时)"
+            ),
+            (true, false) => tracing::warn!(node, "a node's clock and this hub's agree again"),
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    /// This hub's time, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
     }
 
     /// Documents that were put aside, newest first.

@@ -5,6 +5,7 @@
 //! [`ports`] says what the hub's store must do; `sharing::exchange` is the conversation, and `link`
 //! carries it.
 
+pub mod clock;
 pub mod desk;
 pub mod facts;
 pub mod hub;

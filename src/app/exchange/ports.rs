@@ -80,6 +80,8 @@ pub struct Facts {
     pub consent: Option<Consent>,
     /// The sender takes the document back.
     pub withdrawn: bool,
+    /// Of a record, the institution that wrote it: its code, else its name folded; empty if not known.
+    pub author: String,
 }
 
 /// A document that a node hands over.
@@ -210,6 +212,8 @@ pub struct NodeExchange {
     pub seen_ms: i64,
     /// Databases that had the name before.
     pub retired_stores: u64,
+    /// By how much its clock was ahead of the hub's when it last said so, in milliseconds.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// Keeps documents at the hub. What it answers is on disk. Several hubs may work on one store.
@@ -233,10 +237,14 @@ pub trait HubDocuments: HubLookUps + HubPeople {
     /// - (kind, name, version) is there with the same digest: `Known`, and the number is written down;
     ///   with another digest: `Refused` `version_conflict`, except for tasks and consent, which are kept
     ///   beside each other;
+    /// - the name of a record is its first sender's: a document of that name from another node, or of
+    ///   another institution (where both are known) and about nobody whom the earlier ones are about, is
+    ///   `Refused` `name_taken`;
     /// - else it is kept, and put into the inbox of every recipient but the sender: nodes that are
     ///   registered for one of the keys (and not past their last day), and nodes whose scope is the village or the
     ///   township of `division`, with the closest of the reasons: registered, village, township, contract,
-    ///   referral, subscription; a task goes to whoever had its record; what is said of consent goes to
+    ///   referral, subscription; a record goes to whoever has an older version of it in the inbox, too, if
+    ///   for no other reason then for `correction`; a task goes to whoever had its record; what is said of consent goes to
     ///   whoever is registered for one of the keys, and to whoever sent or has in the inbox a record of one
     ///   of the keys, or the record that it is about;
     /// - what was said last of a person's consent (by version, then time, then digest) goes before a record
@@ -291,6 +299,9 @@ pub trait HubDocuments: HubLookUps + HubPeople {
         number: u64,
         at_ms: i64,
     ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// The node says by how much its clock is ahead, in milliseconds.
+    fn note_clock<'a>(&'a self, node: &'a str, ahead_ms: i64) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Names of nodes whose inbox has grown, here or at another hub on the same store; `*` for all.
     /// Only a hint: it may be late or missing, so whoever waits looks by itself now and then.

@@ -78,7 +78,7 @@ impl App {
         desk.wake();
         match submitted {
             Submitted::Kept(_) | Submitted::Known(_) => Ok(()),
-            Submitted::Conflict(_) | Submitted::Stale(_) => {
+            Submitted::Conflict(_) | Submitted::Stale(_) | Submitted::NameTaken(_) => {
                 Err(Error::internal("records", "a consent without version conflicts"))
             }
         }

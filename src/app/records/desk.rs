@@ -45,7 +45,9 @@ impl NodeDesk {
             Kind::Record => match read(&document.media_type, &document.body) {
                 Ok(reading) => {
                     let knowledge = self.app.knowledge.load_full();
-                    if self.app.role == NodeKind::Clinic {
+                    // What opens nothing here asks for nothing here: its tasks are others'.
+                    let is_others = matches!(sent_for, Some(SentFor::Correction | SentFor::Other));
+                    if self.app.role == NodeKind::Clinic && !is_others {
                         found = tasks::of(&knowledge, &document.name, &reading.record)?;
                     }
                     let named = (document.name.as_str(), document.version);

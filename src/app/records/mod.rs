@@ -28,7 +28,8 @@ use tokio::sync::watch;
 
 use self::person::{PersonKeys, person};
 use self::ports::{
-    DocumentQuery, DocumentStore, ExchangeReport, Indexed, KeptDocument, NewDocument, Submitted,
+    DocumentQuery, DocumentStore, ExchangeReport, Indexed, KeptDocument, NameTaken, NewDocument,
+    Submitted,
 };
 pub use self::reading::Granted;
 use self::reading::{Reading as Read, summary_only};
@@ -37,6 +38,7 @@ pub use self::registration::RegistrationRequest;
 pub use self::tasks::{ChangedTask, TaskBody, TaskList};
 use super::access::{Action, Caller, authorise};
 use super::error::{Error, FieldProblem};
+use super::exchange::clock::HubTime;
 use super::exchange::hub::BODY_BYTES_MAX;
 use super::exchange::ports::NodeExchange;
 use super::knowledge::Knowledge;
@@ -71,6 +73,7 @@ pub struct RecordDesk {
     pub(super) store: Arc<dyn DocumentStore>,
     pub(super) changed: watch::Sender<u64>,
     pub(super) references: Option<Arc<References>>,
+    time: Arc<HubTime>,
 }
 
 /// A record handed in.
@@ -99,6 +102,8 @@ pub enum Taken {
     Refused(Vec<Problem>),
     /// Another document has its name and this version.
     Conflict(u32),
+    /// Its name is that of another record.
+    NameTaken(NameTaken),
 }
 
 /// What a record can be written as.
@@ -150,9 +155,9 @@ pub struct FoundRecord {
 }
 
 impl RecordDesk {
-    /// Over a store.
-    pub fn new(store: Arc<dyn DocumentStore>) -> Self {
-        Self { store, changed: watch::Sender::new(0), references: None }
+    /// Over a store; `time` knows how the node's clock stands to the hub's.
+    pub fn new(store: Arc<dyn DocumentStore>, time: Arc<HubTime>) -> Self {
+        Self { store, changed: watch::Sender::new(0), references: None, time }
     }
 
     /// With references to its records.
@@ -163,7 +168,8 @@ impl RecordDesk {
 
     /// How the exchange with the hub stands.
     pub async fn report(&self) -> Result<ExchangeReport, Error> {
-        self.store.report().await
+        let report = self.store.report().await?;
+        Ok(ExchangeReport { clock: self.time.compared(), ..report })
     }
 
     /// Patients who are yet to be told of a read.
@@ -210,6 +216,21 @@ fn refused(field: &str, problems: &[Problem]) -> Error {
     Error::Invalid(told)
 }
 
+/// Why a name cannot be used, and what to do.
+fn name_taken(whose: NameTaken) -> &'static str {
+    match whose {
+        NameTaken::OtherPatient => {
+            "has the identifier of a record of another patient: a correction must carry a higher \
+             version, or say that it replaces that one (relatesTo, RPLC); another record needs an \
+             identifier of its own"
+        }
+        NameTaken::OtherInstitution => {
+            "has the identifier of another institution's record: use an identifier under a root (OID) of \
+             your own institution; a higher version is not taken either"
+        }
+    }
+}
+
 /// What a store keeps beside the bytes.
 pub(super) fn indexed(
     knowledge: &Knowledge,
@@ -232,6 +253,7 @@ pub(super) fn indexed(
         author: author(&reading.record),
         sender: String::new(),
         replaces: replaces(name, &reading.record),
+        replaces_itself: reading.record.document.replaces.trim() == name,
         programmes,
         withdrawn: reading.record.document.entered_in_error,
         problem: String::new(),
@@ -239,7 +261,7 @@ pub(super) fn indexed(
 }
 
 /// The institution that wrote a record, so that two records can be told to be of the same one.
-fn author(record: &DischargeRecord) -> String {
+pub(in crate::app) fn author(record: &DischargeRecord) -> String {
     let code = record.stay.institution_code.trim();
     if code.is_empty() {
         return text::fold(&record.stay.institution).trim().to_owned();
@@ -312,6 +334,7 @@ impl App {
         match self.take_record(caller, media_type, content).await? {
             Taken::Kept(kept) => Ok(*kept),
             Taken::Refused(problems) => Err(refused("content", &problems)),
+            Taken::NameTaken(whose) => Err(Error::field("content", name_taken(whose))),
             Taken::Conflict(version) => Err(Error::field(
                 "content",
                 format!(
@@ -364,6 +387,7 @@ impl App {
             Submitted::Kept(version) => (version, false),
             Submitted::Known(version) => (version, true),
             Submitted::Conflict(version) => return Ok(Taken::Conflict(version)),
+            Submitted::NameTaken(whose) => return Ok(Taken::NameTaken(whose)),
             Submitted::Stale(_) => {
                 return Err(Error::internal("records", "a record is no task"));
             }
@@ -529,7 +553,7 @@ impl App {
     /// How the exchange with the hub stands.
     pub async fn exchange_report(&self, caller: &Caller) -> Result<ExchangeReport, Error> {
         authorise(caller, Action::ReadExchange)?;
-        self.desk()?.store.report().await
+        self.desk()?.report().await
     }
 }
 

@@ -108,6 +108,33 @@ impl PersonKeys {
     }
 }
 
+impl PersonKeys {
+    /// Whether two documents of one number may be about the same person, of whom the later one corrects
+    /// something: a resident ID, a health card with the name, or name and birth date agree; where nothing
+    /// can be compared, the name does. Looser than [`Self::fits`]: a name or a number may have been
+    /// mistyped.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let both = |one: &str, another: &str| {
+            (!one.is_empty() && !another.is_empty()).then(|| one == another)
+        };
+        let one_name = self.name == other.name;
+        let only = [&self.only, &other.only].into_iter().find(|only| !only.is_empty());
+        if let Some(only) = only {
+            // From before, when one digest was kept.
+            let all =
+                |keys: &Self| [&keys.resident, &keys.card, &keys.born, &keys.only].contains(&only);
+            return one_name || (all(self) && all(other));
+        }
+        let resident = both(&self.resident, &other.resident);
+        let card = both(&self.card, &other.card);
+        let born = both(&self.born, &other.born);
+        if [resident, card, born].iter().all(Option::is_none) {
+            return one_name;
+        }
+        resident == Some(true) || born == Some(true) || (card == Some(true) && one_name)
+    }
+}
+
 /// A number as it is compared.
 fn number(written: &str) -> String {
     text::fold(written).trim().to_uppercase()

@@ -9,6 +9,7 @@ use super::notices::{NewNotice, PatientNotice, Telling};
 use super::person::PersonKeys;
 use crate::app::access::Permit;
 use crate::app::error::Error;
+use crate::app::exchange::clock::Compared;
 use crate::app::ports::{AuditEntry, BoxFuture};
 use crate::sharing::consent::GrantKind;
 use crate::sharing::discharge::model::Address;
@@ -37,6 +38,8 @@ pub struct Indexed {
     pub sender: String,
     /// Name of the document that it says it replaces; empty if none.
     pub replaces: String,
+    /// It says that it replaces what has its own name.
+    pub replaces_itself: bool,
     /// Programmes it belongs to.
     pub programmes: Vec<String>,
     /// The sender takes it back.
@@ -71,6 +74,17 @@ pub enum Submitted {
     Conflict(u32),
     /// A task's state was changed meanwhile: this is its revision.
     Stale(u32),
+    /// The name is that of another record.
+    NameTaken(NameTaken),
+}
+
+/// Whose the name of a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameTaken {
+    /// The record of that name is about another patient, and this one does not say that it replaces it.
+    OtherPatient,
+    /// The record of that name is another institution's.
+    OtherInstitution,
 }
 
 /// A document that came over the link.
@@ -372,11 +386,15 @@ pub struct ExchangeReport {
     pub stuck: Vec<Stuck>,
     /// What an operator should know, newest first, at most 20: when and a stable name.
     pub events: Vec<(i64, String)>,
+    /// How the node's clock stands to the hub's; none: not compared since the start. No store knows it.
+    pub clock: Option<Compared>,
 }
 
 /// Keeps documents on a node. What it answers is on disk.
 pub trait DocumentStore: Debug + Send + Sync {
-    /// Keeps a document, its place in the outbox and the audit entry in one transaction. What is said of
+    /// Keeps a document, its place in the outbox and the audit entry in one transaction. A record is a
+    /// version of the one that has its name only if it is of the same node and of the same institution or
+    /// person; one without a version only if it is about the same person. What is said of
     /// consent counts from then on, unless something later was said.
     fn submit<'a>(
         &'a self,
@@ -498,7 +516,8 @@ pub trait DocumentStore: Debug + Send + Sync {
         now_ms: i64,
     ) -> BoxFuture<'_, Result<(), Error>>;
     /// Keeps what came, with the cursor, its tasks and an audit entry, in one transaction. What is there
-    /// already moves the cursor only. What is said of consent counts as if it had been said here.
+    /// already moves the cursor only. A record of another node whose name a document of this node's own
+    /// has is kept beside it, as `<name>@<node>`. What is said of consent counts as if it had been said here.
     fn keep(&self, cursor: Cursor, arrived: Arrived) -> BoxFuture<'_, Result<(), Error>>;
     /// Everything in the outbox is to be sent again.
     fn unsettle(&self, now_ms: i64) -> BoxFuture<'_, Result<(), Error>>;

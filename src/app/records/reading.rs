@@ -237,6 +237,7 @@ pub(super) fn held(has: &RecordStanding, now_ms: i64) -> Vec<KeptGrant> {
             | SentFor::Referral
             | SentFor::Subscription
             | SentFor::Task
+            | SentFor::Correction
             | SentFor::Other,
         ) => false,
     };
@@ -394,6 +395,9 @@ mod tests {
             (Some(S::Subscription), vec![grant(Presence, Some(-1))], no),
             (Some(S::Referral), vec![grant(Referral, Some(-1)), grant(Presence, Some(1))], yes),
             (Some(S::Task), vec![], no),
+            (Some(S::Correction), vec![], no),
+            (Some(S::Correction), vec![grant(Registration, None)], yes),
+            (Some(S::Correction), vec![grant(Contract, Some(-1))], no),
             (Some(S::Other), vec![], no),
         ] {
             let has = came(sent_for, &grants);

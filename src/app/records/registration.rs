@@ -172,7 +172,9 @@ impl App {
             super::ports::Submitted::Kept(version) | super::ports::Submitted::Known(version) => {
                 Ok((name, version))
             }
-            super::ports::Submitted::Conflict(_) | super::ports::Submitted::Stale(_) => {
+            super::ports::Submitted::Conflict(_)
+            | super::ports::Submitted::Stale(_)
+            | super::ports::Submitted::NameTaken(_) => {
                 Err(Error::internal("records", "a registration without version conflicts"))
             }
         }

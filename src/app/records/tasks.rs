@@ -192,6 +192,9 @@ impl App {
         };
         match desk.store.submit(&permit, new, self.entry(&change.id, "")).await? {
             Submitted::Kept(_) | Submitted::Known(_) => {}
+            Submitted::NameTaken(_) => {
+                return Err(Error::internal("records", "a task is no record"));
+            }
             Submitted::Stale(revision) | Submitted::Conflict(revision) => {
                 let reason = format!(
                     "the task was changed meanwhile: look at it again and send revision {revision}"

@@ -289,6 +289,13 @@ pub(super) fn status(found: &pb::GetExchangeStatusResponse) -> String {
     if found.unreadable > 0 {
         let _ = writeln!(out, "收到但本节点无法读取 {} 件（原件在）", found.unreadable);
     }
+    if let Some(clock) = &found.clock {
+        out.push_str(&ahead(clock.ahead_ms, "本机时钟比中心"));
+        let _ = writeln!(out, "（误差 {} 毫秒）", clock.tolerance_ms);
+        if clock.is_off {
+            let _ = writeln!(out, "  {}", clock.advice);
+        }
+    }
     for stuck in &found.stuck {
         let _ = writeln!(
             out,
@@ -308,6 +315,13 @@ pub(super) fn status(found: &pb::GetExchangeStatusResponse) -> String {
     out
 }
 
+/// By how much a clock is ahead.
+fn ahead(ahead_ms: i64, whose: &str) -> String {
+    let seconds = ahead_ms.unsigned_abs() / 1_000;
+    let way = if ahead_ms < 0 { "慢" } else { "快" };
+    format!("{whose}{way} {seconds} 秒")
+}
+
 pub(super) fn nodes(found: &pb::ListExchangeNodesResponse) -> String {
     let mut out = String::new();
     for node in &found.nodes {
@@ -324,6 +338,9 @@ pub(super) fn nodes(found: &pb::ListExchangeNodesResponse) -> String {
         }
         if node.seen_ms > 0 {
             let _ = write!(out, "  最后联系 {}", at(node.seen_ms));
+        }
+        if let Some(ahead_ms) = node.clock_ahead_ms.filter(|_| node.clock_is_off) {
+            let _ = write!(out, "  {}，请对时", ahead(ahead_ms, "时钟比中心"));
         }
         out.push('\n');
     }

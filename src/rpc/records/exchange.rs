@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use super::pb;
 use crate::app::App;
 use crate::app::error::Error;
+use crate::app::exchange::clock::AHEAD_MAX_MS;
 use crate::app::exchange::facts::{RegisteredPerson, RelationName};
 use crate::app::exchange::ports::{NodeExchange, PutAside};
 use crate::app::records::RegistrationRequest;
@@ -172,7 +173,15 @@ impl From<ExchangeReport> for pb::GetExchangeStatusResponse {
             advice: advice(&kind).to_owned(),
             kind,
         });
+        let clock = report.clock.map(|compared| pb::ClockComparison {
+            ahead_ms: compared.ahead_ms,
+            tolerance_ms: compared.tolerance_ms,
+            compared_ms: compared.at_ms,
+            is_off: compared.is_off,
+            advice: if compared.is_off { CLOCK_ADVICE.to_owned() } else { String::new() },
+        });
         Self {
+            clock,
             waiting: report.waiting,
             oldest_ms: report.oldest_ms,
             queued: report.last,
@@ -183,6 +192,11 @@ impl From<ExchangeReport> for pb::GetExchangeStatusResponse {
         }
     }
 }
+
+/// What depends on a clock that is off, and what to do.
+const CLOCK_ADVICE: &str = "本机与中心的时钟相差超过两分钟：请核对两边时间，对出错的一边对时\
+    （chrony：先看 chronyc tracking，再执行 chronyc makestep）。对时之前，随访任务的到期日、\
+    同意与撤回的时间、签约和转诊的有效期以及证书的有效期都会按错误的时间判断";
 
 /// What an event means and what to do.
 fn advice(kind: &str) -> &'static str {
@@ -206,6 +220,16 @@ fn advice(kind: &str) -> &'static str {
             "two boxes gave one version to two documents; the hub has the other one. Look at the record \
              and send a correction with a higher version"
         }
+        "name_taken" => {
+            "another institution's record came under the identifier of one of this node's own: it is \
+             kept beside it, as <identifier>@<node>. The hub does not take this node's: give it an \
+             identifier under a root (OID) of your own institution and send it again"
+        }
+        "corrected_elsewhere" => {
+            "a record that was here was corrected and is no longer this clinic's: it is about another \
+             patient, or the patient lives elsewhere. Its open tasks were closed; look up the patient \
+             at the hub to see what counts"
+        }
         "replacement_refused" => {
             "a record says that it replaces one of another person, node or institution, or two say it of \
              each other: both stay. Ask the sender which one counts"
@@ -224,6 +248,10 @@ impl From<NodeExchange> for pb::ExchangeNode {
             quarantined: node.quarantined,
             seen_ms: node.seen_ms,
             retired: node.retired_stores,
+            clock_is_off: node
+                .clock_ahead_ms
+                .is_some_and(|ahead| ahead.saturating_abs() > AHEAD_MAX_MS),
+            clock_ahead_ms: node.clock_ahead_ms,
         }
     }
 }

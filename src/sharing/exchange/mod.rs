@@ -76,6 +76,9 @@ pub enum SentFor {
     Returned,
     /// It is about a task of a record that the node has.
     Task,
+    /// The node has an older version of it, and no other reason to have this one: it is to know that
+    /// its own no longer counts.
+    Correction,
     /// Something that this version does not know.
     Other,
 }
@@ -228,7 +231,7 @@ impl Kind {
 
 impl SentFor {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Village,
         Self::Township,
         Self::Registered,
@@ -238,6 +241,7 @@ impl SentFor {
         Self::Backfill,
         Self::Returned,
         Self::Task,
+        Self::Correction,
         Self::Other,
     ];
 
@@ -253,6 +257,7 @@ impl SentFor {
             Self::Backfill => "backfill",
             Self::Returned => "returned",
             Self::Task => "task",
+            Self::Correction => "correction",
             Self::Other => "other",
         }
     }

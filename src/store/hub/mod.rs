@@ -89,6 +89,7 @@ fn nobody(node: &str) -> NodeExchange {
         quarantined: 0,
         seen_ms: 0,
         retired_stores: 0,
+        clock_ahead_ms: None,
     }
 }
 
@@ -180,6 +181,11 @@ pub(in crate::store) fn failed(cause: impl Into<Cause>) -> Error {
 /// A column that is not what was written there.
 pub(in crate::store) fn damaged(column: &'static str) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: "not what was written".into() }
+}
+
+/// A version, as both stores keep it.
+pub(in crate::store) fn version(number: i64) -> u32 {
+    u32::try_from(count(number)).unwrap_or(u32::MAX)
 }
 
 pub(in crate::store) fn sha(bytes: &[u8]) -> Result<Sha, sqlx::Error> {

@@ -59,11 +59,40 @@ pub(in crate::store) enum Class {
     Other,
 }
 
+/// Whose the name of a record is.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Owner {
+    /// The node that handed the first document over.
+    pub(in crate::store) node: String,
+    /// The institution that the first document names; empty where not known.
+    pub(in crate::store) author: String,
+    /// Of those whom the batch's documents of the name are about: who an earlier one is about.
+    pub(in crate::store) keys: BTreeSet<PersonKey>,
+}
+
+impl Owner {
+    /// Whether a document is a version of the record: of the same node; and of the same institution, where
+    /// both are known, or about somebody whom an earlier one is about.
+    fn has(&self, submission: &Submission) -> bool {
+        let Submission { node, facts, .. } = submission;
+        let author = facts.author.as_str();
+        let one_author = self.author.is_empty() || author.is_empty() || self.author == author;
+        self.node == *node && (one_author || facts.keys.iter().any(|key| self.keys.contains(key)))
+    }
+}
+
+/// Nodes that have a record, with the oldest version of it that each has.
+pub(in crate::store) type Holders = BTreeMap<String, u32>;
+
 /// What is to be read before a batch is decided.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Questions {
     pub(in crate::store) handed: Vec<Handed>,
     pub(in crate::store) named: Vec<Name>,
+    /// Names of the batch's records: whose they are, and if they are somebody's, who has them.
+    pub(in crate::store) owned: Vec<String>,
+    /// Whom these records are about: whether an earlier document of the name is about the person, too.
+    pub(in crate::store) about: Vec<(String, PersonKey)>,
     pub(in crate::store) keys: Vec<PersonKey>,
     /// Names of records whose tasks are in the batch.
     pub(in crate::store) records: Vec<String>,
@@ -80,8 +109,9 @@ pub(in crate::store) struct Loaded {
     pub(in crate::store) named: HashMap<Name, Vec<(At, Sha)>>,
     pub(in crate::store) registrations:
         HashMap<PersonKey, HashMap<(String, Relation), Registration>>,
+    pub(in crate::store) owners: HashMap<String, Owner>,
     /// For the name of a record: its senders, and nodes whose inbox has it.
-    pub(in crate::store) holders: HashMap<String, BTreeSet<String>>,
+    pub(in crate::store) holders: HashMap<String, Holders>,
     /// Senders of a person's records, and nodes whose inbox has one.
     pub(in crate::store) people: HashMap<PersonKey, BTreeSet<String>>,
     /// What was said last of a person's consent, by the name of its document.
@@ -131,6 +161,8 @@ pub(in crate::store) struct Plan {
     pub(in crate::store) decided: Vec<Decided>,
     /// Submissions whose document is new.
     pub(in crate::store) new: Vec<usize>,
+    /// Those of them that are the first of their name.
+    pub(in crate::store) first: Vec<usize>,
     /// Submissions whose number is to be written down.
     pub(in crate::store) handed: Vec<(usize, At)>,
     pub(in crate::store) registrations: BTreeMap<(PersonKey, String, Relation), (Registration, At)>,
@@ -168,6 +200,7 @@ impl Questions {
         let mut questions = Self::default();
         let (mut keys, mut records, mut people) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut owned, mut about) = (BTreeSet::new(), BTreeSet::new());
         for Submission { node, store, number, document, facts, .. } in batch {
             questions.handed.push((node.clone(), store.clone(), *number));
             if !is_keepable(document) {
@@ -176,6 +209,10 @@ impl Questions {
             questions.named.push((document.kind, document.name.clone(), document.version));
             if document.kind != Kind::Task {
                 keys.extend(facts.keys.iter().copied());
+            }
+            if document.kind == Kind::Record {
+                owned.insert(document.name.clone());
+                about.extend(facts.keys.iter().map(|key| (document.name.clone(), *key)));
             }
             records.extend(record_of(document).map(str::to_owned));
             if let Some(consent) = &facts.consent {
@@ -191,6 +228,8 @@ impl Questions {
         questions.people.extend(people);
         questions.keys.extend(keys);
         questions.records.extend(records);
+        questions.owned.extend(owned);
+        questions.about.extend(about);
         questions
     }
 }
@@ -255,6 +294,17 @@ impl Plan {
             self.enter(place, kind, Some(at), ("known", String::new()));
             return Decided::Known(at);
         }
+        let is_record = document.kind == Kind::Record;
+        let owner = loaded.owners.get(&document.name).filter(|_| is_record);
+        if owner.is_some_and(|owner| !owner.has(submission)) {
+            return self.refuse(
+                place,
+                kind,
+                "name_taken",
+                "此文书编号在中心已属于另一节点或另一机构的出院记录，该记录保持不变：请改用本机构自己的\
+                 标识根（OID）重新编号后发送；不要用提高版本号的办法发送",
+            );
+        }
         if !named.is_empty() && !document.kind.has_variants() {
             return self.refuse(
                 place,
@@ -267,6 +317,9 @@ impl Plan {
         named.push((at, document.sha256));
         loaded.handed.insert(handed, (at, document.sha256));
         self.new.push(place);
+        if is_record {
+            self.own(place, submission, loaded);
+        }
         self.handed.push((place, at));
         self.give(place, submission, at, scopes, loaded);
         self.say(submission, at, loaded);
@@ -274,6 +327,17 @@ impl Plan {
             self.register(place, submission, at, loaded);
         }
         Decided::Kept(at)
+    }
+
+    /// Of a record that is kept: whose its name is, and whom it is about.
+    fn own(&mut self, place: usize, submission: &Submission, loaded: &mut Loaded) {
+        let Submission { node, document, facts, .. } = submission;
+        let owner = loaded.owners.entry(document.name.clone()).or_insert_with(|| {
+            self.first.push(place);
+            let (node, author) = (node.clone(), facts.author.clone());
+            Owner { node, author, keys: BTreeSet::new() }
+        });
+        owner.keys.extend(&facts.keys);
     }
 
     fn refuse(&mut self, place: usize, kind: &'static str, code: &str, reason: &str) -> Decided {
@@ -295,12 +359,14 @@ impl Plan {
         let mut recipients: BTreeMap<&str, &'static str> = BTreeMap::new();
         if document.kind == Kind::Task {
             let holders = record_of(document).and_then(|record| loaded.holders.get(record));
-            recipients.extend(holders.into_iter().flatten().map(|to| (to.as_str(), "task")));
+            let holders = holders.into_iter().flat_map(Holders::keys);
+            recipients.extend(holders.map(|to| (to.as_str(), "task")));
         } else {
             if let Some(consent) = &facts.consent {
                 let of_people = facts.keys.iter().filter_map(|key| loaded.people.get(key));
-                let holders = loaded.holders.get(&consent.record).into_iter().chain(of_people);
-                recipients.extend(holders.flatten().map(|to| (to.as_str(), "consent")));
+                let holders = loaded.holders.get(&consent.record).into_iter();
+                let holders = holders.flat_map(Holders::keys).chain(of_people.flatten());
+                recipients.extend(holders.map(|to| (to.as_str(), "consent")));
             }
             for (to, reason) in scopes.of(&facts.division) {
                 recipients.entry(to).or_insert(reason);
@@ -315,6 +381,13 @@ impl Plan {
                         }
                     }
                 }
+            }
+        }
+        if document.kind == Kind::Record {
+            // Whoever has an older version is to know that it no longer counts.
+            let holders = loaded.holders.get(&document.name).into_iter().flatten();
+            for (to, _) in holders.filter(|(_, oldest)| **oldest < document.version) {
+                recipients.entry(to).or_insert("correction");
             }
         }
         recipients.remove(node.as_str());
@@ -333,7 +406,11 @@ impl Plan {
         if document.kind == Kind::Record {
             let have: Vec<String> =
                 recipients.into_keys().chain([node.as_str()]).map(str::to_owned).collect();
-            loaded.holders.entry(document.name.clone()).or_default().extend(have);
+            let holders = loaded.holders.entry(document.name.clone()).or_default();
+            for node in have {
+                let oldest = holders.entry(node).or_insert(document.version);
+                *oldest = document.version.min(*oldest);
+            }
         }
     }
 

@@ -66,6 +66,8 @@ pub(in crate::store) struct AuditRow {
 #[derive(Debug, Default)]
 pub(in crate::store) struct Rows {
     pub(in crate::store) documents: Vec<(usize, i64)>,
+    /// Records that are the first of their name.
+    pub(in crate::store) names: Vec<usize>,
     pub(in crate::store) handed: Vec<(usize, i64)>,
     pub(in crate::store) inbox: Vec<InboxRow>,
     pub(in crate::store) heads: Vec<HeadRow>,
@@ -98,6 +100,7 @@ impl Rows {
             plan.heads(batch).into_iter().map(|node| (node.clone(), (head(&node), 0))).collect();
         let mut rows = Self {
             documents: Vec::with_capacity(plan.new.len()),
+            names: plan.first,
             handed: Vec::with_capacity(plan.handed.len()),
             inbox: Vec::new(),
             heads: Vec::with_capacity(changed.len()),

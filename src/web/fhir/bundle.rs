@@ -33,6 +33,7 @@ pub(super) async fn create(
     let kept = match shared.app.take_record(ask.caller()?, FHIR_JSON, content).await? {
         Taken::Kept(kept) => kept,
         Taken::Refused(problems) => return Err(Outcome::refused(problems)),
+        Taken::NameTaken(whose) => return Err(Outcome::name_taken(whose)),
         Taken::Conflict(version) => return Err(Outcome::conflict(version)),
     };
     let id = reference_id(&kept.name, kept.version);

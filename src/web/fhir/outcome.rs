@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::error::{Code, Error};
+use crate::app::records::ports::NameTaken;
 use crate::sharing::discharge::fhir::resources::operation_outcome;
 use crate::sharing::discharge::{Problem, Severity};
 use crate::web::status;
@@ -59,6 +60,21 @@ impl Outcome {
             "已有另一份文档使用相同的标识和版本号{version}：更正的文档应使用更高的版本号（meta.versionId）"
         );
         Self::new(StatusCode::CONFLICT, "version_conflict", message)
+    }
+
+    /// 409: the identifier is another record's.
+    pub(super) fn name_taken(whose: NameTaken) -> Self {
+        let message = match whose {
+            NameTaken::OtherPatient => {
+                "此文书编号已用于另一患者的出院记录，该记录保持不变：若是更正，请写明更高的版本号\
+                （meta.versionId）或用relatesTo声明replaces该编号；若是另一份文书，请换用新的编号"
+            }
+            NameTaken::OtherInstitution => {
+                "此文书编号属于另一机构的出院记录，该记录保持不变：请用本机构自己的标识根（OID）\
+                重新编号；不要用提高版本号的办法提交"
+            }
+        };
+        Self::new(StatusCode::CONFLICT, "name_taken", message)
     }
 
     /// 413.

@@ -172,4 +172,11 @@ pub(super) async fn report(store: &dyn HubDocuments) {
     assert_eq!(of_village().await, (3, 2, 70));
     store.advance("village-1", 3, 80).await.unwrap();
     assert_eq!(of_village().await, (3, 3, 80));
+    // What nodes say of their clocks stands there until they say something else.
+    assert_eq!(line(store, "village-1").await.clock_ahead_ms, None);
+    for (node, ahead_ms) in [("village-1", -300_000), ("village-1", 7), ("new", 400_000)] {
+        store.note_clock(node, ahead_ms).await.unwrap();
+        assert_eq!(line(store, node).await.clock_ahead_ms, Some(ahead_ms));
+    }
+    assert_eq!(of_village().await, (3, 3, 80));
 }

@@ -53,14 +53,14 @@ pub(super) async fn conflict(store: &dyn HubDocuments) {
         let (one, two) = (document(kind, name, 1, "one"), document(kind, name, 1, "two"));
         let _ = store.keep(of("hospital", 2, one, Facts::default())).await.unwrap();
         for _ in 0..2 {
-            let refused = store.keep(of("county", 3, two.clone(), place(VILLAGE))).await.unwrap();
+            let refused = store.keep(of("hospital", 3, two.clone(), place(VILLAGE))).await.unwrap();
             let Outcome::Refused { code, reason } = refused else { panic!("{refused:?}") };
             assert_eq!(code, "version_conflict");
             assert!(!reason.is_empty());
         }
     }
     // Its number is free, and so are the next version and another kind of the same name.
-    kept(store, of("county", 3, document(Kind::Record, "r", 2, "two"), place(VILLAGE))).await;
+    kept(store, of("hospital", 3, document(Kind::Record, "r", 2, "two"), place(VILLAGE))).await;
     kept(store, of("county", 4, document(Kind::Registration, "r", 1, "x"), place(VILLAGE))).await;
     assert_eq!(inbox(store, "village-1").await, ["r/1", "r/2", "r/1"]);
 }

@@ -46,7 +46,7 @@ pub(super) async fn current_ones(store: &dyn HubDocuments) {
     let withdrawn = Facts { withdrawn: true, ..person(1) };
     let number =
         kept(store, of("county", 1, document(Kind::Record, "r2", 3, "x"), withdrawn)).await;
-    kept(store, of("hospital", 2, document(Kind::Record, "r2", 2, "y"), person(1))).await;
+    kept(store, of("county", 2, document(Kind::Record, "r2", 2, "y"), person(1))).await;
     kept(store, record("hospital", 3, "r3", person(3))).await;
     kept(store, registration("village-1", 1, says(1, Relation::Contract, true, None))).await;
     // Those kept last first; a record that has both keys once; nobody else's, and records only.

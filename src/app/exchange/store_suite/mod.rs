@@ -9,6 +9,7 @@ pub(crate) mod handles;
 mod keeping;
 pub(crate) mod look_ups;
 pub(crate) mod model;
+mod names;
 mod routing;
 
 use sha2::{Digest as _, Sha256};
@@ -26,6 +27,9 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("what_is_kept_is_known_when_it_comes_again", |s| Box::pin(keeping::known(s))),
     ("a_number_that_stands_for_another_document_is_forked", |s| Box::pin(keeping::forked(s))),
     ("another_body_under_the_same_version_is_refused", |s| Box::pin(keeping::conflict(s))),
+    ("the_name_of_a_record_is_its_first_senders", |s| Box::pin(names::taken(s))),
+    ("a_correction_reaches_whoever_has_an_older_version", |s| Box::pin(names::corrected(s))),
+    ("what_was_taken_back_reaches_whoever_has_it", |s| Box::pin(names::taken_back(s))),
     ("tasks_of_one_version_are_kept_beside_each_other", |s| Box::pin(keeping::tasks(s))),
     ("names_that_cannot_be_kept_are_refused", |s| Box::pin(keeping::names(s))),
     ("a_document_comes_out_as_it_went_in", |s| Box::pin(keeping::whole(s))),

@@ -18,7 +18,8 @@ use crate::sharing::exchange::{
 
 const NODES: [&str; 4] = ["hospital", "county", "township", "village-1"];
 const STORES: [&str; 3] = ["a", "b", "c"];
-const NAMES: [&str; 2] = ["r", "s"];
+const NAMES: [&str; 3] = ["r", "s", "t"];
+const AUTHORS: [&str; 3] = ["", "A", "B"];
 const PLACES: [&str; 4] = ["", super::VILLAGE, super::TOWNSHIP, super::COUNTY];
 const RELATIONS: [Relation; 2] = [Relation::Registered, Relation::Contract];
 
@@ -44,13 +45,13 @@ pub(crate) enum Said {
 fn facts() -> impl Strategy<Value = Facts> {
     let registers = (select(&RELATIONS[..]), any::<bool>(), select(vec![None, Some(1), Some(50)]))
         .prop_map(|(relation, active, until_ms)| Registers { relation, active, until_ms });
-    (vec(1..3_u8, 0..3), select(&PLACES[..]), registers).prop_map(|(keys, division, registers)| {
-        Facts {
-            keys: keys.into_iter().map(key).collect(),
-            division: division.to_owned(),
-            registers: Some(registers),
-            ..Facts::default()
-        }
+    let place = (select(&PLACES[..]), select(&AUTHORS[..]));
+    (vec(1..3_u8, 0..3), place, registers).prop_map(|(keys, (division, author), registers)| Facts {
+        author: author.to_owned(),
+        keys: keys.into_iter().map(key).collect(),
+        division: division.to_owned(),
+        registers: Some(registers),
+        ..Facts::default()
     })
 }
 
@@ -67,6 +68,12 @@ fn submission() -> impl Strategy<Value = Submission> {
         if kind != Kind::Registration {
             facts.registers = None;
         }
+        // Mostly a record is of one hospital, whose it stays.
+        let node = match (kind, name.as_str()) {
+            (Kind::Record, "r") if number < 9 => "hospital",
+            (Kind::Record, "s") if number < 9 => "county",
+            _ => node,
+        };
         if kind == Kind::Consent {
             let (given, all, record, at_ms) = said;
             let consent = Consent { given, all, record: record.to_owned(), at_ms };
@@ -165,6 +172,9 @@ impl Model {
                 return Became::Known(*item);
             }
         }
+        if document.kind == Kind::Record && !self.is_of_the_owner(submission) {
+            return Became::Refused;
+        }
         if !named.is_empty() && ![Kind::Task, Kind::Consent].contains(&document.kind) {
             return Became::Refused;
         }
@@ -205,6 +215,21 @@ impl Model {
         Became::Kept(item)
     }
 
+    /// Whether the name is nobody's yet, or the sender's and its institution's.
+    fn is_of_the_owner(&self, submission: &Submission) -> bool {
+        let Submission { node, document, facts, .. } = submission;
+        let is_named = |item: &&Item| {
+            item.document.kind == Kind::Record && item.document.name == document.name
+        };
+        let Some(first) = self.items.iter().find(is_named) else { return true };
+        let is_about = |item: &Item| item.facts.keys.iter().any(|key| facts.keys.contains(key));
+        let authors = [first.facts.author.as_str(), facts.author.as_str()];
+        first.node == *node
+            && (authors.contains(&"")
+                || authors[0] == authors[1]
+                || self.items.iter().filter(is_named).any(is_about))
+    }
+
     fn recipients(&self, document: &Document, facts: &Facts, at_ms: i64) -> BTreeSet<String> {
         let mut to = BTreeSet::new();
         if document.kind == Kind::Task {
@@ -217,6 +242,15 @@ impl Model {
                 }
             }
             return to;
+        }
+        if document.kind == Kind::Record {
+            for (at, item) in self.items.iter().enumerate() {
+                let there = &item.document;
+                let is_older = (there.kind, &there.name) == (document.kind, &document.name)
+                    && there.version < document.version;
+                let holders = self.inboxes.iter().filter(|(_, inbox)| inbox.contains(&at));
+                to.extend(holders.filter(|_| is_older).map(|(node, _)| node.clone()));
+            }
         }
         for ((key, node, _), said) in &self.registered {
             let holds = said.until_ms.is_none_or(|until_ms| at_ms <= until_ms);

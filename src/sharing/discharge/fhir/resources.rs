@@ -289,7 +289,7 @@ fn issue_type(code: &str) -> &'static str {
         "full_url_twice" => "duplicate",
         "unauthenticated" => "login",
         "permission_denied" => "forbidden",
-        "version_conflict" => "conflict",
+        "version_conflict" | "name_taken" => "conflict",
         "overloaded" => "throttled",
         "deadline_exceeded" => "timeout",
         "unavailable" => "transient",

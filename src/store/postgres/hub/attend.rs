@@ -205,3 +205,20 @@ pub(super) async fn enter(
     .await?;
     Ok(())
 }
+
+/// The node says by how much its clock is ahead.
+pub(super) async fn note_clock(
+    pool: &PgPool,
+    node: &str,
+    ahead_ms: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO member (node, store, kept, seen_ms, clock_ahead_ms) VALUES ($1, '', 0, 0, $2) \
+         ON CONFLICT (node) DO UPDATE SET clock_ahead_ms = $2",
+    )
+    .bind(node)
+    .bind(ahead_ms)
+    .execute(pool)
+    .await?;
+    Ok(())
+}

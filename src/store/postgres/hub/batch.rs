@@ -72,6 +72,8 @@ const WRITE: &str = "\
     $53::bool[], $54::text[], $55::int8[]) ON CONFLICT (key, name) DO UPDATE SET \
     version = excluded.version, at_ms = excluded.at_ms, sha256 = excluded.sha256, \
     given = excluded.given, record = excluded.record, document = excluded.document), \
+    names AS (INSERT INTO record_name (name, node, author) \
+    SELECT * FROM unnest($56::text[], $57::text[], $58::text[])), \
     entries AS (INSERT INTO audit (at_ms, node, action, document, outcome, recipients) \
     SELECT * FROM unnest($37::int8[], $38::text[], $39::text[], $40::int8[], $41::text[], \
     $42::text[])), \
@@ -173,6 +175,7 @@ async fn write(
 ) -> Result<(), sqlx::Error> {
     let documents: Vec<(&Submission, i64)> = placed(batch, &rows.documents);
     let handed: Vec<(&Submission, i64)> = placed(batch, &rows.handed);
+    let names: Vec<&Submission> = rows.names.iter().filter_map(|place| batch.get(*place)).collect();
     let mut keys: Vec<(&[u8], i64)> = Vec::new();
     for (submission, number) in &documents {
         let distinct: BTreeSet<_> = submission.facts.keys.iter().collect();
@@ -234,6 +237,9 @@ async fn write(
         .bind(column(&rows.consents, |row| row.said.consent.given))
         .bind(column(&rows.consents, ConsentRow::record))
         .bind(column(&rows.consents, |row| row.document))
+        .bind(column(&names, |of| of.document.name.as_str()))
+        .bind(column(&names, |of| of.node.as_str()))
+        .bind(column(&names, |of| of.facts.author.as_str()))
         .execute(connection)
         .await?;
     Ok(())

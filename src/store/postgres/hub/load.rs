@@ -1,5 +1,5 @@
-//! Reads what a batch is decided by: in one trip, one more where people are named, and one more for tasks,
-//! consent or registrations.
+//! Reads what a batch is decided by: in one trip, one more where people are named, one more for tasks,
+//! consent or registrations, and three more for records whose name is somebody's already.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::app::exchange::ports::Consent;
 use crate::sharing::exchange::Kind;
-use crate::store::hub::plan::{At, Loaded, Missing, Questions, Registration, Said};
-use crate::store::hub::{count, damaged, int, relation_named, sha};
+use crate::store::hub::plan::{At, Loaded, Missing, Owner, Questions, Registration, Said};
+use crate::store::hub::{damaged, int, relation_named, sha, version};
 
 /// Rows tell what they answer, and by the place of which question: a number that is written down (0),
-/// a document by its name (1), a registration by its key (2). `OFFSET 0` keeps the planner from
+/// a document by its name (1), a registration by its key (2), whose a record's name is (3). `OFFSET 0` keeps the planner from
 /// beginning at the other end: its plans are made once, and often while the tables are empty.
 pub(super) const LOOK_UP: &str = "\
     SELECT 0::int8, j.at, h.document, NULL::int8, NULL::bool, d.sha256, NULL::text, NULL::text, \
@@ -27,15 +27,30 @@ pub(super) const LOOK_UP: &str = "\
     AND d.version = j.version AND d.kind = j.kind OFFSET 0) d \
     UNION ALL SELECT 2, j.at, r.version, r.until_ms, r.active, NULL, r.node, r.relation, r.name \
     FROM unnest($7::bytea[]) WITH ORDINALITY j(key, at) CROSS JOIN LATERAL (SELECT r.* \
-    FROM registration r WHERE r.key = j.key OFFSET 0) r";
+    FROM registration r WHERE r.key = j.key OFFSET 0) r \
+    UNION ALL SELECT 3, j.at, NULL, NULL, NULL, NULL, n.node, n.author, NULL \
+    FROM unnest($8::text[]) WITH ORDINALITY j(name, at) CROSS JOIN LATERAL (SELECT n.* \
+    FROM record_name n WHERE n.name = j.name OFFSET 0) n";
 
-/// Nodes that have a record of the name in their inbox, and its senders.
+/// Records that get another version now: one after the other, so that whoever is given the one gets the
+/// other. In order of name, before any head is locked.
+const LOCK_NAMES: &str = "\
+    SELECT 1 FROM record_name WHERE name = ANY($1::text[]) ORDER BY name FOR UPDATE";
+
+/// Records of which a document is about a person.
+pub(super) const ABOUT: &str = "\
+    SELECT DISTINCT j.at FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY j(name, key, at) \
+    CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k \
+    CROSS JOIN LATERAL (SELECT d.name FROM document d WHERE d.number = k.document \
+    AND d.kind = 'record' OFFSET 0) d WHERE d.name = j.name";
+
+/// Nodes that have a record of the name in their inbox, and its senders, with the oldest version of each.
 pub(super) const HOLDERS: &str = "\
-    SELECT j.at, i.node FROM unnest($1::text[]) WITH ORDINALITY j(name, at) \
-    CROSS JOIN LATERAL (SELECT d.number, d.node FROM document d WHERE d.name = j.name \
+    SELECT j.at, i.node, min(d.version) FROM unnest($1::text[]) WITH ORDINALITY j(name, at) \
+    CROSS JOIN LATERAL (SELECT d.number, d.node, d.version FROM document d WHERE d.name = j.name \
     AND d.kind = 'record' OFFSET 0) d \
     CROSS JOIN LATERAL (SELECT i.node FROM inbox i WHERE i.document = d.number \
-    UNION ALL SELECT d.node OFFSET 0) i";
+    UNION ALL SELECT d.node OFFSET 0) i GROUP BY 1, 2";
 
 /// What was said last of a person's consent, the person's records of the current version, then the documents of the tasks of those records: what
 /// of it the node neither sent nor has in its inbox. A task is named by what stands before its last `#`;
@@ -95,19 +110,13 @@ pub(super) async fn load(
         .bind(column(&questions.named, |named| named.1.as_str()))
         .bind(column(&questions.named, |named| i64::from(named.2)))
         .bind(column(&questions.keys, <[u8; 16]>::as_slice))
+        .bind(column(&questions.owned, String::as_str))
         .fetch_all(&mut *connection)
         .await?;
     for row in &rows {
         understand(row, questions, &mut loaded)?;
     }
-    if !questions.records.is_empty() {
-        let records = column(&questions.records, String::as_str);
-        let rows = sqlx::query(HOLDERS).bind(records).fetch_all(&mut *connection).await?;
-        for row in &rows {
-            let record = asked(row, 0, &questions.records)?.clone();
-            loaded.holders.entry(record).or_default().insert(row.try_get(1)?);
-        }
-    }
+    records(connection, questions, &mut loaded).await?;
     if !questions.people.is_empty() {
         let people = column(&questions.people, <[u8; 16]>::as_slice);
         let rows = sqlx::query(PEOPLE).bind(people).fetch_all(&mut *connection).await?;
@@ -152,6 +161,46 @@ pub(super) async fn load(
     Ok(loaded)
 }
 
+/// Who has records of which tasks or further versions are in the batch, and whom the latter are about.
+async fn records(
+    connection: &mut PgConnection,
+    questions: &Questions,
+    loaded: &mut Loaded,
+) -> Result<(), sqlx::Error> {
+    let taken: Vec<String> = loaded.owners.keys().cloned().collect();
+    if !taken.is_empty() {
+        sqlx::query(LOCK_NAMES).bind(&taken).execute(&mut *connection).await?;
+        let rows = sqlx::query(ABOUT)
+            .bind(column(&questions.about, |(name, _)| name.as_str()))
+            .bind(column(&questions.about, |(_, key)| key.as_slice()))
+            .fetch_all(&mut *connection)
+            .await?;
+        for row in &rows {
+            let (name, key) = asked(row, 0, &questions.about)?;
+            if let Some(owner) = loaded.owners.get_mut(name) {
+                owner.keys.insert(*key);
+            }
+        }
+    }
+    let records: Vec<String> = questions
+        .records
+        .iter()
+        .cloned()
+        .chain(taken)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    if !records.is_empty() {
+        let rows = sqlx::query(HOLDERS).bind(&records).fetch_all(connection).await?;
+        for row in &rows {
+            let record = asked(row, 0, &records)?.clone();
+            let holders = loaded.holders.entry(record).or_default();
+            holders.insert(row.try_get(1)?, version(row.try_get(2)?));
+        }
+    }
+    Ok(())
+}
+
 fn understand(row: &PgRow, questions: &Questions, loaded: &mut Loaded) -> Result<(), sqlx::Error> {
     let what: i64 = row.try_get(0)?;
     match what {
@@ -168,6 +217,11 @@ fn understand(row: &PgRow, questions: &Questions, loaded: &mut Loaded) -> Result
                 all.push(found);
             }
         }
+        3 => {
+            let owner =
+                Owner { node: row.try_get(6)?, author: row.try_get(7)?, keys: BTreeSet::new() };
+            loaded.owners.insert(asked(row, 1, &questions.owned)?.clone(), owner);
+        }
         _ => {
             let relation: String = row.try_get(7)?;
             let relation = relation_named(&relation).ok_or_else(|| damaged("relation"))?;
@@ -175,7 +229,7 @@ fn understand(row: &PgRow, questions: &Questions, loaded: &mut Loaded) -> Result
                 active: row.try_get(4)?,
                 until_ms: row.try_get(3)?,
                 name: row.try_get(8)?,
-                version: u32::try_from(count(row.try_get(2)?)).unwrap_or(u32::MAX),
+                version: version(row.try_get(2)?),
             };
             let key = asked(row, 1, &questions.keys)?;
             let all = loaded.registrations.entry(*key).or_default();
@@ -197,7 +251,7 @@ fn said(row: &PgRow, all: &mut BTreeMap<String, Said>) -> Result<(), sqlx::Error
     let (given, at_ms) = (row.try_get(5)?, row.try_get(3)?);
     let consent = Consent { given, all: record.is_empty(), record, at_ms };
     let said = Said {
-        version: u32::try_from(count(row.try_get(2)?)).unwrap_or(u32::MAX),
+        version: version(row.try_get(2)?),
         sha256: sha(row.try_get(4)?)?,
         consent,
         document: At::There(row.try_get(7)?),

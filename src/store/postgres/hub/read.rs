@@ -95,7 +95,7 @@ pub(super) async fn nodes(readers: &PgPool) -> Result<Vec<NodeExchange>, sqlx::E
         "SELECT n.node, coalesce(h.handed, 0), coalesce(h.number, 0), coalesce(m.kept, 0), \
          coalesce(m.seen_ms, 0), (SELECT count(*) FROM quarantine q WHERE q.node = n.node \
          AND q.settled_ms = 0), \
-         (SELECT count(*) FROM retired r WHERE r.node = n.node) \
+         (SELECT count(*) FROM retired r WHERE r.node = n.node), m.clock_ahead_ms \
          FROM (SELECT node FROM head UNION SELECT node FROM member \
          UNION SELECT node FROM quarantine) n \
          LEFT JOIN head h ON h.node = n.node LEFT JOIN member m ON m.node = n.node",
@@ -113,6 +113,7 @@ pub(super) async fn nodes(readers: &PgPool) -> Result<Vec<NodeExchange>, sqlx::E
                 seen_ms: row.try_get(4)?,
                 quarantined: number(row, 5)?,
                 retired_stores: number(row, 6)?,
+                clock_ahead_ms: row.try_get(7)?,
             })
         })
         .collect()

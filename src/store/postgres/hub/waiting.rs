@@ -214,6 +214,10 @@ impl HubDocuments for Waiting {
         Box::pin(async move { self.store()?.advance(node, number, at_ms).await })
     }
 
+    fn note_clock<'a>(&'a self, node: &'a str, ahead_ms: i64) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move { self.store()?.note_clock(node, ahead_ms).await })
+    }
+
     fn grown(&self) -> broadcast::Receiver<Arc<str>> {
         self.grown.listen()
     }

@@ -229,5 +229,6 @@ pub(super) async fn report(readers: &SqlitePool) -> Result<ExchangeReport, sqlx:
         unreadable: whole(row.try_get("unreadable")?),
         stuck,
         events,
+        clock: None,
     })
 }

@@ -6,6 +6,7 @@ mod consent;
 mod elsewhere;
 mod exchange;
 mod grants;
+mod naming;
 mod notices;
 mod read;
 mod references;

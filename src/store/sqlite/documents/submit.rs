@@ -1,9 +1,11 @@
 //! Keeping documents: those that this node makes or takes, and those that come.
 
+use std::borrow::Cow;
+
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{audit, audit_as, consent, exchange, grants, replacement, small, tasks};
+use super::{audit, audit_as, consent, exchange, grants, naming, replacement, small, tasks};
 use crate::app::access::Permit;
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{Arrived, Indexed, NewDocument, Submitted};
@@ -41,6 +43,11 @@ pub(super) async fn submit(
         entry.outcome = "replayed";
         audit(connection, permit, &entry).await?;
         return Ok(Submitted::Known(small(version)));
+    }
+    if let Some(whose) = naming::taken(connection, &document, &new.indexed).await? {
+        entry.outcome = "name_taken";
+        audit(connection, permit, &entry).await?;
+        return Ok(Submitted::NameTaken(whose));
     }
     let said = consent::said(&document, &new.indexed);
     if document.version == 0 {
@@ -182,6 +189,9 @@ pub(super) async fn keep(
     cursor: Cursor,
     arrived: &Arrived,
 ) -> Result<(), sqlx::Error> {
+    let arrived = naming::beside(connection, arrived).await?;
+    let is_beside = matches!(arrived, Cow::Owned(_));
+    let arrived = arrived.as_ref();
     let Arrived { document, indexed, at_ms, .. } = arrived;
     let known: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM document \
@@ -211,11 +221,17 @@ pub(super) async fn keep(
         exchange::event(connection, "version_conflict", *at_ms).await?;
         return audit_as(connection, who, &entry).await;
     }
+    if is_beside {
+        exchange::event(connection, "name_taken", *at_ms).await?;
+    }
     let sent_for = arrived.sent_for.map(SentFor::name).unwrap_or_default();
     let came = Came { origin: "hub", sent_for, at_ms: *at_ms };
     let (_, newest) = insert(connection, document, indexed, &came).await?;
     match document.kind {
         Kind::Record => {
+            if arrived.sent_for == Some(SentFor::Correction) && newest {
+                exchange::event(connection, "corrected_elsewhere", *at_ms).await?;
+            }
             tasks::of_record(connection, arrived).await?;
             replacement::settle(connection, &document.name, *at_ms).await?;
         }

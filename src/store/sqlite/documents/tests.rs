@@ -1,5 +1,6 @@
 //! What a node's database promises: see `app::records::ports`.
 
+mod naming;
 mod relations;
 
 use bytes::Bytes;

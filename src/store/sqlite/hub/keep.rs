@@ -105,6 +105,14 @@ async fn write_rows(
             .execute(&mut *connection)
             .await?;
     }
+    for submission in rows.names.iter().filter_map(|place| batch.get(*place)) {
+        sqlx::query("INSERT INTO record_name (name, node, author) VALUES (?1, ?2, ?3)")
+            .bind(&submission.document.name)
+            .bind(&submission.node)
+            .bind(&submission.facts.author)
+            .execute(&mut *connection)
+            .await?;
+    }
     for row in &rows.inbox {
         deliver(connection, row).await?;
     }

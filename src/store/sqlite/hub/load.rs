@@ -1,14 +1,14 @@
 //! Reads what a submission is decided by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::app::exchange::ports::{Consent, PersonKey, Relation};
 use crate::sharing::exchange::Kind;
-use crate::store::hub::plan::{At, Loaded, Missing, Questions, Registration, Said};
-use crate::store::hub::{count, damaged, int, relation_named, sha};
+use crate::store::hub::plan::{At, Holders, Loaded, Missing, Owner, Questions, Registration, Said};
+use crate::store::hub::{damaged, int, relation_named, sha, version};
 
 /// What was said last of a person's consent, the person's records of the current version, then the documents of the tasks of those records: what
 /// of it the node neither sent nor has in its inbox. A task is named by what stands before its last `#`;
@@ -67,16 +67,19 @@ pub(super) async fn load(
     for key in &questions.keys {
         loaded.registrations.insert(*key, registrations(connection, key).await?);
     }
-    for record in &questions.records {
-        let rows = sqlx::query_scalar(
-            "SELECT i.node FROM document d JOIN inbox i ON i.document = d.number \
-             WHERE d.name = ?1 AND d.kind = 'record' \
-             UNION SELECT node FROM document WHERE name = ?1 AND kind = 'record'",
-        )
-        .bind(record)
-        .fetch_all(&mut *connection)
-        .await?;
-        loaded.holders.insert(record.clone(), rows.into_iter().collect());
+    for record in &questions.owned {
+        if let Some(mut owner) = owner(connection, record).await? {
+            for (_, key) in questions.about.iter().filter(|(name, _)| name == record) {
+                if is_about(connection, record, key).await? {
+                    owner.keys.insert(*key);
+                }
+            }
+            loaded.owners.insert(record.clone(), owner);
+        }
+    }
+    let taken = questions.owned.iter().filter(|name| loaded.owners.contains_key(*name));
+    for record in taken.chain(&questions.records) {
+        loaded.holders.insert(record.clone(), holders(connection, record).await?);
     }
     for key in &questions.people {
         let rows = sqlx::query_scalar(
@@ -110,6 +113,46 @@ pub(super) async fn load(
     Ok(loaded)
 }
 
+/// Whose the name of a record is, if it is anybody's.
+async fn owner(
+    connection: &mut SqliteConnection,
+    record: &str,
+) -> Result<Option<Owner>, sqlx::Error> {
+    let row = sqlx::query("SELECT node, author FROM record_name WHERE name = ?1")
+        .bind(record)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Owner { node: row.try_get(0)?, author: row.try_get(1)?, keys: BTreeSet::new() }))
+}
+
+async fn is_about(
+    connection: &mut SqliteConnection,
+    record: &str,
+    key: &PersonKey,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM document_key k CROSS JOIN document d ON d.number = k.document \
+         WHERE k.key = ?2 AND d.name = ?1 AND d.kind = 'record')",
+    )
+    .bind(record)
+    .bind(key.as_slice())
+    .fetch_one(connection)
+    .await
+}
+
+async fn holders(connection: &mut SqliteConnection, record: &str) -> Result<Holders, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT node, min(version) FROM (SELECT i.node, d.version FROM document d \
+         JOIN inbox i ON i.document = d.number WHERE d.name = ?1 AND d.kind = 'record' \
+         UNION SELECT node, version FROM document WHERE name = ?1 AND kind = 'record') GROUP BY node",
+    )
+    .bind(record)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, version(row.try_get(1)?)))).collect()
+}
+
 async fn consents(
     connection: &mut SqliteConnection,
     key: &PersonKey,
@@ -134,7 +177,7 @@ async fn consents(
         let (given, at_ms) = (row.try_get(4)?, row.try_get(2)?);
         let consent = Consent { given, all: record.is_empty(), record, at_ms };
         let said = Said {
-            version: u32::try_from(count(row.try_get(1)?)).unwrap_or(u32::MAX),
+            version: version(row.try_get(1)?),
             sha256: sha(row.try_get(3)?)?,
             consent,
             document: At::There(document),
@@ -164,7 +207,7 @@ async fn registrations(
             active: row.try_get(2)?,
             until_ms: row.try_get(3)?,
             name: row.try_get(4)?,
-            version: u32::try_from(count(row.try_get(5)?)).unwrap_or(u32::MAX),
+            version: version(row.try_get(5)?),
         };
         all.insert((row.try_get(0)?, relation), said);
     }

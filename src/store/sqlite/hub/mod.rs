@@ -34,7 +34,7 @@ use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql")),
     (
         2,
@@ -44,6 +44,12 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
     (3, "people", include_str!("../../../../migrations/sqlite-hub/0003_people.sql")),
     (4, "look-ups", include_str!("../../../../migrations/sqlite-hub/0004_look_ups.sql")),
     (5, "audit chain", include_str!("../../../../migrations/sqlite-hub/0005_audit_chain.sql")),
+    (
+        6,
+        "names of records",
+        include_str!("../../../../migrations/sqlite-hub/0006_record_names.sql"),
+    ),
+    (7, "clocks", include_str!("../../../../migrations/sqlite-hub/0007_clocks.sql")),
 ];
 
 /// Connections that only read.
@@ -196,6 +202,13 @@ impl HubDocuments for HubStore {
         Box::pin(async move {
             check_names(node, "-")?;
             attend::advance(&self.writer, node, number, at_ms).await.map_err(failed)
+        })
+    }
+
+    fn note_clock<'a>(&'a self, node: &'a str, ahead_ms: i64) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            check_names(node, "-")?;
+            attend::note_clock(&self.writer, node, ahead_ms).await.map_err(failed)
         })
     }
 

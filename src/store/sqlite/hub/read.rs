@@ -93,7 +93,7 @@ pub(super) async fn nodes(readers: &SqlitePool) -> Result<Vec<NodeExchange>, sql
         "SELECT n.node, coalesce(h.handed, 0), coalesce(h.number, 0), coalesce(m.kept, 0), \
          coalesce(m.seen_ms, 0), (SELECT count(*) FROM quarantine q WHERE q.node = n.node \
          AND q.settled_ms = 0), \
-         (SELECT count(*) FROM retired r WHERE r.node = n.node) \
+         (SELECT count(*) FROM retired r WHERE r.node = n.node), m.clock_ahead_ms \
          FROM (SELECT node FROM head UNION SELECT node FROM member \
          UNION SELECT node FROM quarantine) n \
          LEFT JOIN head h ON h.node = n.node LEFT JOIN member m ON m.node = n.node",
@@ -111,6 +111,7 @@ pub(super) async fn nodes(readers: &SqlitePool) -> Result<Vec<NodeExchange>, sql
                 seen_ms: row.try_get(4)?,
                 quarantined: number(row, 5)?,
                 retired_stores: number(row, 6)?,
+                clock_ahead_ms: row.try_get(7)?,
             })
         })
         .collect()
