@@ -4,11 +4,13 @@
 //! A TOML file gives the sections; `XIANGYI_<SECTION>_<KEY>` in the environment overrides one key,
 //! for example `XIANGYI_SERVER_LISTEN=127.0.0.1:50051`.
 
+mod accounts;
 mod exchange;
 mod fhir;
 mod forwarding;
 mod imaging;
 mod link;
+mod oidc;
 mod secret;
 mod web;
 
@@ -19,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::accounts::AccountsSection;
 pub use self::exchange::ExchangeSection;
 pub use self::fhir::FhirSection;
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
@@ -27,9 +30,11 @@ pub use self::imaging::{
     PeerSection, RetrieveName, S3Section,
 };
 pub use self::link::{LinkSection, MemberSection};
+pub use self::oidc::OidcSection;
 pub use self::secret::SecretUrl;
 pub use self::web::WebSection;
 use crate::app::access::{Place, Post, Role};
+use crate::app::identity::RESERVED_PREFIXES;
 
 /// Environment variables that start like an override and are none.
 const RESERVED: [&str; 7] = [
@@ -138,8 +143,12 @@ pub struct ServerSection {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthSection {
-    /// Bearer tokens. None: only loopback, and every caller is local.
+    /// Bearer tokens. With no credentials of any kind: only loopback, and every caller is local.
     pub tokens: Vec<TokenSection>,
+    /// An identity provider whose tokens are taken.
+    pub oidc: Option<OidcSection>,
+    /// Accounts of this node, which people sign in with.
+    pub accounts: Option<AccountsSection>,
 }
 
 /// One bearer token; `xiangyi token` makes one.
@@ -174,7 +183,10 @@ impl NodeSection {
             (NodeRole::Clinic, _, "") => Place::Township,
             (NodeRole::Clinic, _, own) => Place::of_area(own),
         };
-        Post { place: place.unwrap_or(own), area: area.to_owned() }
+        Post {
+            place: place.unwrap_or(own),
+            areas: Some(area.to_owned()).filter(|area| !area.is_empty()).into_iter().collect(),
+        }
     }
 }
 
@@ -387,10 +399,11 @@ impl Config {
                                server.tls_key, or listen on 127.0.0.1",
                 );
             }
-            if self.auth.tokens.is_empty() {
+            if self.auth.nobody() {
                 return refuse(
                     "server.listen is not a loopback address: add at least one \
-                               [[auth.tokens]] (make one with `xiangyi token`), or listen on 127.0.0.1",
+                               [[auth.tokens]] (make one with `xiangyi token`), [auth.oidc] or \
+                               [auth.accounts], or listen on 127.0.0.1",
                 );
             }
         }
@@ -439,6 +452,8 @@ impl Config {
         let region = self.link.hub.is_some() || self.node.role == NodeRole::Hub;
         self.imaging.validate_pacs(&self.dicom, region)?;
         check_tokens(&self.auth.tokens, &self.node)?;
+        self.auth.oidc.as_ref().map_or(Ok(()), OidcSection::validate)?;
+        self.auth.accounts.as_ref().map_or(Ok(()), AccountsSection::validate)?;
         tracing_subscriber::EnvFilter::try_new(&self.log.level)
             .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;
         Ok(())
@@ -531,6 +546,9 @@ fn check_tokens(tokens: &[TokenSection], node: &NodeSection) -> Result<(), Confi
         }
         if parse_sha256(&token.sha256).is_none() {
             return refuse(&format!("auth.tokens[{i}].sha256 must be 64 hex digits"));
+        }
+        if RESERVED_PREFIXES.iter().any(|prefix| token.name.starts_with(prefix)) {
+            return refuse(&format!("auth.tokens[{i}].name must not begin with oidc: or account:"));
         }
         if [Role::Local, Role::DicomPeer, Role::Node].contains(&token.role) {
             return refuse(&format!("auth.tokens[{i}].role must not be \"local\""));

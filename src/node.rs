@@ -1,10 +1,12 @@
 //! The composition root: configuration in, a running node out. The one file that names every
 //! layer.
 
+pub mod accounts;
 pub mod audit;
 mod callers;
 mod exchange;
 mod fhir;
+mod identity;
 pub mod imaging;
 mod link;
 mod models;
@@ -122,6 +124,12 @@ pub enum NodeError {
     /// The key that people's numbers are hashed with cannot be used.
     #[error("cannot use the key of people in the store's directory")]
     Key(#[source] error::Cause),
+    /// The accounts of this node cannot be used.
+    #[error("cannot use the accounts of this node (section auth.accounts)")]
+    Accounts(#[source] error::Cause),
+    /// The identity provider cannot be asked.
+    #[error("cannot use the identity provider (section auth.oidc)")]
+    Provider(#[source] error::Cause),
     /// The key that heads of the audit trail are signed with cannot be used.
     #[error("cannot use the key of the audit trail in the store's directory")]
     AuditKey(#[source] error::Cause),
@@ -279,7 +287,6 @@ impl Node {
         let metrics_listener = bind_if(config.metrics.listen).await?;
         let metrics_address = metrics_listener.as_ref().and_then(|l| l.local_addr().ok());
         tracing::info!(%address, metrics = ?metrics_address, "listening");
-
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let metrics = Arc::new(Metrics::new());
         let source: Arc<dyn KnowledgeSource> =
@@ -318,6 +325,8 @@ impl Node {
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
         let held = (images.as_ref(), behind.clone());
         let knowledge = knowledge.map_err(NodeError::Knowledge)?;
+        let placing = callers::placing(&config, &knowledge);
+        let auth = Box::pin(identity::open(&config, (&clock, placing), until)).await?;
         let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
         let records = Box::pin(opening).await?;
         records.watch((&metrics, &clock), until);
@@ -343,8 +352,7 @@ impl Node {
             role: kind(config.node.role),
             images: imaging::for_people(images.as_ref(), analyses),
         }));
-        let callers = callers::known(&config, &app)?;
-        let options = door_options(&config, callers.clone());
+        let options = door_options(&config, &auth);
         let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics)).await?;
         audit.start((&metrics, app.clock()), region.as_ref(), until);
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -361,11 +369,10 @@ impl Node {
         for follower in followers.into_iter().flatten() {
             link::until(&stop, &tasks, follower.run());
         }
-        let web_address = web::open_door(&config, (images.as_ref(), &callers), until).await?;
-        let fhir_address = Box::pin(fhir::open_door(&config, (&app, &callers), until)).await?;
+        let web_address = web::open_door(&config, (images.as_ref(), &auth), until).await?;
+        let fhir_address = Box::pin(fhir::open_door(&config, (&app, &auth), until)).await?;
         serve_grpc(door.serve(listener, health, stop.clone()), until);
         tracing::info!(%address, "serving");
-        let drain_timeout = Duration::from_millis(config.server.drain_timeout_ms);
         Ok(Self {
             address,
             metrics_address,
@@ -377,7 +384,7 @@ impl Node {
             app,
             stop,
             tasks,
-            drain_timeout,
+            drain_timeout: Duration::from_millis(config.server.drain_timeout_ms),
         })
     }
 
@@ -510,7 +517,7 @@ async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Nod
     }
 }
 
-fn door_options(config: &Config, auth: Authenticator) -> DoorOptions {
+fn door_options(config: &Config, auth: &Authenticator) -> DoorOptions {
     let server = &config.server;
     let tls = match (&server.tls_cert, &server.tls_key) {
         (Some(cert), Some(key)) => Some(TlsFiles {
@@ -521,7 +528,7 @@ fn door_options(config: &Config, auth: Authenticator) -> DoorOptions {
         (None | Some(_), None) | (None, Some(_)) => None,
     };
     DoorOptions {
-        auth,
+        auth: auth.clone(),
         limits: CallLimits {
             concurrency_max: server.concurrency_max,
             queue_max: server.queue_max,

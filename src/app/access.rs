@@ -16,9 +16,9 @@ pub struct Caller {
     pub name: String,
     /// Role.
     pub role: Role,
-    /// Division code of where the caller works, 0 to 12 digits: the patients of that division are the
-    /// caller's to look after. Empty: all that the node has.
-    area: String,
+    /// Division codes of where the caller works, 2 to 12 digits: the patients of those divisions are the
+    /// caller's to look after. None: all that the node has.
+    areas: Vec<String>,
     rights: Rights,
 }
 
@@ -27,8 +27,8 @@ pub struct Caller {
 pub struct Post {
     /// What kind of place.
     pub place: Place,
-    /// Division code, 0 to 12 digits; empty: whatever the node has.
-    pub area: String,
+    /// Division codes, 2 to 12 digits; none: whatever the node has.
+    pub areas: Vec<String>,
 }
 
 impl Caller {
@@ -36,7 +36,7 @@ impl Caller {
     /// no rights this way.
     pub fn system(name: impl Into<String>, role: Role) -> Self {
         let rights = Rights::of_system(role).unwrap_or(Rights::NONE);
-        Self { name: name.into(), role, area: String::new(), rights }
+        Self { name: name.into(), role, areas: Vec::new(), rights }
     }
 
     /// Who is on the same box.
@@ -52,20 +52,26 @@ impl Caller {
         table: &AuthorisationTable,
     ) -> Self {
         let rights = table.rights(role, post.place);
-        Self { name: name.into(), role, area: post.area, rights }
+        Self { name: name.into(), role, areas: post.areas, rights }
+    }
+
+    /// Whom a credential names, before it is known where they work: may look after the session and the
+    /// password, and nothing else.
+    pub fn named(name: impl Into<String>, role: Role) -> Self {
+        Self { name: name.into(), role, areas: Vec::new(), rights: Rights::OWN }
     }
 
     /// With what the shipped table gives the role in a township.
     #[cfg(test)]
     pub(crate) fn shipped(name: &str, role: Role) -> Self {
         let table = AuthorisationTable::load(&crate::embedded::files()).unwrap();
-        Self::person(name, role, Post { place: Place::Township, area: String::new() }, &table)
+        Self::person(name, role, Post { place: Place::Township, areas: Vec::new() }, &table)
     }
 
     /// Somebody who was permitted one thing before, of which the end is still to be entered; may do that
     /// and nothing else.
     pub fn resumed(name: impl Into<String>, role: Role, action: Action) -> Self {
-        Self { name: name.into(), role, area: String::new(), rights: Rights::only(action) }
+        Self { name: name.into(), role, areas: Vec::new(), rights: Rights::only(action) }
     }
 
     /// What the caller may do.
@@ -75,13 +81,13 @@ impl Caller {
 
     /// Whether the caller has to do with everybody of whom the node knows.
     pub fn has_the_whole_node(&self) -> bool {
-        self.area.is_empty()
+        self.areas.is_empty()
     }
 
     /// Whether a resident of `division` (0, 9 or 12 digits) is of the caller's place. One whose division is
     /// not known, or known more coarsely than the place, is not, unless the caller has the whole node.
     pub fn looks_after(&self, division: &str) -> bool {
-        division.starts_with(&self.area)
+        self.areas.is_empty() || self.areas.iter().any(|area| division.starts_with(area))
     }
 }
 

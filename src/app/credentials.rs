@@ -1,14 +1,21 @@
-//! Who calls: bearer tokens from the configuration, for every door that takes them.
+//! Who calls, for every door: bearer tokens from the configuration, those of an identity provider, and
+//! those of people who signed in with an account of this node.
 //!
-//! Tokens are kept as SHA-256 only and compared in constant time. With no token configured the
-//! node's doors open on loopback only (the configuration refuses anything else) and every caller is
-//! [`Role::Local`]. What a caller may do is not decided here but in [`super::access`].
+//! Configured tokens are kept as SHA-256 only and compared in constant time. With no credentials of any
+//! kind the node's doors open on loopback only (the configuration refuses anything else) and every
+//! caller is [`Role::Local`](super::access::Role::Local). What a caller may do is not decided here but in
+//! [`super::access`], by the role and by where the credentials say that the caller works ([`Placing`]).
+
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::access::Caller;
+use super::access::{AuthorisationTable, Caller, Place, Post};
 use super::error::Error;
+use super::identity::Known;
+use super::identity::accounts::{ACCESS_PREFIX, Accounts};
+use super::identity::oidc::Oidc;
 
 /// A credential.
 #[derive(Debug, Clone)]
@@ -19,60 +26,203 @@ pub struct Token {
     pub caller: Caller,
 }
 
-/// Knows the credentials.
+/// Where people work whose credentials say it, and what their role may do there.
+#[derive(Debug, Clone)]
+pub struct Placing {
+    /// What each role may do where.
+    pub table: Arc<AuthorisationTable>,
+    /// Where somebody works of whom nothing is said.
+    pub here: Place,
+    /// Division code of the node; empty where it is not said.
+    pub area: String,
+}
+
+/// Knows the credentials. A copy is cheap and knows the same.
 #[derive(Debug, Clone)]
 pub struct Authenticator {
-    tokens: Vec<Token>,
+    tokens: Arc<[Token]>,
+    placing: Option<Placing>,
+    oidc: Option<Arc<Oidc>>,
+    accounts: Option<Arc<Accounts>>,
+}
+
+impl Placing {
+    /// Where somebody works by a scope: division codes of 2 to 12 digits and names of kinds of place
+    /// (`hospital`). No scope: as the node, with all that it has. None where nothing of the scope is
+    /// understood or no division of it has to do with the node's.
+    pub fn post(&self, scope: &[String]) -> Option<Post> {
+        if scope.is_empty() {
+            return Some(Post { place: self.here, areas: Vec::new() });
+        }
+        let is_code = |item: &&String| {
+            (2..=12).contains(&item.len()) && item.bytes().all(|b| b.is_ascii_digit())
+        };
+        let said: Vec<&String> = scope.iter().filter(is_code).collect();
+        let place = scope.iter().find_map(|item| Place::from_id(item));
+        if said.is_empty() {
+            return place.map(|place| Post { place, areas: Vec::new() });
+        }
+        // One that is as wide as the node or wider is all of it.
+        let is_whole = said.iter().any(|area| self.area.starts_with(area.as_str()));
+        let within: Vec<String> =
+            said.iter().filter(|area| area.starts_with(&self.area)).map(|a| (*a).clone()).collect();
+        let widest = if is_whole {
+            self.here
+        } else {
+            Place::of_area(within.iter().min_by_key(|area| area.len())?)
+        };
+        let areas = if is_whole { Vec::new() } else { within };
+        Some(Post { place: place.unwrap_or(widest), areas })
+    }
+
+    /// The caller with what the table gives; without rights where the scope is of somewhere else.
+    fn placed(&self, known: Known) -> Known {
+        let Known { caller, scope, session } = known;
+        let caller = match self.post(&scope) {
+            Some(post) => Caller::person(caller.name, caller.role, post, &self.table),
+            None => caller,
+        };
+        Known { caller, scope, session }
+    }
 }
 
 impl Authenticator {
-    /// With no `tokens`, everybody is local.
+    /// With no `tokens`, and nothing added, everybody is local.
     pub fn new(tokens: Vec<Token>) -> Self {
-        Self { tokens }
+        Self { tokens: tokens.into(), placing: None, oidc: None, accounts: None }
+    }
+
+    /// Gives people of a provider or with an account the rights of their role where they work; without it
+    /// they have none.
+    #[must_use]
+    pub fn with_placing(mut self, placing: Placing) -> Self {
+        self.placing = Some(placing);
+        self
+    }
+
+    /// Admits people of an identity provider, too.
+    #[must_use]
+    pub fn with_oidc(mut self, oidc: Option<Arc<Oidc>>) -> Self {
+        self.oidc = oidc;
+        self
+    }
+
+    /// Admits people with an account of this node, too.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Option<Arc<Accounts>>) -> Self {
+        self.accounts = accounts;
+        self
+    }
+
+    /// The accounts of this node, where people can sign in with one.
+    pub fn accounts(&self) -> Option<&Arc<Accounts>> {
+        self.accounts.as_ref()
     }
 
     /// The caller who says `authorization`, the value of the header of that name (RFC 6750, 2.1).
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], where it is missing, not `Bearer` or not known.
-    pub fn caller(&self, authorization: Option<&str>) -> Result<Caller, Error> {
-        if self.tokens.is_empty() {
-            return Ok(Caller::local("local"));
+    /// [`Error::Unauthenticated`], where it is missing, not `Bearer` or not known; [`Error::Denied`] and
+    /// [`Error::Unavailable`] as [`Oidc::identify`] says.
+    pub async fn identify(&self, authorization: Option<&str>) -> Result<Known, Error> {
+        if self.tokens.is_empty() && self.oidc.is_none() && self.accounts.is_none() {
+            return Ok(Known::new(Caller::local("local")));
         }
         let value = authorization.ok_or(Error::Unauthenticated)?;
         let (scheme, token) = value.split_once(' ').ok_or(Error::Unauthenticated)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Error::Unauthenticated);
         }
-        let digest = Sha256::digest(token.trim().as_bytes());
+        let token = token.trim();
+        if let Some(known) = self.configured(token) {
+            return Ok(Known::new(known.caller.clone()));
+        }
+        let known = match (&self.accounts, &self.oidc) {
+            (Some(accounts), _) if token.starts_with(ACCESS_PREFIX) => {
+                accounts.identify(token).await?
+            }
+            (_, Some(oidc)) if token.contains('.') => oidc.identify(token).await?,
+            _ => return Err(Error::Unauthenticated),
+        };
+        Ok(match &self.placing {
+            Some(placing) => placing.placed(known),
+            None => known,
+        })
+    }
+
+    /// [`Authenticator::identify`] without what is said of scope.
+    pub async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Error> {
+        Ok(self.identify(authorization).await?.caller)
+    }
+
+    fn configured(&self, token: &str) -> Option<&Token> {
+        let digest = Sha256::digest(token.as_bytes());
         let mut found = None;
-        for known in &self.tokens {
+        for known in self.tokens.iter() {
             if bool::from(known.sha256.as_slice().ct_eq(digest.as_slice())) {
                 found = Some(known);
             }
         }
-        let known = found.ok_or(Error::Unauthenticated)?;
-        Ok(known.caller.clone())
+        found
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::access::Role;
+    use crate::app::access::{Action, Role};
 
-    #[test]
-    fn only_a_known_bearer_token_is_a_caller() {
+    #[tokio::test]
+    async fn only_a_known_bearer_token_is_a_caller() {
         let sha256 = Sha256::digest(b"secret").into();
-        let caller = Caller::shipped("clinic", Role::VillageDoctor);
-        let token = Token { sha256, caller };
+        let token = Token { sha256, caller: Caller::shipped("clinic", Role::VillageDoctor) };
         let known = Authenticator::new(vec![token]);
         for good in ["Bearer secret", "bearer  secret "] {
-            assert_eq!(known.caller(Some(good)).unwrap().name, "clinic", "{good}");
+            assert_eq!(known.caller(Some(good)).await.unwrap().name, "clinic", "{good}");
         }
         for bad in [None, Some(""), Some("secret"), Some("Basic secret"), Some("Bearer other")] {
-            assert!(matches!(known.caller(bad), Err(Error::Unauthenticated)), "{bad:?}");
+            assert!(matches!(known.caller(bad).await, Err(Error::Unauthenticated)), "{bad:?}");
         }
-        assert_eq!(Authenticator::new(Vec::new()).caller(None).unwrap().role, Role::Local);
+        let open = Authenticator::new(Vec::new());
+        assert_eq!(open.caller(None).await.unwrap().role, Role::Local);
+    }
+
+    #[test]
+    fn a_scope_places_a_caller_and_one_of_elsewhere_gives_nothing() {
+        let table = Arc::new(AuthorisationTable::load(&crate::embedded::files()).unwrap());
+        let placing = Placing { table, here: Place::Township, area: "361104204".to_owned() };
+        let post = |scope: &[&str]| {
+            let scope: Vec<String> = scope.iter().map(|item| (*item).to_owned()).collect();
+            placing.post(&scope).map(|post| (post.place, post.areas))
+        };
+        let at = |place, areas: &[&str]| {
+            Some((place, areas.iter().map(|area| (*area).to_owned()).collect::<Vec<_>>()))
+        };
+        assert_eq!(post(&[]), at(Place::Township, &[]));
+        // As wide as the node or wider: all of it.
+        for whole in ["361104204", "361104", "36"] {
+            assert_eq!(post(&[whole]), at(Place::Township, &[]), "{whole}");
+        }
+        assert_eq!(post(&["361104204201"]), at(Place::Village, &["361104204201"]));
+        let two = ["361104204201", "361102001001", "361104204202"];
+        assert_eq!(post(&two), at(Place::Village, &["361104204201", "361104204202"]));
+        assert_eq!(post(&["hospital"]), at(Place::Hospital, &[]));
+        assert_eq!(post(&["openid", "village", "361104"]), at(Place::Village, &[]));
+        for elsewhere in [&["361102001001"][..], &["openid"], &["3"], &["3611042042011"], &["36１"]]
+        {
+            assert_eq!(post(elsewhere), None, "{elsewhere:?}");
+        }
+        let known = |scope: &str| Known {
+            caller: Caller::named("account:li", Role::VillageDoctor),
+            scope: vec![scope.to_owned()],
+            session: None,
+        };
+        let here = placing.placed(known("361104204201")).caller;
+        assert!(here.rights().allow(Action::Diagnose) && !here.has_the_whole_node());
+        assert!(here.looks_after("361104204201") && !here.looks_after("361104204202"));
+        assert!(!here.looks_after(""), "of whom it is not known where they live");
+        let elsewhere = placing.placed(known("361102001001")).caller;
+        assert!(!elsewhere.rights().allow(Action::Diagnose));
+        assert!(elsewhere.rights().allow(Action::OwnSession));
     }
 }

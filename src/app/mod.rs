@@ -14,6 +14,7 @@ pub mod evaluation;
 pub mod exchange;
 mod explain;
 mod fit;
+pub mod identity;
 pub mod imaging;
 pub mod interview;
 pub mod knowledge;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use self::access::{Action, AuthorisationTable, Caller, Permit, authorise};
+use self::access::{Action, Caller, Permit, authorise};
 use self::audit::AuditDesk;
 use self::error::Error;
 use self::exchange::hub::Exchange;
@@ -232,11 +233,6 @@ impl App {
             engine: knowledge.differential.description().engine.clone(),
             journal: self.journal.info().await?,
         })
-    }
-
-    /// What callers may do, by the tables that count now.
-    pub fn authorisation(&self) -> Arc<AuthorisationTable> {
-        Arc::clone(&self.knowledge.load().authorisation)
     }
 
     /// The models being served, by id, and the token of the next page.

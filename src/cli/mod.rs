@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Answers go to standard output, logs to standard
 //! error.
 
+mod admin;
 mod archive;
 mod audit;
 mod calculate;
@@ -67,6 +68,8 @@ enum Command {
     Imaging(Box<imaging::ImagingArgs>),
     /// Measure decisions on files of cases
     Eval(eval::EvalArgs),
+    /// Look after a node: accounts
+    Admin(admin::AdminArgs),
     /// Look after the archive of images of a node that does not run
     Archive(archive::ArchiveArgs),
     /// Verify, export and read the audit trail of a node
@@ -130,6 +133,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Calculate(args) => calculate::run(args).await,
         Command::Imaging(args) => imaging::run(*args).await,
         Command::Eval(args) => eval::run(args).await,
+        Command::Admin(args) => Box::pin(admin::run(args)).await,
         Command::Archive(args) => archive::run(args).await,
         Command::Audit(args) => Box::pin(audit::run(args)).await,
         Command::Models(args) => models::run(args).await,

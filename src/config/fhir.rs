@@ -101,7 +101,7 @@ impl FhirSection {
                  on 127.0.0.1",
             );
         }
-        if auth.tokens.is_empty() {
+        if auth.nobody() {
             return refuse(
                 "fhir.listen is not a loopback address: add at least one [[auth.tokens]] (make one \
                  with `xiangyi token`), or listen on 127.0.0.1",

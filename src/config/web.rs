@@ -107,7 +107,7 @@ impl WebSection {
                  on 127.0.0.1",
             );
         }
-        if auth.tokens.is_empty() {
+        if auth.nobody() {
             return refuse(
                 "web.listen is not a loopback address: add at least one [[auth.tokens]] (make one \
                  with `xiangyi token`), or listen on 127.0.0.1",

@@ -1,23 +1,31 @@
-//! Who may call: the credentials of the configuration, each with what the table of actions gives its
-//! role there.
+//! Who may call with a configured token, and where people work.
 
 use super::NodeError;
-use crate::app::App;
-use crate::app::access::{Caller, Place};
-use crate::app::credentials::{Authenticator, Token};
+use crate::app::access::{Caller, Place, Post};
+use crate::app::credentials::{Placing, Token};
+use crate::app::knowledge::Knowledge;
 use crate::config::{self, Config};
 
-/// The callers of a configuration.
+/// Where people work of whom their credentials say nothing, and what roles may do.
+pub(super) fn placing(config: &Config, knowledge: &Knowledge) -> Placing {
+    Placing {
+        table: knowledge.authorisation.clone(),
+        here: config.node.post(None, "").place,
+        area: config.node.area.clone(),
+    }
+}
+
+/// The configured tokens.
 ///
 /// # Errors
-/// [`NodeError::Role`], where a credential's role has no rights where its holder works.
-pub(super) fn known(config: &Config, app: &App) -> Result<Authenticator, NodeError> {
-    let table = app.authorisation();
+/// [`NodeError::Role`], where a token's role has no rights where its holder works.
+pub(super) fn tokens(config: &Config, placing: &Placing) -> Result<Vec<Token>, NodeError> {
+    let table = &placing.table;
     let mut tokens = Vec::with_capacity(config.auth.tokens.len());
     for token in &config.auth.tokens {
         // The configuration was checked: it is one.
         let Some(sha256) = config::parse_sha256(&token.sha256) else { continue };
-        let post = config.node.post(token.place, &token.area);
+        let post: Post = config.node.post(token.place, &token.area);
         let places = table.places(token.role);
         if !places.contains(&post.place) {
             return Err(NodeError::Role {
@@ -27,8 +35,8 @@ pub(super) fn known(config: &Config, app: &App) -> Result<Authenticator, NodeErr
                 places: places.into_iter().map(Place::id).collect::<Vec<_>>().join(", "),
             });
         }
-        let caller = Caller::person(token.name.clone(), token.role, post, &table);
+        let caller = Caller::person(token.name.clone(), token.role, post, table);
         tokens.push(Token { sha256, caller });
     }
-    Ok(Authenticator::new(tokens))
+    Ok(tokens)
 }

@@ -17,7 +17,7 @@ use crate::web::fhir::{Door, DoorOptions};
 /// Opens the FHIR door, if the configuration has one. Returns where it is.
 pub(super) async fn open_door(
     config: &Config,
-    (app, callers): (&Arc<App>, &Authenticator),
+    (app, auth): (&Arc<App>, &Authenticator),
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Option<SocketAddr>, NodeError> {
     let section = &config.fhir;
@@ -36,7 +36,7 @@ pub(super) async fn open_door(
         idle_timeout: Duration::from_millis(section.idle_timeout_ms),
         tls: acceptor(&files, &[b"h2", b"http/1.1"])?,
     };
-    let door = Door::new(Arc::clone(app), callers.clone(), options);
+    let door = Door::new(Arc::clone(app), auth.clone(), options);
     let listener = bind(listen).await?;
     let address = listener.local_addr().unwrap_or(listen);
     tasks.spawn(door.serve(listener, tasks.clone(), stop.clone()));

@@ -435,7 +435,7 @@ fn connector(section: &DicomSection) -> Result<Option<TlsConnector>, NodeError> 
     Ok(Some(TlsConnector::from(Arc::new(config))))
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, NodeError> {
+pub(super) fn roots(path: &Path) -> Result<RootCertStore, NodeError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(path)? {
         store.add(certificate).map_err(|e| pem(path, e.into()))?;

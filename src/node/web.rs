@@ -17,7 +17,7 @@ use crate::web::dicomweb::{Door, DoorOptions};
 /// Opens the DICOMweb door, if the configuration has one. Returns where it is.
 pub(super) async fn open_door(
     config: &Config,
-    (opened, callers): (Option<&Opened>, &Authenticator),
+    (opened, auth): (Option<&Opened>, &Authenticator),
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Option<SocketAddr>, NodeError> {
     let section = &config.web;
@@ -31,7 +31,7 @@ pub(super) async fn open_door(
     let door = Door::new(
         Arc::clone(&opened.imaging),
         Arc::<Workers>::clone(&opened.workers),
-        callers.clone(),
+        auth.clone(),
         DoorOptions {
             base_url: section.base_url.clone(),
             cors_origins: section.cors_origins.clone(),

@@ -1,11 +1,24 @@
 //! Who calls, by the `authorization` header of a call.
 
-use crate::app::access::Caller;
+use http::Extensions;
+
+use super::identity::OPEN;
 use crate::app::credentials::Authenticator;
 use crate::app::error::Error;
 
-/// The caller behind the `authorization` header.
-pub(super) fn caller(auth: &Authenticator, headers: &http::HeaderMap) -> Result<Caller, Error> {
-    let value = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    auth.caller(value)
+/// Finds who is behind the `authorization` header, for the handler. Where people can sign in, what they
+/// sign in with needs none.
+pub(super) async fn admit(
+    auth: &Authenticator,
+    request: &mut http::Request<tonic::body::Body>,
+) -> Result<(), Error> {
+    if auth.accounts().is_some() && OPEN.contains(&request.uri().path()) {
+        return Ok(());
+    }
+    let value = request.headers().get(http::header::AUTHORIZATION);
+    let known = auth.identify(value.and_then(|value| value.to_str().ok())).await?;
+    let extensions: &mut Extensions = request.extensions_mut();
+    extensions.insert(known.caller.clone());
+    extensions.insert(known);
+    Ok(())
 }

@@ -119,11 +119,10 @@ where
             let start = Instant::now();
             let path = request.uri().path();
             let method = if shared.methods.contains(path) { path } else { "other" }.to_owned();
-            let outcome = match auth::caller(&shared.auth, request.headers()) {
+            let outcome = match auth::admit(&shared.auth, &mut request).await {
                 Err(error) => Err(error),
-                Ok(caller) => {
+                Ok(()) => {
                     let limit = time_limit(request.headers(), shared.limits.call_timeout);
-                    request.extensions_mut().insert(caller);
                     tokio::time::timeout(limit, async {
                         if limit.is_zero() {
                             return Err(Error::DeadlineExceeded);

@@ -6,6 +6,7 @@ pub mod codec;
 mod common;
 mod diagnosis;
 pub mod gate;
+mod identity;
 mod imaging;
 mod interview;
 mod model;

@@ -18,6 +18,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use super::gate::{CallLimits, GateLayer};
 use super::proto::xiangyi::audit::v1::audit_service_server::AuditServiceServer;
 use super::proto::xiangyi::diagnosis::v1::diagnosis_service_server::DiagnosisServiceServer;
+use super::proto::xiangyi::identity::v1::identity_service_server::IdentityServiceServer;
 use super::proto::xiangyi::imaging::v1::custody_service_server::CustodyServiceServer;
 use super::proto::xiangyi::imaging::v1::imaging_service_server::ImagingServiceServer;
 use super::proto::xiangyi::model::v1::model_service_server::ModelServiceServer;
@@ -31,8 +32,8 @@ use super::proto::xiangyi::records::v1::follow_up_service_server::FollowUpServic
 use super::proto::xiangyi::records::v1::record_service_server::RecordServiceServer;
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
 use super::{
-    DESCRIPTORS, audit, diagnosis, imaging, model, node, people, prescription, recognition,
-    records, treatment,
+    DESCRIPTORS, audit, diagnosis, identity, imaging, model, node, people, prescription,
+    recognition, records, treatment,
 };
 use crate::app::App;
 use crate::app::credentials::Authenticator;
@@ -44,6 +45,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const STORE_MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024 + 4 * 1024;
 /// Largest message that a record is handed in with, in bytes: 16 MiB and what surrounds it.
 const RECORD_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024 + 4 * 1024;
+/// Largest message that somebody signs in with, in bytes.
+const IDENTITY_MESSAGE_BYTES_MAX: usize = 8 * 1024;
 /// Largest header list, in bytes.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
@@ -219,6 +222,10 @@ impl Door {
             .add_service(
                 AuditServiceServer::new(audit::AuditDoor(Arc::clone(&app)))
                     .max_decoding_message_size(max),
+            )
+            .add_service(
+                IdentityServiceServer::new(identity::IdentityDoor(self.options.auth))
+                    .max_decoding_message_size(IDENTITY_MESSAGE_BYTES_MAX),
             )
             .add_service(
                 ModelServiceServer::new(model::Models(Arc::clone(&app)))

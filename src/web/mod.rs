@@ -6,6 +6,7 @@ mod base;
 pub mod dicomweb;
 mod etag;
 pub mod fhir;
+pub mod jwks;
 mod media;
 mod place;
 mod server;

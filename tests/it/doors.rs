@@ -119,6 +119,12 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("recognition.v1.RecognitionService", "SummariseRecognition", "VTHR--A-"),
     ("model.v1.ModelService", "ListModels", "VTHRPWAM"),
     ("model.v1.ModelService", "ReloadModels", "-------M"),
+    ("identity.v1.IdentityService", "SetUp", "VTHRPWAM"),
+    ("identity.v1.IdentityService", "SignIn", "VTHRPWAM"),
+    ("identity.v1.IdentityService", "Refresh", "VTHRPWAM"),
+    ("identity.v1.IdentityService", "SignOut", "VTHRPWAM"),
+    ("identity.v1.IdentityService", "ChangePassword", "VTHRPWAM"),
+    ("identity.v1.IdentityService", "WhoAmI", "VTHRPWAM"),
     ("node.v1.NodeService", "GetNodeInfo", "VTHRPWAM"),
     ("node.v1.NodeService", "ListNodes", "VTHRPWAM"),
 ];
@@ -137,7 +143,9 @@ fn alone(rpc: &str, code: Option<Code>) -> bool {
     let of_people = CALLS.iter().any(|call| call.0 == "people.v1.PersonService" && call.1 == rpc);
     let of_hubs = ["ListExchangeNodes", "ListQuarantined", "GetQuarantined", "SettleQuarantined"];
     let of_region = ["FetchStudy", "ListNodes", "LookUpRecords", "FetchRecord"];
-    (of_people || of_hubs.contains(&rpc) || of_region.contains(&rpc))
+    // They admit no accounts; see `identity.rs`.
+    let of_accounts = ["SetUp", "SignIn", "Refresh", "SignOut", "ChangePassword"];
+    (of_people || of_hubs.contains(&rpc) || of_region.contains(&rpc) || of_accounts.contains(&rpc))
         && code == Some(Code::FailedPrecondition)
 }
 

@@ -43,7 +43,7 @@ journal_suite!(sqlite:
 
 fn doctor(name: &str) -> Caller {
     let table = AuthorisationTable::load(&xiangyi::embedded::files()).unwrap();
-    let post = Post { place: Place::Village, area: String::new() };
+    let post = Post { place: Place::Village, areas: Vec::new() };
     Caller::person(name, Role::VillageDoctor, post, &table)
 }
 

@@ -483,7 +483,8 @@ async fn a_holder_that_fails_or_lies_hurts_nobody_but_the_one_fetch() {
         assert_eq!(answered.unwrap_err().code(), code);
     }
     // And it still attends.
-    let beat = pb::NodeBeat { index_current: true, number: 7, round_trip_us: 1, ..Default::default() };
+    let beat =
+        pb::NodeBeat { index_current: true, number: 7, round_trip_us: 1, ..Default::default() };
     a.say.send(attend(Said::Beat(beat))).await.unwrap();
     let heard = a.heard.message().await.unwrap().and_then(|m| m.message);
     assert!(matches!(heard, Some(Heard::Beat(beat)) if beat.number == 7 && beat.time_ms > 0));

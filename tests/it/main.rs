@@ -25,6 +25,8 @@ mod fhir_refused;
 mod goaway;
 mod harness;
 mod hub_faults;
+mod identity;
+mod identity_provider;
 mod images;
 mod imaging;
 mod imaging_models;

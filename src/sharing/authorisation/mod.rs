@@ -126,6 +126,12 @@ terms! {
         ListModels = "list_models",
         /// Reload models.
         ReloadModels = "reload_models",
+        /// Ask who one is, and end one's own session.
+        OwnSession = "own_session",
+        /// Change one's own password.
+        ChangePassword = "change_password",
+        /// Make, change and list accounts of this node.
+        ManageAccounts = "manage_accounts",
         /// Ask what the node is.
         ReadNodeInfo = "read_node_info",
     }
@@ -237,6 +243,13 @@ impl Place {
 impl Rights {
     /// Nothing.
     pub const NONE: Self = Self([0; Action::ALL.len()]);
+    /// One's own session and password.
+    pub const OWN: Self = {
+        let mut bits = [0; Action::ALL.len()];
+        bits[Action::OwnSession as usize] = UNSTATED;
+        bits[Action::ChangePassword as usize] = UNSTATED;
+        Self(bits)
+    };
     /// Everything.
     pub const ALL: Self = Self([u16::MAX; Action::ALL.len()]);
 

@@ -53,6 +53,9 @@ const EXPECTED: &[(Action, &str)] = &[
     (Action::SearchKnowledge, "VTHRPWAM"),
     (Action::ListModels, "VTHRPWAM"),
     (Action::ReloadModels, "M"),
+    (Action::OwnSession, "VTHRPWAM"),
+    (Action::ChangePassword, "VTHRPWAM"),
+    (Action::ManageAccounts, "M"),
     (Action::ReadNodeInfo, "VTHRPWAM"),
 ];
 
@@ -118,7 +121,7 @@ fn every_cell_is_as_it_is_typed_here() {
             }
         }
     }
-    assert_eq!(cells, 8 * 5 * 38 * 8);
+    assert_eq!(cells, 8 * 5 * 41 * 8);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! "Kept" is said after the commit has reached the disk. Commits that wait at the same time share
 //! one transaction ([`writer`]), so that durability costs one fsync for all of them.
 
+pub mod accounts;
 pub mod anchors;
 pub mod documents;
 pub mod exchange;
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 10] = [
+const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -42,6 +43,7 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
     (8, "sent for", include_str!("../../../migrations/sqlite/0008_sent_for.sql")),
     (9, "consent", include_str!("../../../migrations/sqlite/0009_consent.sql")),
     (10, "audit chain", include_str!("../../../migrations/sqlite/0010_audit_chain.sql")),
+    (11, "accounts", include_str!("../../../migrations/sqlite/0011_accounts.sql")),
 ];
 
 /// How long a reader waits for a lock.

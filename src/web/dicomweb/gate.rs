@@ -32,7 +32,7 @@ pub(super) fn guarded(router: Router, shared: &Arc<Shared>) -> Router {
 async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let options = &shared.options;
     let said = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let caller = match shared.auth.caller(said) {
+    let caller = match shared.auth.caller(said).await {
         Ok(caller) => caller,
         Err(error) => return Problem::from(error).into_response(),
     };

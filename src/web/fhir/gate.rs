@@ -26,7 +26,7 @@ pub(super) fn guarded(router: Router, shared: &Arc<Shared>) -> Router {
 async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let options = &shared.options;
     let said = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match shared.auth.caller(said) {
+    match shared.auth.caller(said).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
         }

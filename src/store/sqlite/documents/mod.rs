@@ -369,7 +369,7 @@ async fn audit(
     audit_as(connection, who, entry).await
 }
 
-async fn audit_as(
+pub(in crate::store::sqlite) async fn audit_as(
     connection: &mut SqliteConnection,
     (caller, role, action): (&str, &str, &str),
     entry: &AuditEntry,
