@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod audit;
 mod callers;
+pub mod deidentify;
 mod exchange;
 mod fhir;
 mod identity;
@@ -576,7 +577,7 @@ async fn report(reporter: &HealthReporter, app: &App) {
 }
 
 /// Every file below `dir`, except training code.
-fn read_dir(dir: &Path) -> Result<Files, NodeError> {
+pub(crate) fn read_dir(dir: &Path) -> Result<Files, NodeError> {
     let failed = |path: &Path, source| NodeError::ModelDir { path: path.to_owned(), source };
     let mut files = Files::new();
     let mut folders = vec![PathBuf::new()];

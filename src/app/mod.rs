@@ -8,6 +8,7 @@ pub mod calculators;
 mod checks;
 pub mod consultation;
 pub mod credentials;
+pub mod deidentify;
 mod diagnoses;
 pub mod error;
 pub mod evaluation;

@@ -8,6 +8,7 @@ mod calculate;
 mod check;
 mod client;
 mod config;
+mod deidentify;
 mod demo;
 mod diagnose;
 mod eval;
@@ -74,6 +75,8 @@ enum Command {
     Archive(archive::ArchiveArgs),
     /// Verify, export and read the audit trail of a node
     Audit(audit::AuditArgs),
+    /// Give images, records and tables out for research and teaching, de-identified
+    Deidentify(deidentify::DeidentifyArgs),
     /// List the models being served
     Models(models::ModelsArgs),
     /// Look at the region that a node belongs to
@@ -136,6 +139,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Admin(args) => Box::pin(admin::run(args)).await,
         Command::Archive(args) => archive::run(args).await,
         Command::Audit(args) => Box::pin(audit::run(args)).await,
+        Command::Deidentify(args) => Box::pin(deidentify::run(args)).await,
         Command::Models(args) => models::run(args).await,
         Command::Region(args) => region::run(args).await,
         Command::Record(args) => records::record(args).await,

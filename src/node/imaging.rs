@@ -202,7 +202,7 @@ fn open_files(config: &Config) -> Result<(LocalArchive, Recovery), Cause> {
     Ok(LocalArchive::open_with(options, Arc::new(blobs))?)
 }
 
-async fn open_archive(config: &Config) -> Result<(LocalArchive, Recovery), NodeError> {
+pub(super) async fn open_archive(config: &Config) -> Result<(LocalArchive, Recovery), NodeError> {
     let config = config.clone();
     let opened = tokio::task::spawn_blocking(move || open_files(&config)).await;
     let (archive, recovery) =

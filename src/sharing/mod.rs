@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod authorisation;
 pub mod consent;
+pub mod deidentify;
 pub mod discharge;
 pub mod exchange;
 pub mod imaging;

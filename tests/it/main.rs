@@ -17,6 +17,7 @@ mod consent;
 mod consultations;
 mod copies;
 mod custody;
+mod deidentify;
 mod delivery;
 mod doors;
 mod evaluation;
