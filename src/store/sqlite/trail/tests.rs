@@ -1,7 +1,8 @@
 //! The chain under both writers, over what was there before, and under tampering with the file.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -9,16 +10,18 @@ use tokio_util::task::TaskTracker;
 
 use super::Trail;
 use crate::app::access::{Action, Caller, Role, authorise};
-use crate::app::audit::ports::{AuditTrail as _, EntryQuery, Signer as _, Whose};
-use crate::app::audit::sign::NodeKey;
+use crate::app::audit::anchoring::{AnchorPlace, Anchoring};
+use crate::app::audit::ports::{AuditTrail, EntryQuery, Signer, Whose};
+use crate::app::audit::sign::{NodeKey, is_signed};
 use crate::app::audit::watching::Watcher;
 use crate::app::audit::{Verdict, verify};
-use crate::app::ports::{AuditEntry, Journal as _, NewRecord, RecordKind};
+use crate::app::error::Error;
+use crate::app::ports::{AuditEntry, BoxFuture, Clock, Journal as _, NewRecord, RecordKind};
 use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::DocumentQuery;
 use crate::app::records::ports::DocumentStore as _;
 use crate::sharing::audit::alarms::{AlarmKind, Limits};
-use crate::sharing::audit::{Broken, Fault, Head, Intact, Mark};
+use crate::sharing::audit::{Anchor, Broken, Fault, Head, Intact, Mark};
 use crate::sharing::discharge::DischargeRecord;
 use crate::sharing::exchange::Kind;
 use crate::store::sqlite::documents::Documents;
@@ -288,7 +291,7 @@ async fn a_watcher_keeps_what_it_raises_once_and_another_goes_on_where_it_ended(
     let store = SqliteStore::open(&path, 64, &tracker).await.unwrap();
     let doctor = Caller::shipped("李医生", Role::VillageDoctor);
     let permit = authorise(&doctor, Action::ReadConsultations).unwrap();
-    let trail: Arc<dyn crate::app::audit::ports::AuditTrail> = Arc::new(Trail::open(&path));
+    let trail: Arc<dyn AuditTrail> = Arc::new(Trail::open(&path));
     let limits = Limits::load(&crate::embedded::files()).unwrap();
     let mut watcher = Watcher::new(Arc::clone(&trail), limits.clone());
     for number in 0..40 {
@@ -331,8 +334,8 @@ async fn records_and_tasks_of_a_person_and_their_village_are_found() {
         sqlx::query(
             "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
              reading_json, summary_json, patient, person, withdrawn, current, origin, problem, \
-             received_ms, resident) VALUES ('record', ?1, 1, '', zeroblob(32), zeroblob(32), '', \
-             '', ?3, '', '', '', 0, 1, 'own', '', 1, ?2)",
+             received_ms, resident) VALUES ('record', ?1, 1, '', zeroblob(32), zeroblob(32), \
+             x'', '', ?3, '', '', '', 0, 1, 'own', '', 1, ?2)",
         )
         .bind(name)
         .bind(resident)
@@ -358,4 +361,63 @@ async fn records_and_tasks_of_a_person_and_their_village_are_found() {
     let villages: Vec<_> = found.iter().map(|(_, s)| (&*s.name, &*s.village)).collect();
     assert_eq!(villages, [("饶建国", "361121001003"), ("", "")]);
     assert_eq!(found[0].1.person, keys.resident);
+}
+
+/// A place that takes heads, or not.
+#[derive(Debug, Default)]
+struct Place {
+    fails: AtomicBool,
+    taken: Mutex<Vec<Anchor>>,
+}
+
+impl AnchorPlace for Place {
+    fn anchor<'a>(&'a self, anchor: &'a Anchor) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            if self.fails.load(Ordering::Relaxed) {
+                return Err(Error::Unavailable { what: "hub", cause: None });
+            }
+            self.taken.lock().unwrap().push(anchor.clone());
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Noon;
+
+impl Clock for Noon {
+    fn now_ms(&self) -> i64 {
+        43_200_000
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_signed_when_it_has_changed_and_handed_over_until_it_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    filled(&path, 0).await;
+    let place = Arc::new(Place::default());
+    let trail: Arc<dyn AuditTrail> = Arc::new(Trail::open(&path));
+    let key: Arc<dyn Signer> = Arc::new(NodeKey::new(&[9; 32]).unwrap());
+    let handed: Arc<dyn AnchorPlace> = Arc::<Place>::clone(&place);
+    let with = (Arc::clone(&trail), key);
+    let mut anchoring = Anchoring::new("村甲", with, Arc::new(Noon), Some(handed));
+    assert_eq!(anchoring.anchor().await.unwrap(), 0);
+    filled(&path, 2).await;
+    place.fails.store(true, Ordering::Relaxed);
+    assert!(anchoring.anchor().await.is_err());
+    // Kept here although nobody took it.
+    assert_eq!(trail.anchors("村甲").await.unwrap().len(), 1);
+    place.fails.store(false, Ordering::Relaxed);
+    for _ in 0..2 {
+        assert_eq!(anchoring.anchor().await.unwrap(), 2);
+    }
+    filled(&path, 1).await;
+    assert_eq!(anchoring.anchor().await.unwrap(), 3);
+    let taken = place.taken.lock().unwrap().clone();
+    assert_eq!(taken.iter().map(|anchor| anchor.mark.head.number).collect::<Vec<_>>(), [2, 3]);
+    assert!(taken.iter().all(is_signed));
+    let marks: Vec<Mark> = taken.into_iter().map(|anchor| anchor.mark).collect();
+    let whole = verdict(&path, &marks).await.result.unwrap();
+    assert_eq!((whole.anchors, whole.anchored_up_to), (2, 3));
 }
