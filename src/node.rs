@@ -334,9 +334,10 @@ impl Node {
         let region =
             link::join(&config, held, (with, records.hub.clone()), (records.time, &metrics, &stop))
                 .await?;
-        let audit = audit::open(&config, &database, &knowledge, region.as_ref()).await?;
+        let of = (database.as_path(), knowledge.as_ref(), region.as_ref());
+        let audit = audit::start(&config, of, (&metrics, &clock), until).await?;
         let app = Arc::new(App::new(Parts {
-            audit: Some(audit.desk()),
+            audit: Some(audit),
             name: config.node.name.clone(),
             knowledge,
             source,
@@ -355,7 +356,6 @@ impl Node {
         }));
         let options = door_options(&config, &auth);
         let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics)).await?;
-        audit.start((&metrics, app.clock()), region.as_ref(), until);
         let (reporter, health) = tonic_health::server::health_reporter();
         report(&reporter, &app).await;
         tasks.spawn(watch_health(reporter, Arc::clone(&app), stop.clone()));
@@ -367,9 +367,7 @@ impl Node {
             Some(joined) => joined.start(&config, (&app, behind), until).await?,
             None => None,
         };
-        for follower in followers.into_iter().flatten() {
-            link::until(&stop, &tasks, follower.run());
-        }
+        pacs::follow(followers, until);
         let web_address = web::open_door(&config, (images.as_ref(), &auth), until).await?;
         let fhir_address = Box::pin(fhir::open_door(&config, (&app, &auth), until)).await?;
         serve_grpc(door.serve(listener, health, stop.clone()), until);

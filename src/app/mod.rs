@@ -183,11 +183,6 @@ impl App {
         }
     }
 
-    /// Time.
-    pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
-    }
-
     /// What this node is.
     pub async fn node_info(&self, caller: &Caller) -> Result<NodeInfo, Error> {
         authorise(caller, Action::ReadNodeInfo)?;

@@ -38,7 +38,7 @@ const SEAL_AGAIN: Duration = Duration::from_secs(30);
 const SEALS_SIGNED: u32 = 60;
 
 /// An opened trail.
-pub(super) struct Opened {
+struct Opened {
     name: String,
     trail: Arc<dyn AuditTrail>,
     key: Arc<NodeKey>,
@@ -75,13 +75,13 @@ pub async fn public_key(config: &Config) -> Option<Vec<u8>> {
     Some(NodeKey::new(&seed).ok()?.public())
 }
 
-/// Opens the trail in the node's own database.
-pub(super) async fn open(
+/// Opens the trail in the node's own database, looks through it and signs its heads until the node stops.
+pub(super) async fn start(
     config: &Config,
-    database: &Path,
-    knowledge: &Knowledge,
-    region: Option<&link::Joined>,
-) -> Result<Opened, NodeError> {
+    (database, knowledge, region): (&Path, &Knowledge, Option<&link::Joined>),
+    with: (&Arc<Metrics>, &Arc<dyn Clock>),
+    until: (&TaskTracker, &CancellationToken),
+) -> Result<Arc<AuditDesk>, NodeError> {
     let seed =
         records::key(&config.store.dir.join(KEY), true).await.map_err(NodeError::AuditKey)?;
     let key = Arc::new(NodeKey::new(&seed).map_err(NodeError::AuditKey)?);
@@ -91,12 +91,15 @@ pub(super) async fn open(
         Some(heads) => Some(AtHub { heads, trail: exchange(config)? }),
         None => None,
     };
-    Ok(Opened { name: config.node.name.clone(), trail, key, watcher, hub })
+    let opened = Opened { name: config.node.name.clone(), trail, key, watcher, hub };
+    let desk = opened.desk();
+    opened.start(with, region, until);
+    Ok(desk)
 }
 
 impl Opened {
     /// What the application takes.
-    pub(super) fn desk(&self) -> Arc<AuditDesk> {
+    fn desk(&self) -> Arc<AuditDesk> {
         let desk = AuditDesk::new(Arc::clone(&self.trail));
         Arc::new(match self.hub.clone() {
             Some(hub) => desk.at_hub(hub),
@@ -105,7 +108,7 @@ impl Opened {
     }
 
     /// Looks through the trail and signs its heads until the node stops. Heads go to the region's hub.
-    pub(super) fn start(
+    fn start(
         self,
         (metrics, clock): (&Arc<Metrics>, &Arc<dyn Clock>),
         region: Option<&link::Joined>,

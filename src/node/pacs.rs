@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
 use super::imaging::{self, Opened};
-use super::{NodeError, error};
+use super::{NodeError, error, link};
 use crate::app::imaging::peers::Peers;
 use crate::app::ports::Clock;
 use crate::app::regional::behind::following::{Follower, Following};
@@ -39,6 +42,16 @@ pub(super) async fn open(
     });
     let followers = followers.collect();
     Ok(Some((behind, followers)))
+}
+
+/// Follows what is behind the node until it stops.
+pub(super) fn follow(
+    followers: Option<Vec<Follower>>,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) {
+    for follower in followers.into_iter().flatten() {
+        link::until(stop, tasks, follower.run());
+    }
 }
 
 fn pacs(
