@@ -228,6 +228,20 @@ async fn a_discharge_reaches_the_patients_village_and_no_other_with_its_tasks() 
     assert_eq!((of("county").handed_over, of("village").inbox, of("elsewhere").inbox), (1, 1, 0));
 }
 
+#[tokio::test]
+async fn a_discharge_that_has_not_come_yet_is_refused_where_it_is_handed_in() {
+    let county = Setup::new().with(|c| c.node.role = NodeRole::Hospital).start().await;
+    let text = String::from_utf8(stroke("CYXJ-2036")).unwrap();
+    assert!(text.contains("20261118150000"));
+    let later = text.replace("20261118150000", "21361118150000").into_bytes();
+    let request = pb::SubmitRecordRequest { content: later, ..Default::default() };
+    let refused = records(&county).submit_record(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let path = "/ClinicalDocument/componentOf/encompassingEncounter/effectiveTime/high";
+    assert_eq!(bad_fields(&refused), [format!("content:{path}")]);
+    assert_eq!(listed(&county).await, []);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_record_says_can_be_handed_in_without_a_document() {
     let county = Setup::new().with(|c| c.node.role = NodeRole::Hospital).start().await;

@@ -48,6 +48,7 @@ use super::{App, encode};
 pub use crate::sharing::consent::Purpose;
 use crate::sharing::consent::{Scope, Verdict};
 use crate::sharing::discharge::model::DiagnosisRole;
+use crate::sharing::discharge::plausible;
 use crate::sharing::discharge::{
     DischargeRecord, Memberships, Moment, Problem, Programme, Reading, Severity, cda, fhir,
 };
@@ -311,6 +312,17 @@ impl App {
         self.records.as_ref().map(AsRef::as_ref).ok_or(Error::Refused { reason })
     }
 
+    /// As [`read`], and held against the day on which it is received. What another node of the exchange
+    /// took in was held against its day there.
+    fn read_today(&self, media_type: &str, content: &[u8]) -> Result<Reading, Vec<Problem>> {
+        let reading = read(media_type, content)?;
+        match jiff::Timestamp::from_millisecond(self.clock.now_ms()) {
+            // The latest day that it is anywhere a sender of these records is.
+            Ok(now) => plausible::on_day(reading, jiff::tz::offset(8).to_datetime(now).date()),
+            Err(_) => Ok(reading),
+        }
+    }
+
     /// Reads a document and says everything that is wrong with it; keeps nothing.
     pub fn validate_record(
         &self,
@@ -320,7 +332,7 @@ impl App {
     ) -> Result<Result<Reading, Vec<Problem>>, Error> {
         authorise(caller, Action::SubmitRecords)?;
         sized(content)?;
-        Ok(read(media_type, content))
+        Ok(self.read_today(media_type, content))
     }
 
     /// Takes a discharge record: it, its place in the outbox and the audit entry are on disk when this
@@ -354,7 +366,7 @@ impl App {
     ) -> Result<Taken, Error> {
         let permit = authorise(caller, Action::SubmitRecords)?;
         sized(&content)?;
-        let reading = match read(media_type, &content) {
+        let reading = match self.read_today(media_type, &content) {
             Ok(reading) => reading,
             Err(problems) => return Ok(Taken::Refused(problems)),
         };

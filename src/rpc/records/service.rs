@@ -272,7 +272,7 @@ impl From<Membership> for pb::ProgrammeMembership {
         Self {
             programme: member.programme.id().to_owned(),
             name: member.name_zh,
-            evidence: evidence.map(|e| format!("{} [{}]", e.note_zh, e.source)).collect(),
+            evidence: evidence.map(|e| format!("{} [{}]", e.reason_zh(), e.source)).collect(),
         }
     }
 }

@@ -11,11 +11,14 @@ pub mod divisions;
 pub mod fhir;
 pub mod model;
 pub mod moment;
+mod outcome;
+pub mod plausible;
 pub mod problems;
 pub mod programmes;
 pub mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
+mod units;
 
 pub use model::DischargeRecord;
 pub use moment::Moment;

@@ -107,6 +107,17 @@ pub struct Evidence {
     pub source: String,
 }
 
+impl Evidence {
+    /// Why, in Chinese: what of the diagnosis spoke, and what the doctor is to know about it.
+    pub fn reason_zh(&self) -> String {
+        let because = match &self.because {
+            Because::Code { code, .. } => format!("诊断编码{code}"),
+            Because::Name { term } => format!("诊断名称“{term}”"),
+        };
+        joined(&because, &self.note_zh)
+    }
+}
+
 /// Whether the patient's age lies where the programme's standard begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -251,7 +262,10 @@ fn evidence(at: usize, diagnosis: &Diagnosis, because: Because, hit: Hit) -> Evi
 }
 
 fn joined(first: &str, second: &str) -> String {
-    if first.is_empty() { second.to_owned() } else { format!("{first}；{second}") }
+    match (first, second) {
+        ("", one) | (one, "") => one.to_owned(),
+        (first, second) => format!("{first}；{second}"),
+    }
 }
 
 /// A disease that only the admission diagnoses name is to be confirmed: an admission diagnosis is

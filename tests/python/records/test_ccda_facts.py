@@ -18,7 +18,8 @@ DOCUMENTS = ROOT / "../shared/data/records/ccda"
 TABLE = ROOT / "tests/data/records/ccda_facts.csv"
 HL7 = {"h": "urn:hl7-org:v3", "xsi": "http://www.w3.org/2001/XMLSchema-instance"}
 COLUMNS = ["file", "name", "birth_date", "medicines", "history", "admission", "discharge",
-           "allergies", "vital_signs", "results", "procedures", "follow_ups"]
+           "allergies", "vital_signs", "results", "procedures", "follow_ups",
+           "allergens"]
 
 SAID = "[not(@negationInd='true')]"
 CODED = "[h:value[@code or h:originalText or @displayName or h:translation]]"
@@ -41,7 +42,25 @@ def facts(path):
     known = "h:code[not(@nullFlavor)] or h:value[not(@nullFlavor)]"
     measured = f"/h:entry//h:observation[{known}][not(ancestor::h:observation)]"
     planned = "/h:entry/*[h:code[@code] or h:effectiveTime or h:text]"
+    def allergen(observation):
+        """What the agent is: its own words, its name, or what its code is called."""
+        agents = observation.xpath("h:participant/h:participantRole/h:playingEntity", namespaces=HL7)
+        if not agents:
+            value = observation.find("h:value", HL7)
+            said = "" if value is None else value.findtext("h:originalText", "", HL7).strip()
+            return said or ("" if value is None else value.get("displayName", ""))
+        code = agents[0].find("h:code", HL7)
+        own = "" if code is None else (code.findtext("h:originalText", "", HL7) or "").strip()
+        names = [" ".join("".join(n.itertext()).split()) for n in agents[0].findall("h:name", HL7)]
+        shown = [] if code is None else [
+            node.get("displayName", "") for node in [code, *code.findall("h:translation", HL7)]]
+        return next((words for words in [own, *names, *shown] if words), "")
+
+    allergies = document.xpath(
+        "//h:section[h:code/@code='48765-2']/h:entry//h:observation[not(ancestor::h:observation)]",
+        namespaces=HL7)
     return {
+        "allergens": "|".join(allergen(observation) for observation in allergies),
         "file": path.name,
         "name": " ".join(" ".join(name.itertext()).split()),
         "birth_date": f"{birth[:4]}-{birth[4:6]}-{birth[6:8]}",

@@ -4,6 +4,8 @@ use super::super::model::{
     Allergy, Code, Coded, DischargeRecord, FollowUp, Measurement, Narrative, Section,
 };
 use super::super::moment::Moment;
+use super::super::outcome;
+use super::super::problems::Severity;
 use super::elements::{self, DataElement, Field, Kind, Words};
 use super::systems::{self, DATA_ELEMENTS, OWN};
 use super::values::type_of;
@@ -130,7 +132,14 @@ impl<'d> Body<'_, 'd> {
 
     /// What stands in an `entry`, `entryRelationship` or `component`.
     pub(super) fn entry(&mut self, holder: Element<'d>, place: &Place) {
+        if is_negated(holder) {
+            return self.left_out(holder);
+        }
         for act in holder.children().filter(roxmltree::Node::is_element) {
+            if own_code(act).is_none() && is_left_out(act, place.kind) {
+                self.left_out(act);
+                continue;
+            }
             match act.tag_name().name() {
                 "observation" => self.observation(act, place),
                 "organizer" => {
@@ -149,6 +158,14 @@ impl<'d> Body<'_, 'd> {
                 _ => {}
             }
         }
+    }
+
+    /// Something that the sender negated or took back: it is told, and listed as not read.
+    fn left_out(&mut self, node: Element<'d>) {
+        // A code without its negated name is no code of the name before.
+        self.named = None;
+        let message = "此项被否定或撤销（negationInd或statusCode），没有计入，请看原文";
+        self.reading.say(Severity::Information, node, "negated", message);
     }
 
     fn act(&mut self, node: Element<'d>, place: &Place) {
@@ -275,6 +292,14 @@ impl<'d> Body<'_, 'd> {
                 let coded = reading.coded(value);
                 self.record.stay.outcome = (!coded.is_empty()).then_some(coded);
             }
+            Some(Field::Way) => {
+                let coded = reading.coded(value);
+                if outcome::is_death_way(&coded) {
+                    outcome::died(&mut self.record.stay.outcome, coded);
+                } else {
+                    self.other_element(node, value, name, place);
+                }
+            }
             Some(Field::FollowUp) => {
                 let text = said(reading, value);
                 if !text.is_empty() {
@@ -284,7 +309,7 @@ impl<'d> Body<'_, 'd> {
             }
             Some(Field::Allergy) => {
                 let text = said(reading, value);
-                let absent = text.starts_with('无') || text.starts_with("否认");
+                let absent = is_negated(node) || text.starts_with('无') || text.starts_with("否认");
                 if !text.is_empty() {
                     let allergy =
                         Allergy { coded: Coded::text(text), absent, ..Allergy::default() };
@@ -394,6 +419,42 @@ fn name_of(code: Element<'_>) -> String {
     }
     let qualifiers = children(code, "qualifier").filter_map(|qualifier| child(qualifier, "name"));
     qualifiers.map(|name| attribute(name, "displayName")).collect()
+}
+
+/// Whether the sender says that it is not so.
+pub(super) fn is_negated(node: Element<'_>) -> bool {
+    matches!(attribute(node, "negationInd"), "true" | "1")
+}
+
+/// Statuses of what never was, or was taken back.
+const TAKEN_BACK: [&str; 3] = ["nullified", "cancelled", "obsolete"];
+
+/// Whether an act is not to be read as something that is there: it is negated, or was taken back. An
+/// allergy that is negated is one that is known not to be, which the record has a place for.
+fn is_left_out(act: Element<'_>, kind: Kind) -> bool {
+    let status = child(act, "statusCode").map_or("", |status| attribute(status, "code"));
+    if TAKEN_BACK.contains(&status) {
+        return true;
+    }
+    let code = child(act, "code");
+    let allergy = is(act, "observation")
+        && (kind == Kind::Allergies
+            || code.is_some_and(|code| {
+                let known = elements::element(attribute(code, "code"), &name_of(code));
+                known.is_some_and(|known| known.field == Field::Allergy)
+            }));
+    is_negated(act) && !allergy
+}
+
+/// Whether what an `entryRelationship` holds is negated.
+pub(super) fn is_denied(inner: Element<'_>) -> bool {
+    let mut acts = inner.children().filter(roxmltree::Node::is_element);
+    is_negated(inner) || acts.any(|act| is_negated(act) && own_code(act).is_none())
+}
+
+/// What is within an act and not negated.
+pub(super) fn related_to(node: Element<'_>) -> impl Iterator<Item = Element<'_>> {
+    children(node, "entryRelationship").filter(|inner| !is_denied(*inner))
 }
 
 /// The code, if it is one of ours.

@@ -1,6 +1,6 @@
 //! What the standard requires of a document as a whole, and what cannot be true of it.
 
-use super::super::model::{DischargeRecord, IdentifierKind};
+use super::super::model::DischargeRecord;
 use super::super::moment::Moment;
 use super::super::problems::Severity;
 use super::elements::Template;
@@ -37,24 +37,6 @@ fn patient<'d>(reading: &Reading<'d>, root: Element<'d>, record: &DischargeRecor
         let message = "没有患者的任何号码（身份证号、健康卡号或住院号）";
         reading.warn(role.unwrap_or(root), "patient_identifier_missing", message);
     }
-    if let Some(id) = record.patient.identifier(IdentifierKind::ResidentId) {
-        let born = record.patient.birth_date.as_ref().map(Moment::to_hl7);
-        if !is_resident_id(id) {
-            let message = "身份证号应为18位（GB 11643）";
-            reading.warn(person, "identifier_malformed", message);
-        } else if let Some(born) = born
-            && let (Some(said), Some(in_id)) = (born.get(..8), id.get(6..14))
-            && said != in_id
-        {
-            reading.warn(person, "birth_date_disagrees", "出生日期与身份证号不一致");
-        }
-    }
-}
-
-fn is_resident_id(id: &str) -> bool {
-    let (body, check) = id.split_at_checked(17).unwrap_or((id, ""));
-    body.bytes().all(|b| b.is_ascii_digit())
-        && matches!(check.as_bytes(), [b'0'..=b'9' | b'X' | b'x'])
 }
 
 /// Days in their order. Times of day are not compared: an offset may be missing on one side.
@@ -73,12 +55,6 @@ fn dates<'d>(reading: &Reading<'d>, root: Element<'d>, record: &DischargeRecord)
                 reading.say(Severity::Information, stay, "days_disagree", message);
             }
         }
-    }
-    if let (Some(born), Some(first)) =
-        (record.patient.birth_date.as_ref().and_then(Moment::day), admitted.or(discharged))
-        && born > first
-    {
-        reading.fatal(stay, "dates_out_of_order", "入院日期早于出生日期");
     }
     if let (Some(written), Some(discharged)) = (day(&record.document.written), discharged)
         && written < discharged

@@ -1,7 +1,7 @@
 //! Diagnoses: as data elements of the Chinese standards, and as problem observations.
 
 use super::super::model::{Coded, Diagnosis, DiagnosisKind, DiagnosisRole};
-use super::body::{Body, Place};
+use super::body::{Body, Place, is_denied, related_to};
 use super::elements::{self, Field, Kind};
 use super::systems;
 use super::values::type_of;
@@ -42,6 +42,10 @@ pub(super) fn data_element<'d>(
         }
     }
     for inner in children(node, "entryRelationship") {
+        if is_denied(inner) {
+            body.entry(inner, place);
+            continue;
+        }
         let Some(observation) = child(inner, "observation") else { continue };
         let code = child(observation, "code");
         let (de, shown) =
@@ -110,9 +114,6 @@ fn role_of(node: Element<'_>, name: &str, kind: Kind) -> DiagnosisRole {
 /// A problem observation of C-CDA.
 pub(super) fn observed<'d>(body: &mut Body<'_, 'd>, node: Element<'d>, kind: Kind) {
     let reading = body.reading;
-    if attribute(node, "negationInd") == "true" {
-        return;
-    }
     let Some(value) = child(node, "value") else { return };
     let mut coded = reading.coded(value);
     if coded.text.is_empty() {
@@ -145,7 +146,7 @@ fn resolved<'d>(reading: &Reading<'d>, node: Element<'d>) -> bool {
     let high = at(node, &["effectiveTime", "high"]);
     let ended = high.is_some_and(|high| reading.entry_moment(high).is_some());
     let mut over = false;
-    for inner in children(node, "entryRelationship") {
+    for inner in related_to(node) {
         let Some(observation) = child(inner, "observation") else { continue };
         if child(observation, "code").is_some_and(|code| attribute(code, "code") == STATUS) {
             match child(observation, "value").map(|value| attribute(value, "code")) {

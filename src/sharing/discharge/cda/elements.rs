@@ -149,6 +149,8 @@ pub(super) enum Field {
     Discharged,
     Days,
     Outcome,
+    /// 离院方式: where the patient went.
+    Way,
     /// Something to be done after discharge, in words.
     FollowUp,
     /// Someone is allergic to it.
@@ -225,6 +227,7 @@ pub(super) const ELEMENTS: &[DataElement] = &[
     row("DE06.00.017.00", "出院日期", Field::Discharged, "TS", ""),
     row("DE06.00.310.00", "住院天数", Field::Days, "PQ", ""),
     row("DE05.10.113.00", "治疗结果", Field::Outcome, "CD", systems::OUTCOME_CN),
+    remembered("DE06.00.223.00", "离院方式", Field::Way, "CD", systems::WAYS_CN),
     remembered("DE06.00.299.00", "复诊指导", Field::FollowUp, "ST", ""),
     remembered("DE02.10.022.00", "过敏史", Field::Allergy, "ST", ""),
     remembered("DE02.10.023.00", "过敏药物", Field::Allergy, "ST", ""),
@@ -238,7 +241,7 @@ pub(super) const ELEMENTS: &[DataElement] = &[
 ];
 
 /// Words in an element's name that make a diagnosis something else than one of the stay.
-const NOT_OF_THE_STAY: &[&str] = &["病理", "门诊", "门（急）", "门(急)", "损伤", "中毒"];
+const NOT_OF_THE_STAY: &[&str] = &["鉴别", "病理", "门诊", "门（急）", "门(急)", "损伤", "中毒"];
 
 /// The element with this code and name. A code that is mistyped is found by its name, a name that
 /// is missing by the code.

@@ -4,7 +4,7 @@
 use super::super::model::{
     Allergy, Coded, FollowUp, ImagingReference, Measurement, Procedure, Quantity, Target,
 };
-use super::body::{Body, Place, expect_value, own_text};
+use super::body::{Body, Place, expect_value, is_negated, own_text, related_to};
 use super::elements::{self, Field};
 use super::systems::PROCEDURES_CN;
 use super::values::{identifier, type_of};
@@ -13,9 +13,6 @@ use super::xml::{Element, Reading, at, attribute, child, children};
 /// Something measured or counted, or said in words.
 pub(super) fn measurement<'d>(body: &mut Body<'_, 'd>, node: Element<'d>, place: &Place) {
     let reading = body.reading;
-    if attribute(node, "negationInd") == "true" {
-        return;
-    }
     let mut out = Measurement {
         coded: reading.child_coded(node, "code").unwrap_or_default(),
         ..Measurement::default()
@@ -73,10 +70,7 @@ pub(super) fn allergy<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
     let agent = children(node, "participant")
         .find_map(|participant| at(participant, &["participantRole", "playingEntity"]));
     if let Some(agent) = agent {
-        coded = reading.child_coded(agent, "code").unwrap_or_default();
-        if coded.text.is_empty() {
-            coded.text = reading.child_name(agent);
-        }
+        coded = allergen(reading, agent);
     }
     if coded.is_empty() {
         coded = reading.child_coded(node, "value").unwrap_or_default();
@@ -92,7 +86,7 @@ pub(super) fn allergy<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         reading.take(code);
     }
     let mut reactions = Vec::new();
-    for inner in children(node, "entryRelationship") {
+    for inner in related_to(node) {
         let Some(observation) = child(inner, "observation") else { continue };
         if attribute(inner, "typeCode") != "MFST" {
             continue;
@@ -108,18 +102,35 @@ pub(super) fn allergy<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
     let no_known = ["716186003", "409137002", "429625007", "428607008"];
     let denied = coded.codes.iter().any(|code| no_known.contains(&code.code.as_str()));
     body.record.allergies.push(Allergy {
-        absent: attribute(node, "negationInd") == "true" || denied,
+        absent: is_negated(node) || denied,
         coded,
         reaction: reactions.join("; "),
     });
 }
 
+/// To what: the agent's own words, its name, or what its code is called. What `originalText` only
+/// points at is the last: documents of vendors point from the agent to the text of the reaction.
+fn allergen<'d>(reading: &Reading<'d>, agent: Element<'d>) -> Coded {
+    let mut coded = reading.child_coded(agent, "code").unwrap_or_default();
+    let code = child(agent, "code");
+    let own = code.and_then(|code| child(code, "originalText"));
+    let own = own.and_then(|text| text.text()).map_or("", str::trim);
+    let name = reading.child_name(agent);
+    let shown = code.map_or("", |code| attribute(code, "displayName"));
+    let shown = match shown {
+        "" => coded.codes.iter().map(|code| code.display.as_str()).find(|text| !text.is_empty()),
+        shown => Some(shown),
+    };
+    let words = [own, &name, shown.unwrap_or_default()];
+    if let Some(words) = words.into_iter().find(|words| !words.is_empty()) {
+        words.clone_into(&mut coded.text);
+    }
+    coded
+}
+
 /// A procedure, whatever class it is written in.
 pub(super) fn procedure<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
     let reading = body.reading;
-    if attribute(node, "negationInd") == "true" {
-        return;
-    }
     if let Some(code) = child(node, "code") {
         reading.expect_system(code, PROCEDURES_CN, "手术及操作");
     }
@@ -128,7 +139,7 @@ pub(super) fn procedure<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         started: reading.time(node),
         ..Procedure::default()
     };
-    for inner in children(node, "entryRelationship") {
+    for inner in related_to(node) {
         let Some(observation) = child(inner, "observation") else { continue };
         let Some(code) = child(observation, "code") else { continue };
         let (de, name) = (attribute(code, "code"), attribute(code, "displayName"));
@@ -205,7 +216,7 @@ pub(super) fn follow_up<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         // A point in time is when it is due.
         out.due = out.due.or_else(|| reading.entry_moment(time));
     }
-    for inner in children(node, "entryRelationship") {
+    for inner in related_to(node) {
         let Some(observation) = child(inner, "observation") else { continue };
         if attribute(observation, "moodCode") != "GOL" {
             continue;

@@ -1,9 +1,10 @@
 //! The header: which document, whose, where, and who signed.
 
 use super::super::model::{
-    Address, Contact, DischargeRecord, Document, Identifier, IdentifierKind, Sex, Signature,
+    Address, Coded, Contact, DischargeRecord, Document, Identifier, IdentifierKind, Sex, Signature,
     SignatureRole, Stay,
 };
+use super::super::outcome;
 use super::super::problems::Format;
 use super::systems::{
     self, MARITAL_CN, OCCUPATION_CN, ROOT_BED, ROOT_DEPARTMENT, ROOT_HEALTH_CARD, ROOT_INPATIENT,
@@ -12,6 +13,8 @@ use super::systems::{
 use super::values::identifier;
 use super::xml::{Element, Reading, at, attribute, child, children};
 
+/// The namespace of HL7's extensions of CDA.
+const SDTC: &str = "urn:hl7-org:sdtc";
 /// Steps from a location up to the institution at most.
 const ORGANISATIONS_MAX: usize = 16;
 
@@ -38,6 +41,26 @@ pub(super) fn read(reading: &Reading<'_>, record: &mut DischargeRecord) {
     }
     if let Some(encounter) = at(root, &["componentOf", "encompassingEncounter"]) {
         stay(reading, encounter, &mut record.stay);
+    }
+    deceased(reading, root, &mut record.stay);
+}
+
+/// That the patient is dead, in HL7's extension of the header. When is left to be listed.
+fn deceased<'d>(reading: &Reading<'d>, root: Element<'d>, out: &mut Stay) {
+    let Some(person) = at(root, &["recordTarget", "patientRole", "patient"]) else { return };
+    for node in person.children().filter(|node| node.tag_name().namespace() == Some(SDTC)) {
+        match (node.tag_name().name(), attribute(node, "value")) {
+            ("deceasedInd", said) => {
+                reading.take(node);
+                if matches!(said, "true" | "1") {
+                    outcome::died(&mut out.outcome, Coded::default());
+                }
+            }
+            ("deceasedTime", time) if !time.is_empty() => {
+                outcome::died(&mut out.outcome, Coded::default());
+            }
+            _ => {}
+        }
     }
 }
 
@@ -378,6 +401,13 @@ fn stay<'d>(reading: &Reading<'d>, encounter: Element<'d>, out: &mut Stay) {
         let bound = |name| child(time, name).and_then(|bound| reading.moment(bound));
         out.admitted = bound("low").or_else(|| reading.moment(time));
         out.discharged = bound("high");
+    }
+    if let Some(went) = child(encounter, "dischargeDispositionCode") {
+        let codes = attribute(went, "code");
+        if outcome::is_death_disposition(codes) || attribute(went, "displayName").contains("死亡")
+        {
+            outcome::died(&mut out.outcome, reading.coded(went));
+        }
     }
     let facility = at(encounter, &["location", "healthCareFacility"]);
     let Some(facility) = facility else { return };

@@ -1,7 +1,8 @@
 //! Medicines: substance administrations.
 
 use super::super::model::{Coded, Medicine, MedicineChange};
-use super::body::{Body, own, own_text};
+use super::super::units;
+use super::body::{Body, own, own_text, related_to};
 use super::values::type_of;
 use super::xml::{Element, Reading, at, attribute, child, children};
 
@@ -22,9 +23,6 @@ const INSTRUCTIONS: [&str; 2] = ["409073007", "423564006"];
 /// Reads one.
 pub(super) fn read<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
     let reading = body.reading;
-    if attribute(node, "negationInd") == "true" {
-        return;
-    }
     let coded = product(reading, node);
     let mut out = Medicine {
         coded,
@@ -47,9 +45,10 @@ pub(super) fn read<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         out.times_per_day = reading.quantity(value).map(|times| times.value);
         take_parent(reading, value);
     }
-    for inner in children(node, "entryRelationship") {
+    for inner in related_to(node) {
         related(reading, inner, &mut out);
     }
+    status(reading, node, &mut out);
     for condition in children(node, "precondition") {
         out.as_needed = true;
         let Some(criterion) = child(condition, "criterion") else { continue };
@@ -69,6 +68,26 @@ pub(super) fn read<'d>(body: &mut Body<'_, 'd>, node: Element<'d>) {
         return;
     }
     body.record.medicines.push(out);
+}
+
+/// Statuses of a medicine that was broken off, or that is not to be taken for the time being. Only the
+/// doctor can say when it is taken again, so it counts as stopped with the sender's word.
+const BROKEN_OFF: [(&str, &str); 3] =
+    [("aborted", "中止"), ("suspended", "暂停"), ("held", "暂缓")];
+
+/// What the status says, where nothing else says what becomes of the medicine.
+fn status<'d>(reading: &Reading<'d>, node: Element<'d>, out: &mut Medicine) {
+    let Some(status) = child(node, "statusCode") else { return };
+    let code = attribute(status, "code");
+    // One that is completed has its dates.
+    let Some((code, words)) = BROKEN_OFF.iter().find(|(of, _)| *of == code) else { return };
+    reading.take(status);
+    out.change = Some(MedicineChange::Stopped);
+    let said = format!("{words}（statusCode {code}）");
+    if !out.change_text.is_empty() {
+        out.change_text.push('；');
+    }
+    out.change_text.push_str(&said);
 }
 
 fn take_parent<'d>(reading: &Reading<'d>, value: Element<'d>) {
@@ -97,17 +116,12 @@ fn timing<'d>(reading: &Reading<'d>, time: Element<'d>, out: &mut Medicine) {
     match type_of(time) {
         "PIVL_TS" => {
             let Some(period) = child(time, "period") else { return };
-            if let Some(period) = reading.quantity(period) {
-                let per_day = match period.unit.as_str() {
-                    "h" => 24.0,
-                    "d" => 1.0,
-                    "min" => 1440.0,
-                    "wk" => 1.0 / 7.0,
-                    _ => return,
-                };
-                if period.value > 0.0 {
-                    out.times_per_day = Some(per_day / period.value);
-                }
+            // What is no span of time, or a second one, is left to be listed.
+            let every = attribute(period, "value").parse::<f64>().ok().filter(|n| n.is_finite());
+            let times = every.and_then(|n| units::times_per_day(n, attribute(period, "unit")));
+            if times.is_some() && out.times_per_day.is_none() {
+                reading.take(period);
+                out.times_per_day = times;
             }
         }
         "EIVL_TS" => {
@@ -124,17 +138,26 @@ fn timing<'d>(reading: &Reading<'d>, time: Element<'d>, out: &mut Medicine) {
             let point = reading.entry_moment(time);
             out.start = out.start.take().or(low).or(point);
             out.end = out.end.take().or(high);
-            let width = child(time, "width").and_then(|width| reading.quantity(width));
-            if let Some(width) = width {
-                let days = match width.unit.as_str() {
-                    "wk" => 7.0,
-                    "" | "d" | "天" | "日" => 1.0,
-                    _ => return,
-                };
-                out.days = Some(width.value * days);
+            if let Some(width) = child(time, "width")
+                && let Some(days) = time_span(width).filter(|_| out.days.is_none())
+            {
+                reading.take(width);
+                out.days = Some(days);
             }
         }
     }
+}
+
+/// Days of a span of time; none where it is no number, or its unit none of time. A number alone
+/// counts days.
+fn time_span(node: Element<'_>) -> Option<f64> {
+    let value = attribute(node, "value").parse::<f64>().ok().filter(|value| value.is_finite())?;
+    let each = match attribute(node, "unit") {
+        "" if node.has_children() => return None,
+        "" => 1.0,
+        unit => units::days(unit)?,
+    };
+    Some(value * each)
 }
 
 /// One dose; a dose between two bounds stays in the original, as does what cannot be a dose.

@@ -29,6 +29,7 @@ mod xml;
 pub use write::{Written, write, write_noting};
 
 use super::model::DischargeRecord;
+use super::plausible;
 use super::problems::{Problem, Reading, Severity};
 
 /// Bytes of a document at most.
@@ -52,7 +53,8 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Vec<Problem>> {
     header::read(&reading, &mut record);
     body::read(&reading, &mut record);
     check::check(&reading, &known, &record);
-    let problems = reading.problems();
+    let mut problems = reading.problems();
+    problems.extend(plausible::problems(known.format, &record));
     if problems.iter().any(|problem| problem.severity == Severity::Fatal) {
         return Err(problems);
     }

@@ -71,6 +71,8 @@ pub(super) const MARITAL_CN: &str = "2.16.156.10011.2.3.3.5";
 pub(super) const OCCUPATION_CN: &str = "2.16.156.10011.2.3.3.13";
 /// 治疗结果.
 pub(super) const OUTCOME_CN: &str = "2.16.156.10011.2.3.1.148";
+/// 离院方式代码表 (`memory`).
+pub(super) const WAYS_CN: &str = "2.16.156.10011.2.3.1.265";
 /// 麻醉方法.
 pub(super) const ANAESTHESIA_CN: &str = "2.16.156.10011.2.3.1.159";
 /// 手术切口类别.

@@ -27,7 +27,6 @@ const STRUCTURE: &[&str] = &[
     "realmCode",
     "typeId",
     "templateId",
-    "statusCode",
     "signatureCode",
     "confidentialityCode",
     "sequenceNumber",
@@ -75,9 +74,20 @@ pub(super) fn parse(text: &str) -> Result<Document<'_>, Problem> {
     Document::parse_with_options(text, options).map_err(|error| {
         let at = error.pos();
         let (code, reason) = reason(&error);
-        let message = format!("第{}行第{}列：{reason}", at.row, at.col);
+        // Of a document that ends too early the parser names no place, or its beginning.
+        let (mut row, mut col) = (at.row, at.col);
+        if ends_too_early(&error) {
+            let (line, column) = position(text, text.trim_end().len());
+            row = u32::try_from(line).unwrap_or(u32::MAX);
+            col = u32::try_from(column).unwrap_or(u32::MAX);
+        }
+        let message = format!("第{row}行第{col}列：{reason}");
         Problem::fatal("/", code, message)
     })
+}
+
+fn ends_too_early(error: &roxmltree::Error) -> bool {
+    matches!(error, roxmltree::Error::UnclosedRootNode | roxmltree::Error::UnexpectedEndOfStream)
 }
 
 /// What the parser found wrong, without repeating what the document says.
@@ -92,7 +102,9 @@ fn reason(error: &roxmltree::Error) -> (&'static str, &'static str) {
     if matches!(error, Error::NodesLimitReached | Error::AttributesLimitReached) {
         return ("xml_too_large", "元素或属性太多");
     }
-    let reason = if matches!(error, Error::UnexpectedCloseTag(..) | Error::UnclosedRootNode) {
+    let reason = if ends_too_early(error) {
+        "不是格式良好的XML：文档不完整，到此中断，有元素没有结束标签"
+    } else if matches!(error, Error::UnexpectedCloseTag(..)) {
         "不是格式良好的XML：开始与结束标签不相配"
     } else if matches!(error, Error::NonXmlChar(..)) {
         "不是格式良好的XML：有XML不允许的字符"
@@ -280,7 +292,7 @@ impl<'d> Reading<'d> {
             let mark = marks.get(node.id().get_usize()).copied().unwrap_or(Mark::Untouched);
             let name = node.tag_name().name();
             // What identifies an entry says nothing about a patient; an id of the header may.
-            if mark == Mark::Whole || STRUCTURE.contains(&name) || (in_body && name == "id") {
+            if mark == Mark::Whole || is_structure(node) || (in_body && name == "id") {
                 continue;
             }
             let in_body = in_body || name == "structuredBody";
@@ -302,6 +314,14 @@ impl<'d> Reading<'d> {
     }
 }
 
+/// Whether an element only says how a document is built, or a status that is the ordinary one: that
+/// something goes on or was done.
+fn is_structure(node: Element<'_>) -> bool {
+    let name = node.tag_name().name();
+    STRUCTURE.contains(&name)
+        || (name == "statusCode" && matches!(attribute(node, "code"), "" | "active" | "completed"))
+}
+
 /// Whether there is any text or telling attribute in `node`.
 fn says_something(node: Element<'_>) -> bool {
     // A reference to the narrative repeats what the section's text says.
@@ -310,7 +330,7 @@ fn says_something(node: Element<'_>) -> bool {
     node.descendants().any(|part| match part.node_type() {
         roxmltree::NodeType::Text => part.text().is_some_and(|text| !text.trim().is_empty()),
         roxmltree::NodeType::Element => {
-            !STRUCTURE.contains(&part.tag_name().name())
+            !is_structure(part)
                 && !within(&part)
                 && part.attributes().any(|attribute| {
                     !attribute.value().trim().is_empty()

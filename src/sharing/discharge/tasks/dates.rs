@@ -27,20 +27,24 @@ pub(super) fn last_day(moment: &Moment) -> Option<Date> {
     }
 }
 
-/// The day that words like 出院后2周复查 or 一个月后门诊复诊 name, counted from `from`; the first
-/// that the text holds. Only numbers before a unit and 后, 内 or a word of coming again count, so
-/// that 术后3天拆线 and 12月2日 do not.
+/// The day that words like 出院后2周复查, 一月后到门诊复查 or 每3个月复查 name, counted from `from`; the
+/// first that the text holds. Only numbers before a unit and 后, 内 or a word of coming again count, so
+/// that 术后3天拆线 and 12月2日 do not; what comes again and again counts with its first time.
 pub fn relative_due(text: &str, from: Date) -> Option<Date> {
     let text: Vec<char> = fold(text).chars().take(TEXT_CHARS_MAX).collect();
     let mut at = 0;
     while at < text.len() {
-        let Some((count, len)) = number(text.get(at..)?) else {
+        // 每月复查: every single one.
+        let every = text.get(at..)?.first() == Some(&'每');
+        let each = every.then_some((Count::Whole(1), 1));
+        let Some((count, len)) = number(text.get(at..)?).or(each) else {
             at += 1;
             continue;
         };
         let rest: String = text.get(at + len..)?.iter().take(8).collect();
-        let before: String = text.get(at.saturating_sub(1)..at)?.iter().collect();
-        if let Some(day) = counted(&before, &count, &rest, from) {
+        let before = text.get(at.saturating_sub(1)..at)?.iter().collect::<String>();
+        let before = if every { "每" } else { &before };
+        if let Some(day) = counted(before, &count, &rest, from) {
             return Some(day);
         }
         at += len.max(1);
@@ -93,6 +97,10 @@ fn counted(before: &str, count: &Count, rest: &str, from: Date) -> Option<Date> 
     let units = [
         ("个月", 'm'),
         ("月", 'M'),
+        ("个季度", 'q'),
+        ("季度", 'q'),
+        ("季", 'q'),
+        ("个半月", 'h'),
         ("个星期", 'w'),
         ("星期", 'w'),
         ("礼拜", 'w'),
@@ -103,11 +111,35 @@ fn counted(before: &str, count: &Count, rest: &str, from: Date) -> Option<Date> 
     ];
     let (unit, then) =
         units.iter().find_map(|(word, unit)| Some((*unit, rest.strip_prefix(word)?)))?;
-    let follows =
-        ["后", "内", "以后", "之后", "以内", "之内", "左右", "复", "门诊", "随", "来院", "返院"];
-    if !follows.iter().any(|word| then.trim_start().starts_with(word)) {
+    let later = ["后", "内", "以后", "之后", "以内", "之内", "左右"];
+    let again = [
+        "复",
+        "门诊",
+        "随",
+        "来院",
+        "来门诊",
+        "来我院",
+        "来复",
+        "返院",
+        "回院",
+        "再复",
+        "再来",
+        "再次来",
+        "再次复",
+        "一次复",
+    ];
+    let then = then.trim_start();
+    let is_later = later.iter().any(|word| then.starts_with(word));
+    // 到呼吸科门诊, 于我院; 1周到2周 is a span.
+    let to = |then: &str| {
+        let place = then.strip_prefix(['到', '于', '至'])?.chars().next()?;
+        (!place.is_ascii_digit() && number(&[place]).is_none()).then_some(())
+    };
+    if !is_later && !again.iter().any(|word| then.starts_with(word)) && to(then).is_none() {
         return None;
     }
+    // 3月 without 个 is March, but 3月后 and 每3月 are months.
+    let unit = if unit == 'M' && (is_later || before == "每") { 'm' } else { unit };
     let days = |days: i64| after(from, days);
     let months = |months: i64| from.checked_add(months.months()).ok();
     match (count, unit) {
@@ -116,9 +148,11 @@ fn counted(before: &str, count: &Count, rest: &str, from: Date) -> Option<Date> 
         (Count::Whole(n), 'w') => days(n * 7),
         (Count::Whole(n), 'm') => months(*n),
         (Count::Whole(n), 'y') => months(n * 12),
+        (Count::Whole(n), 'q') => months(n * 3),
+        // 1个半月
+        (Count::Whole(n), 'h') => months(*n).and_then(|day| after(day, 15)),
         (Count::Half, 'm' | 'M') => days(15),
         (Count::Half, 'y') => months(6),
-        // 3月 without 个 is March.
         (Count::Whole(_) | Count::Half, _) => None,
     }
 }

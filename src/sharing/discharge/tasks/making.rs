@@ -1,25 +1,24 @@
 //! From rules to tasks.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
 use super::dates::{after, last_day, relative_due};
-use super::measured::{Seen, seen};
+use super::measured::{Reading, Seen, seen};
 use super::tables::{FollowUpTables, Looked, Measure, Rule, Scope, Trigger};
 use super::{Task, TaskReason};
-use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::model::{
     Coded, DischargeRecord, FollowUp, Medicine, MedicineChange, Target,
 };
 use crate::sharing::discharge::programmes::{Membership, Programme};
+use crate::sharing::discharge::{Moment, outcome};
 
 /// Longest text of the hospital that a wording repeats, in characters.
 const QUOTED_CHARS_MAX: usize = 200;
 /// Words of 出院医嘱 that ask for coming again.
 const COMING_AGAIN: [&str; 5] = ["复查", "复诊", "随访", "随诊", "门诊"];
-/// 治疗结果代码 (DE05.10.113.00), in which 5 is 死亡.
-const OUTCOMES: &str = "2.16.156.10011.2.3.1.148";
 
 /// What rules look at.
 struct Facts<'a> {
@@ -27,6 +26,7 @@ struct Facts<'a> {
     members: Vec<Programme>,
     discharged: Option<Date>,
     seen: BTreeMap<Measure, Seen>,
+    rules: &'a [Rule],
     died: bool,
 }
 
@@ -55,7 +55,8 @@ pub(super) fn all(
         members: programmes.iter().map(|member| member.programme).collect(),
         discharged: record.stay.discharged.as_ref().and_then(Moment::day),
         seen: seen(record, tables),
-        died: died(record),
+        rules: &tables.rules,
+        died: outcome::is_dead(record),
     };
     let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
     for rule in &tables.rules {
@@ -191,14 +192,29 @@ impl Facts<'_> {
         measures.iter().filter_map(|measure| Some((*measure, self.seen.get(measure)?)))
     }
 
-    /// Whether each of the measures has a reading.
+    /// Whether each of the measures has a reading that says how high it is.
     fn has(&self, looked: Option<Looked>) -> bool {
         let wanted = looked.map_or(0, |looked| looked.measures().len());
-        self.readings(looked).filter(|(_, seen)| !seen.last.is_empty()).count() == wanted
+        let usable = |measure: Measure, seen: &Seen| {
+            seen.last.iter().any(|reading| self.is_usable(measure, reading))
+        };
+        self.readings(looked).filter(|(measure, seen)| usable(*measure, seen)).count() == wanted
     }
 
+    /// Whether something could not be read, or says only that it was more or less than a value.
     fn unreadable(&self, looked: Option<Looked>) -> bool {
-        self.readings(looked).any(|(_, seen)| seen.unreadable)
+        self.readings(looked).any(|(measure, seen)| {
+            seen.unreadable || seen.last.iter().any(|reading| !self.is_usable(measure, reading))
+        })
+    }
+
+    /// Whether a reading is a value, or reaches the limit of a rule all the same (`>33.3`).
+    fn is_usable(&self, measure: Measure, reading: &Reading) -> bool {
+        let holds = |rule: &Rule| {
+            let looks = rule.looked.is_some_and(|looked| looked.measures().contains(&measure));
+            looks && rule.compared.is_some_and(|(op, limit)| reading.holds(op, limit))
+        };
+        reading.beyond == Ordering::Equal || self.rules.iter().any(holds)
     }
 
     fn measured(&self, rule: &Rule) -> Vec<Case> {
@@ -206,7 +222,7 @@ impl Facts<'_> {
         let fits = self
             .readings(rule.looked)
             .flat_map(|(measure, seen)| seen.last.iter().map(move |reading| (measure, reading)))
-            .find(|(_, reading)| op.holds(reading.value, limit));
+            .find(|(_, reading)| reading.holds(op, limit));
         let Some((measure, reading)) = fits else { return Vec::new() };
         let name = match measure {
             Measure::Systolic => "收缩压",
@@ -227,7 +243,7 @@ impl Facts<'_> {
     /// Both pressures in one text, if each has one last value.
     fn pressure(&self) -> Option<String> {
         let value = |measure| match self.seen.get(&measure)?.last.as_slice() {
-            [one] => Some(one.value),
+            [one] if one.beyond == Ordering::Equal => Some(one.value),
             _ => None,
         };
         Some(format!("{}/{} mmHg", value(Measure::Systolic)?, value(Measure::Diastolic)?))
@@ -333,17 +349,6 @@ impl Facts<'_> {
         case.fill.push(("{contact}", contact.to_owned()));
         vec![case]
     }
-}
-
-/// Whether the record says that the patient died in hospital.
-fn died(record: &DischargeRecord) -> bool {
-    let Some(outcome) = &record.stay.outcome else { return false };
-    let coded = |code: &crate::sharing::discharge::model::Code| {
-        code.display.contains("死亡")
-            || (code.system.contains(OUTCOMES) && code.code == "5")
-            || (code.system.ends_with("discharge-disposition") && code.code == "exp")
-    };
-    outcome.text.contains("死亡") || outcome.codes.iter().any(coded)
 }
 
 fn named(coded: &Coded) -> &str {

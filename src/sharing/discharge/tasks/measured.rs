@@ -1,12 +1,13 @@
 //! The last measurements of a record, in the units of the rules.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, time};
 use jiff::tz::offset;
 
-use super::tables::{FollowUpTables, Measure};
+use super::tables::{FollowUpTables, Measure, Op};
 use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::model::{Coded, DischargeRecord, Measurement};
 use crate::tables::text::fold;
@@ -25,15 +26,70 @@ const SAID: [(Measure, &[&str]); 3] = [
     (Measure::Spo2, &["spo2", "氧饱和度"]),
 ];
 
+/// Units that are read behind a value in that text, folded and without white space.
+const UNITS: [(Measure, &str); 12] = [
+    (Measure::Pressure, "mmhg"),
+    (Measure::Pressure, "mm[hg]"),
+    (Measure::Pressure, "毫米汞柱"),
+    (Measure::Pressure, "kpa"),
+    (Measure::Pressure, "千帕"),
+    (Measure::Glucose, "mmol/l"),
+    (Measure::Glucose, "mmol.l-1"),
+    (Measure::Glucose, "mmol·l-1"),
+    (Measure::Glucose, "毫摩尔/升"),
+    (Measure::Glucose, "mg/dl"),
+    (Measure::Glucose, "毫克/分升"),
+    (Measure::Spo2, "%"),
+];
+/// Words of how it was measured, between the name and the value; longer ones first.
+const HOW: [&str; 18] = [
+    "(空腹)",
+    "(随机)",
+    "(餐后2小时)",
+    "(餐后2h)",
+    "(餐后)",
+    "餐后2小时",
+    "餐后2h",
+    "餐后两小时",
+    "餐后",
+    "餐前",
+    "空腹",
+    "随机",
+    "睡前",
+    "末梢",
+    "复测",
+    "测得",
+    "监测",
+    "测",
+];
+/// Signs of more or less.
+const SIGNS: &str = "<>≤≥";
+
 /// A measurement that could be read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reading {
     /// mmHg, mmol/L or %.
     pub(super) value: f64,
+    /// What was measured lies above (`Greater`) or below (`Less`) the value, which then is no reading of
+    /// the value itself (`<180`).
+    pub(super) beyond: Ordering,
     /// As a doctor reads it, with what was written where it was converted.
     pub(super) shown: String,
     /// When, at 东八区; none if no day was said.
     at: Option<DateTime>,
+}
+
+impl Reading {
+    /// Whether what was measured surely fits a rule's limit: of `<180` it is not known that it is at or
+    /// above 180, nor of `>10` that it is at or above 16.7.
+    pub(super) fn holds(&self, op: Op, limit: f64) -> bool {
+        let upward = op == Op::AtLeast;
+        match self.beyond {
+            Ordering::Equal => op.holds(self.value, limit),
+            Ordering::Greater => upward && self.value >= limit,
+            Ordering::Less => !upward && self.value <= limit,
+        }
+    }
 }
 
 /// What the record has of one measure.
@@ -119,27 +175,37 @@ fn read(
         let text =
             if measurement.text.is_empty() { &measurement.coded.text } else { &measurement.text };
         let silent = measurement.text.is_empty() && measurement.value.is_none();
+        let beyond = comparator(&fold(text));
         return match pair(text) {
             Some((systolic, diastolic)) => [systolic, diastolic]
                 .into_iter()
                 .zip([Measure::Systolic, Measure::Diastolic])
-                .map(|(value, measure)| (measure, canonical(measure, value, "mmhg", at)))
+                .map(|(value, measure)| (measure, canonical(measure, (value, beyond), "mmhg", at)))
                 .collect(),
             // A panel that only holds the two others says nothing itself.
             None if silent => Vec::new(),
             None => vec![(Measure::Systolic, None), (Measure::Diastolic, None)],
         };
     }
-    let (value, unit) = match &measurement.value {
-        Some(quantity) => (Some(quantity.value), fold(&quantity.unit)),
+    let (value, unit, beyond) = match &measurement.value {
+        Some(quantity) => (Some(quantity.value), fold(&quantity.unit), Ordering::Equal),
         None if measurement.text.is_empty() => return Vec::new(),
-        None => number_and_unit(&fold(&measurement.text)),
+        None => {
+            let text = fold(&measurement.text);
+            let (value, unit) = number_and_unit(&text);
+            (value, unit, comparator(&text))
+        }
     };
-    vec![(measure, value.and_then(|value| canonical(measure, value, &unit, at)))]
+    vec![(measure, value.and_then(|value| canonical(measure, (value, beyond), &unit, at)))]
 }
 
 /// Into mmHg, mmol/L or %; none if the unit is unknown or the value none that a living person has.
-fn canonical(measure: Measure, value: f64, unit: &str, at: Option<DateTime>) -> Option<Reading> {
+fn canonical(
+    measure: Measure,
+    (value, beyond): (f64, Ordering),
+    unit: &str,
+    at: Option<DateTime>,
+) -> Option<Reading> {
     let unit: String = unit.chars().filter(|c| !c.is_whitespace()).collect();
     let (name, to, range, converted) = match (measure, unit.as_str()) {
         (Measure::Systolic | Measure::Diastolic, "" | "mmhg" | "mm[hg]" | "毫米汞柱") => {
@@ -148,7 +214,9 @@ fn canonical(measure: Measure, value: f64, unit: &str, at: Option<DateTime>) -> 
         (Measure::Systolic | Measure::Diastolic, "kpa" | "千帕") => {
             ("mmHg", (value * KPA_MMHG).round(), pressure_range(measure), Some("kPa"))
         }
-        (Measure::Glucose, "mmol/l" | "毫摩尔/升") => ("mmol/L", value, 0.1..=100.0, None),
+        (Measure::Glucose, "mmol/l" | "mmol.l-1" | "mmol·l-1" | "毫摩尔/升" | "毫摩尔每升") => {
+            ("mmol/L", value, 0.1..=100.0, None)
+        }
         (Measure::Glucose, "mg/dl" | "毫克/分升") => {
             ("mmol/L", tenths(value / GLUCOSE_MG_DL), 0.1..=100.0, Some("mg/dL"))
         }
@@ -167,12 +235,18 @@ fn canonical(measure: Measure, value: f64, unit: &str, at: Option<DateTime>) -> 
     }
     let written = converted.map(|unit| format!("（记录为{value} {unit}）")).unwrap_or_default();
     let when = at.map_or_else(|| UNTIMED.to_owned(), |at| format!("（{}）", at.date()));
-    Some(Reading { value: to, shown: format!("{} {name}{written}{when}", tenths(to)), at })
+    let sign = match beyond {
+        Ordering::Less => "<",
+        Ordering::Equal => "",
+        Ordering::Greater => ">",
+    };
+    let shown = format!("{sign}{} {name}{written}{when}", tenths(to));
+    Some(Reading { value: to, beyond, shown, at })
 }
 
-/// What the words on the state at discharge say right behind a measure's name, the last of each
-/// measure: 血压185/110mmHg. A range, an aim (血压控制在140/90以下) or a glucose without unit says
-/// nothing.
+/// What the words on the state at discharge say behind a measure's name, the last of each measure:
+/// 血压185/110mmHg, 空腹血糖 17.2 mmol/L. A range, an aim (血压控制在140/90以下) or a glucose without unit
+/// says nothing.
 fn told(text: &str) -> Vec<(Measure, Reading)> {
     let text = fold(text);
     let mut out = Vec::new();
@@ -182,39 +256,91 @@ fn told(text: &str) -> Vec<(Measure, Reading)> {
             .flat_map(|word| text.match_indices(word).map(|(at, found)| at + found.len()));
         let mut ends: Vec<usize> = ends.collect();
         ends.sort_unstable();
-        let readings = ends.into_iter().rev().filter_map(|end| {
-            let rest = text.get(end..)?.trim_start_matches(|c: char| " :为约是值".contains(c));
-            let value: String =
-                rest.chars().take_while(|c| !c.is_whitespace() && !",;。()".contains(*c)).collect();
-            value.starts_with(|c: char| c.is_ascii_digit()).then(|| anchored(measure, &value))?
-        });
+        let readings = ends.into_iter().rev().filter_map(|end| anchored(measure, text.get(end..)?));
         out.extend(readings.take(1).flatten());
     }
     out
 }
 
-/// The readings of a text that is one value and nothing else.
-fn anchored(measure: Measure, value: &str) -> Option<Vec<(Measure, Reading)>> {
+/// The readings of a text that begins with one value, behind words of how it was measured.
+fn anchored(measure: Measure, text: &str) -> Option<Vec<(Measure, Reading)>> {
+    let text = behind_words(text);
+    let beyond = comparator(text);
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || SIGNS.contains(c));
+    let number = |text: &str| text.find(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let (first, rest) = text.split_at(number(text).unwrap_or(text.len()));
+    let first: f64 = first.parse().ok()?;
+    let mut second = None;
+    let mut rest = rest.trim_start();
+    if measure == Measure::Pressure {
+        let low = rest.strip_prefix('/')?.trim_start();
+        let (low, behind) = low.split_at(number(low).unwrap_or(low.len()));
+        second = Some(low.parse::<f64>().ok()?);
+        rest = behind.trim_start();
+    }
+    let unit = UNITS.iter().filter(|(of, ..)| *of == measure);
+    let unit = unit.filter_map(|(_, unit)| Some((*unit, unit_at(rest, unit)?)));
+    let (unit, rest) = unit.max_by_key(|(unit, _)| unit.len()).unwrap_or(("", rest));
+    // An aim, a range, or more of a unit than is known.
+    let goes_on = |c: char| c.is_ascii_alphanumeric() || "-~/%以之至到".contains(c);
+    let unitless = unit.is_empty()
+        && !rest.is_empty()
+        && !rest.starts_with(|c: char| ",;。()、!?".contains(c))
+        && !text_ends_number(text, rest);
+    if rest.starts_with(goes_on) || unitless || (unit.is_empty() && measure != Measure::Pressure) {
+        return None;
+    }
     let said = |measure, value: f64, unit: &str| {
-        let mut reading = canonical(measure, value, unit, None)?;
+        let mut reading = canonical(measure, (value, beyond), unit, None)?;
         reading.shown = reading.shown.replace(UNTIMED, "（出院情况所述）");
         Some((measure, reading))
     };
-    if measure == Measure::Pressure {
-        let number = |c: char| c.is_ascii_digit() || c == '.' || c == '/';
-        let unit = value.trim_start_matches(number);
-        if !["", "mmhg", "kpa"].contains(&unit) {
-            return None;
+    let Some(second) = second else { return Some(vec![said(measure, first, unit)?]) };
+    let (systolic, diastolic) = pair(&format!("{first}/{second}{unit}"))?;
+    let both = [(Measure::Systolic, systolic), (Measure::Diastolic, diastolic)];
+    both.into_iter().map(|(measure, value)| said(measure, value, "mmhg")).collect()
+}
+
+/// Whether white space stands between a number and what follows it.
+fn text_ends_number(text: &str, rest: &str) -> bool {
+    let before = text.len().checked_sub(rest.len()).and_then(|end| text.get(..end));
+    before.is_some_and(|before| before.ends_with(char::is_whitespace))
+}
+
+/// What follows a unit that the text begins with, however many spaces it is written with.
+fn unit_at<'t>(text: &'t str, unit: &str) -> Option<&'t str> {
+    let mut rest = text;
+    for c in unit.chars() {
+        rest = rest.trim_start().strip_prefix(c)?;
+    }
+    Some(rest)
+}
+
+/// Without the words between a measure's name and its value.
+fn behind_words(text: &str) -> &str {
+    let mut rest = text;
+    loop {
+        let before = rest.len();
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || ":=为约是值".contains(c));
+        for word in HOW {
+            rest = rest.strip_prefix(word).unwrap_or(rest);
         }
-        let (systolic, diastolic) = pair(value)?;
-        let both = [(Measure::Systolic, systolic), (Measure::Diastolic, diastolic)];
-        return both.into_iter().map(|(measure, value)| said(measure, value, "mmhg")).collect();
+        if rest.len() == before {
+            return rest;
+        }
     }
-    let (number, unit) = number_and_unit(value);
-    if unit.is_empty() {
-        return None;
+}
+
+/// Whether a text begins with a word or sign of more or less.
+fn comparator(text: &str) -> Ordering {
+    let begins = |words: &[&str]| words.iter().any(|word| text.trim_start().starts_with(word));
+    if begins(&["<", "≤", "低于", "小于", "不足", "少于", "不超过"]) {
+        Ordering::Less
+    } else if begins(&[">", "≥", "高于", "大于", "超过", "多于", "不低于"]) {
+        Ordering::Greater
+    } else {
+        Ordering::Equal
     }
-    said(measure, number?, &unit).map(|reading| vec![reading])
 }
 
 fn pressure_range(measure: Measure) -> std::ops::RangeInclusive<f64> {

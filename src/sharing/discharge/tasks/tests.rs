@@ -205,6 +205,23 @@ fn the_words_on_the_state_at_discharge_are_read_where_they_say_one_value() {
         ("入院时血压150/90mmHg，今血压182/100mmHg", "refer_blood_pressure"),
         ("今晨空腹血糖17.2mmol/L。", "refer_glucose_high"),
         ("空腹血糖3.5mmol/L", "refer_glucose_low"),
+        ("血压 186 / 112 mmHg，心率70次/分", "refer_blood_pressure"),
+        ("血压\n186/112\nmmHg", "refer_blood_pressure"),
+        ("血压186/112 心率70次/分", "refer_blood_pressure"),
+        ("空腹血糖 17.2 mmol/L", "refer_glucose_high"),
+        ("空腹血糖 １７．２ mmol／L 余无不适", "refer_glucose_high"),
+        ("血糖：\n17.2 mmol / L 2026-11-18", "refer_glucose_high"),
+        ("血糖（空腹）17.2mmol/L", "refer_glucose_high"),
+        ("餐后2小时血糖 17.2mmol/L伴口渴", "refer_glucose_high"),
+        ("血糖餐后2小时 17.2mmol/L", "refer_glucose_high"),
+        ("血糖＞33.3mmol/L", "refer_glucose_high"),
+        ("血糖 310 mg/dL", "refer_glucose_high"),
+        ("血糖17.2mmol·L-1", "refer_glucose_high"),
+        ("血糖＜2.8 mmol/L", "refer_glucose_low"),
+        ("血压＜180/110mmHg", ""),
+        ("血糖<16.7mmol/L", ""),
+        ("血糖17.2mmol/L以下", ""),
+        ("血压138/82mmHg 以下为尿常规", ""),
         ("入院时血压190/110mmHg，今血压132/80mmHg", ""),
         ("血压控制在190/110以下", ""),
         ("血压波动于180-190/100-110mmHg", ""),
@@ -356,6 +373,42 @@ fn nobody_of_a_programme_is_visited_by_rule_but_requests_and_dangers_stay() {
 }
 
 #[test]
+fn a_value_that_is_only_more_or_less_counts_where_it_must_and_is_looked_at_again() {
+    let found = |name: &str, text: &str| -> Vec<String> {
+        let mut record = record(&["I10", "E11.9", "J44.9"]);
+        record.measurements = vec![said(name, text)];
+        let rules = ["refer", "measure_", "unreadable"];
+        let tasks = of(&record).into_iter().filter(|t| rules.iter().any(|r| t.rule.starts_with(r)));
+        let measure = match name {
+            "收缩压" => "blood_pressure",
+            "血糖" => "glucose",
+            _ => "spo2",
+        };
+        let mut ids: Vec<String> =
+            tasks.map(|task| task.rule).filter(|rule| rule.contains(measure)).collect();
+        ids.sort();
+        ids
+    };
+    for (name, text, expected) in [
+        ("收缩压", "<180 mmHg", &["measure_blood_pressure", "unreadable_blood_pressure"][..]),
+        ("收缩压", "≤ 180 mmHg", &["measure_blood_pressure", "unreadable_blood_pressure"]),
+        ("收缩压", ">180 mmHg", &["measure_blood_pressure", "refer_blood_pressure"]),
+        ("血糖", ">10 mmol/L", &["measure_glucose", "unreadable_glucose"]),
+        ("血糖", ">33.3 mmol/L", &["refer_glucose_high"]),
+        ("血糖", "<3.9 mmol/L", &["refer_glucose_low"]),
+        ("血糖", "<11.1 mmol/L", &["measure_glucose", "unreadable_glucose"]),
+        ("SpO2", "<90 %", &[]),
+    ] {
+        let found = found(name, text);
+        if name == "SpO2" {
+            assert!(found.iter().any(|rule| rule == "refer_spo2"), "{found:?}");
+            continue;
+        }
+        assert_eq!(found, expected, "{name} {text}");
+    }
+}
+
+#[test]
 fn every_task_cites_and_survives_json() {
     let mut record = record(&["I10", "E11.9", "J44.9", "I63.9", "I25.1"]);
     record.measurements = vec![said("血压", "182/112mmHg")];
@@ -386,6 +439,21 @@ fn words_name_a_day_only_where_they_do() {
         ("十四天后拆线", day("2026-11-16")),
         ("3天后换药，2周后复查", day("2026-11-05")),
         ("1年复查", day("2027-11-02")),
+        ("一月后到呼吸科门诊复查", day("2026-12-02")),
+        ("3月后复查", day("2027-02-02")),
+        ("三个月后到我院复查", day("2027-02-02")),
+        ("半月后门诊", day("2026-11-17")),
+        ("1个月到呼吸科门诊复查", day("2026-12-02")),
+        ("1个半月后复查", day("2026-12-17")),
+        ("每3月复查肝功能", day("2027-02-02")),
+        ("每3个月随访", day("2027-02-02")),
+        ("每月复查", day("2026-12-02")),
+        ("每季度随访一次", day("2027-02-02")),
+        ("两周来院复查", day("2026-11-16")),
+        ("近3天来咳嗽", None),
+        ("1周到2周症状缓解", None),
+        ("服药3天再服1次", None),
+        ("每周1次口服", None),
         ("12月2日复查", None),
         ("3月复查", None),
         ("术后3天拆线", None),

@@ -178,7 +178,9 @@ fn patient() -> impl Strategy<Value = Patient> {
 
 fn stay() -> impl Strategy<Value = Stay> {
     let places = (name(), "[0-9A-Z]{0,9}", prop_oneof![Just(String::new()), name()]);
-    (places, name(), name(), name(), of(moment()), of(number()), optional_coded()).prop_map(
+    // Nobody is older than 130.
+    let admitted = of(moment().prop_filter("alive", |moment| moment.as_str() < "2020"));
+    (places, name(), name(), name(), admitted, of(number()), optional_coded()).prop_map(
         |(
             (institution, institution_code, department),
             ward,

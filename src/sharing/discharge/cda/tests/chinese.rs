@@ -262,9 +262,12 @@ fn what_is_not_as_the_standard_wants_it_is_told_with_its_path() {
         [("code_unknown".to_owned(), format!("{patient}/administrativeGenderCode"))]
     );
     let born = sound.replace("19570317\"/>", "19570318\"/>");
-    assert_eq!(problems(&born), [("birth_date_disagrees".to_owned(), patient.to_owned())]);
+    assert_eq!(
+        problems(&born),
+        [("birth_date_disagrees".to_owned(), format!("{patient}/birthTime"))]
+    );
     let id = sound.replace("36112119570317051X", "36112119570317");
-    assert_eq!(problems(&id), [("identifier_malformed".to_owned(), patient.to_owned())]);
+    assert_eq!(problems(&id), [("identifier_malformed".to_owned(), format!("{patient}/id"))]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod chinese;
 mod hostile;
+mod negated;
 mod round_trip;
 mod vendors;
 

@@ -16,6 +16,7 @@ use super::types::{
 use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::model::{Coded, Medicine, MedicineChange};
 use crate::sharing::discharge::problems::Severity;
+use crate::sharing::discharge::units;
 
 /// How often a code of HL7's timing abbreviations is a day.
 const ABBREVIATIONS: &[(&str, f64)] = &[
@@ -214,8 +215,18 @@ fn status(node: &Node<'_>, entry: &Entry<'_, '_>, medicine: &mut Medicine, repor
             };
             medicine.change_text = why.unwrap_or_default();
         }
+        ("on-hold", _) => {
+            // Not to be taken now; only the doctor can say when it is again.
+            node.get("status");
+            medicine.change = Some(MedicineChange::Stopped);
+            "暂停（status on-hold）".clone_into(&mut medicine.change_text);
+            place(entry, |path| {
+                let message = "药物暂停（on-hold），按停用提示；何时恢复请核对原文";
+                report.add(Severity::Warning, &path.name("status"), "medicine_status", message);
+            });
+        }
         _ => place(entry, |path| {
-            // Completed may mean dispensed; on hold may mean either. Only the doctor can tell.
+            // Completed may mean dispensed. Only the doctor can tell.
             let message = "状态既不是在用也不是停用，出院后是否继续用请核对原文";
             report.add(Severity::Warning, &path.name("status"), "medicine_status", message);
         }),
@@ -333,16 +344,7 @@ fn times_per_day(repeat: &Node<'_>) -> Option<f64> {
     if clock > 0 {
         return None;
     }
-    let days = match repeat.peek_text("periodUnit") {
-        "s" => 1.0 / 86_400.0,
-        "min" => 1.0 / 1440.0,
-        "h" => 1.0 / 24.0,
-        "d" => 1.0,
-        "wk" => 7.0,
-        "mo" => 30.0,
-        "a" => 365.0,
-        _ => return None,
-    };
+    let days = units::days(repeat.peek_text("periodUnit"))?;
     let period = repeat.number("period")?;
     let frequency = repeat.number("frequency").unwrap_or(1.0);
     if period <= 0.0 || frequency <= 0.0 {

@@ -14,7 +14,7 @@ mod types;
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use self::source::{Entry, OTHER_PERSON, OTHER_STAY, Source, refusal};
+use self::source::{DELETED, Entry, OTHER_PERSON, OTHER_STAY, Source, refusal};
 use super::elements::R4;
 use super::json::{self, Node};
 use super::leftover::Leftover;
@@ -22,9 +22,9 @@ use super::path::{Path, Report};
 use super::references::{Index, Resolved};
 use super::validate::Validator;
 use super::{EMBEDDED_BYTES_MAX, VALUES_MAX};
-use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::model::DischargeRecord;
 use crate::sharing::discharge::problems::{Format, Problem, Reading, Severity};
+use crate::sharing::discharge::{Moment, plausible};
 
 /// Types whose resources are read by themselves when they are of the stay.
 const READ: &[&str] = &[
@@ -56,6 +56,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Reading, Vec<Problem>> {
     for (position, entry) in root.peek_list("entry").iter().enumerate() {
         let Some(node) = entry.peek("resource") else { continue };
         let url = entry.peek_text("fullUrl");
+        if entry.peek("request").is_some_and(|request| request.peek_text("method") == "DELETE") {
+            // What is to be taken away says nothing, whatever it is.
+            entries.push(Entry { position, url, kind: "", node, refusal: Some(DELETED) });
+            continue;
+        }
         if !index.add(url, node) {
             let message = "fullUrl 与前面的条目重复，无法确定引用指向哪个";
             let here = list.index(position);
@@ -119,7 +124,11 @@ impl<'n, 'a> Bundle<'n, 'a> {
         };
         let record = self.record(patient);
         let unplaced = self.leftover();
-        let problems = self.report.finish();
+        let mut problems = self.report.finish();
+        problems.extend(plausible::problems(format, &record));
+        if problems.iter().any(|problem| problem.severity == Severity::Fatal) {
+            return Err(problems);
+        }
         Ok(Reading { format, record, problems, unplaced })
     }
 
@@ -285,7 +294,7 @@ impl<'n, 'a> Bundle<'n, 'a> {
     fn whose(&mut self, patient: Option<&'n Node<'a>>) {
         let mut strangers = Vec::new();
         let index = self.source.index;
-        for entry in &mut self.source.entries {
+        for entry in self.source.entries.iter_mut().filter(|e| e.refusal != Some(DELETED)) {
             let Some((field, reference)) = ["subject", "patient"]
                 .iter()
                 .find_map(|field| Some((*field, entry.node.peek(field)?.peek("reference")?)))
@@ -340,7 +349,11 @@ impl<'n, 'a> Bundle<'n, 'a> {
         let medicines = medicines::medicines(source, &listed, &mut self.report);
         let record = DischargeRecord {
             patient: patient::patient(patient),
-            stay: stay::stay(source),
+            stay: {
+                let mut stay = stay::stay(source);
+                stay::deceased(patient, &mut stay);
+                stay
+            },
             diagnoses,
             procedures: clinical::procedures(source),
             narrative,

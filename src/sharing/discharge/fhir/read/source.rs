@@ -47,6 +47,8 @@ pub(super) struct Source<'n, 'a> {
 /// Why a resource is not read.
 pub(super) const OTHER_STAY: &str = "不属于本次住院";
 pub(super) const WITHDRAWN: &str = "已撤销、取消或否定";
+pub(super) const DELETED: &str = "要求删除（request.method为DELETE）";
+pub(super) const DIFFERENTIAL: &str = "只是鉴别诊断";
 pub(super) const OTHER_PERSON: &str = "不是患者本人的";
 pub(super) const MODIFIED: &str = "有不认识的修饰扩展";
 
@@ -242,14 +244,18 @@ pub(super) fn refusal(node: &Node<'_>) -> Option<&'static str> {
         return Some(MODIFIED);
     }
     let status = node.peek_text("status");
-    let verified = node.peek("verificationStatus");
-    let verification = verified.and_then(|v| v.peek_list("coding").first());
-    let verification = verification.map_or("", |coding| coding.peek_text("code"));
+    let verified = |code: &str| {
+        let codings = node.peek("verificationStatus").map_or(&[][..], |v| v.peek_list("coding"));
+        codings.iter().any(|coding| coding.peek_text("code") == code)
+    };
     let kind = node.peek_text("resourceType");
+    if kind == "Condition" && verified("differential") {
+        return Some(DIFFERENTIAL);
+    }
     let withdrawn = match kind {
         "Composition" => false,
-        "Condition" => matches!(verification, "entered-in-error" | "refuted"),
-        "AllergyIntolerance" => verification == "entered-in-error",
+        "Condition" => verified("entered-in-error") || verified("refuted"),
+        "AllergyIntolerance" => verified("entered-in-error"),
         "Procedure" => matches!(status, "entered-in-error" | "not-done"),
         "MedicationStatement" => matches!(status, "entered-in-error" | "not-taken"),
         "MedicationRequest" => matches!(status, "entered-in-error" | "cancelled" | "draft"),

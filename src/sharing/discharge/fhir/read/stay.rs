@@ -5,7 +5,8 @@ use super::super::terms::INSTITUTION_OID;
 use super::patient::concept_extension;
 use super::source::{Source, head};
 use super::types::{absent, coded, concept_codes, days, moment, read_concept_if, read_if, words};
-use crate::sharing::discharge::model::{Diagnosis, DiagnosisRole, Stay};
+use crate::sharing::discharge::model::{Coded, Diagnosis, DiagnosisRole, Stay};
+use crate::sharing::discharge::outcome;
 
 /// Where a bed is, by HL7's location types.
 const PLACES: [&str; 3] = ["wa", "ro", "bd"];
@@ -35,8 +36,38 @@ pub(super) fn stay(source: &Source<'_, '_>) -> Stay {
     }
     stay.days = node.peek("length").and_then(days);
     stay.outcome = concept_extension(node, "treatment-outcome");
+    disposition(node, &mut stay);
     places(source, node, &mut stay);
     stay
+}
+
+/// Where the patient went; the model has a place for it only if it was death.
+fn disposition(node: &Node<'_>, stay: &mut Stay) {
+    let Some(hospitalization) = node.peek("hospitalization") else { return };
+    let Some(went) = hospitalization.peek("dischargeDisposition") else { return };
+    let said = concept_codes(went).any(outcome::is_death_disposition)
+        || went.peek_text("text").contains("死亡");
+    if said {
+        node.get("hospitalization");
+        hospitalization.get("dischargeDisposition");
+        outcome::died(&mut stay.outcome, coded(went));
+    }
+}
+
+/// That the patient is dead. When is left to be listed.
+pub(super) fn deceased(patient: &Node<'_>, stay: &mut Stay) {
+    match patient.peek("deceasedBoolean") {
+        Some(said) => {
+            patient.get("deceasedBoolean");
+            if said.is_true() {
+                outcome::died(&mut stay.outcome, Coded::default());
+            }
+        }
+        None if patient.peek("deceasedDateTime").is_some() => {
+            outcome::died(&mut stay.outcome, Coded::default());
+        }
+        None => {}
+    }
 }
 
 fn institution<'n, 'a>(

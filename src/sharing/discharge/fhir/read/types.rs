@@ -4,6 +4,7 @@ use super::super::json::{Node, Value};
 use super::super::terms::{DATA_ABSENT, UCUM, own};
 use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::model::{Code, Coded, Quantity};
+use crate::sharing::discharge::units;
 
 /// The extension with this URL.
 pub(super) fn extension<'n, 'a>(node: &'n Node<'a>, url: &str) -> Option<&'n Node<'a>> {
@@ -171,14 +172,7 @@ pub(super) fn days(node: &Node<'_>) -> Option<f64> {
         "" => node.peek_text("unit"),
         code => code,
     };
-    let each = match code {
-        "d" | "天" | "日" | "day" | "days" => 1.0,
-        "h" => 1.0 / 24.0,
-        "min" => 1.0 / 1440.0,
-        "s" => 1.0 / 86_400.0,
-        "wk" | "周" => 7.0,
-        _ => return None,
-    };
+    let each = units::days(code)?;
     node.mark_all();
     Some(value * each)
 }

@@ -321,19 +321,28 @@ pub(super) fn record() -> impl Strategy<Value = DischargeRecord> {
         vec(follow_up(), 0..2),
         vec(signature(), 0..3),
     );
-    (head, lists).prop_map(|((document, patient, stay, narrative), lists)| DischargeRecord {
-        document,
-        patient,
-        stay,
-        diagnoses: lists.0,
-        procedures: lists.1,
-        narrative,
-        sections: lists.2,
-        medicines: lists.3,
-        measurements: lists.4,
-        allergies: lists.5,
-        imaging: lists.6,
-        follow_ups: lists.7,
-        signatures: lists.8,
+    (head, lists).prop_map(|((document, mut patient, stay, narrative), lists)| {
+        // Nobody is born after the stay, or older than 130 in it.
+        let first = |moment: &Option<Moment>| moment.as_ref().and_then(Moment::first_day);
+        if let (Some(born), Some(stay)) = (first(&patient.birth_date), first(&stay.admitted))
+            && (born > stay || stay.year() - born.year() > 130)
+        {
+            patient.birth_date = Some(Moment::of(stay));
+        }
+        DischargeRecord {
+            document,
+            patient,
+            stay,
+            diagnoses: lists.0,
+            procedures: lists.1,
+            narrative,
+            sections: lists.2,
+            medicines: lists.3,
+            measurements: lists.4,
+            allergies: lists.5,
+            imaging: lists.6,
+            follow_ups: lists.7,
+            signatures: lists.8,
+        }
     })
 }
