@@ -27,7 +27,7 @@ fn whose(name: &str, resident: &str, born: &str) -> Indexed {
 }
 
 async fn submit(node: &Node, version: u32, body: &'static str, indexed: Indexed) -> Submitted {
-    let caller = Caller { name: "t".to_owned(), role: Role::Local };
+    let caller = Caller::local("t");
     let permit = authorise(&caller, Action::SubmitRecords).unwrap();
     let document = document("r", version, body);
     let new = NewDocument { document, indexed, task: None, grant: None, at_ms: 1 };
