@@ -28,7 +28,7 @@ impl App {
         request.validate()?;
         let request_json = encode(&request)?;
         let content = content_sha256(&request_json);
-        let asked = (RecordKind::Check, &mut request.request_id);
+        let asked = (RecordKind::Check, &mut request.request_id, &*request.patient_reference);
         if let Some(kept) = self.answered(&permit, asked, content).await? {
             return Ok((kept, true));
         }

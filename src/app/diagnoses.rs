@@ -53,7 +53,7 @@ impl App {
         let request_json = encode(&request)?;
         let content = content_sha256(&request_json);
         let kind = RecordKind::Consultation;
-        let asked = (kind, &mut request.request_id);
+        let asked = (kind, &mut request.request_id, &*request.patient_reference);
         if let Some(kept) = self.answered(&permit, asked, content).await? {
             return Ok((kept, true));
         }

@@ -299,19 +299,26 @@ impl App {
         }
     }
 
-    /// What was answered to this request id before. A request without one is given one.
+    /// What was answered to this request id before, which goes into the audit trail as a read of this
+    /// patient's data. A request without one is given one.
     async fn answered<T: serde::de::DeserializeOwned>(
         &self,
         permit: &Permit<'_>,
-        (kind, request_id): (RecordKind, &mut String),
+        (kind, request_id, patient): (RecordKind, &mut String, &str),
         content_sha256: [u8; 32],
     ) -> Result<Option<T>, Error> {
         if request_id.is_empty() {
             *request_id = self.ids.new_id();
             return Ok(None);
         }
-        let kept = self.journal.find_request(permit, kind, request_id).await?;
-        kept.map(|kept| replay(&kept, content_sha256)).transpose()
+        let Some(kept) = self.journal.find_request(permit, kind, request_id).await? else {
+            return Ok(None);
+        };
+        let answer = replay(&kept, content_sha256)?;
+        let detail = format!("repeated request {request_id}");
+        let entry = AuditEntry { outcome: "replayed", detail, ..self.entry("", patient) };
+        self.journal.audit(permit, entry).await?;
+        Ok(Some(answer))
     }
 
     /// Keeps an answer; the one kept before, and `true`, when the same request came at the same

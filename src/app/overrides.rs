@@ -61,7 +61,7 @@ impl App {
         request.validate()?;
         let request_json = encode(&request)?;
         let content = content_sha256(&request_json);
-        let asked = (RecordKind::Override, &mut request.request_id);
+        let asked = (RecordKind::Override, &mut request.request_id, "");
         if let Some(kept) = self.answered(&permit, asked, content).await? {
             return Ok((kept, true));
         }

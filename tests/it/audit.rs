@@ -88,6 +88,20 @@ async fn a_running_nodes_trail_is_whole_and_says_who_saw_a_patients_data() {
     let seen = audit(&node).list_patient_accesses(asked.clone()).await.unwrap().into_inner();
     let seen: Vec<_> = seen.entries.iter().map(|e| (&*e.action, &*e.patient_reference)).collect();
     assert_eq!(seen, [("diagnose", "P-1"), ("diagnose", "P-1")]);
+    // An answer that is given once more is one more read of it.
+    let mut again = complaint("发热3天，咳嗽");
+    again.patient.as_mut().unwrap().reference = "P-3".to_owned();
+    again.request_id = "once".to_owned();
+    for _ in 0..2 {
+        node.diagnose(again.clone()).await.unwrap();
+    }
+    let third = pb::ListPatientAccessesRequest {
+        patient_reference: "P-3".to_owned(),
+        ..Default::default()
+    };
+    let third = audit(&node).list_patient_accesses(third).await.unwrap().into_inner();
+    let third: Vec<_> = third.entries.iter().map(|entry| &*entry.outcome).collect();
+    assert_eq!(third, ["replayed", "ok"]);
     // Having asked is in the trail too.
     let again = audit(&node).list_patient_accesses(asked).await.unwrap().into_inner();
     assert_eq!(again.entries[0].action, "read_audit");
@@ -98,11 +112,11 @@ async fn a_running_nodes_trail_is_whole_and_says_who_saw_a_patients_data() {
 
     let page = pb::ListAuditEntriesRequest { page_size: 2, ..Default::default() };
     let first = audit(&node).list_audit_entries(page.clone()).await.unwrap().into_inner();
-    assert_eq!((first.entries.len(), first.entries[0].number), (2, 5));
+    assert_eq!((first.entries.len(), first.entries[0].number), (2, 8));
     let token = first.next_page_token;
     let next = pb::ListAuditEntriesRequest { page_token: token, ..page };
     let next = audit(&node).list_audit_entries(next).await.unwrap().into_inner();
-    assert_eq!(next.entries[0].number, 3);
+    assert_eq!(next.entries[0].number, 6);
 
     let verified = audit(&node).verify_trail(pb::VerifyTrailRequest::default()).await;
     let verified = verified.unwrap().into_inner();

@@ -170,7 +170,8 @@ impl App {
         }
         let request_json = encode(&request)?;
         let content = content_sha256(&request_json);
-        let known = (RecordKind::Recognition, &mut request.request_id);
+        let known =
+            (RecordKind::Recognition, &mut request.request_id, &*request.planned.patient_id);
         if let Some(kept) = self.answered(&permit, known, content).await? {
             return Ok((kept, true));
         }
