@@ -16,15 +16,13 @@ use MedicineChange::{Altered, Continued, New, Stopped};
 use MedicineStanding::{Both, ClinicOnly, HospitalOnly, NotRecognised, StoppedStillGiven};
 
 fn record(medicines: &[(&str, Option<MedicineChange>)], orders: &str) -> DischargeRecord {
-    let mut record = DischargeRecord::default();
-    record.medicines = medicines
-        .iter()
-        .map(|(name, change)| Medicine {
-            coded: Coded::text(*name),
-            change: *change,
-            ..Medicine::default()
-        })
-        .collect();
+    let medicines = medicines.iter().map(|(name, change)| Medicine {
+        coded: Coded::text(*name),
+        change: *change,
+        ..Medicine::default()
+    });
+    let mut record =
+        DischargeRecord { medicines: medicines.collect(), ..DischargeRecord::default() };
     orders.clone_into(&mut record.narrative.orders);
     record
 }
