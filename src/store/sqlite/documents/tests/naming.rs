@@ -1,7 +1,7 @@
 //! Whose the name of a record is, at a node.
 
 use super::{Node, document, entry};
-use crate::app::access::{Action, Caller, Role, authorise};
+use crate::app::access::{Action, Caller, authorise};
 use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::{
     Arrived, DocumentStore as _, Indexed, NameTaken, NewDocument, NewTask, Submitted,
