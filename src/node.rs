@@ -331,9 +331,7 @@ impl Node {
         let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
         let records = Box::pin(opening).await?;
         records.watch((&metrics, &clock), until);
-        let region =
-            link::join(&config, held, (with, records.hub.clone()), (records.time, &metrics, &stop))
-                .await?;
+        let region = link::join(&config, held, (with, &records), (&metrics, &stop)).await?;
         let of = (database.as_path(), knowledge.as_ref(), region.as_ref());
         let audit = audit::start(&config, of, (&metrics, &clock), until).await?;
         let app = Arc::new(App::new(Parts {

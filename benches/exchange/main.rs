@@ -33,9 +33,10 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
+use xiangyi::app::exchange::clock::HubTime;
 use xiangyi::config::{Config, MemberSection, NodeRole};
 use xiangyi::link::client::{HubLink, LinkOptions};
-use xiangyi::node::Node;
+use xiangyi::node::{Node, SystemClock};
 
 use self::desk::{Arrivals, MemoryDesk, record};
 
@@ -125,7 +126,7 @@ fn connect(tasks: &mut JoinSet<()>, hub: &str, name: &str, desk: &Arc<MemoryDesk
         let seed = name.bytes().fold(7_u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b)));
         Arc::new(move || f64::from(seed % 1000) / 1000.0)
     };
-    let link = HubLink::new(options, chance).unwrap();
+    let link = HubLink::new(options, chance, HubTime::new(Arc::new(SystemClock))).unwrap();
     tasks.spawn(Arc::clone(&link).run(None));
     tasks.spawn(link.exchange(Arc::<MemoryDesk>::clone(desk)));
 }

@@ -12,8 +12,6 @@ use super::{NodeError, bind};
 use crate::app::audit::anchored::AnchorDesk;
 use crate::app::audit::anchoring::AnchorPlace;
 use crate::app::audit::ports::Anchored;
-use crate::app::exchange::clock::HubTime;
-use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::look_up::Elsewhere;
 use crate::app::ports::{Clock, IdSource, Journal};
 use crate::app::records::desk::NodeDesk;
@@ -52,14 +50,15 @@ pub(super) enum Joined {
 pub(super) async fn join(
     config: &Config,
     (opened, behind): (Option<&Opened>, Option<Arc<Behind>>),
-    ((journal, clock, ids), exchange): (With, Option<Arc<Exchange>>),
-    (time, metrics, stop): (Arc<HubTime>, &Arc<Metrics>, &CancellationToken),
+    ((journal, clock, ids), records): (With, &super::records::Opened),
+    (metrics, stop): (&Arc<Metrics>, &CancellationToken),
 ) -> Result<Option<Joined>, NodeError> {
     let section = &config.link;
     let name = config.node.name.clone();
     let holder =
         opened.map(|opened| Holder::new(Arc::clone(&opened.imaging), name.clone(), behind));
     if config.node.role == NodeRole::Hub {
+        let exchange = records.hub.clone();
         let (Some(listen), Some(exchange)) = (section.listen, exchange) else { return Ok(None) };
         let store = RegionStore::open(&config.store.dir.join(DATABASE)).await?;
         let anchored = AnchorStore::open(&config.store.dir.join(ANCHORS)).await?;
@@ -100,7 +99,8 @@ pub(super) async fn join(
     };
     let ca = read_if(section.tls_ca.as_deref()).await?;
     let options = LinkOptions { hub, ca, identity, token };
-    let link = HubLink::new(options, Arc::new(chance), time).map_err(NodeError::Link)?;
+    let link = HubLink::new(options, Arc::new(chance), Arc::clone(&records.time))
+        .map_err(NodeError::Link)?;
     Ok(Some(Joined::Node { link, holder }))
 }
 

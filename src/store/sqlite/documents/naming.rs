@@ -96,5 +96,12 @@ pub(super) async fn beside<'a>(
     }
     let mut beside = arrived.clone();
     beside.document.name = format!("{}@{}", document.name, indexed.sender);
+    // A list shows the name by which it is read.
+    if let Ok(mut line) = serde_json::from_str::<serde_json::Value>(&indexed.summary_json)
+        && let Some(name) = line.get_mut("name")
+    {
+        *name = beside.document.name.clone().into();
+        beside.indexed.summary_json = line.to_string();
+    }
     Ok(Cow::Owned(beside))
 }

@@ -22,6 +22,7 @@ fn whose(name: &str, resident: &str, born: &str) -> Indexed {
         keys,
         sender: "here".to_owned(),
         author: "hospital".to_owned(),
+        summary_json: r#"{"name":"r","version":1}"#.to_owned(),
         ..Indexed::default()
     }
 }
@@ -124,6 +125,13 @@ async fn what_comes_under_a_number_of_this_node_is_kept_beside_it_once() {
     }
     let beside = "r@county".to_owned();
     assert_eq!(names(&node).await, [(beside.clone(), 2), ("r".to_owned(), 1)]);
+    let shown: Vec<String> =
+        sqlx::query_scalar("SELECT summary_json FROM document WHERE current = 1 ORDER BY seq")
+            .fetch_all(&node.documents.readers)
+            .await
+            .unwrap();
+    let [mine, theirs] = &*shown else { panic!("{shown:?}") };
+    assert!(mine.contains(r#""name":"r""#) && theirs.contains(r#""name":"r@county""#), "{shown:?}");
     let events = node.documents.report().await.unwrap().events;
     assert_eq!(events.iter().filter(|(_, kind)| kind == "name_taken").count(), 2);
     // Its tasks have the ids that they have elsewhere.
