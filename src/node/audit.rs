@@ -29,7 +29,7 @@ const KEY: &str = "audit.key";
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Between two signatures, where the head has changed; shorter before the first entry, and where one
 /// could not be handed over.
-const ANCHOR_EVERY: Duration = Duration::from_secs(5 * 60);
+const ANCHOR_EVERY: Duration = Duration::from_mins(5);
 const ANCHOR_AGAIN: Duration = Duration::from_secs(5);
 /// At the hub: between two chainings of what the exchange wrote, and after one that failed.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
@@ -152,12 +152,16 @@ async fn watch(
             Err(error) => tracing::warn!(error = chain(&error), "looking through the audit trail"),
         }
         if let Ok(counts) = trail.alarm_counts().await {
-            counts.iter().for_each(|(kind, count)| metrics.audit_alarms(kind, *count));
+            for (kind, count) in &counts {
+                metrics.audit_alarms(kind, *count);
+            }
         }
         if let Some(anchored) = &anchored
             && let Ok(counts) = anchored.counts().await
         {
-            counts.iter().for_each(|(what, count)| metrics.audit_anchors(what, *count));
+            for (what, count) in &counts {
+                metrics.audit_anchors(what, *count);
+            }
         }
         if let Ok(last) = trail.last().await {
             metrics.audit_entries(last);

@@ -134,7 +134,8 @@ impl Verifier {
         let next = self.head.at(entry.number, &entry.said());
         let fits = next.is_kept_by(&entry);
         let follows = entry.number == self.head.number + 1;
-        if !follows && !(fits && entry.number <= self.chained_later) {
+        let is_older = fits && entry.number <= self.chained_later;
+        if !follows && !is_older {
             return Err(if entry.number > self.head.number {
                 Broken {
                     number: self.head.number + 1,
