@@ -101,6 +101,13 @@ impl LinkService for Hub {
         nothing()
     }
 
+    async fn anchor_trail(
+        &self,
+        _: Request<lk::AnchorTrailRequest>,
+    ) -> Result<Response<lk::AnchorTrailResponse>, Status> {
+        nothing()
+    }
+
     async fn exchange(
         &self,
         _: Request<Streaming<lk::ExchangeRequest>>,

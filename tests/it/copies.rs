@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
-use xiangyi::app::access::{Caller, Role};
+use xiangyi::app::access::Caller;
 use xiangyi::app::error::Error;
 use xiangyi::app::imaging::custody::{
     Begun, Custody as _, ErasedBy, ErasedObject, NewErasure, NewHold, Placed,
