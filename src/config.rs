@@ -5,6 +5,7 @@
 //! for example `XIANGYI_SERVER_LISTEN=127.0.0.1:50051`.
 
 mod accounts;
+mod auth;
 mod exchange;
 mod fhir;
 mod forwarding;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountsSection;
+pub use self::auth::{AuthSection, TokenSection};
 pub use self::exchange::ExchangeSection;
 pub use self::fhir::FhirSection;
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
@@ -33,8 +35,6 @@ pub use self::link::{LinkSection, MemberSection};
 pub use self::oidc::OidcSection;
 pub use self::secret::SecretUrl;
 pub use self::web::WebSection;
-use crate::app::access::{Place, Post, Role};
-use crate::app::identity::RESERVED_PREFIXES;
 
 /// Environment variables that start like an override and are none.
 const RESERVED: [&str; 7] = [
@@ -137,57 +137,6 @@ pub struct ServerSection {
     pub cors_origins: Vec<String>,
     /// Whether gRPC reflection answers.
     pub reflection: bool,
-}
-
-/// Credentials.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuthSection {
-    /// Bearer tokens. With no credentials of any kind: only loopback, and every caller is local.
-    pub tokens: Vec<TokenSection>,
-    /// An identity provider whose tokens are taken.
-    pub oidc: Option<OidcSection>,
-    /// Accounts of this node, which people sign in with.
-    pub accounts: Option<AccountsSection>,
-}
-
-/// One bearer token; `xiangyi token` makes one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenSection {
-    /// Name that audit shows.
-    pub name: String,
-    /// SHA-256 of the token, 64 hex digits.
-    pub sha256: String,
-    /// Role: `village_doctor`, `township_doctor`, `hospital_doctor`, `radiologist`, `pharmacist`,
-    /// `public_health_worker`, `auditor` or `administrator`.
-    pub role: Role,
-    /// Where its holder works: `village`, `township`, `county`, `region` or `hospital`. None: by `area`,
-    /// or else as the node.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
-    /// Division code of whose patients its holder looks after, 6, 9 or 12 digits, within the node's own.
-    /// Empty: all that the node has.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub area: String,
-}
-
-impl NodeSection {
-    /// Where somebody works of whom a credential says this of it. Nothing said: as the node, all of it.
-    pub fn post(&self, place: Option<Place>, area: &str) -> Post {
-        let own = match (self.role, area, self.area.as_str()) {
-            (_, area, _) if !area.is_empty() => Place::of_area(area),
-            (NodeRole::Hospital, ..) => Place::Hospital,
-            (NodeRole::Hub, ..) => Place::Region,
-            // A clinic that does not say where it is.
-            (NodeRole::Clinic, _, "") => Place::Township,
-            (NodeRole::Clinic, _, own) => Place::of_area(own),
-        };
-        Post {
-            place: place.unwrap_or(own),
-            areas: Some(area.to_owned()).filter(|area| !area.is_empty()).into_iter().collect(),
-        }
-    }
 }
 
 /// Models and knowledge.
@@ -451,9 +400,7 @@ impl Config {
         self.exchange.validate(&self.node)?;
         let region = self.link.hub.is_some() || self.node.role == NodeRole::Hub;
         self.imaging.validate_pacs(&self.dicom, region)?;
-        check_tokens(&self.auth.tokens, &self.node)?;
-        self.auth.oidc.as_ref().map_or(Ok(()), OidcSection::validate)?;
-        self.auth.accounts.as_ref().map_or(Ok(()), AccountsSection::validate)?;
+        self.auth.validate(&self.node)?;
         tracing_subscriber::EnvFilter::try_new(&self.log.level)
             .map_err(|e| ConfigError::Value(format!("log.level is not a filter: {e}")))?;
         Ok(())
@@ -534,39 +481,6 @@ fn check_tls(server: &ServerSection) -> Result<(), ConfigError> {
         }
         (None, None) | (Some(_), Some(_)) => Ok(()),
     }
-}
-
-fn check_tokens(tokens: &[TokenSection], node: &NodeSection) -> Result<(), ConfigError> {
-    for (i, token) in tokens.iter().enumerate() {
-        if token.name.is_empty() || token.name.chars().count() > 64 {
-            return refuse(&format!("auth.tokens[{i}].name must have 1 to 64 characters"));
-        }
-        if tokens.iter().take(i).any(|other| other.name == token.name) {
-            return refuse(&format!("auth.tokens[{i}].name stands twice"));
-        }
-        if parse_sha256(&token.sha256).is_none() {
-            return refuse(&format!("auth.tokens[{i}].sha256 must be 64 hex digits"));
-        }
-        if RESERVED_PREFIXES.iter().any(|prefix| token.name.starts_with(prefix)) {
-            return refuse(&format!("auth.tokens[{i}].name must not begin with oidc: or account:"));
-        }
-        if [Role::Local, Role::DicomPeer, Role::Node].contains(&token.role) {
-            return refuse(&format!("auth.tokens[{i}].role must not be \"local\""));
-        }
-        if !token.area.is_empty() {
-            let digits = token.area.bytes().all(|b| b.is_ascii_digit());
-            if !digits || ![6, 9, 12].contains(&token.area.len()) {
-                return refuse(&format!("auth.tokens[{i}].area must have 6, 9 or 12 digits"));
-            }
-            if !token.area.starts_with(&node.area) {
-                return refuse(&format!(
-                    "auth.tokens[{i}].area must lie in node.area ({})",
-                    node.area
-                ));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// 64 hex digits as bytes.

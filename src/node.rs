@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
 pub use self::exchange::{exchange_path, open_exchange};
@@ -354,9 +355,7 @@ impl Node {
         }));
         let options = door_options(&config, &auth);
         let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics)).await?;
-        let (reporter, health) = tonic_health::server::health_reporter();
-        report(&reporter, &app).await;
-        tasks.spawn(watch_health(reporter, Arc::clone(&app), stop.clone()));
+        let health = health(&app, until).await;
         if let Some(listener) = metrics_listener {
             tasks.spawn(serve_metrics(listener, Arc::clone(&app), metrics, stop.clone()));
         }
@@ -538,6 +537,17 @@ fn door_options(config: &Config, auth: &Authenticator) -> DoorOptions {
         reflection: server.reflection,
         tls,
     }
+}
+
+/// The service that tells how the node is, kept up until the node stops.
+async fn health(
+    app: &Arc<App>,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> HealthServer<impl Health> {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    report(&reporter, app).await;
+    tasks.spawn(watch_health(reporter, Arc::clone(app), stop.clone()));
+    service
 }
 
 async fn watch_health(reporter: HealthReporter, app: Arc<App>, stop: CancellationToken) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuthSection, ConfigError, refuse};
+use super::{ConfigError, refuse};
 use crate::app::access::Role;
 use crate::app::identity::keys::Algorithm;
 
@@ -65,13 +65,6 @@ impl Default for OidcSection {
             scope_claim: None,
             roles: BTreeMap::new(),
         }
-    }
-}
-
-impl AuthSection {
-    /// Whether there are no credentials of any kind.
-    pub fn nobody(&self) -> bool {
-        self.tokens.is_empty() && self.oidc.is_none() && self.accounts.is_none()
     }
 }
 

@@ -133,6 +133,19 @@ impl Door {
         Ok(Self { options, tls, gate, cors, app })
     }
 
+    fn builder(&self) -> Result<Server, DoorError> {
+        let server = Server::builder()
+            .accept_http1(true)
+            .tcp_nodelay(true)
+            .max_concurrent_streams(self.options.streams_per_connection_max)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_max_header_list_size(HEADER_BYTES_MAX);
+        match self.tls.clone() {
+            Some(tls) => server.tls_config(tls).map_err(DoorError::Transport),
+            None => Ok(server),
+        }
+    }
+
     /// Serves until `stop`, then lets running calls finish.
     pub async fn serve<H>(
         self,
@@ -144,15 +157,7 @@ impl Door {
         H: tonic_health::pb::health_server::Health,
     {
         let max = self.options.message_bytes_max;
-        let mut server = Server::builder()
-            .accept_http1(true)
-            .tcp_nodelay(true)
-            .max_concurrent_streams(self.options.streams_per_connection_max)
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_max_header_list_size(HEADER_BYTES_MAX);
-        if let Some(tls) = self.tls {
-            server = server.tls_config(tls).map_err(DoorError::Transport)?;
-        }
+        let server = self.builder()?;
         let described = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)

@@ -456,10 +456,16 @@ fn what_stands_between_a_clinic_and_a_patient_is_shown_and_changed_from_the_comm
     assert_eq!(list["records"][0]["version"], 1, "{list}");
     let wrong = call(&["record", "list", "--limit", "500"]);
     assert!(text(&wrong.stderr).contains("1..=200"));
-    let tasks = text(&call(&["task", "list", "--limit", "1"]).stdout);
-    let token = tasks.rsplit_once("--page ").expect("there are more tasks").1.trim().to_owned();
-    let next = text(&call(&["task", "list", "--limit", "1", "--page", &token]).stdout);
-    assert!(next.contains("任务") && next != tasks, "{next}");
+    let other = std::fs::read_to_string(file).unwrap().replace("CYXJ20261118-0437", "CYXJ-2");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.xml");
+    std::fs::write(&path, other).unwrap();
+    json(&call(&["record", "submit", path.to_str().unwrap(), "--json"]));
+    let first = text(&call(&["record", "list", "--limit", "1"]).stdout);
+    let token = first.rsplit_once("--page ").expect("there are more records").1.trim().to_owned();
+    let next = text(&call(&["record", "list", "--limit", "1", "--page", &token]).stdout);
+    assert!(first.contains("CYXJ-2") && next.contains("CYXJ20261118-0437"), "{first}{next}");
+    assert!(!next.contains("--page"), "{next}");
     let two = call(&["record", "submit", "/nowhere", file]);
     assert!(!two.status.success() && text(&two.stderr).contains("/nowhere"));
     assert!(

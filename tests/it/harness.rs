@@ -115,10 +115,14 @@ impl Setup {
                     name: format!("test-{}", role.name()),
                     sha256: hex(&Sha256::digest(token_of(role).as_bytes())),
                     role,
-                    // Who decides about the people of a hub works for all of its region.
-                    place: [Role::Auditor, Role::Administrator]
-                        .contains(&role)
-                        .then_some(Place::Region),
+                    // Who decides about the people of a hub works for all of its region; some roles have
+                    // nothing to do in a hospital, and others nothing in a village.
+                    place: match role {
+                        Role::Auditor | Role::Administrator => Some(Place::Region),
+                        Role::TownshipDoctor => Some(Place::Township),
+                        Role::HospitalDoctor | Role::Radiologist => Some(Place::Hospital),
+                        _ => None,
+                    },
                     area: String::new(),
                 })
                 .collect();

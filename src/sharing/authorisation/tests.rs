@@ -189,7 +189,8 @@ fn a_wrong_row_is_refused_with_its_line() {
         assert!(error.contains(says), "{row}: {error}");
         assert!(error.contains(ACTIONS) && error.contains('2'), "{row}: {error}");
     }
-    let peer = "retrieve_images,dicom_peer|node,-,-,取影像,project,draft";
+    let peer = "retrieve_images,dicom_peer|node,-,-,取影像,project,draft\n\
+                anchor_audit,node,-,-,交签名头,project,draft";
     assert!(refused("diagnose,node,-,-,接诊,project,draft").contains("`dicom_peer` are fixed"));
     let local = format!("{peer}\ndiagnose,local,-,-,接诊,project,draft");
     assert!(refused(&local).contains("`local` may do everything"));
