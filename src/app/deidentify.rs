@@ -35,6 +35,9 @@ pub enum Purpose {
 /// Where what was made goes.
 pub trait Sink {
     /// Puts a file at `path`, its parts being folders and a name of letters, digits, `.`, `_`, `-`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if there is one with other content; the same is no error.
     fn put(&mut self, path: &[&str], bytes: &[u8]) -> io::Result<()>;
 }
 
@@ -50,6 +53,9 @@ pub enum Refused {
     /// The rules of records are wrong.
     #[error(transparent)]
     Rules(#[from] NoRecord),
+    /// Something else of that name was made before.
+    #[error("another input of the same UID was given out already, with other content")]
+    Twice,
     /// It is no table of counts.
     #[error(transparent)]
     Counts(#[from] CountsError),
@@ -180,9 +186,17 @@ impl Run {
         };
         let study = if made.study.is_empty() { "no-study" } else { made.study.as_str() };
         let name = format!("{}.dcm", made.instance);
-        sink.put(&[&made.patient, study, &name], &made.bytes)?;
-        self.report.add(outcome.report);
-        self.made += 1;
+        match sink.put(&[&made.patient, study, &name], &made.bytes) {
+            // Two files that say they are one object and are not.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.refuse(&Refused::Twice);
+            }
+            put => {
+                put?;
+                self.report.add(outcome.report);
+                self.made += 1;
+            }
+        }
         Ok(())
     }
 

@@ -103,6 +103,37 @@ fn images_are_given_out_with_a_report_that_names_no_file_and_no_value() {
 }
 
 #[test]
+fn two_files_that_say_they_are_one_object_and_are_not_are_not_both_given_out() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ct = fs::read(corpus("pydicom-bundled/test_files/CT_small.dcm")).unwrap();
+    let mut other = ct.clone();
+    // A pixel.
+    let last = other.len() - 200;
+    other[last] ^= 1;
+    for (name, bytes) in [("a.dcm", &ct), ("b.dcm", &ct), ("c.dcm", &other)] {
+        fs::write(from.path().join(name), bytes).unwrap();
+    }
+    let key = to.path().join("key");
+    assert!(run(&["deidentify", "key", "--out", text(&key)]).status.success());
+    let made = to.path().join("made");
+    let output = run(&[
+        "deidentify",
+        "images",
+        text(from.path()),
+        "--out",
+        text(&made),
+        "--purpose",
+        "research",
+        "--key",
+        text(&key),
+        "--json",
+    ]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["made"], &told["refused"]), (&2.into(), &1.into()), "{told}");
+    assert_eq!(files(&made).len(), 1);
+}
+
+#[test]
 fn a_key_that_others_can_read_or_an_option_that_is_none_is_refused() {
     let (from, to) = (inputs(), tempfile::tempdir().unwrap());
     let key = to.path().join("key");

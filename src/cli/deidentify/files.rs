@@ -46,7 +46,8 @@ impl Sink for FolderSink {
                 if fs::read(&file)? == bytes {
                     return Ok(());
                 }
-                Err(io::Error::other(
+                Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
                     "--out: a file of that name is there already with other content",
                 ))
             }

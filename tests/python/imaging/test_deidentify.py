@@ -20,18 +20,19 @@ warnings.filterwarnings("ignore")
 
 @pytest.fixture(scope="module", params=["", "modified-dates,patient,clean-structured,clean-graphics"])
 def made(request, tmp_path_factory):
-    """Each file of the corpus alone, so that what came of it is known: [(source, new)]."""
+    """Every fourth file of the corpus alone, so that what came of it is known: [(source, new)]. The
+    unit tests have all of them."""
     folder = tmp_path_factory.mktemp("deidentified")
     key = folder / "key"
     subprocess.run([BINARY, "deidentify", "key", "--out", key], check=True, capture_output=True)
     pairs = []
-    for at, source in enumerate(sorted(p for p in CORPUS.rglob("*") if p.is_file())):
+    for at, source in enumerate(sorted(p for p in CORPUS.rglob("*") if p.is_file())[::4]):
         out = folder / str(at)
         subprocess.run([BINARY, "deidentify", "images", source, "--out", out, "--key", key,
                         "--purpose", "teaching", "--include-burned-in", "--profile", request.param],
                        check=False, capture_output=True)
         pairs += [(source, new) for new in out.rglob("*.dcm")]
-    assert len(pairs) > 270, len(pairs)
+    assert len(pairs) > 60, len(pairs)
     return pairs
 
 
@@ -84,14 +85,14 @@ def test_nothing_stays_that_dicom_anonymizer_takes_away(made):
             standard = element.VR == "UI" and str(old).startswith("1.2.840.10008.")
             compared += 1
             assert kept or standard or str(element.value) != str(old), (source, element.keyword)
-    assert compared > 1000
+    assert compared > 200
 
 
 def test_dicognito_finds_no_more_to_do_than_we_left(made):
     """What dicognito changes of a file of ours is only what is a pseudonym already."""
     anonymizer = pytest.importorskip("dicognito.anonymizer").Anonymizer()
     ours = {"PatientID", "PatientName"}
-    for source, new in made[::7]:
+    for source, new in made[::2]:
         before = pydicom.dcmread(new)
         after = pydicom.dcmread(new)
         anonymizer.anonymize(after)
