@@ -243,7 +243,7 @@ fn the_archive_of_a_node_that_does_not_run_is_given_out() {
     let data = folder.path().join("data");
     fs::write(
         &config,
-        format!("[server]\nlisten = \"127.0.0.1:0\"\n[store]\ndir = {data:?}\n[imaging]\nfree_bytes_min = 0\n"),
+        format!("[server]\nlisten = \"127.0.0.1:0\"\n[store]\ndir = {data:?}\n[imaging]\nfree_bytes_min = 0\nsegment_bytes = 16777216\n"),
     )
     .unwrap();
     let child = xiangyi(&["serve", "--json", "--config", text(&config)])
