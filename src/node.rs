@@ -7,6 +7,7 @@ mod callers;
 pub mod deidentify;
 mod exchange;
 mod fhir;
+mod health;
 mod identity;
 pub mod imaging;
 mod link;
@@ -24,9 +25,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_health::server::HealthReporter;
 
 pub use self::exchange::{exchange_path, open_exchange};
 use crate::app::credentials::Authenticator;
@@ -50,28 +48,8 @@ use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::tables::files::Files;
 use crate::telemetry::Metrics;
 
-/// How often health is looked at.
-const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
-/// The service that needs a hub's store of documents.
-const EXCHANGE: &str = "xiangyi.records.v1.ExchangeService";
-/// Services whose health is told apart from the whole node's (the empty name).
-const SERVICES: [&str; 12] = [
-    "",
-    "xiangyi.diagnosis.v1.DiagnosisService",
-    "xiangyi.prescription.v1.PrescriptionService",
-    "xiangyi.imaging.v1.ImagingService",
-    "xiangyi.imaging.v1.CustodyService",
-    "xiangyi.recognition.v1.RecognitionService",
-    "xiangyi.records.v1.RecordService",
-    "xiangyi.records.v1.FollowUpService",
-    "xiangyi.records.v1.ConsentService",
-    EXCHANGE,
-    "xiangyi.model.v1.ModelService",
-    "xiangyi.node.v1.NodeService",
-];
-
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -355,7 +333,7 @@ impl Node {
         }));
         let options = door_options(&config, &auth);
         let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics)).await?;
-        let health = health(&app, until).await;
+        let health = health::service(&app, until).await;
         if let Some(listener) = metrics_listener {
             tasks.spawn(serve_metrics(listener, Arc::clone(&app), metrics, stop.clone()));
         }
@@ -536,49 +514,6 @@ fn door_options(config: &Config, auth: &Authenticator) -> DoorOptions {
         cors_origins: server.cors_origins.clone(),
         reflection: server.reflection,
         tls,
-    }
-}
-
-/// The service that tells how the node is, kept up until the node stops.
-async fn health(
-    app: &Arc<App>,
-    (tasks, stop): (&TaskTracker, &CancellationToken),
-) -> HealthServer<impl Health> {
-    let (reporter, service) = tonic_health::server::health_reporter();
-    report(&reporter, app).await;
-    tasks.spawn(watch_health(reporter, Arc::clone(app), stop.clone()));
-    service
-}
-
-async fn watch_health(reporter: HealthReporter, app: Arc<App>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(HEALTH_INTERVAL);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            _ = ticks.tick() => report(&reporter, &app).await,
-        }
-    }
-    for service in SERVICES {
-        reporter.set_service_status(service, ServingStatus::NotServing).await;
-    }
-}
-
-/// Tells how the services are. The whole node and the exchange serve where a hub's store of documents
-/// answers, too; the others do not need it.
-async fn report(reporter: &HealthReporter, app: &App) {
-    let ready = app.ready().await;
-    let status = |outcome: &Result<(), error::Error>| match outcome {
-        Ok(()) => ServingStatus::Serving,
-        Err(error) => {
-            tracing::warn!(error = crate::app::chain(error), "not healthy");
-            ServingStatus::NotServing
-        }
-    };
-    let whole = status(&ready);
-    let other = if ready.is_ok() { whole } else { status(&app.health().await) };
-    for service in SERVICES {
-        let is_whole = service.is_empty() || service == EXCHANGE;
-        reporter.set_service_status(service, if is_whole { whole } else { other }).await;
     }
 }
 
