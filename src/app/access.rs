@@ -58,7 +58,7 @@ impl Caller {
     /// Whom a credential names, before it is known where they work: may look after the session and the
     /// password, and nothing else.
     pub fn named(name: impl Into<String>, role: Role) -> Self {
-        Self { name: name.into(), role, areas: Vec::new(), rights: Rights::OWN }
+        Self { name: name.into(), role, areas: Vec::new(), rights: Rights::own() }
     }
 
     /// With what the shipped table gives the role in a township.

@@ -221,9 +221,9 @@ fn end(run: Run, common: &Common) -> Result<ExitCode, Failure> {
         std::fs::write(path, &json).map_err(|e| format!("cannot write the report: {e}"))?;
     }
     if common.json {
-        say(&format!("{json}\n"))?
+        say(&format!("{json}\n"))?;
     } else {
-        say(&shown::told(&told))?
+        say(&shown::told(&told))?;
     }
     Ok(if told.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

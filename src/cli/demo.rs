@@ -67,7 +67,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     for (i, case) in cases().into_iter().enumerate() {
         show(&client, i + 1, case, args.json).await?;
     }
-    region::show(&config, &data, args.json).await?;
+    Box::pin(region::show(&config, &data, args.json)).await?;
     if !args.once {
         stay(&node, &url, args.json).await?;
     }

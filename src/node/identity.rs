@@ -15,7 +15,7 @@ use super::imaging::roots;
 use super::{DATABASE, NodeError, accounts, callers, link};
 use crate::app::credentials::{Authenticator, Placing};
 use crate::app::error::Cause;
-use crate::app::identity::oidc::{KeyKeeper, KeySource, Oidc, Rules, Timing};
+use crate::app::identity::oidc::{KeptSet, KeyKeeper, KeySource, Oidc, Rules, Timing};
 use crate::app::ports::{BoxFuture, Clock};
 use crate::config::{Config, OidcSection};
 use crate::web::jwks;
@@ -72,13 +72,11 @@ fn tls(section: &OidcSection) -> Result<ClientConfig, NodeError> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| NodeError::Provider(e.into()))?;
-    match &section.tls_ca {
-        Some(path) => Ok(builder.with_root_certificates(roots(path)?).with_no_client_auth()),
-        None => {
-            let verified = builder.with_platform_verifier();
-            Ok(verified.map_err(|e| NodeError::Provider(e.into()))?.with_no_client_auth())
-        }
+    if let Some(path) = &section.tls_ca {
+        return Ok(builder.with_root_certificates(roots(path)?).with_no_client_auth());
     }
+    let verified = builder.with_platform_verifier();
+    Ok(verified.map_err(|e| NodeError::Provider(e.into()))?.with_no_client_auth())
 }
 
 fn rules(section: &OidcSection) -> Rules {
@@ -120,7 +118,7 @@ struct Kept {
 }
 
 impl KeyKeeper for KeptKeys {
-    fn load(&self) -> BoxFuture<'_, Result<Option<(i64, Vec<u8>)>, Cause>> {
+    fn load(&self) -> BoxFuture<'_, Result<Option<KeptSet>, Cause>> {
         Box::pin(async move {
             let text = match tokio::fs::read(&self.path).await {
                 Ok(text) => text,

@@ -119,21 +119,20 @@ where
             let start = Instant::now();
             let path = request.uri().path();
             let method = if shared.methods.contains(path) { path } else { "other" }.to_owned();
-            let outcome = match auth::admit(&shared.auth, &mut request).await {
-                Err(error) => Err(error),
-                Ok(()) => {
-                    let limit = time_limit(request.headers(), shared.limits.call_timeout);
-                    tokio::time::timeout(limit, async {
-                        if limit.is_zero() {
-                            return Err(Error::DeadlineExceeded);
-                        }
-                        let _place = shared.place().await?;
-                        let _running = shared.metrics.running();
-                        Ok(inner.call(request).await)
-                    })
-                    .await
-                    .unwrap_or(Err(Error::DeadlineExceeded))
-                }
+            let outcome = if let Err(error) = auth::admit(&shared.auth, &mut request).await {
+                Err(error)
+            } else {
+                let limit = time_limit(request.headers(), shared.limits.call_timeout);
+                tokio::time::timeout(limit, async {
+                    if limit.is_zero() {
+                        return Err(Error::DeadlineExceeded);
+                    }
+                    let _place = shared.place().await?;
+                    let _running = shared.metrics.running();
+                    Ok(inner.call(request).await)
+                })
+                .await
+                .unwrap_or(Err(Error::DeadlineExceeded))
             };
             let response = match outcome {
                 // tonic's own words for a message past the limit; nothing else here uses the code.

@@ -16,6 +16,12 @@ macro_rules! terms {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$value,)*];
 
+            /// Its place in [`Self::ALL`].
+            #[expect(clippy::as_conversions, reason = "numbers of an enum without fields")]
+            pub const fn number(self) -> usize {
+                self as usize
+            }
+
             /// The id in tables and on the wire.
             pub fn id(self) -> &'static str {
                 match self {

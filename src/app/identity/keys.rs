@@ -166,14 +166,12 @@ impl KeySet {
     }
 
     fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
-        match kid {
-            Some(kid) => self.keys.get(&(kid.to_owned(), algorithm)),
-            None => {
-                let mut of_kind = self.keys.iter().filter(|((_, of), _)| *of == algorithm);
-                let (_, key) = of_kind.next()?;
-                of_kind.next().is_none().then_some(key)
-            }
+        if let Some(kid) = kid {
+            return self.keys.get(&(kid.to_owned(), algorithm));
         }
+        let mut of_kind = self.keys.iter().filter(|((_, of), _)| *of == algorithm);
+        let (_, key) = of_kind.next()?;
+        of_kind.next().is_none().then_some(key)
     }
 }
 

@@ -74,10 +74,13 @@ pub trait KeySource: Debug + Send + Sync {
     fn fetch(&self) -> BoxFuture<'_, Result<Vec<u8>, Cause>>;
 }
 
+/// When a key set was fetched (milliseconds since 1970), and the set.
+pub type KeptSet = (i64, Vec<u8>);
+
 /// Where the last good key set lies over a restart.
 pub trait KeyKeeper: Debug + Send + Sync {
-    /// When it was fetched (milliseconds since 1970), and the set.
-    fn load(&self) -> BoxFuture<'_, Result<Option<(i64, Vec<u8>)>, Cause>>;
+    /// What was kept last, if anything.
+    fn load(&self) -> BoxFuture<'_, Result<Option<KeptSet>, Cause>>;
     /// Keeps it in the place of the one before.
     fn save<'a>(&'a self, fetched_ms: i64, set: &'a [u8]) -> BoxFuture<'a, Result<(), Cause>>;
 }
@@ -163,10 +166,8 @@ impl Rules {
     /// The one role that the token's roles mean here.
     fn role(&self, claims: &Map<String, Value>) -> Result<Role, Refusal> {
         let said = claim(claims, &self.role_claim).ok_or(Refusal::Role)?;
-        let list = match said {
-            Value::Array(list) if list.len() <= ROLES_MAX => list.as_slice(),
-            one => std::slice::from_ref(one),
-        };
+        let many = said.as_array().filter(|list| list.len() <= ROLES_MAX);
+        let list = many.map_or(std::slice::from_ref(said), Vec::as_slice);
         let mut meant = list.iter().filter_map(|one| self.roles.get(one.as_str()?)).copied();
         let role = meant.next().ok_or(Refusal::Role)?;
         if meant.all(|other| other == role) { Ok(role) } else { Err(Refusal::Roles) }

@@ -121,7 +121,14 @@ impl Requester {
         let services = match caller.role {
             Role::Local => Services::all(),
             Role::DicomPeer | Role::Node => Services::NONE,
-            _ => {
+            Role::VillageDoctor
+            | Role::TownshipDoctor
+            | Role::HospitalDoctor
+            | Role::Radiologist
+            | Role::Pharmacist
+            | Role::PublicHealthWorker
+            | Role::Auditor
+            | Role::Administrator => {
                 let services = [
                     (Service::Echo, Action::FindImages),
                     (Service::Find, Action::FindImages),

@@ -32,8 +32,7 @@ impl Sink for FolderSink {
             let first = part.starts_with(|c: char| c.is_ascii_alphanumeric());
             first && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         };
-        let Some((name, folders)) = path.split_last().filter(|_| path.iter().all(|p| fits(&p)))
-        else {
+        let Some((name, folders)) = path.split_last().filter(|_| path.iter().all(fits)) else {
             return Err(io::Error::other("a path has letters, digits, `.`, `_` and `-` alone"));
         };
         let folder = folders.iter().fold(self.0.clone(), |at, part| at.join(part));

@@ -116,18 +116,18 @@ pub(super) fn study(study: &pb::ImagingReference) -> String {
 mod tests {
     use super::*;
 
-    fn coded(text: &str) -> Option<pb::Coded> {
-        Some(pb::Coded { text: text.to_owned(), codes: Vec::new() })
+    fn coded(text: &str) -> pb::Coded {
+        pb::Coded { text: text.to_owned(), codes: Vec::new() }
     }
 
     #[test]
     fn a_medicine_is_told_with_its_dose_and_what_changed() {
         let dose = Some(pb::Quantity { value: 2.5, unit: "mg".to_owned() });
         let told = pb::Medicine {
-            coded: coded("苯磺酸氨氯地平片"),
+            coded: Some(coded("苯磺酸氨氯地平片")),
             change: pb::MedicineChange::Altered.into(),
             dose,
-            route: coded("口服"),
+            route: Some(coded("口服")),
             times_per_day: Some(2.0),
             days: Some(14.0),
             change_text: "由5mg减量".to_owned(),
@@ -143,17 +143,18 @@ mod tests {
     fn what_is_over_or_absent_is_said() {
         let mut found = pb::Diagnosis {
             role: pb::DiagnosisRole::History.into(),
-            coded: coded("肺结核"),
+            coded: Some(coded("肺结核")),
             resolved: true,
             ..pb::Diagnosis::default()
         };
         assert_eq!(diagnosis(&found), "既往史 肺结核   已愈");
         found.resolved = false;
         assert_eq!(diagnosis(&found).trim_end(), "既往史 肺结核");
-        let none = pb::Allergy { absent: true, coded: coded("药物"), ..pb::Allergy::default() };
+        let none =
+            pb::Allergy { absent: true, coded: Some(coded("药物")), ..pb::Allergy::default() };
         assert_eq!(allergy(&none), "过敏 无 药物");
         let some = pb::Allergy {
-            coded: coded("青霉素"),
+            coded: Some(coded("青霉素")),
             reaction: "皮疹".to_owned(),
             ..pb::Allergy::default()
         };

@@ -243,13 +243,6 @@ impl Place {
 impl Rights {
     /// Nothing.
     pub const NONE: Self = Self([0; Action::ALL.len()]);
-    /// One's own session and password.
-    pub const OWN: Self = {
-        let mut bits = [0; Action::ALL.len()];
-        bits[Action::OwnSession as usize] = UNSTATED;
-        bits[Action::ChangePassword as usize] = UNSTATED;
-        Self(bits)
-    };
     /// Everything.
     pub const ALL: Self = Self([u16::MAX; Action::ALL.len()]);
 
@@ -266,33 +259,48 @@ impl Rights {
                 }
                 Some(rights)
             }
-            _ => None,
+            Role::VillageDoctor
+            | Role::TownshipDoctor
+            | Role::HospitalDoctor
+            | Role::Radiologist
+            | Role::Pharmacist
+            | Role::PublicHealthWorker
+            | Role::Auditor
+            | Role::Administrator => None,
         }
+    }
+
+    /// One's own session and password.
+    pub fn own() -> Self {
+        let mut rights = Self::NONE;
+        rights.add(Action::OwnSession, None);
+        rights.add(Action::ChangePassword, None);
+        rights
     }
 
     /// One action, whatever for, and nothing else.
     pub fn only(action: Action) -> Self {
         let mut rights = Self::NONE;
-        if let Some(bits) = rights.0.get_mut(action as usize) {
+        if let Some(bits) = rights.0.get_mut(action.number()) {
             *bits = u16::MAX;
         }
         rights
     }
 
     fn add(&mut self, action: Action, purpose: Option<Purpose>) {
-        if let Some(bits) = self.0.get_mut(action as usize) {
+        if let Some(bits) = self.0.get_mut(action.number()) {
             *bits |= bit(purpose);
         }
     }
 
     /// Whether the action is allowed at all.
     pub fn allow(&self, action: Action) -> bool {
-        self.0.get(action as usize).is_some_and(|bits| *bits != 0)
+        self.0.get(action.number()).is_some_and(|bits| *bits != 0)
     }
 
     /// Whether the action is allowed for a purpose.
     pub fn allow_for(&self, action: Action, purpose: Purpose) -> bool {
-        self.0.get(action as usize).is_some_and(|bits| bits & bit(Some(purpose)) != 0)
+        self.0.get(action.number()).is_some_and(|bits| bits & bit(Some(purpose)) != 0)
     }
 }
 
@@ -306,5 +314,5 @@ impl std::fmt::Debug for Rights {
 }
 
 fn bit(purpose: Option<Purpose>) -> u16 {
-    purpose.map_or(UNSTATED, |purpose| 1 << (purpose as u16))
+    purpose.map_or(UNSTATED, |purpose| 1 << purpose.number())
 }

@@ -69,7 +69,7 @@ impl AuthorisationTable {
             }
         }
         let table = Self { cells, version: files.digest(ACTIONS, "") };
-        table.check_systems(&systems)?;
+        check_systems(&systems)?;
         for action in Action::ALL {
             let mut all = table.cells.values().chain(systems.values());
             if !all.any(|rights| rights.allow(*action)) {
@@ -78,27 +78,6 @@ impl AuthorisationTable {
             }
         }
         Ok(table)
-    }
-
-    /// What the roles of systems have is fixed in the program; the table says it, so that it can be
-    /// read in one place, and may not say something else.
-    fn check_systems(&self, stated: &BTreeMap<Role, Rights>) -> Result<(), LoadError> {
-        for role in Role::ALL {
-            // Who is local may do everything; a list of all actions would say no more.
-            if role == Role::Local {
-                continue;
-            }
-            if let Some(fixed) = Rights::of_system(role)
-                && stated.get(&role) != Some(&fixed)
-            {
-                let message = format!("the rights of `{}` are fixed: {fixed:?}", role.name());
-                return Err(LoadError::file(ACTIONS, message));
-            }
-        }
-        if stated.contains_key(&Role::Local) {
-            return Err(LoadError::file(ACTIONS, "`local` may do everything and has no rows"));
-        }
-        Ok(())
     }
 
     /// What a role may do at a place; nothing where the table does not name both together.
@@ -117,6 +96,27 @@ impl AuthorisationTable {
     pub fn version(&self) -> &str {
         &self.version
     }
+}
+
+/// What the roles of systems have is fixed in the program; the table says it, so that it can be
+/// read in one place, and may not say something else.
+fn check_systems(stated: &BTreeMap<Role, Rights>) -> Result<(), LoadError> {
+    for role in Role::ALL {
+        // Who is local may do everything; a list of all actions would say no more.
+        if role == Role::Local {
+            continue;
+        }
+        if let Some(fixed) = Rights::of_system(role)
+            && stated.get(&role) != Some(&fixed)
+        {
+            let message = format!("the rights of `{}` are fixed: {fixed:?}", role.name());
+            return Err(LoadError::file(ACTIONS, message));
+        }
+    }
+    if stated.contains_key(&Role::Local) {
+        return Err(LoadError::file(ACTIONS, "`local` may do everything and has no rows"));
+    }
+    Ok(())
 }
 
 /// Notes what a row allows; fails where some of it stands already.

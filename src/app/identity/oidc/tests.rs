@@ -175,7 +175,7 @@ fn what_has_not_the_form_of_a_token_is_refused() {
     );
     let twice = r#"{"alg":"EdDSA","kid":"a","alg":"none"}"#;
     assert_eq!(admit(&[&ed], &ed.raw(twice, &body)), Err(Refusal::Header));
-    let twice = body.replacen("{", r#"{"sub":"admin","#, 1);
+    let twice = body.replacen('{', r#"{"sub":"admin","#, 1);
     assert_eq!(admit(&[&ed], &ed.raw(&ed.header().to_string(), &twice)), Err(Refusal::Claims));
     let nested = body.replace(r#"{"roles""#, r#"{"roles":["pharmacy"],"roles""#);
     assert_ne!(nested, body);
@@ -322,7 +322,7 @@ impl KeySource for World {
 }
 
 impl KeyKeeper for World {
-    fn load(&self) -> BoxFuture<'_, Result<Option<(i64, Vec<u8>)>, Cause>> {
+    fn load(&self) -> BoxFuture<'_, Result<Option<KeptSet>, Cause>> {
         let kept = self.kept.lock().unwrap().clone();
         Box::pin(async move { Ok(kept) })
     }

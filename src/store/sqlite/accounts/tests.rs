@@ -277,10 +277,8 @@ async fn only_who_manages_accounts_makes_them_and_only_roles_of_people() {
     let clinic = Clinic::with_zhang().await;
     let accounts = &clinic.accounts;
     for role in [Role::VillageDoctor, Role::Pharmacist, Role::Auditor, Role::Node] {
-        let caller = match role {
-            Role::Node => Caller::system("x", role),
-            _ => Caller::shipped("x", role),
-        };
+        let caller =
+            if role == Role::Node { Caller::system("x", role) } else { Caller::shipped("x", role) };
         let of = (Role::Administrator, Vec::new());
         let outcome = accounts.add(&caller, ("li", PASSWORD), of).await;
         assert!(matches!(outcome, Err(Error::Denied { .. })), "{role:?}");
