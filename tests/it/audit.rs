@@ -71,7 +71,7 @@ async fn tamper(data: &Path, sql: &'static str) {
 /// A consultation of a patient.
 async fn consult(node: &TestNode, reference: &str) {
     let mut request = complaint("发热3天，咳嗽");
-    request.patient.as_mut().unwrap().reference = reference.to_owned();
+    reference.clone_into(&mut request.patient.as_mut().unwrap().reference);
     node.diagnose(request).await.unwrap();
 }
 
@@ -192,8 +192,8 @@ async fn what_is_cut_off_at_a_node_is_found_by_what_the_hub_keeps() {
     let file = data.join("anchors.jsonl");
     std::fs::write(&file, &printed.stdout).unwrap();
     let file = file.to_str().unwrap();
-    let fine = command("village", data, &["verify", "--anchors", file]);
-    assert!(fine.status.success(), "{fine:?}");
+    let whole = command("village", data, &["verify", "--anchors", file]);
+    assert!(whole.status.success(), "{whole:?}");
     // What the nodes' coming and going entered at the hub is a chain as well.
     let exchange = pb::VerifyTrailRequest { exchange: true, ..Default::default() };
     let said = audit(&hub).verify_trail(exchange.clone()).await.unwrap().into_inner();

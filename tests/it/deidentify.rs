@@ -159,7 +159,7 @@ fn a_key_that_others_can_read_or_an_option_that_is_none_is_refused() {
     assert!(of(&["--key", text(&key)]).contains("chmod 600"));
     assert!(of(&["--profile", "everything"]).contains("clean-graphics"));
     assert!(of(&["--profile", "full-dates,modified-dates"]).contains("exclude each other"));
-    assert!(!made.exists());
+    assert!(!made.try_exists().unwrap());
 }
 
 #[test]

@@ -121,7 +121,12 @@ impl Setup {
                         Role::Auditor | Role::Administrator => Some(Place::Region),
                         Role::TownshipDoctor => Some(Place::Township),
                         Role::HospitalDoctor | Role::Radiologist => Some(Place::Hospital),
-                        _ => None,
+                        Role::VillageDoctor
+                        | Role::Pharmacist
+                        | Role::PublicHealthWorker
+                        | Role::Local
+                        | Role::DicomPeer
+                        | Role::Node => None,
                     },
                     area: String::new(),
                 })

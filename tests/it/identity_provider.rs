@@ -165,10 +165,10 @@ async fn people_of_a_provider_come_in_by_their_role_and_nobody_else_does() {
     };
     let good = key.token(&claims("admin"));
     let parts: Vec<&str> = good.split('.').collect();
-    let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
+    let unsigned = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
     let hmac = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","kid":"a"}"#);
     for (what, forged) in [
-        ("none", format!("{none}.{}.", parts[1])),
+        ("unsigned", format!("{unsigned}.{}.", parts[1])),
         ("hmac", format!("{hmac}.{}.{}", parts[1], parts[2])),
         ("thief", thief.token(&claims("admin"))),
         ("unknown key", Key::new("zz").token(&claims("admin"))),

@@ -56,17 +56,17 @@ both_engines! {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x40;
         std::fs::write(dir.path().join(MODEL), bytes).unwrap();
-        let message = refusal(dir.path(), again()).await;
+        let message = Box::pin(refusal(dir.path(), again())).await;
         assert!(message.contains("gp-differential") && message.contains("sha256"), "{message}");
 
         std::fs::remove_file(dir.path().join(MODEL)).unwrap();
-        let message = refusal(dir.path(), again()).await;
+        let message = Box::pin(refusal(dir.path(), again())).await;
         assert!(message.contains(MODEL) && message.contains("missing"), "{message}");
 
         let dir = model_dir();
         let manifest = dir.path().join("manifest.toml");
         edit(&manifest, |t| t.replacen("name = \"patient\"", "name = \"patients\"", 1));
-        let message = refusal(dir.path(), again()).await;
+        let message = Box::pin(refusal(dir.path(), again())).await;
         assert!(message.contains("gp-differential") && message.contains("patient"), "{message}");
 
         let dir = model_dir();
@@ -76,7 +76,7 @@ both_engines! {
             let end = at + t[at..].find('\n').unwrap();
             format!("{}0.00001{}", &t[..at], &t[end..])
         });
-        let message = refusal(dir.path(), again()).await;
+        let message = Box::pin(refusal(dir.path(), again())).await;
         assert!(message.contains("gp-differential") && message.contains("self"), "{message}");
     }
 }
@@ -103,7 +103,7 @@ async fn an_uncited_row_does_not_load_and_the_message_names_file_and_line() {
             writer.write_record(cells).unwrap();
         }
         std::fs::write(&path, writer.into_inner().unwrap()).unwrap();
-        let message = refusal(dir.path(), Setup::new()).await;
+        let message = Box::pin(refusal(dir.path(), Setup::new())).await;
         assert!(message.contains(&format!("{table}:2")) && message.contains("source"), "{message}");
     }
 }
