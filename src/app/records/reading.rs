@@ -362,6 +362,26 @@ mod tests {
         decide(&request, &standing_of("village", "r", has, NOW), &policy, NOW)
     }
 
+    /// The policy of a region may open more than the role has rights to; the rights hold.
+    #[test]
+    fn no_policy_opens_to_a_role_what_its_rights_do_not() {
+        let open = decided(&came(Some(SentFor::Village), &[]), Purpose::Treatment);
+        assert_eq!(open.verdict, Verdict::Allowed);
+        for (role, purpose, verdict) in [
+            (Role::VillageDoctor, Purpose::Treatment, Verdict::Allowed),
+            (Role::Pharmacist, Purpose::Treatment, Verdict::Allowed),
+            (Role::Pharmacist, Purpose::PublicHealth, Verdict::Denied),
+            (Role::PublicHealthWorker, Purpose::Treatment, Verdict::Denied),
+            (Role::Radiologist, Purpose::Treatment, Verdict::Denied),
+        ] {
+            let caller = Caller::shipped("x", role);
+            for action in [Action::ReadRecords, Action::LookUpRecords] {
+                let access = within_rights(open.clone(), (&caller, action), (purpose, true));
+                assert_eq!(access.verdict, verdict, "{role:?} {purpose:?} {action:?}");
+            }
+        }
+    }
+
     #[test]
     fn what_a_record_came_for_and_what_was_written_down_here_decide_together() {
         use GrantKind::{Contract, Presence, Referral, Registration};
