@@ -15,6 +15,7 @@ mod clocks;
 mod command_line;
 mod consent;
 mod consultations;
+mod copied;
 mod copies;
 mod custody;
 mod deidentify;

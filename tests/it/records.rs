@@ -15,6 +15,7 @@ use xiangyi::rpc::proto::xiangyi::records::v1::exchange_service_client::Exchange
 use xiangyi::rpc::proto::xiangyi::records::v1::follow_up_service_client::FollowUpServiceClient;
 use xiangyi::rpc::proto::xiangyi::records::v1::record_service_client::RecordServiceClient;
 
+use crate::copied::copy;
 use crate::harness::{Setup, TestNode, bad_fields};
 use crate::region::{member, token, until};
 
@@ -382,7 +383,7 @@ async fn an_old_copy_of_a_villages_database_is_noticed_and_gets_back_what_it_los
     let TestNode { node: running, data, .. } = village;
     assert!(running.stop().await);
     let backup = tempfile::tempdir().unwrap();
-    copy(data.path(), backup.path());
+    copy(data.path(), backup.path()).await;
     // After the backup: a record comes, and the doctor does a task.
     let village = node_in("village", &address, data).await;
     let second = submit(&county, stroke("CYXJ-2")).await;
@@ -404,19 +405,6 @@ async fn an_old_copy_of_a_villages_database_is_noticed_and_gets_back_what_it_los
     assert_eq!((done.id, done.note.as_str()), (task.id, "已随访"));
     let events = status(&village).await.events;
     assert!(events.iter().any(|e| e.kind == "renewed" && e.advice.contains("old copy")));
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir(&to).unwrap();
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -458,7 +446,7 @@ async fn a_hub_that_is_set_back_gets_everything_again() {
     let TestNode { node: running, data, .. } = hub;
     assert!(running.stop().await);
     let backup = tempfile::tempdir().unwrap();
-    copy(data.path(), backup.path());
+    copy(data.path(), backup.path()).await;
     let hub = hub_in(data, &address.to_string()).await;
     let second = submit(&county, stroke("CYXJ-2")).await;
     has(&village, &second.name, 1).await;
