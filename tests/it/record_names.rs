@@ -112,7 +112,11 @@ async fn what_comes_under_a_number_of_this_node_is_kept_beside_it() {
     let county = node("county", &hub).await;
     let (near, joined) = wire(hub.node.link_address().unwrap()).await;
     let village = node_in("village", &near.to_string(), tempfile::tempdir().unwrap()).await;
-    submit(&county, record("FIRST", 1, false, VILLAGE)).await;
+    // Of an earlier stay, so that its tasks are others.
+    let first = String::from_utf8(record("FIRST", 1, false, VILLAGE)).unwrap();
+    assert!(first.contains("20261106103000") && first.contains("20261118150000"));
+    let first = first.replace("20261106103000", "20261001103000");
+    submit(&county, first.replace("20261118150000", "20261012150000").into_bytes()).await;
     received(&village, 1).await;
     // While its line is cut the village uses a number that the county uses, too.
     joined.send_replace(false);

@@ -26,7 +26,7 @@ pub(crate) const UNTIL_MS: i64 = 4_102_415_999_999;
 pub(crate) const NODES: [(&str, &str); 3] =
     [("county", "361104"), ("village", "361104204201"), ("elsewhere", "361102001001")];
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/records").join(name);
     std::fs::read(path).unwrap()
 }
@@ -96,7 +96,7 @@ pub(crate) fn records(node: &TestNode) -> RecordServiceClient<Channel> {
     RecordServiceClient::new(node.channel.clone())
 }
 
-fn follow_up(node: &TestNode) -> FollowUpServiceClient<Channel> {
+pub(crate) fn follow_up(node: &TestNode) -> FollowUpServiceClient<Channel> {
     FollowUpServiceClient::new(node.channel.clone())
 }
 

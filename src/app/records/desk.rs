@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sm3::{Digest as _, Sm3};
 use tokio::sync::watch;
 
-use super::ports::{Arrived, Indexed, NewTask, TaskChange};
+use super::ports::{Arrived, Indexed, NewTask};
 use super::tasks::{self, TaskBody};
 use super::{RecordDesk, consent, indexed, read};
 use crate::app::error::Error;
@@ -60,13 +60,7 @@ impl NodeDesk {
             },
             Kind::Task => match serde_json::from_slice::<TaskBody>(&document.body) {
                 Ok(body) => {
-                    change = Some(TaskChange {
-                        id: body.task,
-                        revision: document.version,
-                        state: body.state,
-                        note: body.note,
-                        by: body.by,
-                    });
+                    change = Some(body.change(document.version));
                     Indexed { format: "task", ..unread(String::new()) }
                 }
                 Err(_) => unread("task_invalid".to_owned()),

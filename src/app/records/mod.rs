@@ -16,7 +16,7 @@ pub mod reading;
 pub mod reconcile;
 pub mod references;
 mod registration;
-mod tasks;
+pub mod tasks;
 
 use std::sync::Arc;
 
@@ -254,6 +254,7 @@ pub(super) fn indexed(
         author: author(&reading.record),
         sender: String::new(),
         replaces: replaces(name, &reading.record),
+        discharged: discharge_day(&reading.record),
         replaces_itself: reading.record.document.replaces.trim() == name,
         programmes,
         withdrawn: reading.record.document.entered_in_error,
@@ -268,6 +269,12 @@ pub(in crate::app) fn author(record: &DischargeRecord) -> String {
         return text::fold(&record.stay.institution).trim().to_owned();
     }
     code.to_uppercase()
+}
+
+/// The day of discharge, ISO 8601; empty where no day was said.
+fn discharge_day(record: &DischargeRecord) -> String {
+    let day = record.stay.discharged.as_ref().and_then(Moment::day);
+    day.map(|day| day.to_string()).unwrap_or_default()
 }
 
 /// Name of another record that this one says it replaces; one that takes itself back replaces nothing.

@@ -38,6 +38,8 @@ pub struct Indexed {
     pub sender: String,
     /// Name of the document that it says it replaces; empty if none.
     pub replaces: String,
+    /// Day of discharge that it says, ISO 8601; empty where not known.
+    pub discharged: String,
     /// It says that it replaces what has its own name.
     pub replaces_itself: bool,
     /// Programmes it belongs to.
@@ -240,6 +242,8 @@ pub struct KeptTask {
     pub changed_by: String,
     /// When, in milliseconds since 1970.
     pub changed_ms: i64,
+    /// Name of another record of the stay, of which a task stands for this one; empty if none does.
+    pub covered_by: String,
 }
 
 /// How a kept record stands to consent.

@@ -44,6 +44,14 @@ pub struct TaskBody {
     pub at_ms: i64,
 }
 
+impl TaskBody {
+    /// What a document of this version says of the task.
+    pub fn change(self, version: u32) -> TaskChange {
+        let Self { task, state, note, by, at_ms: _ } = self;
+        TaskChange { id: task, revision: version, state, note, by }
+    }
+}
+
 /// A task with what it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskList {

@@ -39,6 +39,9 @@ pub(super) fn diagnosis(diagnosis: &pb::Diagnosis) -> String {
     if diagnosis.resolved {
         out.push_str("  已愈");
     }
+    if diagnosis.unconfirmed {
+        out.push_str("  待确诊");
+    }
     out
 }
 
@@ -150,6 +153,8 @@ mod tests {
         assert_eq!(diagnosis(&found), "既往史 肺结核   已愈");
         found.resolved = false;
         assert_eq!(diagnosis(&found).trim_end(), "既往史 肺结核");
+        found.unconfirmed = true;
+        assert_eq!(diagnosis(&found), "既往史 肺结核   待确诊");
         let none =
             pb::Allergy { absent: true, coded: Some(coded("药物")), ..pb::Allergy::default() };
         assert_eq!(allergy(&none), "过敏 无 药物");

@@ -254,6 +254,7 @@ pub(in crate::cli) fn tasks(tasks: &[pb::FollowUpTask]) -> String {
         let state = match task.state() {
             pb::TaskState::Done => "已完成",
             pb::TaskState::Cancelled => "已取消",
+            pb::TaskState::Superseded if !task.covered_by.is_empty() => "不必另做",
             pb::TaskState::Superseded => "已被新版本或另一份记录取代",
             pb::TaskState::Conflict => "两处说法不一，请核定",
             pb::TaskState::Open | pb::TaskState::Unspecified => "待办",
@@ -269,6 +270,9 @@ pub(in crate::cli) fn tasks(tasks: &[pb::FollowUpTask]) -> String {
         }
         if !task.note.is_empty() {
             let _ = writeln!(out, "      {}：{}", task.changed_by, task.note);
+        }
+        if !task.covered_by.is_empty() {
+            let _ = writeln!(out, "      同一次住院的记录 {} 已包含此任务", task.covered_by);
         }
         let _ = writeln!(out, "      任务 {} 修订 {}", task.id, task.revision);
     }

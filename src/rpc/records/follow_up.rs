@@ -106,6 +106,7 @@ impl From<TaskList> for pb::FollowUpTask {
             note: kept.note,
             changed_by: kept.changed_by,
             changed_ms: kept.changed_ms,
+            covered_by: kept.covered_by,
         }
     }
 }

@@ -130,6 +130,7 @@ impl From<Diagnosis> for pb::Diagnosis {
             coded: Some(d.coded.into()),
             onset: when(d.onset),
             resolved: d.resolved,
+            unconfirmed: d.unconfirmed,
         }
     }
 }

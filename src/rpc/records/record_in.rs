@@ -294,6 +294,7 @@ impl Reader {
             coded: self.coded(at.field("coded"), wire.coded),
             onset: self.when(at.field("onset"), wire.onset),
             resolved: wire.resolved,
+            unconfirmed: wire.unconfirmed,
         }
     }
 

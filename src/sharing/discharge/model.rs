@@ -266,6 +266,8 @@ pub struct Diagnosis {
     pub onset: Option<Moment>,
     /// Whether it is over.
     pub resolved: bool,
+    /// It is suspected, and not confirmed (FHIR `unconfirmed`, `provisional`).
+    pub unconfirmed: bool,
 }
 
 /// An operation or another procedure.

@@ -257,6 +257,9 @@ fn evidence(at: usize, diagnosis: &Diagnosis, because: Because, hit: Hit) -> Evi
     if let Some(words) = past {
         standing = Standing::History;
         note_zh = joined(&note_zh, words);
+    } else if diagnosis.unconfirmed {
+        standing = standing.min(Standing::ToConfirm);
+        note_zh = joined(&note_zh, "记录说尚未确诊，请核对");
     }
     Evidence { diagnosis: at, because, standing, note_zh, row: hit.row, source: hit.source }
 }

@@ -7,13 +7,18 @@
 //! task of its own, and never passes as fine. Pure: the same record gives the same tasks, in the
 //! same order.
 //!
+//! Where a hospital sends several records of one stay, [`stay`] tells which tasks stand for which.
+//!
 //! Deliberately absent: whether a task is done, who does it, and what the clinic prescribes.
 
 mod dates;
 mod making;
 mod measured;
+pub mod stay;
 mod tables;
 
+#[cfg(test)]
+mod stay_tests;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +62,19 @@ pub struct TaskReason {
     pub source: String,
 }
 
+/// What of a record a task follows from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// From what it says.
+    #[default]
+    Said,
+    /// From what it does not say, and another record of the stay may.
+    Unsaid,
+    /// From the patient's death.
+    Death,
+}
+
 /// A follow-up task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
@@ -69,6 +87,9 @@ pub struct Task {
     pub programmes: Vec<Programme>,
     /// What kind.
     pub kind: TaskKind,
+    /// What it follows from; said where tasks from before do not tell.
+    #[serde(default)]
+    pub basis: Basis,
     /// Not before this day.
     #[serde(with = "dates::written")]
     pub earliest: Option<Date>,

@@ -317,13 +317,14 @@ fn diagnosis() -> BoxedStrategy<Diagnosis> {
         1 => coded(TCM_TERMS).prop_map(|coded| (DiagnosisKind::TcmDisease, coded)),
         1 => coded(TCM_TERMS).prop_map(|coded| (DiagnosisKind::TcmSyndrome, coded)),
     ];
-    (role, named, maybe(moments()), any::<bool>())
-        .prop_map(|(role, (kind, coded), onset, resolved)| Diagnosis {
+    (role, named, maybe(moments()), any::<[bool; 2]>())
+        .prop_map(|(role, (kind, coded), onset, [resolved, unconfirmed])| Diagnosis {
             role,
             kind,
             coded,
             onset,
             resolved,
+            unconfirmed,
         })
         .boxed()
 }

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -44,14 +44,15 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
     (9, "consent", include_str!("../../../migrations/sqlite/0009_consent.sql")),
     (10, "audit chain", include_str!("../../../migrations/sqlite/0010_audit_chain.sql")),
     (11, "accounts", include_str!("../../../migrations/sqlite/0011_accounts.sql")),
+    (12, "stays", include_str!("../../../migrations/sqlite/0012_stays.sql")),
 ];
 
 /// How long a reader waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages in the write-ahead log before they are copied into the database: 8 MB. Pages that every
 /// Rows that a reader may be ahead of whoever asked: with the usual 50 both threads wait for each
 /// other again and again over an answer of hundreds.
 const ROWS_AHEAD: usize = 1024;
+/// Pages in the write-ahead log before they are copied into the database: 8 MB. Pages that every
 /// commit touches are then copied once per many commits.
 const CHECKPOINT_PAGES: &str = "2000";
 /// Connections that only read.

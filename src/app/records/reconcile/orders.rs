@@ -92,6 +92,23 @@ const FILLERS: [&str; 32] = [
 ];
 /// Words behind which a medicine was taken before; whether it goes on is not said by them.
 const BEFORE: [&str; 6] = ["原用", "原服", "既往服用", "院外服用", "入院前服用", "原口服"];
+/// Advice about taking medicines that is about none of them.
+const ADVICE: [&str; 14] = [
+    "规律服药",
+    "规律用药",
+    "按时服药",
+    "按时用药",
+    "坚持服药",
+    "坚持用药",
+    "长期服药",
+    "遵医嘱服药",
+    "遵医嘱用药",
+    "按医嘱服药",
+    "按医嘱用药",
+    "不可自行停药",
+    "不要自行停药",
+    "勿自行停药",
+];
 /// What only medicines have.
 const SIGNS: [&str; 28] = [
     "mg",
@@ -297,11 +314,13 @@ impl Words {
     /// A part without a name: what it says is of the medicine before it, or of none.
     fn behind(&mut self, part: &str, cue: Cue, from: usize) -> bool {
         let before = self.medicines.len().checked_sub(1).filter(|at| *at >= from);
+        let is_advice = advice(part);
         match (cue, before.and_then(|at| self.medicines.get_mut(at))) {
             (Cue::Change(change), Some(medicine)) if medicine.change.is_none() && bare(part) => {
                 medicine.change = Some(change);
                 true
             }
+            _ if is_advice => true,
             // 服至12月1日停用: the medicine is known, and goes on until then.
             (Cue::Uncertain, Some(_)) => false,
             (_, Some(_)) => !STOP.iter().any(|word| part.contains(word)),
@@ -389,6 +408,15 @@ fn bare(part: &str) -> bool {
         rest = rest.replace(word, "");
     }
     rest.trim_matches(|c: char| c.is_whitespace() || c == '了').is_empty()
+}
+
+/// Whether a part is advice that holds for every medicine: 规律服药, 请勿自行停药.
+fn advice(part: &str) -> bool {
+    let mut rest = part.to_owned();
+    for word in ADVICE {
+        rest = rest.replace(word, "");
+    }
+    rest.len() < part.len() && bare(&rest)
 }
 
 fn about_medicine(text: &str) -> bool {

@@ -272,6 +272,10 @@ fn what_words_say_of_a_medicine_counts_only_where_it_is_certain() {
         // Medicines that the tables do not know are said to be unread.
         ("停用甲乙丙胶囊", vec![], 1),
         ("甲乙丙片 5mg qd", vec![], 1),
+        // Advice about all of them is about none, and leaves nothing unread.
+        ("规律服药，停用格列本脲；两周后复查血压", one("格列本脲", Some(Stopped)), 0),
+        ("阿司匹林肠溶片100mg qd，请勿自行停药", one("阿司匹林肠溶片", None), 0),
+        ("规律服药甲乙丙片", vec![], 1),
         // No medicine at all.
         ("两周后复诊，监测血压低于140/90mmHg。低盐低脂饮食", vec![], 0),
         ("", vec![], 0),

@@ -1,7 +1,7 @@
 //! Diagnoses: as data elements of the Chinese standards, and as problem observations.
 
 use super::super::model::{Coded, Diagnosis, DiagnosisKind, DiagnosisRole};
-use super::body::{Body, Place, is_denied, related_to};
+use super::body::{Body, Place, is_denied, own_code, related_to};
 use super::elements::{self, Field, Kind};
 use super::systems;
 use super::values::type_of;
@@ -18,6 +18,8 @@ const ACTIVE: &str = "55561003";
 pub(super) const RESOLVED: &str = "413322009";
 /// The qualifier of a main diagnosis.
 pub(super) const MAIN: &str = "主要诊断";
+/// Our code of what is suspected only.
+pub(super) const UNCONFIRMED: &str = "unconfirmed";
 
 /// A diagnosis as a data element: a code (DE05.01.024.00, DE05.10.130.00), or a name
 /// (DE05.01.025.00, DE05.10.172.00) with its code inside or in the next entry.
@@ -47,6 +49,9 @@ pub(super) fn data_element<'d>(
             continue;
         }
         let Some(observation) = child(inner, "observation") else { continue };
+        if own_code(observation) == Some(UNCONFIRMED) {
+            continue;
+        }
         let code = child(observation, "code");
         let (de, shown) =
             code.map_or(("", ""), |code| (attribute(code, "code"), attribute(code, "displayName")));
@@ -75,6 +80,7 @@ pub(super) fn data_element<'d>(
         coded,
         onset: onset(reading, node),
         resolved: resolved(reading, node),
+        unconfirmed: unconfirmed(reading, node),
     };
     let waiting = body.named.take().and_then(|index| body.record.diagnoses.get_mut(index));
     if let Some(before) = waiting.filter(|before| before.role == role && before.kind == kind)
@@ -133,12 +139,26 @@ pub(super) fn observed<'d>(body: &mut Body<'_, 'd>, node: Element<'d>, kind: Kin
         coded,
         onset: onset(reading, node),
         resolved: resolved(reading, node),
+        unconfirmed: unconfirmed(reading, node),
     };
     body.record.diagnoses.push(diagnosis);
 }
 
 fn onset<'d>(reading: &Reading<'d>, node: Element<'d>) -> Option<super::super::Moment> {
     at(node, &["effectiveTime", "low"]).and_then(|low| reading.entry_moment(low))
+}
+
+/// Whether an entry of ours says that it is only suspected, for which the standard has no element.
+fn unconfirmed<'d>(reading: &Reading<'d>, node: Element<'d>) -> bool {
+    let mut found = false;
+    for inner in related_to(node) {
+        let observation = child(inner, "observation");
+        if observation.is_some_and(|of| own_code(of) == Some(UNCONFIRMED)) {
+            reading.take(inner);
+            found = true;
+        }
+    }
+    found
 }
 
 /// Whether an end or a status says that it is over.

@@ -208,6 +208,21 @@ fn history_counts_and_is_marked() {
 }
 
 #[test]
+fn what_is_only_suspected_is_to_be_confirmed() {
+    let mut record = one(coded(OID, "I63.900", "脑梗死"));
+    record.diagnoses[0].unconfirmed = true;
+    let found = programmes().of(&record);
+    assert_eq!(found.members[0].standing, Standing::ToConfirm);
+    assert!(found.members[0].evidence[0].note_zh.contains("尚未确诊"));
+    // Of the past it stays so, and a confirmed one beside it counts.
+    record.diagnoses[0].role = DiagnosisRole::History;
+    assert_eq!(programmes().of(&record).members[0].standing, Standing::History);
+    let again = Diagnosis { coded: coded(OID, "I63.9", ""), ..Diagnosis::default() };
+    record.diagnoses.push(again);
+    assert_eq!(programmes().of(&record).members[0].standing, Standing::Current);
+}
+
+#[test]
 fn what_only_the_admission_diagnoses_say_is_to_be_confirmed() {
     let mut record = one(coded(OID, "I63.900", "脑梗死"));
     record.diagnoses[0].role = DiagnosisRole::Admission;

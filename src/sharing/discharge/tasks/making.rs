@@ -90,6 +90,7 @@ fn add(tasks: &mut BTreeMap<String, Task>, rule: &Rule, programme: Option<Progra
         rule: rule.id.clone(),
         programmes: Vec::new(),
         kind: rule.kind,
+        basis: rule.trigger.basis(),
         earliest: case.earliest,
         due: case.due,
         wording_zh,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::TaskKind;
+use super::{Basis, TaskKind};
 use crate::sharing::discharge::programmes::Programme;
 use crate::tables::files::{Files, LoadError};
 use crate::tables::table::{Sources, Status, rows};
@@ -89,6 +89,28 @@ pub(super) enum Trigger {
     DischargeDayUnknown,
     /// The patient died in hospital.
     Died,
+}
+
+impl Trigger {
+    /// What of a record it looks at. That no medicine says what became of it is something the record
+    /// says: one without medicines does not say more.
+    pub(super) fn basis(self) -> Basis {
+        match self {
+            Self::NotMeasured | Self::NoMedicines | Self::NoPhone | Self::DischargeDayUnknown => {
+                Basis::Unsaid
+            }
+            Self::Died => Basis::Death,
+            Self::AfterDischarge
+            | Self::Repeated
+            | Self::Measured
+            | Self::Unreadable
+            | Self::HospitalRequest
+            | Self::RequestInOrders
+            | Self::MedicineStopped
+            | Self::MedicineChanged
+            | Self::MedicineChangeUnsaid => Basis::Said,
+        }
+    }
 }
 
 /// How a value is compared.

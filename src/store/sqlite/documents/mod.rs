@@ -11,6 +11,7 @@ mod notices;
 mod read;
 mod references;
 mod replacement;
+mod stays;
 mod submit;
 mod tasks;
 #[cfg(test)]

@@ -60,12 +60,13 @@ macro_rules! newest {
     };
 }
 
-/// A version of a record has come: what it replaces, and what replaces it.
+/// A version of a record has come: what it replaces, and what replaces it. The records that it may have
+/// changed, its own name with them.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     came: &str,
     at_ms: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<BTreeSet<String>, sqlx::Error> {
     // What it replaces now, and what it did.
     let targets: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM document WHERE replaced_by = ?1 AND replaced_by <> '' \
@@ -83,7 +84,7 @@ pub(super) async fn settle(
     if refused {
         exchange::event(connection, "replacement_refused", at_ms).await?;
     }
-    Ok(())
+    Ok(names)
 }
 
 /// A record, with those that say that they replace it, and so on: it can close or open a ring of them.
@@ -166,8 +167,8 @@ async fn settle_one(
         "UPDATE task SET state = CASE WHEN state = 'superseded' THEN 'open' ELSE state END, \
          replaced = 0, changed_ms = ?2 WHERE record = ?1 AND replaced = 1"
     } else {
-        "UPDATE task SET state = 'superseded', replaced = 1, changed_ms = ?2 WHERE record = ?1 \
-         AND state = 'open'"
+        "UPDATE task SET state = 'superseded', replaced = 1, covered_by = '', changed_ms = ?2 \
+         WHERE record = ?1 AND (state = 'open' OR covered_by <> '')"
     };
     sqlx::query(sql).bind(name).bind(at_ms).execute(connection).await?;
     Ok(refused)

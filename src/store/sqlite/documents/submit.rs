@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{audit, audit_as, consent, exchange, grants, naming, replacement, small, tasks};
+use super::{audit, audit_as, consent, exchange, grants, naming, replacement, small, stays, tasks};
 use crate::app::access::Permit;
 use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{Arrived, Indexed, NewDocument, Submitted};
@@ -76,12 +76,15 @@ pub(super) async fn submit(
         .await?;
     if let Some(change) = &new.task {
         tasks::change(connection, change, new.at_ms).await?;
+        stays::settle_of_task(connection, &change.id, new.at_ms).await?;
     }
     if let Some(change) = &new.grant {
         grants::change(connection, change).await?;
     }
     if document.kind == Kind::Record {
-        replacement::settle(connection, &document.name, new.at_ms).await?;
+        for name in replacement::settle(connection, &document.name, new.at_ms).await? {
+            stays::settle(connection, &name, new.at_ms).await?;
+        }
     }
     if let Some(said) = &said {
         consent::count(connection, &document, said, new.at_ms).await?;
@@ -138,9 +141,9 @@ async fn insert(
     let row = sqlx::query(
         "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
          reading_json, summary_json, patient, person, withdrawn, current, origin, problem, received_ms, \
-         resident, card, born, sent_for, sender, author, replaces) \
+         resident, card, born, sent_for, sender, author, replaces, discharged) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-         ?20, ?21, ?22, ?23, ?24) \
+         ?20, ?21, ?22, ?23, ?24, ?25) \
          RETURNING seq",
     )
     .bind(document.kind.name())
@@ -167,6 +170,7 @@ async fn insert(
     .bind(&indexed.sender)
     .bind(&indexed.author)
     .bind(&indexed.replaces)
+    .bind(&indexed.discharged)
     .fetch_one(&mut *connection)
     .await?;
     let seq: i64 = row.try_get("seq")?;
@@ -233,11 +237,14 @@ pub(super) async fn keep(
                 exchange::event(connection, "corrected_elsewhere", *at_ms).await?;
             }
             tasks::of_record(connection, arrived).await?;
-            replacement::settle(connection, &document.name, *at_ms).await?;
+            for name in replacement::settle(connection, &document.name, *at_ms).await? {
+                stays::settle(connection, &name, *at_ms).await?;
+            }
         }
         Kind::Task => {
             if let Some(change) = &arrived.task {
                 tasks::arrived(connection, change, *at_ms).await?;
+                stays::settle_of_task(connection, &change.id, *at_ms).await?;
             }
         }
         Kind::Consent => {

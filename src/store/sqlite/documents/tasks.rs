@@ -5,6 +5,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::small;
 use crate::app::records::ports::{Arrived, KeptTask, TaskChange, TaskQuery, TaskState};
+use crate::app::records::tasks::TaskBody;
 
 pub(super) fn state_name(state: TaskState) -> &'static str {
     match state {
@@ -42,12 +43,14 @@ fn kept(row: &SqliteRow) -> Result<KeptTask, sqlx::Error> {
         note: row.try_get("note")?,
         changed_by: row.try_get("changed_by")?,
         changed_ms: row.try_get("changed_ms")?,
+        covered_by: row.try_get("covered_by")?,
     })
 }
 
 pub(super) async fn one(readers: &SqlitePool, id: &str) -> Result<Option<KeptTask>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT id, record, record_version, state, revision, task_json, note, changed_by, changed_ms \
+        "SELECT id, record, record_version, state, revision, task_json, note, changed_by, changed_ms, \
+         covered_by \
          FROM task WHERE id = ?1",
     )
     .bind(id)
@@ -61,7 +64,8 @@ pub(super) async fn list(
     query: &TaskQuery,
 ) -> Result<Vec<KeptTask>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT id, record, record_version, state, revision, task_json, note, changed_by, changed_ms \
+        "SELECT id, record, record_version, state, revision, task_json, note, changed_by, changed_ms, \
+         covered_by \
          FROM task WHERE ((?1 IS NULL AND state IN ('open', 'conflict')) OR state = ?1) \
          AND (?2 = '' OR urgent = 1 OR (due_day <> '' AND due_day <= ?2)) \
          AND (?3 = '' OR record = ?3) \
@@ -96,8 +100,8 @@ pub(super) async fn change(
     at_ms: i64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE task SET state = ?2, revision = ?3, note = ?4, changed_by = ?5, changed_ms = ?6 \
-         WHERE id = ?1",
+        "UPDATE task SET state = ?2, revision = ?3, note = ?4, changed_by = ?5, changed_ms = ?6, \
+         covered_by = '' WHERE id = ?1",
     )
     .bind(&change.id)
     .bind(state_name(change.state))
@@ -117,7 +121,7 @@ pub(super) async fn arrived(
     said: &TaskChange,
     at_ms: i64,
 ) -> Result<(), sqlx::Error> {
-    // A task whose record has not come yet: its state is found among the documents when it does.
+    // Its record has not come yet: what was said is found among the documents when it does.
     let Some(here) = revision(connection, &said.id).await? else { return Ok(()) };
     if said.revision > here {
         return change(connection, said, at_ms).await;
@@ -164,7 +168,8 @@ pub(super) async fn of_record(
         if arrived.indexed.withdrawn { TaskState::Cancelled } else { TaskState::Superseded };
     sqlx::query(
         "UPDATE task SET state = CASE WHEN state = 'open' THEN ?2 ELSE state END, record_version = ?3, \
-         changed_ms = ?4, replaced = 0 WHERE record = ?1 AND (state = 'open' OR replaced = 1)",
+         changed_ms = ?4, replaced = 0, covered_by = '' \
+         WHERE record = ?1 AND (state = 'open' OR replaced = 1 OR covered_by <> '')",
     )
     .bind(name)
     .bind(state_name(leaving))
@@ -189,6 +194,30 @@ pub(super) async fn of_record(
         .bind(arrived.at_ms)
         .execute(&mut *connection)
         .await?;
+        said_before(connection, (name, &task.id), arrived.at_ms).await?;
+    }
+    Ok(())
+}
+
+/// What somebody said of a task before its record came.
+async fn said_before(
+    connection: &mut SqliteConnection,
+    (record, id): (&str, &str),
+    at_ms: i64,
+) -> Result<(), sqlx::Error> {
+    if revision(connection, id).await? != Some(0) {
+        return Ok(());
+    }
+    let said: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT version, body FROM document WHERE kind = 'task' AND name = ?1 ORDER BY version, seq",
+    )
+    .bind(format!("{record}#{id}"))
+    .fetch_all(&mut *connection)
+    .await?;
+    for (version, body) in said {
+        if let Ok(body) = serde_json::from_slice::<TaskBody>(&body) {
+            arrived(connection, &body.change(small(version)), at_ms).await?;
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod naming;
 mod relations;
+mod stays;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};

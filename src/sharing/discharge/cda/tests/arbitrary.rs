@@ -219,8 +219,15 @@ fn diagnosis() -> impl Strategy<Value = Diagnosis> {
         Just(DiagnosisKind::TcmDisease),
         Just(DiagnosisKind::TcmSyndrome)
     ];
-    (role, kind, some_coded(), of(moment()), any::<bool>()).prop_map(
-        |(role, kind, coded, onset, resolved)| Diagnosis { role, kind, coded, onset, resolved },
+    (role, kind, some_coded(), of(moment()), any::<[bool; 2]>()).prop_map(
+        |(role, kind, coded, onset, [resolved, unconfirmed])| Diagnosis {
+            role,
+            kind,
+            coded,
+            onset,
+            resolved,
+            unconfirmed,
+        },
     )
 }
 

@@ -4,7 +4,7 @@ use super::super::super::model::{
     Coded, Diagnosis, DiagnosisKind, DiagnosisRole, DischargeRecord, Narrative, Quantity, Section,
 };
 use super::super::body::{STYLE_DERIVED, STYLE_SECTION};
-use super::super::diagnosis::{MAIN, RESOLVED, STATUS};
+use super::super::diagnosis::{MAIN, RESOLVED, STATUS, UNCONFIRMED};
 use super::values::data_element;
 use super::xml::Xml;
 use super::{entries, tail};
@@ -240,7 +240,8 @@ pub(super) fn diagnosis_text(diagnosis: &Diagnosis) -> String {
     };
     let main = if diagnosis.role == DiagnosisRole::DischargeMain { "（主要）" } else { "" };
     let over = if diagnosis.resolved { "，已愈" } else { "" };
-    format!("{kind}{main}：{}{over}", shown(&diagnosis.coded))
+    let open = if diagnosis.unconfirmed { "，待确诊" } else { "" };
+    format!("{kind}{main}：{}{over}{open}", shown(&diagnosis.coded))
 }
 
 /// An entry with a diagnosis. Those of the past are not data elements.
@@ -297,6 +298,10 @@ pub(super) fn write_diagnosis(xml: &mut Xml, diagnosis: &Diagnosis) {
             ("displayName", "已愈"),
         ];
         xml.empty("value", &attributes);
+        xml.close_all(2);
+    }
+    if diagnosis.unconfirmed {
+        xml.own(UNCONFIRMED, "待确诊");
         xml.close_all(2);
     }
     xml.close_all(2);

@@ -37,13 +37,16 @@ pub(super) fn diagnoses(source: &Source<'_, '_>, sections: &Sections<'_>) -> Vec
         }
         source.begin(node);
         read_concept_if(node, "clinicalStatus", &["active", "resolved"]);
-        read_concept_if(node, "verificationStatus", &["confirmed"]);
+        read_concept_if(node, "verificationStatus", &["confirmed", "unconfirmed", "provisional"]);
+        let unconfirmed = node.peek("verificationStatus").is_some_and(|status| {
+            concept_codes(status).any(|code| matches!(code, "unconfirmed" | "provisional"))
+        });
         let role = named.unwrap_or_else(|| role(node, sections, of_stay));
         categories(node);
         let coded = node.get("code").map(coded).unwrap_or_default();
         let kind = kind(node, &coded);
         let onset = moment(node, "onsetDateTime");
-        found.push(Diagnosis { role, kind, coded, onset, resolved });
+        found.push(Diagnosis { role, kind, coded, onset, resolved, unconfirmed });
     }
     found
 }

@@ -188,8 +188,15 @@ fn diagnosis() -> impl Strategy<Value = Diagnosis> {
         Just(DiagnosisKind::TcmDisease),
         Just(DiagnosisKind::TcmSyndrome)
     ];
-    (role, kind, maybe_coded(), option::of(moment()), any::<bool>()).prop_map(
-        |(role, kind, coded, onset, resolved)| Diagnosis { role, kind, coded, onset, resolved },
+    (role, kind, maybe_coded(), option::of(moment()), any::<[bool; 2]>()).prop_map(
+        |(role, kind, coded, onset, [resolved, unconfirmed])| Diagnosis {
+            role,
+            kind,
+            coded,
+            onset,
+            resolved,
+            unconfirmed,
+        },
     )
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::bytes;
 use crate::sharing::discharge::problems::{Problem, Reading};
+use crate::sharing::discharge::programmes::Standing;
 use crate::sharing::discharge::{FollowUpTables, Programmes, tasks};
 
 fn read(sent: &Value) -> Result<Reading, Vec<Problem>> {
@@ -86,6 +87,14 @@ fn a_diagnosis_that_is_only_weighed_or_refuted_is_none() {
         assert_eq!(follows(&read).0, usize::from(is_one), "{status}");
         let listed = read.unplaced.iter().any(|of| of.what.starts_with("Condition"));
         assert_eq!(listed, !is_one, "{status}");
+    }
+    // One that is suspected is there, and to be confirmed.
+    for status in ["unconfirmed", "provisional"] {
+        let read = reading(&bundle("collection", &[hypertension(status)]));
+        assert!(read.record.diagnoses[0].unconfirmed, "{status}");
+        let members = Programmes::load(&crate::embedded::files()).unwrap().of(&read.record).members;
+        assert_eq!(members[0].standing, Standing::ToConfirm, "{status}");
+        assert!(!read.unplaced.iter().any(|of| of.what.contains("verificationStatus")));
     }
     // A second coding of the status counts too.
     let mut both = hypertension("refuted");

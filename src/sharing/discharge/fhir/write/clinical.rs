@@ -73,6 +73,7 @@ pub(super) fn measured(writer: &mut Writer, record: &DischargeRecord) {
 
 fn condition(writer: &Writer, index: usize, diagnosis: &Diagnosis) -> Object {
     let status = if diagnosis.resolved { "resolved" } else { "active" };
+    let verified = if diagnosis.unconfirmed { "unconfirmed" } else { "confirmed" };
     let category = match diagnosis.role {
         DiagnosisRole::History => "problem-list-item",
         DiagnosisRole::Admission | DiagnosisRole::DischargeMain | DiagnosisRole::Discharge => {
@@ -89,7 +90,7 @@ fn condition(writer: &Writer, index: usize, diagnosis: &Diagnosis) -> Object {
         .about("Condition", index)
         .extension("diagnosis-kind", "valueCode", Value::from(kind))
         .value("clinicalStatus", code(CONDITION_CLINICAL, status))
-        .value("verificationStatus", code(CONDITION_VERIFICATION, "confirmed"))
+        .value("verificationStatus", code(CONDITION_VERIFICATION, verified))
         .list("category", [code(CONDITION_CATEGORY, category)])
         .coded("code", Some(&diagnosis.coded))
         .date_time("onsetDateTime", diagnosis.onset.as_ref())

@@ -391,10 +391,11 @@ async fn records_from_before_are_told_apart_by_what_they_say() {
     let reading = |stay: &str, replaces: &str| {
         format!(r#"{{"record": {{"document": {{"replaces": "{replaces}"}}, "stay": {stay}}}}}"#)
     };
-    let code = r#"{"institution": "县医院", "institution_code": " x1 "}"#;
+    let code = r#"{"institution": "县医院", "institution_code": " x1 ",
+        "discharged": "2026-11-18T15:00+08:00"}"#;
     for (name, reading) in [
         ("a", reading(code, "")),
-        ("b", reading(r#"{"institution": " 县医院A "}"#, "a")),
+        ("b", reading(r#"{"institution": " 县医院A ", "discharged": "2026-11"}"#, "a")),
         ("c", String::new()),
     ] {
         sqlx::query(
@@ -412,11 +413,12 @@ async fn records_from_before_are_told_apart_by_what_they_say() {
     connection.close().await.unwrap();
     drop(SqliteStore::open(&path, 16, &TaskTracker::new()).await.unwrap());
     let documents = Documents::open(&path, "first").await.unwrap();
-    let said = "SELECT name, author, replaces FROM document ORDER BY name";
-    let rows: Vec<(String, String, String)> =
+    let said = "SELECT name, author, replaces, discharged FROM document ORDER BY name";
+    let rows: Vec<(String, String, String, String)> =
         sqlx::query_as(said).fetch_all(&documents.readers).await.unwrap();
-    let rows: Vec<_> = rows.iter().map(|(n, a, r)| (&**n, &**a, &**r)).collect();
-    assert_eq!(rows, [("a", "X1", ""), ("b", "县医院a", "a"), ("c", "", "")]);
+    let rows: Vec<_> = rows.iter().map(|(n, a, r, d)| (&**n, &**a, &**r, &**d)).collect();
+    let expected = [("a", "X1", "", "2026-11-18"), ("b", "县医院a", "a", ""), ("c", "", "", "")];
+    assert_eq!(rows, expected);
     // A correction of today replaces the one from before, in the words of which it is the same person.
     let node = Node { documents, folder };
     keep(&node, &Said { author: "X1", ..said_of("d", "a") }, Some(SentFor::Village)).await;
