@@ -19,7 +19,7 @@ mod web;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
@@ -30,7 +30,7 @@ pub use self::exchange::{exchange_path, open_exchange};
 use crate::app::credentials::Authenticator;
 use crate::app::imaging::forwarding::Forwarding;
 use crate::app::imaging::models::AnalysisStore;
-use crate::app::knowledge::Knowledge;
+use crate::app::knowledge::{Knowledge, Tables};
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
 use crate::app::{App, NodeKind, Parts, error};
 use crate::config::{Config, EngineName, ModelsSection, NodeRole};
@@ -45,7 +45,7 @@ use crate::rpc::gate::CallLimits;
 use crate::rpc::server::{Door, DoorError, DoorOptions, TlsFiles};
 use crate::store::postgres;
 use crate::store::sqlite::{OpenError, SqliteStore};
-use crate::tables::files::Files;
+use crate::tables::files::{Files, LoadError};
 use crate::telemetry::Metrics;
 
 /// Name of the database in the store's directory.
@@ -244,8 +244,22 @@ impl ModelFiles {
             None
         };
         let differential = Arc::new(Differential::new(models)?);
-        Ok(Knowledge::build(&files, differential, fit, listed)?)
+        let own = section.dir.is_some() || section.site_prevalence.is_some();
+        let known = if own { Arc::new(Tables::load(&files)?) } else { embedded_tables(&files)? };
+        Ok(Knowledge::build(known, differential, fit, listed)?)
     }
+}
+
+/// The tables inside the program, read once: they are the same for every node of the process.
+fn embedded_tables(files: &Files) -> Result<Arc<Tables>, LoadError> {
+    static READ: Mutex<Option<Arc<Tables>>> = Mutex::new(None);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tables) = read.as_ref() {
+        return Ok(Arc::clone(tables));
+    }
+    let tables = Arc::new(Tables::load(files)?);
+    *read = Some(Arc::clone(&tables));
+    Ok(tables)
 }
 
 impl KnowledgeSource for ModelFiles {

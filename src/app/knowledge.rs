@@ -1,5 +1,6 @@
 //! Everything a decision needs, built and checked as one and swapped as one.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::consultation::{CareLevel, ConditionFacts, Duty, SeverityLevel};
@@ -21,9 +22,10 @@ use crate::sharing::patient::PeopleTables;
 use crate::sharing::recognition::Policies;
 use crate::tables::files::{Files, LoadError};
 
-/// Tables, indexes and models that belong together.
+/// Tables and indexes that belong together; nothing of a node's own. Nodes of one process share those
+/// that are inside the program.
 #[derive(Debug)]
-pub struct Knowledge {
+pub struct Tables {
     /// Findings, conditions, reader, red flags, likelihoods.
     pub diagnosis: DiagnosisKnowledge,
     /// Formulary and rules.
@@ -49,16 +51,6 @@ pub struct Knowledge {
     pub divisions: Divisions,
     /// Names of people, and what decides who is who.
     pub people: Arc<PeopleTables>,
-    /// The differential model.
-    pub differential: Arc<dyn Predictor>,
-    /// The indication-fit model, where it is switched on.
-    pub fit: Option<Arc<dyn IndicationFit>>,
-    /// All models, for listing.
-    pub models: Vec<ModelDescription>,
-    /// From findings to the model's inputs.
-    pub features: Features,
-    /// From the model's outputs to conditions.
-    pub labels: Labels,
     /// Findings by name.
     pub finding_names: NameIndex,
     /// Conditions by name and code.
@@ -76,35 +68,14 @@ pub struct Knowledge {
     pub tables: Files,
 }
 
-impl Knowledge {
-    /// Reads and checks the tables in `files` and joins them with the models.
-    pub fn build(
-        files: &Files,
-        differential: Arc<dyn Predictor>,
-        fit: Option<Arc<dyn IndicationFit>>,
-        models: Vec<ModelDescription>,
-    ) -> Result<Self, LoadError> {
+impl Tables {
+    /// Reads and checks the tables in `files`.
+    pub fn load(files: &Files) -> Result<Self, LoadError> {
         let diagnosis = DiagnosisKnowledge::load(files)?;
         let prescription = PrescriptionKnowledge::load(files)?;
         let treatment = TreatmentKnowledge::load(files, prescription.formulary())?;
         let examinations = Examinations::load(files)?;
         let recognition = Policies::load(files, &examinations)?;
-        let programmes = Programmes::load(files)?;
-        let follow_up = FollowUpTables::load(files)?;
-        let policy = PolicyTables::load(files)?;
-        let authorisation = Arc::new(AuthorisationTable::load(files)?);
-        let alarms = Limits::load(files)?;
-        let divisions = Divisions::load(files)?;
-        let people = Arc::new(PeopleTables::load(files)?);
-        let description = differential.description();
-        let refused = |why: String| {
-            LoadError::file("manifest.toml", format!("model `{}`: {why}", description.id))
-        };
-        let vocabulary = &diagnosis.vocabulary;
-        let features = Features::new(vocabulary, &description.features)
-            .map_err(|e| refused(format!("features: {e}")))?;
-        let labels = Labels::new(vocabulary, &description.labels)
-            .map_err(|e| refused(format!("labels: {e}")))?;
         let rows = [
             count_rows(files, "diagnosis/")?,
             count_rows(files, "prescription/")?,
@@ -123,21 +94,61 @@ impl Knowledge {
             treatment,
             examinations,
             recognition,
-            programmes,
-            follow_up,
-            policy,
-            authorisation,
-            alarms,
-            divisions,
-            people,
-            features,
-            labels,
-            differential,
-            fit,
-            models,
+            programmes: Programmes::load(files)?,
+            follow_up: FollowUpTables::load(files)?,
+            policy: PolicyTables::load(files)?,
+            authorisation: Arc::new(AuthorisationTable::load(files)?),
+            alarms: Limits::load(files)?,
+            divisions: Divisions::load(files)?,
+            people: Arc::new(PeopleTables::load(files)?),
             rows,
             tables: files.below("prescription/", ".csv"),
         })
+    }
+}
+
+/// Tables, and the models that belong to them. What is in the tables is read through this.
+#[derive(Debug)]
+pub struct Knowledge {
+    known: Arc<Tables>,
+    /// The differential model.
+    pub differential: Arc<dyn Predictor>,
+    /// The indication-fit model, where it is switched on.
+    pub fit: Option<Arc<dyn IndicationFit>>,
+    /// All models, for listing.
+    pub models: Vec<ModelDescription>,
+    /// From findings to the model's inputs.
+    pub features: Features,
+    /// From the model's outputs to conditions.
+    pub labels: Labels,
+}
+
+impl Deref for Knowledge {
+    type Target = Tables;
+
+    fn deref(&self) -> &Tables {
+        &self.known
+    }
+}
+
+impl Knowledge {
+    /// Joins tables with models, and checks that they fit.
+    pub fn build(
+        known: Arc<Tables>,
+        differential: Arc<dyn Predictor>,
+        fit: Option<Arc<dyn IndicationFit>>,
+        models: Vec<ModelDescription>,
+    ) -> Result<Self, LoadError> {
+        let description = differential.description();
+        let refused = |why: String| {
+            LoadError::file("manifest.toml", format!("model `{}`: {why}", description.id))
+        };
+        let vocabulary = &known.diagnosis.vocabulary;
+        let features = Features::new(vocabulary, &description.features)
+            .map_err(|e| refused(format!("features: {e}")))?;
+        let labels = Labels::new(vocabulary, &description.labels)
+            .map_err(|e| refused(format!("labels: {e}")))?;
+        Ok(Self { known, differential, fit, models, features, labels })
     }
 }
 
