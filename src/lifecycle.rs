@@ -38,6 +38,20 @@ pub async fn drain(stop: &CancellationToken, tasks: &TaskTracker, grace: Duratio
     tokio::time::timeout(grace, tasks.wait()).await.is_ok()
 }
 
+/// Keeps what the process has in its memory to itself: no core file, also where one is piped to a
+/// collector, and no other process of the same user may look in.
+pub fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(error = %error, "core files cannot be turned off");
+    }
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(error = %error, "the memory can be dumped");
+    }
+}
+
 /// Tells systemd that the node serves (`Type=notify`); silent where there is no systemd.
 pub fn tell_ready() {
     tell(&[sd_notify::NotifyState::Ready]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::App;
 use super::access::{Action, Caller, authorise};
 use super::error::Error;
-use super::request::{PageRequest, Problems};
+use super::request::{PageRequest, Problems, is_table_name};
 use super::treatment::paged;
 use crate::medicine::calculators::{self, CalculatorError};
 
@@ -118,8 +118,11 @@ fn refused(errors: Vec<CalculatorError>) -> Error {
                 problems.add(format!("inputs.{name}"), format!("must be from {min} to {max}"));
             }
             CalculatorError::NotAnInput { name } => {
-                let name: String = name.chars().take(40).collect();
-                problems.add(format!("inputs.{name}"), "must be an input of this calculator");
+                if is_table_name(&name) {
+                    problems.add(format!("inputs.{name}"), "must be an input of this calculator");
+                } else {
+                    problems.add("inputs", "must only name inputs of this calculator");
+                }
             }
         }
     }

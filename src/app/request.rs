@@ -82,6 +82,21 @@ pub struct PageRequest {
     pub patient_reference: String,
 }
 
+/// A name of ours that a caller got wrong, as an error may repeat it: one that could be in a table is;
+/// anything else may be a patient's words, and is only described.
+pub(super) fn repeated(name: &str) -> String {
+    if is_table_name(name) {
+        return format!("`{name}`");
+    }
+    "a name that is not of lower-case letters, digits, `_` and `.`".to_owned()
+}
+
+/// Whether a name is written as ids in tables are.
+pub(super) fn is_table_name(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.".contains(&b);
+    !name.is_empty() && name.len() <= ID_CHARS_MAX && name.bytes().all(fits)
+}
+
 /// Collects problems, so that a caller reads all of them at once.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<FieldProblem>);

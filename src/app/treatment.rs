@@ -6,7 +6,7 @@ use super::access::{Action, Caller, authorise};
 use super::error::Error;
 use super::ports::{NewRecord, RecordKind};
 use super::prescription_check::Problem;
-use super::request::{PageRequest, Problems, content_sha256};
+use super::request::{PageRequest, Problems, content_sha256, repeated};
 use super::{App, encode};
 use crate::medicine::patient::{Measure, Vitals};
 use crate::medicine::prescription::{Line, Order};
@@ -268,8 +268,8 @@ impl App {
         let knowledge = self.knowledge.load_full();
         let mut unknown = Problems::default();
         for (field, name) in knowledge.treatment.unknown_names(&request.query) {
-            unknown
-                .add(field, format!("must not name `{name}`, which ListPlanTopics does not know"));
+            let name = repeated(&name);
+            unknown.add(field, format!("must not name {name}, which ListPlanTopics does not know"));
         }
         unknown.finish()?;
         request.query.take_vitals(&request.vitals);
@@ -394,7 +394,8 @@ impl PlanRequest {
             problems.chars("present", name, NAME_CHARS_MAX);
         }
         if let Some(both) = query.present.intersection(&query.absent).next() {
-            problems.add("absent", format!("must not name `{both}`, which is present too"));
+            let both = repeated(both);
+            problems.add("absent", format!("must not name {both}, which is present too"));
         }
         for (name, value) in &query.numbers {
             if let Some(number) = Number::named(name) {

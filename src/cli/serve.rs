@@ -27,6 +27,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let path = args.config.or_else(|| client_variable("XIANGYI_CONFIG").map(PathBuf::from));
     let config = Config::load(path.as_deref())?;
     telemetry::start_logging(&config.log);
+    lifecycle::keep_memory_private();
     let mut hangup = signal(SignalKind::hangup())?;
     let mut termination = lifecycle::Termination::listen()?;
     let node = Node::start(config).await?;

@@ -48,6 +48,12 @@ class Place:
         return self.connection.execute(query).fetchall()
 
 
+def uncovered(state):
+    """How a task stands without the other records of the stay."""
+    revision, named, by = state
+    return (revision, "open" if by else named, "")
+
+
 class Check:
     """What is wrong, in words; figures beside it."""
 
@@ -216,14 +222,35 @@ class Check:
                 self.lost.append(f"{clinic}: {note} of task {name} is not at the hub")
 
     def differing(self):
-        """Tasks that two clinics have; those that are not in one state at both are wrong."""
-        states = [dict((row[0], row[1:]) for row in self.places[clinic]["place"].rows(
-            "SELECT id, revision, state FROM task")) for clinic in CLINICS]
+        """Tasks that two clinics have; those that are not in one state at both are wrong. Of which
+        record of a stay a task is to be done is the same where both have the same records of the
+        person; where one lacks a record, a task that is covered by another counts as open."""
+        states = [self.states(clinic) for clinic in CLINICS]
         both = set(states[0]) & set(states[1])
-        differ = [task for task in both if states[0][task] != states[1][task]]
-        self.wrong += [f"task {task}: {states[0][task]} at {CLINICS[0]}, {states[1][task]} at "
-                       f"{CLINICS[1]}" for task in differ]
+        differ = []
+        for task in both:
+            (one, of_one), (other, of_other) = states[0][task], states[1][task]
+            if of_one != of_other:
+                one, other = uncovered(one), uncovered(other)
+            if one != other:
+                differ.append(task)
+        here, there = CLINICS
+        self.wrong += [f"task {task}: {states[0][task][0]} at {here}, {states[1][task][0]} at "
+                       f"{there}" for task in differ]
         return len(both), len(differ)
+
+    def states(self, clinic):
+        """By task: revision, state and what it is covered by; and the person's records that count."""
+        place = self.places[clinic]["place"]
+        persons, records = {}, {}
+        for name, person in place.rows(
+                "SELECT name, resident FROM document WHERE kind = 'record' AND current = 1 "
+                "AND withdrawn = 0"):
+            persons[name] = person
+            records.setdefault(person, set()).add(name)
+        return {task: ((revision, state, by), records.get(persons.get(record)))
+                for task, record, revision, state, by in place.rows(
+                    "SELECT id, record, revision, state, covered_by FROM task")}
 
     def registrations(self):
         active = {}

@@ -272,7 +272,7 @@ class Line:
                     continue
             at += size
             self.told["bytes"] += size
-            if left is not None and self.left <= 0:
+            if left is not None and left - size <= 0:
                 self.left = None
                 self.cut()
                 raise OSError("the line broke")

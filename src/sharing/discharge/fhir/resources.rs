@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::json::{self, Node};
+use super::json;
 use super::path::{Path, Report};
 use super::read::composition::NAMELESS_SYSTEM;
-use super::read::patient::patient as read_patient;
+use super::read::patient::{is_nobody, patient as read_patient};
 use super::references::Index;
 use super::terms::{DISCHARGE_SUMMARY, IDENTIFIER_SYSTEMS, LOINC, MATCH_GRADE, own, own_system};
 use super::validate::Validator;
@@ -418,11 +418,10 @@ pub fn match_request(bytes: &[u8]) -> Result<MatchRequest, Vec<Problem>> {
         named("resource").and_then(|one| one.peek("resource"))
     };
     let person = asked.filter(|node| node.peek_text("resourceType") == "Patient");
-    let known = |node: &&Node<'_>| node.peek("name").or(node.peek("identifier")).is_some();
     if person.is_none() {
         let message = "缺少名为 resource 的参数，其中应为 Patient";
         report.add(Severity::Fatal, &path.name("parameter"), "patient_missing", message);
-    } else if !person.iter().any(known) {
+    } else if person.is_some_and(is_nobody) {
         let message = "患者既没有姓名也没有任何证件号，无法匹配";
         report.add(Severity::Fatal, &path, "patient_nameless", message);
     }

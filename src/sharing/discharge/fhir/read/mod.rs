@@ -161,7 +161,7 @@ impl<'n, 'a> Bundle<'n, 'a> {
                     let message = "患者带有不认识的修饰扩展，不能采用".to_owned();
                     self.at(Severity::Fatal, *position, "", ("patient_modified", message));
                 }
-                if patient.peek("identifier").is_none() && patient.peek("name").is_none() {
+                if patient::is_nobody(patient) {
                     let message = "患者既没有姓名也没有任何证件号".to_owned();
                     self.at(Severity::Fatal, *position, "name", ("patient_nameless", message));
                 }

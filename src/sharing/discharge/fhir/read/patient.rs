@@ -39,6 +39,14 @@ pub(in super::super) fn patient(node: &Node<'_>) -> Patient {
     }
 }
 
+/// Whether a patient has neither a name nor a number, whatever else is said. What is looked at counts as
+/// read.
+pub(in super::super) fn is_nobody(node: &Node<'_>) -> bool {
+    let patient = patient(node);
+    let numbers = patient.identifiers.iter();
+    patient.name.trim().is_empty() && numbers.map(|one| one.value.trim()).all(str::is_empty)
+}
+
 /// HL7's own way to say the time of birth.
 fn birth_time(node: &Node<'_>, day: Option<Moment>) -> Option<Moment> {
     const BIRTH_TIME: &str = "http://hl7.org/fhir/StructureDefinition/patient-birthTime";

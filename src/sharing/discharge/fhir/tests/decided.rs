@@ -72,6 +72,12 @@ fn what_is_to_be_deleted_is_not_read_and_is_listed() {
     let mut sent = bundle("transaction", &[]);
     sent["entry"][0]["request"] = json!({ "method": "DELETE", "url": "Patient/p" });
     assert!(read(&sent).unwrap_err().iter().any(|problem| problem.code == "patient_missing"));
+    // Nor with a number and a name that say nothing.
+    let mut sent = bundle("transaction", &[]);
+    let patient = &mut sent["entry"][0]["resource"];
+    patient["identifier"] = json!([{ "system": "urn:oid:2.16.156.10011.1.3" }]);
+    patient["name"] = json!([{ "use": "official" }]);
+    assert!(read(&sent).unwrap_err().iter().any(|problem| problem.code == "patient_nameless"));
 }
 
 #[test]

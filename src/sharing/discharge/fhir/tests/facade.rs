@@ -164,6 +164,12 @@ fn a_match_is_asked_for_with_parameters_or_with_a_patient_alone() {
         (ask(json!("3")), "type_wrong"),
         (json!({ "resourceType": "Parameters" }), "patient_missing"),
         (json!({ "resourceType": "Patient", "gender": "male" }), "patient_nameless"),
+        // An identifier or a name that says nothing names nobody.
+        (
+            json!({ "resourceType": "Patient", "identifier": [{ "system": "urn:oid:1.2" }],
+                "name": [{ "use": "official" }] }),
+            "patient_nameless",
+        ),
         (json!({ "resourceType": "Bundle" }), "not_parameters"),
         (
             json!({ "resourceType": "Patient", "name": [{ "text": "x" }], "birthDate": "1950-13" }),
