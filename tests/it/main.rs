@@ -50,4 +50,5 @@ mod records;
 mod region;
 mod relations;
 mod reviews;
+mod signed;
 mod web_clients;
