@@ -113,7 +113,7 @@ const ATTACKS: &[Attack] = &[
         std::fs::rename(dir.join("x"), &other).unwrap();
     }),
     ("a table behind a link", TABLE, |dir| {
-        let outside = std::env::temp_dir().join(format!("xiangyi-{}.csv", std::process::id()));
+        let outside = dir.parent().unwrap().join("outside.csv");
         std::fs::rename(dir.join(TABLE), &outside).unwrap();
         symlink(&outside, dir.join(TABLE)).unwrap();
     }),

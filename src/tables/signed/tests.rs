@@ -285,6 +285,14 @@ fn keys_are_64_digits_and_secrets_are_not_shown() {
     assert_eq!(SigningKey::parse(&format!("{}\n", "01".repeat(32))).unwrap().public(), public);
 }
 
+#[test]
+fn the_fuzzer_begins_with_a_manifest_that_is_right_in_form() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/signed");
+    let read = |name: &str| Unverified::parse(&std::fs::read(seeds.join(name)).unwrap());
+    assert_eq!(read("1").unwrap().files.len(), 3);
+    assert!(read("2").unwrap_err().to_string().starts_with("../doses.csv: "));
+}
+
 fn any_folder() -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
     let path = "[a-c]{1,2}(/[a-c]{1,2}){0,2}\\.csv";
     let files = (path, prop::collection::vec(any::<u8>(), 0..20));
