@@ -11,6 +11,7 @@ mod fhir;
 mod forwarding;
 mod imaging;
 mod link;
+mod models;
 mod oidc;
 mod secret;
 mod web;
@@ -32,6 +33,7 @@ pub use self::imaging::{
     PeerSection, RetrieveName, S3Section,
 };
 pub use self::link::{LinkSection, MemberSection};
+pub use self::models::{EngineName, ModelsSection};
 pub use self::oidc::OidcSection;
 pub use self::secret::SecretUrl;
 pub use self::web::WebSection;
@@ -139,42 +141,6 @@ pub struct ServerSection {
     pub reflection: bool,
 }
 
-/// Models and knowledge.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelsSection {
-    /// A directory like `models/`; none takes what is embedded in the program.
-    pub dir: Option<PathBuf>,
-    /// How often this clinic meets conditions: a CSV with the columns of
-    /// `models/diagnosis/prevalence.csv`; the conditions it names replace those there.
-    pub site_prevalence: Option<PathBuf>,
-    /// Engine: `auto` (ONNX Runtime where its library is found, else rten), `onnxruntime`, `rten`.
-    pub engine: EngineName,
-    /// The ONNX Runtime library; none looks at `ORT_DYLIB_PATH` and beside the program.
-    pub onnxruntime_library: Option<PathBuf>,
-    /// Threads of one model run.
-    pub threads: usize,
-    /// Rows that wait for a model; more are answered `RESOURCE_EXHAUSTED`.
-    pub queue_max: usize,
-    /// Rows in one run at most.
-    pub batch_max: usize,
-    /// Whether the indication-fit model orders alternatives of a prescription and gives hints. It
-    /// never adds, raises or silences a finding. Off, because it is no better than the table.
-    pub indication_fit: bool,
-}
-
-/// Which engine to take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineName {
-    /// ONNX Runtime where its library is found, else rten.
-    Auto,
-    /// ONNX Runtime or nothing.
-    OnnxRuntime,
-    /// rten, built in.
-    Rten,
-}
-
 /// What is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -259,21 +225,6 @@ impl Default for ServerSection {
             drain_timeout_ms: 10_000,
             cors_origins: Vec::new(),
             reflection: true,
-        }
-    }
-}
-
-impl Default for ModelsSection {
-    fn default() -> Self {
-        Self {
-            dir: None,
-            site_prevalence: None,
-            engine: EngineName::Auto,
-            onnxruntime_library: None,
-            threads: 1,
-            queue_max: 256,
-            batch_max: 16,
-            indication_fit: false,
         }
     }
 }
@@ -371,9 +322,6 @@ impl Config {
             ("server.message_bytes_max", server.message_bytes_max, 1024, 256 << 20),
             ("server.concurrency_max", server.concurrency_max, 1, 65_536),
             ("server.queue_max", server.queue_max, 0, 1 << 20),
-            ("models.threads", self.models.threads, 1, 256),
-            ("models.queue_max", self.models.queue_max, 1, 1 << 20),
-            ("models.batch_max", self.models.batch_max, 1, 4096),
             ("store.writes_max", self.store.writes_max, 1, 1 << 20),
         ] {
             if !(min..=max).contains(&value) {
@@ -391,6 +339,7 @@ impl Config {
         if server.streams_per_connection_max == 0 {
             return refuse("server.streams_per_connection_max must be at least 1");
         }
+        self.models.validate()?;
         self.imaging.validate()?;
         self.dicom.validate(&self.imaging)?;
         self.web.validate(&self.imaging, &self.auth)?;

@@ -7,6 +7,7 @@ mod callers;
 pub mod deidentify;
 mod exchange;
 mod fhir;
+pub(crate) mod folder;
 mod health;
 mod identity;
 pub mod imaging;
@@ -18,7 +19,7 @@ mod web;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,7 +35,6 @@ use crate::app::knowledge::{Knowledge, Tables};
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
 use crate::app::{App, NodeKind, Parts, error};
 use crate::config::{Config, EngineName, ModelsSection, NodeRole};
-use crate::embedded;
 use crate::inference::port::{self, Differential, describe};
 use crate::inference::{
     Dropped, EngineChoice, LibrarySearch, ModelKind, Models, Observer, Options, RunReport,
@@ -78,7 +78,7 @@ pub enum NodeError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: error::Cause,
     },
     /// The archive of images or their index cannot be used.
     #[error("cannot open the archive of images")]
@@ -145,6 +145,15 @@ pub enum NodeError {
         #[source]
         source: std::io::Error,
     },
+    /// A folder of models or tables is not what somebody trusted has signed; the cause names the file.
+    #[error("{} is refused", path.display())]
+    Signature {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: LoadError,
+    },
 }
 
 /// A running node.
@@ -202,14 +211,11 @@ impl ModelFiles {
 
     /// Reads and checks everything. Blocks.
     fn build(section: &ModelsSection, metrics: Arc<Metrics>) -> Result<Knowledge, error::Cause> {
-        let mut files = match &section.dir {
-            Some(dir) => read_dir(dir)?,
-            None => embedded::files(),
-        };
+        let mut files = folder::tables(section)?;
         if let Some(path) = &section.site_prevalence {
-            let read = std::fs::read(path);
+            let bytes = folder::one_file(path, &section.trust());
             let bytes =
-                read.map_err(|source| NodeError::SitePrevalence { path: path.clone(), source })?;
+                bytes.map_err(|source| NodeError::SitePrevalence { path: path.clone(), source })?;
             files.insert(prior::SITE, Cow::Owned(bytes));
         }
         let choice = engine_choice(section.engine);
@@ -529,27 +535,4 @@ fn door_options(config: &Config, auth: &Authenticator) -> DoorOptions {
         reflection: server.reflection,
         tls,
     }
-}
-
-/// Every file below `dir`, except training code.
-pub(crate) fn read_dir(dir: &Path) -> Result<Files, NodeError> {
-    let failed = |path: &Path, source| NodeError::ModelDir { path: path.to_owned(), source };
-    let mut files = Files::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let here = dir.join(&folder);
-        for entry in std::fs::read_dir(&here).map_err(|e| failed(&here, e))? {
-            let entry = entry.map_err(|e| failed(&here, e))?;
-            let path = folder.join(entry.file_name());
-            let kind = entry.file_type().map_err(|e| failed(&entry.path(), e))?;
-            if kind.is_dir() && entry.file_name() != "train" {
-                folders.push(path);
-            } else if kind.is_file() {
-                let bytes = std::fs::read(entry.path()).map_err(|e| failed(&entry.path(), e))?;
-                let name = path.to_string_lossy().replace('\\', "/");
-                files.insert(name, Cow::Owned(bytes));
-            }
-        }
-    }
-    Ok(files)
 }

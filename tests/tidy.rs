@@ -227,3 +227,47 @@ fn the_clients_in_the_readme_are_the_ones_that_are_compiled_and_run() {
         }
     }
 }
+
+/// Direct dependencies of `Cargo.toml` (kind and name), and those of the Python tests.
+fn direct_dependencies() -> BTreeSet<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    let mut found = BTreeSet::new();
+    for (section, kind) in
+        [("dependencies", "normal"), ("build-dependencies", "build"), ("dev-dependencies", "dev")]
+    {
+        for name in manifest[section].as_table().unwrap().keys() {
+            found.insert((kind.to_owned(), name.clone()));
+        }
+    }
+    assert!(!manifest.contains_key("target"), "dependencies of one target are not looked at here");
+    let python = fs::read_to_string(root.join("tests/python/requirements.txt")).unwrap();
+    for line in python.lines().filter(|line| line.starts_with(|c: char| c.is_alphanumeric())) {
+        let name = line.split(['=', '[']).next().unwrap();
+        found.insert(("python".to_owned(), name.to_owned()));
+    }
+    found
+}
+
+#[test]
+fn every_direct_dependency_is_in_the_record_with_all_that_it_asks() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("supply-chain/dependencies.csv");
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let columns = reader.headers().unwrap().clone();
+    assert_eq!(columns.iter().take(2).collect::<Vec<_>>(), ["name", "kind"]);
+    let mut recorded = BTreeSet::new();
+    for row in reader.records() {
+        let row = row.unwrap();
+        for (column, cell) in columns.iter().zip(&row) {
+            assert!(!cell.trim().is_empty(), "{}: {column} is empty", &row[0]);
+        }
+        let new = recorded.insert((row[1].to_owned(), row[0].to_owned()));
+        assert!(new, "{} ({}) is there twice", &row[0], &row[1]);
+    }
+    let direct = direct_dependencies();
+    let missing: Vec<_> = direct.difference(&recorded).collect();
+    let left: Vec<_> = recorded.difference(&direct).collect();
+    assert!(missing.is_empty(), "supply-chain/dependencies.csv lacks {missing:?}");
+    assert!(left.is_empty(), "supply-chain/dependencies.csv has what nothing needs: {left:?}");
+}

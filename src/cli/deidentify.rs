@@ -1,6 +1,6 @@
 //! `xiangyi deidentify`: images, records and tables of counts for research and teaching.
 
-mod files;
+pub(super) mod files;
 mod shown;
 
 use std::collections::BTreeSet;
@@ -188,10 +188,9 @@ fn begin(
     burned_in: bool,
     text: FreeText,
 ) -> Result<Run, Failure> {
-    let files = match &common.models_dir {
-        Some(dir) => node::read_dir(dir)?,
-        None => crate::embedded::files(),
-    };
+    let mut section = Config::load(None)?.models;
+    section.dir.clone_from(&common.models_dir);
+    let files = node::folder::tables(&section)?;
     let key = match &common.key {
         Some(path) => Key::parse(&files::read_private(path)?).map_err(|e| format!("--key: {e}"))?,
         None => Key::new(&secret()?),

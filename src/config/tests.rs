@@ -282,3 +282,21 @@ fn room_for_messages_is_a_hubs_and_has_bounds() {
     let clinic = parse("[exchange]\nreceive_bytes_max = 134217728\n").unwrap_err();
     assert!(clinic.contains("node.role"), "{clinic}");
 }
+
+#[test]
+fn keys_of_signed_folders_are_checked_and_make_signatures_required() {
+    let key = "ab".repeat(32);
+    let trust = |text: &str| parse(text).map(|config| config.models.trust());
+    assert_eq!(trust("").unwrap(), crate::tables::signed::Trust::default());
+    let one = format!("[models]\ntrusted_keys = [\"{key}\"]\n");
+    let trusted = trust(&one).unwrap();
+    assert_eq!((trusted.keys.len(), trusted.required), (1, true));
+    assert!(!trust(&format!("{one}require_signed = false\n")).unwrap().required);
+    let error = parse("[models]\nrequire_signed = true\n").unwrap_err();
+    assert!(error.contains("models.require_signed needs models.trusted_keys"), "{error}");
+    let error = parse("[models]\ntrusted_keys = [\"abc\"]\n").unwrap_err();
+    assert!(error.contains("models.trusted_keys[0]") && error.contains("64"), "{error}");
+    let twice = format!("[models]\ntrusted_keys = [\"{key}\", \"{}\"]\n", key.to_uppercase());
+    let error = parse(&twice).unwrap_err();
+    assert!(error.contains("models.trusted_keys[1] is there twice"), "{error}");
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{NodeError, imaging, read_dir};
+use super::{NodeError, folder, imaging};
 use crate::app::chain;
 use crate::app::imaging::Imaging;
 use crate::app::imaging::forwarding::{Dice, Forwarding, ForwardingParts};
@@ -15,7 +15,6 @@ use crate::app::imaging::worklist::Worklist;
 use crate::app::ports::{Clock, IdSource};
 use crate::config::Config;
 use crate::dicom::DimseSender;
-use crate::embedded;
 use crate::sharing::imaging::examination::Examinations;
 use crate::store::sqlite::OpenError;
 use crate::store::sqlite::exchange::ExchangeStore;
@@ -129,9 +128,6 @@ async fn watch(forwarding: Arc<Forwarding>, metrics: Arc<Metrics>, stop: Cancell
 
 /// What examinations are, by the tables of the configuration.
 pub(super) fn examinations(config: &Config) -> Result<Examinations, NodeError> {
-    let files = match &config.models.dir {
-        Some(dir) => read_dir(dir)?,
-        None => embedded::files(),
-    };
+    let files = folder::tables(&config.models)?;
     Examinations::load(&files).map_err(|error| NodeError::Knowledge(error.into()))
 }

@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::exchange::examinations;
 use super::imaging::Opened;
-use super::{NodeError, engine_choice, read_dir};
+use super::{NodeError, engine_choice, folder};
 use crate::app::imaging::models::{Analyses, AnalysesParts, AnalysisStore};
 use crate::app::ports::Clock;
 use crate::config::Config;
@@ -25,11 +25,11 @@ pub(super) async fn start(
     let Some(dir) = config.imaging.models.dir.clone() else { return Ok(None) };
     let section = config.models.clone();
     let load = move || {
-        let files = read_dir(&dir)?;
+        let (files, refused) = folder::models(&dir, &section.trust())?;
         let library = LibrarySearch::new(section.onnxruntime_library.clone(), None);
         let chosen = engine_choice(section.engine).decide(&library, section.threads);
         let chosen = chosen.map_err(|error: InferenceError| NodeError::Knowledge(error.into()))?;
-        Ok::<_, NodeError>(ImageModels::load(&files, &chosen.source, section.queue_max))
+        Ok::<_, NodeError>(ImageModels::load((&files, refused), &chosen.source, section.queue_max))
     };
     let models = tokio::task::spawn_blocking(load).await;
     let models = models.map_err(|error| NodeError::Imaging(error.into()))??;

@@ -5,5 +5,6 @@
 //! I/O, and nothing here knows what a table is about.
 
 pub mod files;
+pub mod signed;
 pub mod table;
 pub mod text;

@@ -50,5 +50,6 @@ mod records;
 mod region;
 mod relations;
 mod reviews;
+mod signed;
 mod stays;
 mod web_clients;

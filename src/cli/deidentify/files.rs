@@ -93,7 +93,7 @@ pub(super) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Strin
 }
 
 /// Writes a file for its owner alone, which must not exist.
-pub(super) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(in crate::cli) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(|e| format!("cannot make {}: {e}", path.display()))?;
     file.write_all(bytes)?;
@@ -102,7 +102,7 @@ pub(super) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Reads a file that only its owner may read.
-pub(super) fn read_private(path: &Path) -> Result<String, Failure> {
+pub(in crate::cli) fn read_private(path: &Path) -> Result<String, Failure> {
     let told = |e: io::Error| format!("--key: cannot be read: {e}");
     let mode = fs::metadata(path).map_err(told)?.permissions().mode();
     if mode & 0o077 != 0 {

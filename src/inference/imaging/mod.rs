@@ -37,9 +37,14 @@ pub struct ImageModels {
 }
 
 impl ImageModels {
-    /// Loads the model of every folder of `files` that has a manifest. Blocks.
-    pub fn load(files: &Files, source: &Arc<dyn EngineSource>, queue_max: usize) -> Self {
-        let mut models = Self { cards: Vec::new(), refused: Vec::new(), workers: BTreeMap::new() };
+    /// Loads the model of every folder of `files` that has a manifest; `refused` were refused
+    /// before. Blocks.
+    pub fn load(
+        (files, refused): (&Files, Vec<RefusedModel>),
+        source: &Arc<dyn EngineSource>,
+        queue_max: usize,
+    ) -> Self {
+        let mut models = Self { cards: Vec::new(), refused, workers: BTreeMap::new() };
         let suffix = format!("/{MANIFEST}");
         let folders: BTreeSet<String> = files
             .paths()

@@ -28,7 +28,7 @@ fn changed(from: &str, to: &str) -> String {
 }
 
 fn load(files: &Files, source: &Arc<dyn EngineSource>) -> ImageModels {
-    ImageModels::load(files, source, 4)
+    ImageModels::load((files, Vec::new()), source, 4)
 }
 
 /// Why the only model is refused.
