@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod audit;
 mod callers;
 pub mod deidentify;
+pub mod enrolment;
 mod exchange;
 mod fhir;
 mod health;
@@ -12,8 +13,12 @@ mod identity;
 pub mod imaging;
 mod link;
 mod models;
+pub mod nodes;
 mod pacs;
+mod pem;
 mod records;
+mod secret;
+pub mod security;
 mod web;
 
 use std::borrow::Cow;
@@ -27,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::exchange::{exchange_path, open_exchange};
+use self::pem::Pem;
 use crate::app::credentials::Authenticator;
 use crate::app::imaging::forwarding::Forwarding;
 use crate::app::imaging::models::AnalysisStore;
@@ -42,11 +48,12 @@ use crate::inference::{
 use crate::lifecycle;
 use crate::medicine::diagnosis::prior;
 use crate::rpc::gate::CallLimits;
-use crate::rpc::server::{Door, DoorError, DoorOptions, TlsFiles};
+use crate::rpc::server::{Door, DoorError, DoorOptions};
 use crate::store::postgres;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::tables::files::Files;
 use crate::telemetry::Metrics;
+use crate::tls;
 
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
@@ -310,7 +317,8 @@ impl Node {
         let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
         let records = Box::pin(opening).await?;
         records.watch((&metrics, &clock), until);
-        let region = link::join(&config, held, (with, &records), (&metrics, &stop)).await?;
+        let joining = link::join(&config, held, (with, &records), (&metrics, &stop));
+        let region = Box::pin(joining).await?;
         let of = (database.as_path(), knowledge.as_ref(), region.as_ref());
         let audit = audit::start(&config, of, (&metrics, &clock), until).await?;
         let app = Arc::new(App::new(Parts {
@@ -331,15 +339,16 @@ impl Node {
             role: kind(config.node.role),
             images: imaging::for_people(images.as_ref(), analyses),
         }));
-        let options = door_options(&config, &auth);
-        let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics)).await?;
+        let options = door_options(&config, &auth)?;
+        let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics))?;
         let health = health::service(&app, until).await;
+        let watched = Arc::clone(&metrics);
         if let Some(listener) = metrics_listener {
             tasks.spawn(serve_metrics(listener, Arc::clone(&app), metrics, stop.clone()));
         }
         let dicom_address = imaging::open_door(&config, images.as_ref(), worklist, until).await?;
         let link_address = match region {
-            Some(joined) => joined.start(&config, (&app, behind), until).await?,
+            Some(joined) => joined.start(&config, (&app, behind, watched), until).await?,
             None => None,
         };
         pacs::follow(followers, until);
@@ -491,17 +500,16 @@ async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Nod
     }
 }
 
-fn door_options(config: &Config, auth: &Authenticator) -> DoorOptions {
+fn door_options(config: &Config, auth: &Authenticator) -> Result<DoorOptions, NodeError> {
     let server = &config.server;
-    let tls = match (&server.tls_cert, &server.tls_key) {
-        (Some(cert), Some(key)) => Some(TlsFiles {
-            cert: cert.clone(),
-            key: key.clone(),
-            client_ca: server.tls_client_ca.clone(),
-        }),
-        (None | Some(_), None) | (None, Some(_)) => None,
+    let files = Pem {
+        cert: server.tls_cert.as_deref(),
+        key: server.tls_key.as_deref(),
+        client_ca: server.tls_client_ca.as_deref(),
     };
-    DoorOptions {
+    // Browsers that speak gRPC-Web may know HTTP/1.1 only.
+    let tls = pem::server_config(&files, (tls::Versions::Modern, &[tls::H2, b"http/1.1"]))?;
+    Ok(DoorOptions {
         auth: auth.clone(),
         limits: CallLimits {
             concurrency_max: server.concurrency_max,
@@ -513,8 +521,8 @@ fn door_options(config: &Config, auth: &Authenticator) -> DoorOptions {
         streams_per_connection_max: server.streams_per_connection_max,
         cors_origins: server.cors_origins.clone(),
         reflection: server.reflection,
-        tls,
-    }
+        tls: tls.map(Arc::new),
+    })
 }
 
 /// Every file below `dir`, except training code.
