@@ -317,8 +317,8 @@ impl Node {
         let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
         let records = Box::pin(opening).await?;
         records.watch((&metrics, &clock), until);
-        let joining = link::join(&config, held, (with, &records), (&metrics, &stop));
-        let region = Box::pin(joining).await?;
+        let joined = link::join(&config, held, (with, &records), (&metrics, &stop));
+        let region = Box::pin(joined).await?;
         let of = (database.as_path(), knowledge.as_ref(), region.as_ref());
         let audit = audit::start(&config, of, (&metrics, &clock), until).await?;
         let app = Arc::new(App::new(Parts {
@@ -342,13 +342,12 @@ impl Node {
         let options = door_options(&config, &auth)?;
         let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics))?;
         let health = health::service(&app, until).await;
-        let watched = Arc::clone(&metrics);
         if let Some(listener) = metrics_listener {
-            tasks.spawn(serve_metrics(listener, Arc::clone(&app), metrics, stop.clone()));
+            tasks.spawn(serve_metrics(listener, (&app, &metrics), stop.clone()));
         }
         let dicom_address = imaging::open_door(&config, images.as_ref(), worklist, until).await?;
         let link_address = match region {
-            Some(joined) => joined.start(&config, (&app, behind, watched), until).await?,
+            Some(joined) => joined.start(&config, (&app, behind, metrics), until).await?,
             None => None,
         };
         pacs::follow(followers, until);
@@ -440,14 +439,16 @@ fn serve_grpc<E: std::error::Error + Send>(
     });
 }
 
-async fn serve_metrics(
+fn serve_metrics(
     listener: TcpListener,
-    app: Arc<App>,
-    metrics: Arc<Metrics>,
+    (app, metrics): (&Arc<App>, &Arc<Metrics>),
     stop: CancellationToken,
-) {
-    if let Err(error) = crate::web::serve(listener, app, metrics, stop).await {
-        tracing::error!(error = %error, "metrics door");
+) -> impl Future<Output = ()> + Send + use<> {
+    let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
+    async move {
+        if let Err(error) = crate::web::serve(listener, app, metrics, stop).await {
+            tracing::error!(error = %error, "metrics door");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use crate::app::error::Cause;
@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Cause> {
 pub(super) fn make(path: &Path, bytes: &[u8]) -> Result<bool, Cause> {
     let named = |error: io::Error| format!("{}: {error}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(named)?;
+    make_folder(folder).map_err(named)?;
     // Written beside it first: whoever reads it at the same moment sees all of it or nothing.
     let mut file = tempfile::Builder::new();
     let mut file = file.permissions(Permissions::from_mode(0o600)).tempfile_in(folder)?;
@@ -57,7 +57,7 @@ pub(super) fn make(path: &Path, bytes: &[u8]) -> Result<bool, Cause> {
 pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Cause> {
     let named = |error: io::Error| format!("{}: {error}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(named)?;
+    make_folder(folder).map_err(named)?;
     let mut file = tempfile::Builder::new();
     let mut file = file.permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
     file.write_all(bytes).map_err(named)?;
@@ -65,6 +65,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Cause>
     file.persist(path).map_err(|error| named(error.error))?;
     sync(folder).map_err(named)?;
     Ok(())
+}
+
+/// Makes a folder that is closed to others, unless it is there.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn sync(folder: &Path) -> io::Result<()> {

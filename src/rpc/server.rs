@@ -212,10 +212,7 @@ impl Door {
             .add_service(NodeServiceServer::new(node::Node(app)).max_decoding_message_size(max));
         let stopped = stop.cancelled_owned();
         let served = match tls {
-            None => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                router.serve_with_incoming_shutdown(incoming, stopped).await
-            }
+            None => router.serve_with_incoming_shutdown(plain(listener), stopped).await,
             Some(tls) => {
                 let incoming = tls::incoming(listener, tls);
                 router.serve_with_incoming_shutdown(incoming, stopped).await
@@ -223,6 +220,11 @@ impl Door {
         };
         served.map_err(DoorError::Transport)
     }
+}
+
+/// Without TLS.
+fn plain(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 fn cors(origins: &[String]) -> Result<CorsLayer, DoorError> {

@@ -124,7 +124,12 @@ impl Region {
     /// What the hub answers to who shows this; a handshake that it cut is told as unavailable.
     async fn known(&self, shown: Option<Identity>) -> Result<(), Status_> {
         let Ok(channel) = self.dial(shown).await else { return Err(Status_::Unavailable) };
-        members(&mut LinkServiceClient::new(channel), None).await.map_err(|status| status.code())
+        let known = members(&mut LinkServiceClient::new(channel), None).await;
+        known.map_err(|status| match status.code() {
+            Status_::Unauthenticated => Status_::Unauthenticated,
+            // The line was cut: what that is called depends on the moment.
+            _ => Status_::Unavailable,
+        })
     }
 
     async fn desk(&self) -> EnrolmentServiceClient<Channel> {

@@ -104,9 +104,6 @@ pub struct NodeCounts {
 
 impl Nodes {
     /// Over a store; certificates go to `members` only.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] where the store is another authority's, [`Error::Unavailable`].
     pub fn new(
         store: Arc<dyn NodeStore>,
         (authority, options): (Authority, Options),

@@ -136,13 +136,10 @@ pub(super) fn policies(config: &Config) -> Vec<Finding> {
         None => embedded::files(),
     };
     let mut drafts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (name, bytes) in &files {
-        let is_table = name.starts_with("policy/")
-            && Path::new(name).extension().is_some_and(|extension| extension == "csv");
-        if !is_table {
-            continue;
-        }
-        let mut reader = csv::Reader::from_reader(bytes.as_ref());
+    let tables = files.below("policy/", ".csv");
+    for name in tables.paths() {
+        let Ok(bytes) = tables.bytes(name) else { continue };
+        let mut reader = csv::Reader::from_reader(bytes);
         let at = reader.headers().ok().and_then(|h| h.iter().position(|name| name == "status"));
         let Some(at) = at else { continue };
         let counted = drafts.entry(name).or_default();
