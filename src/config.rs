@@ -32,7 +32,7 @@ pub use self::imaging::{
     CopiesSection, DicomSection, ImagingModelsSection, ImagingSection, IndexName, PacsSection,
     PeerSection, RetrieveName, S3Section,
 };
-pub use self::link::{LinkSection, MemberSection};
+pub use self::link::{CaSection, LinkSection, MemberSection};
 pub use self::models::{EngineName, ModelsSection};
 pub use self::oidc::OidcSection;
 pub use self::secret::SecretUrl;

@@ -23,4 +23,5 @@ pub mod sharing;
 pub mod store;
 pub mod tables;
 pub mod telemetry;
+pub mod tls;
 pub mod web;

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod audit;
 mod callers;
 pub mod deidentify;
+pub mod enrolment;
 mod exchange;
 mod fhir;
 pub(crate) mod folder;
@@ -13,8 +14,12 @@ mod identity;
 pub mod imaging;
 mod link;
 mod models;
+pub mod nodes;
 mod pacs;
+mod pem;
 mod records;
+mod secret;
+pub mod security;
 mod web;
 
 use std::borrow::Cow;
@@ -28,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::exchange::{exchange_path, open_exchange};
+use self::pem::Pem;
 use crate::app::credentials::Authenticator;
 use crate::app::imaging::forwarding::Forwarding;
 use crate::app::imaging::models::AnalysisStore;
@@ -42,11 +48,12 @@ use crate::inference::{
 use crate::lifecycle;
 use crate::medicine::diagnosis::prior;
 use crate::rpc::gate::CallLimits;
-use crate::rpc::server::{Door, DoorError, DoorOptions, TlsFiles};
+use crate::rpc::server::{Door, DoorError, DoorOptions};
 use crate::store::postgres;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::tables::files::{Files, LoadError};
 use crate::telemetry::Metrics;
+use crate::tls;
 
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
@@ -330,7 +337,8 @@ impl Node {
         let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
         let records = Box::pin(opening).await?;
         records.watch((&metrics, &clock), until);
-        let region = link::join(&config, held, (with, &records), (&metrics, &stop)).await?;
+        let joined = link::join(&config, held, (with, &records), (&metrics, &stop));
+        let region = Box::pin(joined).await?;
         let of = (database.as_path(), knowledge.as_ref(), region.as_ref());
         let audit = audit::start(&config, of, (&metrics, &clock), until).await?;
         let app = Arc::new(App::new(Parts {
@@ -351,15 +359,15 @@ impl Node {
             role: kind(config.node.role),
             images: imaging::for_people(images.as_ref(), analyses),
         }));
-        let options = door_options(&config, &auth);
-        let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics)).await?;
+        let options = door_options(&config, &auth)?;
+        let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics))?;
         let health = health::service(&app, until).await;
         if let Some(listener) = metrics_listener {
-            tasks.spawn(serve_metrics(listener, Arc::clone(&app), metrics, stop.clone()));
+            tasks.spawn(serve_metrics(listener, (&app, &metrics), stop.clone()));
         }
         let dicom_address = imaging::open_door(&config, images.as_ref(), worklist, until).await?;
         let link_address = match region {
-            Some(joined) => joined.start(&config, (&app, behind), until).await?,
+            Some(joined) => joined.start(&config, (&app, behind, metrics), until).await?,
             None => None,
         };
         pacs::follow(followers, until);
@@ -451,14 +459,16 @@ fn serve_grpc<E: std::error::Error + Send>(
     });
 }
 
-async fn serve_metrics(
+fn serve_metrics(
     listener: TcpListener,
-    app: Arc<App>,
-    metrics: Arc<Metrics>,
+    (app, metrics): (&Arc<App>, &Arc<Metrics>),
     stop: CancellationToken,
-) {
-    if let Err(error) = crate::web::serve(listener, app, metrics, stop).await {
-        tracing::error!(error = %error, "metrics door");
+) -> impl Future<Output = ()> + Send + use<> {
+    let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
+    async move {
+        if let Err(error) = crate::web::serve(listener, app, metrics, stop).await {
+            tracing::error!(error = %error, "metrics door");
+        }
     }
 }
 
@@ -511,17 +521,16 @@ async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Nod
     }
 }
 
-fn door_options(config: &Config, auth: &Authenticator) -> DoorOptions {
+fn door_options(config: &Config, auth: &Authenticator) -> Result<DoorOptions, NodeError> {
     let server = &config.server;
-    let tls = match (&server.tls_cert, &server.tls_key) {
-        (Some(cert), Some(key)) => Some(TlsFiles {
-            cert: cert.clone(),
-            key: key.clone(),
-            client_ca: server.tls_client_ca.clone(),
-        }),
-        (None | Some(_), None) | (None, Some(_)) => None,
+    let files = Pem {
+        cert: server.tls_cert.as_deref(),
+        key: server.tls_key.as_deref(),
+        client_ca: server.tls_client_ca.as_deref(),
     };
-    DoorOptions {
+    // Browsers that speak gRPC-Web may know HTTP/1.1 only.
+    let tls = pem::server_config(&files, (tls::Versions::Modern, &[tls::H2, b"http/1.1"]))?;
+    Ok(DoorOptions {
         auth: auth.clone(),
         limits: CallLimits {
             concurrency_max: server.concurrency_max,
@@ -533,6 +542,6 @@ fn door_options(config: &Config, auth: &Authenticator) -> DoorOptions {
         streams_per_connection_max: server.streams_per_connection_max,
         cors_origins: server.cors_origins.clone(),
         reflection: server.reflection,
-        tls,
-    }
+        tls: tls.map(Arc::new),
+    })
 }

@@ -1,5 +1,7 @@
 //! Logs and metrics. Logs carry no patient data: no request content, no answers.
 
+mod certificates;
+
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -269,6 +271,7 @@ pub struct Metrics {
     forwarding: ForwardingMetrics,
     copies: CopyMetrics,
     exchange: ExchangeMetrics,
+    certificates: certificates::CertificateMetrics,
     look_ups: Family<OutcomeLabel, Counter>,
     audit_alarms: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
     audit_anchors: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
@@ -324,6 +327,7 @@ impl Metrics {
             forwarding: ForwardingMetrics::default(),
             copies: CopyMetrics::default(),
             exchange: ExchangeMetrics::default(),
+            certificates: certificates::CertificateMetrics::default(),
             look_ups: Family::default(),
             audit_alarms: Family::default(),
             audit_anchors: Family::default(),
@@ -355,6 +359,7 @@ impl Metrics {
         metrics.forwarding.register(&mut registry);
         metrics.copies.register(&mut registry);
         metrics.exchange.register(&mut registry);
+        metrics.certificates.register(&mut registry);
         registry.register(
             "look_ups",
             "At the hub: what came of nodes' look-ups of records, since it started",

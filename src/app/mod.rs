@@ -19,6 +19,7 @@ pub mod identity;
 pub mod imaging;
 pub mod interview;
 pub mod knowledge;
+pub mod nodes;
 pub mod overrides;
 pub mod people;
 pub mod ports;

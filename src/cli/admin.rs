@@ -1,6 +1,8 @@
 //! `xiangyi admin`: what whoever runs a node does at it.
 
 mod account;
+mod nodes;
+mod security;
 
 use std::process::ExitCode;
 
@@ -18,10 +20,28 @@ pub(super) struct AdminArgs {
 enum AdminCommand {
     /// Look after the accounts that people sign in with
     Account(account::AccountArgs),
+    /// At the hub: its own authority, which gives nodes their certificates
+    Ca(nodes::CaArgs),
+    /// At the hub: make a one-time code that a node enrols with
+    EnrolCode(nodes::InviteArgs),
+    /// At a node: get a certificate from the hub for a one-time code
+    Enrol(nodes::EnrolArgs),
+    /// At the hub: list who has which certificate, until when, and when it was seen
+    Nodes(nodes::NodesArgs),
+    /// At the hub: take a node's certificates back, at every hub and for lines that are open
+    Revoke(nodes::RevokeArgs),
+    /// Say how well a node is protected: doors, credentials, certificates, files, and what to do
+    SecurityReport(security::SecurityArgs),
 }
 
 pub(super) async fn run(args: AdminArgs) -> Result<ExitCode, Failure> {
     match args.command {
         AdminCommand::Account(args) => account::run(args).await,
+        AdminCommand::Ca(args) => nodes::ca(args),
+        AdminCommand::EnrolCode(args) => nodes::invite(args).await,
+        AdminCommand::Enrol(args) => nodes::enrol(args).await,
+        AdminCommand::Nodes(args) => nodes::list(args).await,
+        AdminCommand::Revoke(args) => nodes::revoke(args).await,
+        AdminCommand::SecurityReport(args) => security::run(args).await,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 use tonic_types::StatusExt as _;
 
@@ -35,6 +35,7 @@ use crate::rpc::proto::xiangyi::treatment::v1 as treatment;
 use crate::rpc::proto::xiangyi::treatment::v1::treatment_service_client::TreatmentServiceClient;
 use crate::store::discard::Discard;
 use crate::telemetry::Metrics;
+use crate::tls;
 
 /// A client of the running node that `target` names; `what` says why it needs one.
 pub(super) async fn client_of_node(target: &Target, what: &str) -> Result<Client, Failure> {
@@ -459,16 +460,19 @@ pub(super) async fn connect(
     timeout: Duration,
 ) -> Result<Channel, Failure> {
     let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let mut endpoint = Endpoint::from_shared(url.clone())
-        .map_err(|_| format!("--server: `{url}` is not a URL such as http://127.0.0.1:50051"))?
-        .connect_timeout(timeout);
-    if url.starts_with("https://") {
+    let wrong = || format!("--server: `{url}` is not a URL such as http://127.0.0.1:50051");
+    let channel = if url.starts_with("https://") {
         let path = ca.ok_or("an https:// node needs --ca with the authority's PEM certificate")?;
-        let pem = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-        endpoint = endpoint.tls_config(tls)?;
-    }
-    let channel = endpoint.connect().await;
+        let named = |e: Failure| format!("{}: {e}", path.display());
+        let pem = std::fs::read(path).map_err(|e| named(e.into()))?;
+        let roots = tls::roots(&pem).map_err(named)?;
+        let config = tls::client(roots, None, (tls::Versions::Modern, &[tls::H2]))?;
+        let endpoint = tls::Dial::endpoint(&url).map_err(|_| wrong())?.connect_timeout(timeout);
+        endpoint.connect_with_connector(tls::Dial::new(config)).await
+    } else {
+        let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| wrong())?;
+        endpoint.connect_timeout(timeout).connect().await
+    };
     Ok(channel.map_err(|e| format!("cannot reach {url}: {}", crate::app::chain(&e)))?)
 }
 

@@ -189,6 +189,9 @@ pub struct DicomSection {
     pub tls_client_ca: Option<PathBuf>,
     /// PEM certificates of the authorities that peers dialled over TLS must be signed by.
     pub tls_ca: Option<PathBuf>,
+    /// Whether TLS 1.2 is spoken as well as 1.3, for devices that know no other. Listed as weak by
+    /// `xiangyi admin security-report`.
+    pub tls12: bool,
     /// Longest P-DATA PDU taken, in bytes.
     pub pdu_bytes_max: u32,
     /// Associations at the same time; more are rejected as transient.
@@ -266,6 +269,7 @@ impl Default for DicomSection {
             tls_key: None,
             tls_client_ca: None,
             tls_ca: None,
+            tls12: false,
             pdu_bytes_max: 256 * 1024,
             associations_max: 1200,
             idle_timeout_ms: 600_000,

@@ -9,11 +9,12 @@ use futures_util::stream;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_rustls::rustls::ClientConfig;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::pb::attend_request::Message as FromNode;
@@ -33,6 +34,7 @@ use crate::app::regional::ports::{Pieces, Region};
 use crate::app::regional::{FetchRequest, IndexState, NodeLine, Publication, RegionalAnswer};
 use crate::sharing::audit::Anchor;
 use crate::sharing::imaging::published::PatientQuestion;
+use crate::tls;
 
 /// Between two beats.
 const BEAT_EVERY: Duration = Duration::from_secs(15);
@@ -55,15 +57,17 @@ const DELIVERIES_MAX: usize = 8;
 /// Messages that wait to be sent.
 const UNSENT_MAX: usize = 16;
 
+/// What the hub is dialled with over TLS.
+pub type TlsSource = Arc<dyn Fn() -> Result<ClientConfig, Cause> + Send + Sync>;
+
 /// Where the hub is and how this node shows who it is.
 #[derive(Clone)]
 pub struct LinkOptions {
     /// `https://host:port`; `http://` on loopback only.
     pub hub: String,
-    /// PEM certificates of the authorities that sign the hub's.
-    pub ca: Option<Vec<u8>>,
-    /// PEM certificate chain and private key of this node.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// For `https://`: whom to trust and what to show. Asked each time that the hub is dialled, because
+    /// a certificate is renewed while the node runs.
+    pub tls: Option<TlsSource>,
     /// Token of this node.
     pub token: Option<String>,
 }
@@ -73,7 +77,9 @@ pub type Chance = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// The region as this node reaches it.
 pub struct HubLink {
+    hub: String,
     endpoint: Endpoint,
+    tls: Option<TlsSource>,
     bearer: Bearer,
     chance: Chance,
     session: watch::Sender<Option<Session>>,
@@ -102,7 +108,7 @@ impl std::fmt::Debug for LinkOptions {
 
 impl std::fmt::Debug for HubLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HubLink").field("hub", self.endpoint.uri()).finish_non_exhaustive()
+        f.debug_struct("HubLink").field("hub", &self.hub).finish_non_exhaustive()
     }
 }
 
@@ -122,23 +128,17 @@ impl HubLink {
         chance: Chance,
         time: Arc<HubTime>,
     ) -> Result<Arc<Self>, Cause> {
-        let mut endpoint = Endpoint::from_shared(options.hub.clone())?
+        let endpoint = match &options.tls {
+            Some(_) => tls::Dial::endpoint(&options.hub)?,
+            None => Endpoint::from_shared(options.hub.clone())?,
+        };
+        let endpoint = endpoint
             .connect_timeout(WELCOME_WITHIN)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true)
             .keep_alive_timeout(KEEP_ALIVE)
             .http2_adaptive_window(true);
-        if options.hub.starts_with("https:") {
-            let mut tls = ClientTlsConfig::new();
-            if let Some(ca) = options.ca {
-                tls = tls.ca_certificate(Certificate::from_pem(ca));
-            }
-            if let Some((cert, key)) = options.identity {
-                tls = tls.identity(Identity::from_pem(cert, key));
-            }
-            endpoint = endpoint.tls_config(tls)?;
-        }
         let bearer = match options.token {
             None => None,
             Some(token) => {
@@ -148,7 +148,9 @@ impl HubLink {
             }
         };
         Ok(Arc::new(Self {
+            hub: options.hub,
             endpoint,
+            tls: options.tls,
             bearer: Bearer(bearer),
             chance,
             session: watch::Sender::new(None),
@@ -201,9 +203,15 @@ impl HubLink {
         }
     }
 
+    async fn dial(&self) -> Result<Channel, Cause> {
+        let Some(source) = &self.tls else { return Ok(self.endpoint.connect().await?) };
+        let dial = tls::Dial::new(source()?);
+        Ok(self.endpoint.connect_with_connector(dial).await?)
+    }
+
     /// One attendance.
     async fn attend(&self, holder: Option<&Holder>) -> Result<(), Cause> {
-        let channel = timeout(WELCOME_WITHIN, self.endpoint.connect()).await??;
+        let channel = timeout(WELCOME_WITHIN, self.dial()).await??;
         let mut client = LinkServiceClient::with_interceptor(channel, self.bearer.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);

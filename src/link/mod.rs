@@ -1,14 +1,16 @@
 //! The link between a node and its hub: what runs over the one connection that the node dials.
 //!
 //! [`server`] is the hub's side, [`client`] the node's. Who calls is known by certificate or token
-//! ([`identity`]); what is said is in `proto/xiangyi/link/v1`.
+//! ([`identity`]), and gets its certificate here ([`enrolment`]); what is said is in `proto/xiangyi/link/v1`.
 
 mod anchors;
 pub mod client;
 mod convert;
+pub mod enrolment;
 mod exchange;
 pub mod identity;
 pub mod inflow;
+pub mod lines;
 mod records;
 pub mod server;
 mod status;

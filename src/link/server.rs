@@ -10,14 +10,17 @@ use futures_util::stream::{self, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::identity::Credentials;
+use super::enrolment::{self, Desk};
+use super::identity::{Credentials, Shown};
 use super::inflow::{Lane, Metered, Room};
+use super::lines::Lines;
 use super::pb::attend_request::Message as FromNode;
 use super::pb::attend_response::Message as FromHub;
 use super::pb::deliver_objects_request::Message as Delivered;
@@ -25,7 +28,9 @@ use super::{MESSAGE_BYTES_MAX, PROTOCOL, convert, exchange, pb, records, status}
 use crate::app::audit::anchored::AnchorDesk;
 use crate::app::error::Error;
 use crate::app::exchange::hub::Exchange;
+use crate::app::nodes::Nodes;
 use crate::app::regional::hub::{Attendance, Hub, ToNode};
+use crate::tls;
 
 /// How long a node may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -44,17 +49,6 @@ const EXCHANGES_MAX: usize = 4;
 /// When a node that has too many may try again.
 const EXCHANGES_AFTER: Duration = Duration::from_secs(20);
 
-/// PEM files of the hub's side.
-#[derive(Debug, Clone)]
-pub struct LinkTls {
-    /// Certificate chain.
-    pub cert: Vec<u8>,
-    /// Private key.
-    pub key: Vec<u8>,
-    /// Authorities of the nodes' certificates; none: nodes show tokens.
-    pub client_ca: Option<Vec<u8>>,
-}
-
 /// The hub's side of the link.
 #[derive(Debug)]
 pub struct LinkDoor {
@@ -62,7 +56,9 @@ pub struct LinkDoor {
     exchange: Arc<Exchange>,
     anchors: Arc<AnchorDesk>,
     credentials: Credentials,
-    tls: Option<LinkTls>,
+    nodes: Option<Arc<Nodes>>,
+    lines: Lines,
+    tls: Option<Arc<ServerConfig>>,
     room: Room,
     stop: CancellationToken,
 }
@@ -89,49 +85,56 @@ type Exchanged = Pin<Box<dyn Stream<Item = Result<pb::ExchangeResponse, Status>>
 type Objects = Pin<Box<dyn Stream<Item = Result<pb::FetchObjectsResponse, Status>> + Send>>;
 
 impl LinkDoor {
-    /// Puts the parts together.
+    /// Puts the parts together. `nodes` gives certificates; `lines` are those that are open.
     pub fn new(
         (hub, exchange, anchors): (Arc<Hub>, Arc<Exchange>, Arc<AnchorDesk>),
         credentials: Credentials,
-        (tls, room): (Option<LinkTls>, Room),
+        (nodes, lines): (Option<Arc<Nodes>>, Lines),
+        (tls, room): (Option<Arc<ServerConfig>>, Room),
         stop: CancellationToken,
     ) -> Self {
-        Self { hub, exchange, anchors, credentials, tls, room, stop }
+        let credentials = credentials.with_given(nodes.clone());
+        Self { hub, exchange, anchors, credentials, nodes, lines, tls, room, stop }
     }
 
     /// Serves nodes until told to stop.
     pub async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
-        let Self { hub, exchange, anchors, credentials, tls, room, stop } = self;
-        let mut server = Server::builder()
-            .http2_keepalive_interval(Some(KEEP_ALIVE))
-            .http2_adaptive_window(Some(true))
-            .max_concurrent_streams(STREAMS_MAX);
-        if let Some(tls) = tls {
-            let mut config = ServerTlsConfig::new().identity(Identity::from_pem(tls.cert, tls.key));
-            if let Some(ca) = tls.client_ca {
-                // A node may show a token instead; who shows neither is refused by each call.
-                config =
-                    config.client_ca_root(Certificate::from_pem(ca)).client_auth_optional(true);
-            }
-            server = server.tls_config(config)?;
-        }
+        let Self { hub, exchange, anchors, credentials, nodes, lines, tls, room, stop } = self;
         let open = Arc::default();
         let service = Service { hub, exchange, anchors, credentials, open, stop: stop.clone() };
         let service = pb::link_service_server::LinkServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        server
+        let desk = pb::enrolment_service_server::EnrolmentServiceServer::new(Desk::new(nodes))
+            .max_decoding_message_size(enrolment::MESSAGE_BYTES_MAX);
+        let router = Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_adaptive_window(Some(true))
+            .max_concurrent_streams(STREAMS_MAX)
             .add_service(Metered::new(service, room))
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                stop.cancelled_owned(),
-            )
-            .await
+            .add_service(desk);
+        let stopped = stop.cancelled_owned();
+        match tls {
+            None => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                router.serve_with_incoming_shutdown(incoming, stopped).await
+            }
+            Some(tls) => {
+                let incoming = tls::incoming(listener, tls);
+                let incoming = incoming.map(move |line| line.map(|line| lines.watch(line)));
+                router.serve_with_incoming_shutdown(incoming, stopped).await
+            }
+        }
     }
 }
 
 impl Service {
-    fn caller<T>(&self, request: &Request<T>) -> Result<String, Status> {
-        self.credentials.caller(request).map_err(|error| status::of(&error))
+    /// The node that calls. What it says cannot be shared between threads, so it is looked at first.
+    fn caller<T>(
+        &self,
+        request: &Request<T>,
+    ) -> impl Future<Output = Result<String, Status>> + Send + use<'_, T> {
+        let shown = Shown::of(request);
+        async move { self.credentials.caller(shown).await.map_err(|error| status::of(&error)) }
     }
 }
 
@@ -172,7 +175,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<Streaming<pb::AttendRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let mut from_node = request.into_inner();
         let hello = timeout(HELLO_WITHIN, from_node.message()).await;
         let hello = hello.map_err(|_| refused(&Error::DeadlineExceeded))??;
@@ -203,7 +206,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<pb::PublishStudiesRequest>,
     ) -> Result<Response<pb::PublishStudiesResponse>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let publication = request.into_inner().into();
         self.hub.publish(&node, publication).await.map_err(|e| refused(&e))?;
         Ok(Response::new(pb::PublishStudiesResponse {}))
@@ -213,7 +216,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<pb::FindStudiesRequest>,
     ) -> Result<Response<pb::FindStudiesResponse>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let question = convert::question(request.into_inner()).map_err(|e| refused(&e))?;
         let answer = self.hub.find(&node, &question).await.map_err(|e| refused(&e))?;
         Ok(Response::new(answer.into()))
@@ -223,7 +226,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<pb::FetchObjectsRequest>,
     ) -> Result<Response<Objects>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let request = request.into_inner().try_into().map_err(|e| refused(&e))?;
         let pieces = self.hub.fetch(&node, request).await.map_err(|e| refused(&e))?;
         let pieces = pieces.map(|piece| match piece {
@@ -237,7 +240,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<Streaming<pb::DeliverObjectsRequest>>,
     ) -> Result<Response<pb::DeliverObjectsResponse>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let mut delivery = request.into_inner();
         let first = timeout(HELLO_WITHIN, delivery.message()).await;
         let first = first.map_err(|_| refused(&Error::DeadlineExceeded))??;
@@ -278,7 +281,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<Streaming<pb::ExchangeRequest>>,
     ) -> Result<Response<Exchanged>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let opened = self.opened(&node).map_err(|e| refused(&e))?;
         let lane = request.extensions().get::<Lane>().cloned();
         let lane = lane.ok_or_else(|| refused(&Error::internal("link", "not metered")))?;
@@ -300,7 +303,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<pb::LookUpRecordsRequest>,
     ) -> Result<Response<pb::LookUpRecordsResponse>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let question = records::question(request.into_inner().question);
         let question = question.map_err(|e| refused(&e))?;
         let found = self.exchange.look_up(&node, &question).await.map_err(|e| refused(&e))?;
@@ -311,7 +314,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<pb::FetchRecordRequest>,
     ) -> Result<Response<pb::FetchRecordResponse>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let pb::FetchRecordRequest { question, name, version } = request.into_inner();
         let question = records::question(question).map_err(|e| refused(&e))?;
         let record = (name.as_str(), version);
@@ -323,7 +326,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<pb::AnchorTrailRequest>,
     ) -> Result<Response<pb::AnchorTrailResponse>, Status> {
-        let node = self.caller(&request)?;
+        let node = self.caller(&request).await?;
         let anchor = request.into_inner().try_into().map_err(|e| refused(&e))?;
         let taken = self.anchors.take(&node, anchor).await.map_err(|e| refused(&e))?;
         Ok(Response::new(taken.into()))
@@ -333,7 +336,7 @@ impl pb::link_service_server::LinkService for Service {
         &self,
         request: Request<pb::ListMembersRequest>,
     ) -> Result<Response<pb::ListMembersResponse>, Status> {
-        self.caller(&request)?;
+        self.caller(&request).await?;
         let nodes = self.hub.nodes().await.map_err(|e| refused(&e))?;
         let members = nodes.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListMembersResponse { members }))

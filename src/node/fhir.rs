@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::imaging::{Pem, acceptor};
+use super::pem::{Pem, acceptor};
 use super::{NodeError, bind};
 use crate::app::App;
 use crate::app::credentials::Authenticator;
 use crate::config::Config;
+use crate::tls::{H2, Versions};
 use crate::web::fhir::{Door, DoorOptions};
 
 /// Opens the FHIR door, if the configuration has one. Returns where it is.
@@ -34,7 +35,7 @@ pub(super) async fn open_door(
         wait_timeout: Duration::from_millis(section.wait_timeout_ms),
         request_timeout: Duration::from_millis(section.request_timeout_ms),
         idle_timeout: Duration::from_millis(section.idle_timeout_ms),
-        tls: acceptor(&files, &[b"h2", b"http/1.1"])?,
+        tls: acceptor(&files, (Versions::Modern, &[H2, b"http/1.1"]))?,
     };
     let door = Door::new(Arc::clone(app), auth.clone(), options);
     let listener = bind(listen).await?;

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{self, ClientConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::imaging::roots;
+use super::pem::roots;
 use super::{DATABASE, NodeError, accounts, callers, link};
 use crate::app::credentials::{Authenticator, Placing};
 use crate::app::error::Cause;

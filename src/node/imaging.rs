@@ -1,21 +1,16 @@
 //! Opening what imaging needs, and its DICOM door.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::pem::{self, Pem};
 use super::records::server;
 use super::{NodeError, bind, open_exchange};
 use crate::app::chain;
@@ -40,6 +35,7 @@ use crate::store::postgres;
 use crate::store::sqlite;
 use crate::store::sqlite::exchange::ExchangeStore;
 use crate::telemetry::Metrics;
+use crate::tls;
 
 /// Name of the index of studies in the imaging directory.
 const INDEX: &str = "imaging.db";
@@ -321,7 +317,8 @@ pub(super) async fn open_door(
         key: section.tls_key.as_deref(),
         client_ca: section.tls_client_ca.as_deref(),
     };
-    let acceptor = acceptor(&files, &[])?;
+    // Devices speak DICOM over TLS without naming a protocol.
+    let acceptor = pem::acceptor(&files, (versions(section), &[]))?;
     let dialler = dialler(section)?;
     let listener: TcpListener = bind(listen).await?;
     let address = listener.local_addr().unwrap_or(listen);
@@ -376,86 +373,19 @@ pub(super) fn peers(section: &DicomSection) -> Peers {
     Peers::new(titles, table, others)
 }
 
-/// PEM files of a door.
-pub(super) struct Pem<'a> {
-    /// Certificate chain.
-    pub(super) cert: Option<&'a Path>,
-    /// Private key.
-    pub(super) key: Option<&'a Path>,
-    /// Authorities of required client certificates.
-    pub(super) client_ca: Option<&'a Path>,
-}
-
-/// TLS of a door that speaks `protocols` (ALPN; none where it has no names); none without a
-/// certificate.
-pub(super) fn acceptor(
-    files: &Pem<'_>,
-    protocols: &[&[u8]],
-) -> Result<Option<TlsAcceptor>, NodeError> {
-    let (Some(cert), Some(key)) = (files.cert, files.key) else { return Ok(None) };
-    let chain = certificates(cert)?;
-    let private = PrivateKeyDer::from_pem_reader(open_pem(key)?).map_err(|e| pem(key, e.into()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| pem(cert, e.into()))?;
-    let builder = match files.client_ca {
-        None => builder.with_no_client_auth(),
-        Some(path) => {
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider)
-                    .build()
-                    .map_err(|e| pem(path, e.into()))?;
-            builder.with_client_cert_verifier(verifier)
-        }
-    };
-    let mut config = builder.with_single_cert(chain, private).map_err(|e| pem(cert, e.into()))?;
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+/// Which versions of TLS are spoken with devices.
+fn versions(section: &DicomSection) -> tls::Versions {
+    if section.tls12 { tls::Versions::Older } else { tls::Versions::Modern }
 }
 
 /// For dialling peers over TLS, with our own certificate where there is one.
 fn connector(section: &DicomSection) -> Result<Option<TlsConnector>, NodeError> {
     let Some(ca) = &section.tls_ca else { return Ok(None) };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| pem(ca, e.into()))?
-        .with_root_certificates(roots(ca)?);
-    let config = match (&section.tls_cert, &section.tls_key) {
-        (Some(cert), Some(key)) => {
-            let private =
-                PrivateKeyDer::from_pem_reader(open_pem(key)?).map_err(|e| pem(key, e.into()))?;
-            builder
-                .with_client_auth_cert(certificates(cert)?, private)
-                .map_err(|e| pem(cert, e.into()))?
-        }
-        (None | Some(_), None) | (None, Some(_)) => builder.with_no_client_auth(),
+    let identity = match (&section.tls_cert, &section.tls_key) {
+        (Some(cert), Some(key)) => Some(pem::identity(cert, key)?),
+        (None | Some(_), None) | (None, Some(_)) => None,
     };
+    let config = tls::client(pem::roots(ca)?, identity, (versions(section), &[]));
+    let config = config.map_err(|e| pem::named(ca, e))?;
     Ok(Some(TlsConnector::from(Arc::new(config))))
-}
-
-pub(super) fn roots(path: &Path) -> Result<RootCertStore, NodeError> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        store.add(certificate).map_err(|e| pem(path, e.into()))?;
-    }
-    Ok(store)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, NodeError> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(open_pem(path)?).collect();
-    match read {
-        Ok(list) if list.is_empty() => Err(pem(path, "the file holds no certificate".into())),
-        Ok(list) => Ok(list),
-        Err(error) => Err(pem(path, error.into())),
-    }
-}
-
-fn open_pem(path: &Path) -> Result<BufReader<File>, NodeError> {
-    File::open(path).map(BufReader::new).map_err(|e| pem(path, e.into()))
-}
-
-fn pem(path: &Path, source: Cause) -> NodeError {
-    NodeError::Pem { path: PathBuf::from(path), source }
 }

@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio_rustls::rustls::RootCertStore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::enrolment::{self, Files};
 use super::imaging::Opened;
-use super::{NodeError, bind};
+use super::{NodeError, bind, nodes, pem};
 use crate::app::audit::anchored::AnchorDesk;
 use crate::app::audit::anchoring::AnchorPlace;
 use crate::app::audit::ports::Anchored;
 use crate::app::exchange::look_up::Elsewhere;
+use crate::app::nodes::Nodes;
 use crate::app::ports::{Clock, IdSource, Journal};
 use crate::app::records::desk::NodeDesk;
 use crate::app::regional::behind::Behind;
@@ -22,18 +25,23 @@ use crate::app::regional::ports::Region;
 use crate::app::regional::publisher::Publisher;
 use crate::app::{App, error};
 use crate::config::{self, Config, NodeRole};
-use crate::link::client::{HubLink, LinkOptions};
+use crate::link::client::{HubLink, LinkOptions, TlsSource};
 use crate::link::identity::{Credential, Credentials};
 use crate::link::inflow::Room;
-use crate::link::server::{LinkDoor, LinkTls};
+use crate::link::lines::Lines;
+use crate::link::server::LinkDoor;
 use crate::store::sqlite::anchors::AnchorStore;
 use crate::store::sqlite::region::RegionStore;
 use crate::telemetry::Metrics;
+use crate::tls::{self, H2, Versions};
 
 /// Name of the database in the store's directory.
 const DATABASE: &str = "region.db";
 /// Name of the database of nodes' signed heads in the store's directory.
 const ANCHORS: &str = "anchors.db";
+
+/// What a certificate that the node enrolled for is renewed with.
+pub(super) type Renewal = (Files, (String, Option<RootCertStore>));
 
 /// What every use case is given.
 type With = (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>);
@@ -41,9 +49,16 @@ type With = (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>);
 /// A region that was joined and not yet begun with.
 pub(super) enum Joined {
     /// As its hub.
-    Hub { hub: Arc<Hub>, door: LinkDoor, listen: SocketAddr, anchors: Arc<AnchorDesk> },
+    Hub {
+        hub: Arc<Hub>,
+        door: LinkDoor,
+        listen: SocketAddr,
+        anchors: Arc<AnchorDesk>,
+        /// Who is let in by certificates of the hub's own, and the lines that are open.
+        given: Option<(Arc<Nodes>, Lines)>,
+    },
     /// As a node.
-    Node { link: Arc<HubLink>, holder: Option<Holder> },
+    Node { link: Arc<HubLink>, holder: Option<Holder>, renewal: Option<Renewal> },
 }
 
 /// Joins the region, if the configuration names one.
@@ -60,6 +75,7 @@ pub(super) async fn join(
     if config.node.role == NodeRole::Hub {
         let exchange = records.hub.clone();
         let (Some(listen), Some(exchange)) = (section.listen, exchange) else { return Ok(None) };
+        let clock_of = Arc::clone(&clock);
         let store = RegionStore::open(&config.store.dir.join(DATABASE)).await?;
         let anchored = AnchorStore::open(&config.store.dir.join(ANCHORS)).await?;
         let with = (Arc::clone(&journal), Arc::clone(&clock));
@@ -75,33 +91,24 @@ pub(super) async fn join(
             clock,
             ids,
         });
-        let tls = match (&section.tls_cert, &section.tls_key) {
-            (Some(cert), Some(key)) => Some(LinkTls {
-                cert: read(cert).await?,
-                key: read(key).await?,
-                client_ca: read_if(section.tls_ca.as_deref()).await?,
-            }),
-            (None | Some(_), None) | (None, Some(_)) => None,
-        };
+        let nodes::Opened { nodes, tls, lines } = nodes::open(config, &clock_of).await?;
         let room = Room::new(config.exchange.receive_bytes_max, Arc::clone(metrics));
         let with = (Arc::clone(&hub), exchange, Arc::clone(&anchors));
-        let door = LinkDoor::new(with, credentials(config), (tls, room), stop.clone());
-        return Ok(Some(Joined::Hub { hub, door, listen, anchors }));
+        let given = (nodes.clone(), lines.clone());
+        let door = LinkDoor::new(with, credentials(config), given, (tls, room), stop.clone());
+        let given = nodes.map(|nodes| (nodes, lines));
+        return Ok(Some(Joined::Hub { hub, door, listen, anchors, given }));
     }
     let Some(hub) = section.hub.clone() else { return Ok(None) };
-    let identity = match (&section.tls_cert, &section.tls_key) {
-        (Some(cert), Some(key)) => Some((read(cert).await?, read(key).await?)),
-        (None | Some(_), None) | (None, Some(_)) => None,
-    };
     let token = match &section.token_file {
         Some(path) => Some(String::from_utf8_lossy(&read(path).await?).trim().to_owned()),
         None => None,
     };
-    let ca = read_if(section.tls_ca.as_deref()).await?;
-    let options = LinkOptions { hub, ca, identity, token };
+    let (tls, renewal) = dialled_with(config, &hub)?;
+    let options = LinkOptions { hub, tls, token };
     let link = HubLink::new(options, Arc::new(chance), Arc::clone(&records.time))
         .map_err(NodeError::Link)?;
-    Ok(Some(Joined::Node { link, holder }))
+    Ok(Some(Joined::Node { link, holder, renewal }))
 }
 
 impl Joined {
@@ -142,7 +149,7 @@ impl Joined {
     pub(super) async fn start(
         self,
         config: &Config,
-        (app, behind): (&Arc<App>, Option<Arc<Behind>>),
+        (app, behind, metrics): (&Arc<App>, Option<Arc<Behind>>, Arc<Metrics>),
         (tasks, stop): (&TaskTracker, &CancellationToken),
     ) -> Result<Option<SocketAddr>, NodeError> {
         if config.imaging.enabled {
@@ -150,7 +157,10 @@ impl Joined {
             until(stop, tasks, publisher.run());
         }
         match self {
-            Self::Hub { door, listen, .. } => {
+            Self::Hub { door, listen, given, .. } => {
+                if let Some(given) = given {
+                    until(stop, tasks, nodes::watch(given, metrics));
+                }
                 let listener = bind(listen).await?;
                 let address = listener.local_addr().unwrap_or(listen);
                 tasks.spawn(async move {
@@ -161,7 +171,10 @@ impl Joined {
                 tracing::info!(%address, "link door open");
                 Ok(Some(address))
             }
-            Self::Node { link, holder } => {
+            Self::Node { link, holder, renewal } => {
+                if let Some((files, with)) = renewal {
+                    until(stop, tasks, enrolment::renew(files, with, metrics));
+                }
                 if let Some(desk) = NodeDesk::new(Arc::clone(app)) {
                     until(stop, tasks, Arc::clone(&link).exchange(Arc::new(desk)));
                 }
@@ -205,11 +218,34 @@ async fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
     tokio::fs::read(path).await.map_err(pem)
 }
 
-async fn read_if(path: Option<&Path>) -> Result<Option<Vec<u8>>, NodeError> {
-    match path {
-        Some(path) => read(path).await.map(Some),
-        None => Ok(None),
+/// What the hub at a URL is dialled with, and what the certificate is renewed with where the node enrolled
+/// for it.
+fn dialled_with(
+    config: &Config,
+    hub: &str,
+) -> Result<(Option<TlsSource>, Option<Renewal>), NodeError> {
+    let section = &config.link;
+    if !hub.starts_with("https:") {
+        return Ok((None, None));
     }
+    let roots = match &section.tls_ca {
+        Some(path) => Some(pem::roots(path)?),
+        None => None,
+    };
+    if section.is_enrolled() {
+        let files = Files::of(config);
+        let renewal = (files.clone(), (hub.to_owned(), roots.clone()));
+        let source: TlsSource = Arc::new(move || enrolment::shown(&files, roots.as_ref()));
+        return Ok((Some(source), Some(renewal)));
+    }
+    let identity = match (&section.tls_cert, &section.tls_key) {
+        (Some(cert), Some(key)) => Some(pem::identity(cert, key)?),
+        (None | Some(_), None) | (None, Some(_)) => None,
+    };
+    let roots = roots.unwrap_or_else(RootCertStore::empty);
+    let config = tls::client(roots, identity, (Versions::Modern, &[H2]));
+    let config = config.map_err(NodeError::Link)?;
+    Ok((Some(Arc::new(move || Ok(config.clone()))), None))
 }
 
 /// From 0 to 1.

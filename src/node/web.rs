@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::imaging::{Opened, Pem, acceptor};
+use super::imaging::Opened;
+use super::pem::{Pem, acceptor};
 use super::{NodeError, bind};
 use crate::app::credentials::Authenticator;
 use crate::config::Config;
 use crate::render::Workers;
+use crate::tls::{H2, Versions};
 use crate::web::dicomweb::{Door, DoorOptions};
 
 /// Opens the DICOMweb door, if the configuration has one. Returns where it is.
@@ -27,7 +29,7 @@ pub(super) async fn open_door(
         key: section.tls_key.as_deref(),
         client_ca: section.tls_client_ca.as_deref(),
     };
-    let tls = acceptor(&files, &[b"h2", b"http/1.1"])?;
+    let tls = acceptor(&files, (Versions::Modern, &[H2, b"http/1.1"]))?;
     let door = Door::new(
         Arc::clone(&opened.imaging),
         Arc::<Workers>::clone(&opened.workers),

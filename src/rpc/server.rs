@@ -2,7 +2,6 @@
 //! reflection.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +9,10 @@ use http::HeaderName;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::gate::{CallLimits, GateLayer};
@@ -38,6 +38,7 @@ use super::{
 use crate::app::App;
 use crate::app::credentials::Authenticator;
 use crate::telemetry::Metrics;
+use crate::tls;
 
 /// How often a silent connection is asked whether it still lives.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -66,36 +67,16 @@ pub struct DoorOptions {
     /// Whether reflection answers.
     pub reflection: bool,
     /// TLS, or plain on loopback.
-    pub tls: Option<TlsFiles>,
-}
-
-/// PEM files.
-#[derive(Debug, Clone)]
-pub struct TlsFiles {
-    /// Certificate chain.
-    pub cert: PathBuf,
-    /// Private key.
-    pub key: PathBuf,
-    /// Authorities of required client certificates.
-    pub client_ca: Option<PathBuf>,
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// Why the door cannot open.
 #[derive(Debug, thiserror::Error)]
 pub enum DoorError {
-    /// A PEM file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Pem {
-        /// Path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
     /// An origin is not one.
     #[error("server.cors_origins: `{0}` is not an origin such as https://clinic.example")]
     Origin(String),
-    /// Certificate and key do not fit, or the transport failed.
+    /// The transport failed.
     #[error("gRPC transport")]
     Transport(#[source] tonic::transport::Error),
     /// The compiled contract cannot be read back.
@@ -110,40 +91,31 @@ pub enum DoorError {
 #[derive(Debug)]
 pub struct Door {
     options: DoorOptions,
-    tls: Option<ServerTlsConfig>,
     gate: GateLayer,
     cors: CorsLayer,
     app: Arc<App>,
 }
 
 impl Door {
-    /// Reads certificates and checks options.
-    pub async fn new(
+    /// Checks options.
+    pub fn new(
         options: DoorOptions,
         app: Arc<App>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, DoorError> {
-        let tls = match &options.tls {
-            Some(files) => Some(read_tls(files).await?),
-            None => None,
-        };
         let cors = cors(&options.cors_origins)?;
         let gate =
             GateLayer::new(options.auth.clone(), options.limits, methods(DESCRIPTORS)?, metrics);
-        Ok(Self { options, tls, gate, cors, app })
+        Ok(Self { options, gate, cors, app })
     }
 
-    fn builder(&self) -> Result<Server, DoorError> {
-        let server = Server::builder()
+    fn builder(&self) -> Server {
+        Server::builder()
             .accept_http1(true)
             .tcp_nodelay(true)
             .max_concurrent_streams(self.options.streams_per_connection_max)
             .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_max_header_list_size(HEADER_BYTES_MAX);
-        match self.tls.clone() {
-            Some(tls) => server.tls_config(tls).map_err(DoorError::Transport),
-            None => Ok(server),
-        }
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
     }
 
     /// Serves until `stop`, then lets running calls finish.
@@ -157,7 +129,8 @@ impl Door {
         H: tonic_health::pb::health_server::Health,
     {
         let max = self.options.message_bytes_max;
-        let server = self.builder()?;
+        let server = self.builder();
+        let tls = self.options.tls.clone();
         let described = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -170,7 +143,7 @@ impl Door {
             reflection_alpha = Some(described().build_v1alpha().map_err(DoorError::Reflection)?);
         }
         let app = self.app;
-        server
+        let router = server
             .layer(self.cors)
             .layer(tonic_web::GrpcWebLayer::new())
             .layer(self.gate)
@@ -236,28 +209,22 @@ impl Door {
                 ModelServiceServer::new(model::Models(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
-            .add_service(NodeServiceServer::new(node::Node(app)).max_decoding_message_size(max))
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                stop.cancelled_owned(),
-            )
-            .await
-            .map_err(DoorError::Transport)
+            .add_service(NodeServiceServer::new(node::Node(app)).max_decoding_message_size(max));
+        let stopped = stop.cancelled_owned();
+        let served = match tls {
+            None => router.serve_with_incoming_shutdown(plain(listener), stopped).await,
+            Some(tls) => {
+                let incoming = tls::incoming(listener, tls);
+                router.serve_with_incoming_shutdown(incoming, stopped).await
+            }
+        };
+        served.map_err(DoorError::Transport)
     }
 }
 
-async fn read_tls(files: &TlsFiles) -> Result<ServerTlsConfig, DoorError> {
-    let cert = read_pem(&files.cert).await?;
-    let key = read_pem(&files.key).await?;
-    let mut config = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
-    if let Some(path) = &files.client_ca {
-        config = config.client_ca_root(Certificate::from_pem(read_pem(path).await?));
-    }
-    Ok(config)
-}
-
-async fn read_pem(path: &Path) -> Result<Vec<u8>, DoorError> {
-    tokio::fs::read(path).await.map_err(|source| DoorError::Pem { path: path.to_owned(), source })
+/// Without TLS.
+fn plain(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 fn cors(origins: &[String]) -> Result<CorsLayer, DoorError> {

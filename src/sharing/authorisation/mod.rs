@@ -132,6 +132,8 @@ terms! {
         ChangePassword = "change_password",
         /// Make, change and list accounts of this node.
         ManageAccounts = "manage_accounts",
+        /// At the hub: let nodes in, list their certificates, take them back.
+        ManageNodes = "manage_nodes",
         /// Ask what the node is.
         ReadNodeInfo = "read_node_info",
     }

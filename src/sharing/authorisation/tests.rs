@@ -56,6 +56,7 @@ const EXPECTED: &[(Action, &str)] = &[
     (Action::OwnSession, "VTHRPWAM"),
     (Action::ChangePassword, "VTHRPWAM"),
     (Action::ManageAccounts, "M"),
+    (Action::ManageNodes, "M"),
     (Action::ReadNodeInfo, "VTHRPWAM"),
 ];
 
@@ -100,13 +101,14 @@ fn every_cell_is_as_it_is_typed_here() {
         for place in Place::ALL {
             let rights = table.rights(role, *place);
             for (action, who) in EXPECTED {
-                // Who is whom, and what was put aside, is for those who see to a whole county.
+                // Who is whom, what was put aside, and which nodes there are, is for those who see to a whole county.
                 let is_wide = matches!(
                     action,
                     Action::ReadPeople
                         | Action::DecidePeople
                         | Action::OpenQuarantine
                         | Action::SettleQuarantine
+                        | Action::ManageNodes
                 );
                 let may = who.contains(letter)
                     && places(role).contains(place)
@@ -121,7 +123,7 @@ fn every_cell_is_as_it_is_typed_here() {
             }
         }
     }
-    assert_eq!(cells, 8 * 5 * 41 * 8);
+    assert_eq!(cells, 8 * 5 * 42 * 8);
 }
 
 #[test]

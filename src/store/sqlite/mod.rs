@@ -134,10 +134,13 @@ impl SqliteStore {
     }
 }
 
-/// Makes the folder that the database at `path` lies in.
+/// Makes the folder that the database at `path` lies in, closed to others.
 async fn make_folder(path: &Path) -> Result<(), OpenError> {
     let Some(folder) = path.parent() else { return Ok(()) };
-    tokio::fs::create_dir_all(folder)
+    tokio::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
         .await
         .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })
 }

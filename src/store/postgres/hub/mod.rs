@@ -14,6 +14,7 @@ mod batch;
 mod listen;
 mod load;
 mod look_up;
+pub mod nodes;
 mod people;
 mod quarantine;
 mod read;
@@ -49,7 +50,7 @@ use crate::store::hub::{Grown, Scopes, check_names, failed};
 use crate::store::sqlite::migrator;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "documents", include_str!("../../../../migrations/postgres-hub/0001_documents.sql")),
     (
         2,
@@ -65,6 +66,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         include_str!("../../../../migrations/postgres-hub/0006_record_names.sql"),
     ),
     (7, "clocks", include_str!("../../../../migrations/postgres-hub/0007_clocks.sql")),
+    (
+        8,
+        "certificates of nodes",
+        include_str!("../../../../migrations/postgres-hub/0008_node_certificates.sql"),
+    ),
 ];
 
 /// Connections beside the writer's and the listener's.

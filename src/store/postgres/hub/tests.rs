@@ -10,11 +10,13 @@ use sqlx::Row as _;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::nodes::NodeCertificates;
 use super::seal::HubTrail;
 use super::{HubStore, load, look_up};
 use crate::app::error::{Code, Error};
 use crate::app::exchange::ports::{HubDocuments, Submission};
 use crate::app::exchange::store_suite::{self, TESTS, asking, handles, look_ups, model, scopes};
+use crate::app::nodes::store_suite as nodes;
 use crate::app::people::store_suite as people;
 use crate::sharing::audit::Fault;
 use crate::sharing::exchange::Outcome;
@@ -56,6 +58,22 @@ async fn joins_people_as_the_suite_asks_for() {
             let scopes = people::scopes();
             let opened = HubStore::open(&scratch.server, &scratch.schema, scopes, &tracker).await;
             hubs.push(people::hub(Arc::new(opened.unwrap())));
+        }
+        test(hubs).await;
+        end(scratch, tracker).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_certificates_of_nodes_as_the_suite_asks_for() {
+    let Some(url) = url() else { return };
+    for (name, test) in nodes::TESTS {
+        println!("{name}");
+        let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+        drop(open(&scratch, &tracker).await);
+        let mut hubs: nodes::Hubs = Vec::new();
+        for _ in 0..3 {
+            hubs.push(Arc::new(NodeCertificates::open(&scratch.server, &scratch.schema)));
         }
         test(hubs).await;
         end(scratch, tracker).await;

@@ -7,6 +7,7 @@ mod attend;
 mod keep;
 mod load;
 mod look_up;
+pub mod nodes;
 mod people;
 mod quarantine;
 mod read;
@@ -34,7 +35,7 @@ use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql")),
     (
         2,
@@ -50,6 +51,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         include_str!("../../../../migrations/sqlite-hub/0006_record_names.sql"),
     ),
     (7, "clocks", include_str!("../../../../migrations/sqlite-hub/0007_clocks.sql")),
+    (
+        8,
+        "certificates of nodes",
+        include_str!("../../../../migrations/sqlite-hub/0008_node_certificates.sql"),
+    ),
 ];
 
 /// Connections that only read.

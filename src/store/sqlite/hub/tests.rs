@@ -6,9 +6,11 @@ use std::sync::Arc;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::HubStore;
+use super::nodes::NodeCertificates;
 use super::seal::HubTrail;
 use crate::app::exchange::ports::HubDocuments;
 use crate::app::exchange::store_suite::{TESTS, asking, handles, look_ups, model, scopes};
+use crate::app::nodes::store_suite as nodes;
 use crate::app::people::store_suite as people;
 use crate::sharing::audit::Fault;
 
@@ -48,6 +50,20 @@ async fn joins_people_as_the_suite_asks_for() {
             let path = folder.path().join("hub.db");
             let store = HubStore::open(&path, people::scopes()).await.unwrap();
             hubs.push(people::hub(Arc::new(store)));
+        }
+        test(hubs).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_certificates_of_nodes_as_the_suite_asks_for() {
+    for (name, test) in nodes::TESTS {
+        println!("{name}");
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path()).await);
+        let mut hubs: nodes::Hubs = Vec::new();
+        for _ in 0..2 {
+            hubs.push(Arc::new(NodeCertificates::open(&folder.path().join("hub.db"))));
         }
         test(hubs).await;
     }
