@@ -81,7 +81,8 @@ pub fn open(sealer: &Sealer, span: &Span, buffer: &mut [u8]) -> Result<Range<usi
     while from < buffer.len() {
         let until = from.saturating_add(CHUNK).saturating_add(TAG_BYTES).min(buffer.len());
         let part = buffer.get_mut(to..until).ok_or(Fault::Altered)?;
-        let opened = sealer.open(nonce(number, number == last), &[], part, from.saturating_sub(to))?;
+        let opened =
+            sealer.open(nonce(number, number == last), &[], part, from.saturating_sub(to))?;
         to = to.saturating_add(opened);
         from = until;
         number = number.saturating_add(1);
@@ -155,7 +156,12 @@ mod tests {
         out
     }
 
-    fn read(cipher: Cipher, sealed: &[u8], length: u64, range: Range<u64>) -> Result<Vec<u8>, Fault> {
+    fn read(
+        cipher: Cipher,
+        sealed: &[u8],
+        length: u64,
+        range: Range<u64>,
+    ) -> Result<Vec<u8>, Fault> {
         let span = span(length, &range).unwrap();
         let place = usize::try_from(span.sealed.start).unwrap();
         let mut buffer = sealed

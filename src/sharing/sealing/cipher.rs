@@ -79,12 +79,7 @@ pub fn derive(secret: &[u8], salt: &[u8], info: &[&[u8]], out: &mut [u8]) -> Res
 
 impl Sealer {
     /// Under the key that is of `secret`, `salt` and `info`.
-    pub fn new(
-        cipher: Cipher,
-        secret: &[u8],
-        salt: &[u8],
-        info: &[&[u8]],
-    ) -> Result<Self, Fault> {
+    pub fn new(cipher: Cipher, secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Result<Self, Fault> {
         let mut key = Zeroizing::new(vec![0; cipher.key_bytes()]);
         let label: [&[u8]; 1] = [cipher.name().as_bytes()];
         let info: Vec<&[u8]> = label.iter().chain(info).copied().collect();

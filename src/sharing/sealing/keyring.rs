@@ -220,7 +220,8 @@ impl Sealed {
 
     /// As the text of a file.
     pub fn text(&self) -> Result<String, Fault> {
-        let mut text = serde_json::to_string_pretty(self).map_err(|e| Fault::Form(e.to_string()))?;
+        let mut text =
+            serde_json::to_string_pretty(self).map_err(|e| Fault::Form(e.to_string()))?;
         text.push('\n');
         Ok(text)
     }
@@ -307,11 +308,7 @@ fn mac_key(ring: &Secret) -> Result<hmac::Key, Fault> {
 
 impl Keyring {
     /// An empty one that `masters` open.
-    pub fn new(
-        cipher: Cipher,
-        masters: &[&dyn Master],
-        random: Random<'_>,
-    ) -> Result<Self, Fault> {
+    pub fn new(cipher: Cipher, masters: &[&dyn Master], random: Random<'_>) -> Result<Self, Fault> {
         let empty = Self {
             generation: 0,
             cipher,
@@ -323,13 +320,10 @@ impl Keyring {
     }
 
     /// The same keys in a new ring that `masters` open, and nobody else.
-    pub fn rotated(
-        mut self,
-        masters: &[&dyn Master],
-        random: Random<'_>,
-    ) -> Result<Self, Fault> {
+    pub fn rotated(mut self, masters: &[&dyn Master], random: Random<'_>) -> Result<Self, Fault> {
         self.ring = Secret::random(random)?;
-        let wrap = |master: &&dyn Master| Ok((master.id(), master.wrap(self.ring.expose(), random)?));
+        let wrap =
+            |master: &&dyn Master| Ok((master.id(), master.wrap(self.ring.expose(), random)?));
         self.masters = masters.iter().map(wrap).collect::<Result<_, Fault>>()?;
         Ok(self)
     }

@@ -218,7 +218,7 @@ proptest! {
         if labelled {
             let list = fs::read(dir.path().join("sealed")).unwrap();
             let key = format::Label::decode_list(&list).unwrap();
-            bytes.splice(0..0, format::Label { number: 1, key }.encode());
+            bytes.splice(0..0, format::Label { number: 1, key, seal: None }.encode());
         }
         fs::write(segment(dir.path(), 1), &bytes).unwrap();
         let (archive, recovery) = LocalArchive::open(options(dir.path())).unwrap();

@@ -25,7 +25,8 @@ fn master(byte: u8, cipher: Cipher) -> KnownMaster {
 
 fn full(random: Random<'_>, masters: &[&dyn Master]) -> Keyring {
     let mut ring = Keyring::new(Cipher::Aes256Gcm, masters, random).unwrap();
-    for (purpose, length) in [("database/xiangyi.db", 32), ("archive", 32), ("secret/audit.key", 40)]
+    for (purpose, length) in
+        [("database/xiangyi.db", 32), ("archive", 32), ("secret/audit.key", 40)]
     {
         let mut secret = vec![0; length];
         random(&mut secret).unwrap();
