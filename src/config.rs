@@ -6,6 +6,7 @@
 
 mod accounts;
 mod auth;
+mod encryption;
 mod exchange;
 mod fhir;
 mod forwarding;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountsSection;
 pub use self::auth::{AuthSection, TokenSection};
+pub use self::encryption::EncryptionSection;
 pub use self::exchange::ExchangeSection;
 pub use self::fhir::FhirSection;
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
@@ -36,6 +38,8 @@ pub use self::oidc::OidcSection;
 pub use self::secret::SecretUrl;
 pub use self::web::WebSection;
 
+/// Where systemd says that credentials are.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Environment variables that start like an override and are none.
 const RESERVED: [&str; 7] = [
     "XIANGYI_BINARY",
@@ -61,6 +65,8 @@ pub struct Config {
     pub models: ModelsSection,
     /// What is kept.
     pub store: StoreSection,
+    /// What is kept is sealed.
+    pub encryption: EncryptionSection,
     /// What is kept of images.
     pub imaging: ImagingSection,
     /// The DICOM door.
@@ -318,6 +324,9 @@ impl Config {
             config.models.onnxruntime_library =
                 environment.get("ORT_DYLIB_PATH").map(PathBuf::from);
         }
+        if config.encryption.credential.is_some() && config.encryption.credentials_dir.is_none() {
+            config.encryption.credentials_dir = environment.get(CREDENTIALS).map(PathBuf::from);
+        }
         config.validate()?;
         Ok(config)
     }
@@ -391,6 +400,7 @@ impl Config {
         if server.streams_per_connection_max == 0 {
             return refuse("server.streams_per_connection_max must be at least 1");
         }
+        self.encryption.validate()?;
         self.imaging.validate()?;
         self.dicom.validate(&self.imaging)?;
         self.web.validate(&self.imaging, &self.auth)?;
@@ -447,7 +457,7 @@ impl Config {
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-        .filter(|(k, _)| k.starts_with("XIANGYI_") || k == "ORT_DYLIB_PATH")
+        .filter(|(k, _)| k.starts_with("XIANGYI_") || k == "ORT_DYLIB_PATH" || k == CREDENTIALS)
         .collect()
 }
 

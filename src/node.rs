@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod backup;
 mod callers;
 pub mod deidentify;
 mod exchange;
@@ -10,6 +11,7 @@ mod fhir;
 mod health;
 mod identity;
 pub mod imaging;
+pub mod keys;
 mod link;
 mod models;
 mod pacs;
@@ -65,6 +67,9 @@ pub enum NodeError {
     /// A table or model was refused; the cause names it.
     #[error("cannot load models and knowledge")]
     Knowledge(#[source] error::Cause),
+    /// The keys of what is kept cannot be used.
+    #[error(transparent)]
+    Keys(#[from] keys::KeysError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -271,7 +276,7 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let source: Arc<dyn KnowledgeSource> =
             Arc::new(ModelFiles::new(config.models.clone(), Arc::clone(&metrics)));
-        let database = config.store.dir.join(DATABASE);
+        let database = keys::database(&config, DATABASE)?;
         // The store migrates while the models load.
         let (knowledge, store) = tokio::join!(
             source.load(),
@@ -311,7 +316,7 @@ impl Node {
         let records = Box::pin(opening).await?;
         records.watch((&metrics, &clock), until);
         let region = link::join(&config, held, (with, &records), (&metrics, &stop)).await?;
-        let of = (database.as_path(), knowledge.as_ref(), region.as_ref());
+        let of = (&database, knowledge.as_ref(), region.as_ref());
         let audit = audit::start(&config, of, (&metrics, &clock), until).await?;
         let app = Arc::new(App::new(Parts {
             audit: Some(audit),

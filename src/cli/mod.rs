@@ -69,7 +69,7 @@ enum Command {
     Imaging(Box<imaging::ImagingArgs>),
     /// Measure decisions on files of cases
     Eval(eval::EvalArgs),
-    /// Look after a node: accounts
+    /// Look after a node: accounts, keys, encryption, backups
     Admin(admin::AdminArgs),
     /// Look after the archive of images of a node that does not run
     Archive(archive::ArchiveArgs),

@@ -65,7 +65,7 @@ impl Seals {
     }
 
     /// Whether there is a key of this name.
-    pub(super) fn has(&self, id: KeyId) -> bool {
+    pub fn has(&self, id: KeyId) -> bool {
         self.keys.contains_key(&id)
     }
 

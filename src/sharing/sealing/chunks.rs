@@ -12,7 +12,7 @@ pub const CHUNK_BYTES: u64 = 64 * 1024;
 /// The same in memory.
 const CHUNK: usize = 64 * 1024;
 /// Bytes of a chunk with its tag.
-const SEALED_CHUNK: u64 = CHUNK_BYTES + 16;
+pub const SEALED_CHUNK: u64 = CHUNK_BYTES + 16;
 /// A nonce that no chunk has, for what stands beside a body under the same key.
 pub const BESIDE: [u8; NONCE_BYTES] = [0xFF; NONCE_BYTES];
 
@@ -126,6 +126,28 @@ impl Sealing {
         let sealed = out.get_mut(at..).unwrap_or_default();
         let tag = self.sealer.seal(nonce(self.number, last), &[], sealed)?;
         out.extend_from_slice(&tag);
+        self.number = self.number.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// Opens chunks one after the other.
+#[derive(Debug)]
+pub struct Unsealing {
+    sealer: Sealer,
+    number: u64,
+}
+
+impl Unsealing {
+    /// Under the key that sealed them.
+    pub fn new(sealer: Sealer) -> Self {
+        Self { sealer, number: 0 }
+    }
+
+    /// Opens the next chunk, with its tag, where it is. `last`: nothing follows it.
+    pub fn next(&mut self, chunk: &mut Vec<u8>, last: bool) -> Result<(), Fault> {
+        let length = self.sealer.open(nonce(self.number, last), &[], chunk, 0)?;
+        chunk.truncate(length);
         self.number = self.number.saturating_add(1);
         Ok(())
     }

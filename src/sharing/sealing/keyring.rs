@@ -231,6 +231,16 @@ impl Sealed {
         self.masters.iter().map(|master| id_of(&master.id)).collect()
     }
 
+    /// Name, purpose, cipher and time of making of each key, as they are said.
+    pub fn listed(&self) -> impl Iterator<Item = (&str, &str, Cipher, i64)> {
+        self.keys.iter().map(|key| (key.id.as_str(), key.purpose.as_str(), key.cipher, key.made_ms))
+    }
+
+    /// How often it is said to have been written.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Opens it with whichever of `masters` fits.
     pub fn open(&self, masters: &[&dyn Master]) -> Result<Keyring, Fault> {
         let ids = self.master_ids()?;
