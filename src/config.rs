@@ -6,6 +6,7 @@
 
 mod accounts;
 mod auth;
+mod encryption;
 mod exchange;
 mod fhir;
 mod forwarding;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountsSection;
 pub use self::auth::{AuthSection, TokenSection};
+pub use self::encryption::EncryptionSection;
 pub use self::exchange::ExchangeSection;
 pub use self::fhir::FhirSection;
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
@@ -38,6 +40,8 @@ pub use self::oidc::OidcSection;
 pub use self::secret::SecretUrl;
 pub use self::web::WebSection;
 
+/// Where systemd says that credentials are.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Environment variables that start like an override and are none.
 const RESERVED: [&str; 7] = [
     "XIANGYI_BINARY",
@@ -63,6 +67,8 @@ pub struct Config {
     pub models: ModelsSection,
     /// What is kept.
     pub store: StoreSection,
+    /// What is kept is sealed.
+    pub encryption: EncryptionSection,
     /// What is kept of images.
     pub imaging: ImagingSection,
     /// The DICOM door.
@@ -269,6 +275,9 @@ impl Config {
             config.models.onnxruntime_library =
                 environment.get("ORT_DYLIB_PATH").map(PathBuf::from);
         }
+        if config.encryption.credential.is_some() && config.encryption.credentials_dir.is_none() {
+            config.encryption.credentials_dir = environment.get(CREDENTIALS).map(PathBuf::from);
+        }
         config.validate()?;
         Ok(config)
     }
@@ -340,6 +349,7 @@ impl Config {
             return refuse("server.streams_per_connection_max must be at least 1");
         }
         self.models.validate()?;
+        self.encryption.validate()?;
         self.imaging.validate()?;
         self.dicom.validate(&self.imaging)?;
         self.web.validate(&self.imaging, &self.auth)?;
@@ -396,7 +406,7 @@ impl Config {
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-        .filter(|(k, _)| k.starts_with("XIANGYI_") || k == "ORT_DYLIB_PATH")
+        .filter(|(k, _)| k.starts_with("XIANGYI_") || k == "ORT_DYLIB_PATH" || k == CREDENTIALS)
         .collect()
 }
 

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod backup;
 mod callers;
 pub mod deidentify;
 pub mod enrolment;
@@ -12,6 +13,7 @@ pub(crate) mod folder;
 mod health;
 mod identity;
 pub mod imaging;
+pub mod keys;
 mod link;
 mod models;
 pub mod nodes;
@@ -72,6 +74,9 @@ pub enum NodeError {
     /// A table or model was refused; the cause names it.
     #[error("cannot load models and knowledge")]
     Knowledge(#[source] error::Cause),
+    /// The keys of what is kept cannot be used.
+    #[error(transparent)]
+    Keys(#[from] keys::KeysError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -298,7 +303,7 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let source: Arc<dyn KnowledgeSource> =
             Arc::new(ModelFiles::new(config.models.clone(), Arc::clone(&metrics)));
-        let database = config.store.dir.join(DATABASE);
+        let database = keys::database(&config, DATABASE)?;
         // The store migrates while the models load.
         let (knowledge, store) = tokio::join!(
             source.load(),
@@ -339,7 +344,7 @@ impl Node {
         records.watch((&metrics, &clock), until);
         let joined = link::join(&config, held, (with, &records), (&metrics, &stop));
         let region = Box::pin(joined).await?;
-        let of = (database.as_path(), knowledge.as_ref(), region.as_ref());
+        let of = (&database, knowledge.as_ref(), region.as_ref());
         let audit = audit::start(&config, of, (&metrics, &clock), until).await?;
         let app = Arc::new(App::new(Parts {
             audit: Some(audit),

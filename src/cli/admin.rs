@@ -1,6 +1,7 @@
 //! `xiangyi admin`: what whoever runs a node does at it.
 
 mod account;
+mod keeping;
 mod nodes;
 mod security;
 
@@ -32,6 +33,16 @@ enum AdminCommand {
     Revoke(nodes::RevokeArgs),
     /// Say how well a node is protected: doors, credentials, certificates, files, and what to do
     SecurityReport(security::SecurityArgs),
+    /// Look after the keys that what lies on the disk is encrypted with
+    Keys(keeping::KeysArgs),
+    /// Encrypt what a node that does not run has kept in the clear
+    Encrypt(keeping::EncryptArgs),
+    /// Write an encrypted backup of a node, which may be running, and read it back
+    Backup(keeping::BackupArgs),
+    /// Read all of a backup and say what is wrong with it
+    Verify(keeping::VerifyArgs),
+    /// Put a backup into an empty folder
+    Restore(keeping::RestoreArgs),
 }
 
 pub(super) async fn run(args: AdminArgs) -> Result<ExitCode, Failure> {
@@ -43,5 +54,10 @@ pub(super) async fn run(args: AdminArgs) -> Result<ExitCode, Failure> {
         AdminCommand::Nodes(args) => nodes::list(args).await,
         AdminCommand::Revoke(args) => nodes::revoke(args).await,
         AdminCommand::SecurityReport(args) => security::run(args).await,
+        AdminCommand::Keys(args) => keeping::keys(args).await,
+        AdminCommand::Encrypt(args) => keeping::encrypt(args).await,
+        AdminCommand::Backup(args) => keeping::backup(args).await,
+        AdminCommand::Verify(args) => keeping::verify(&args),
+        AdminCommand::Restore(args) => keeping::restore(&args),
     }
 }

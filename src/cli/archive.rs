@@ -192,17 +192,17 @@ async fn reindex(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
 }
 
 /// Progress on standard error.
-struct Told {
+pub(super) struct Told {
     last: Option<Instant>,
     terminal: bool,
 }
 
 impl Told {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { last: None, terminal: std::io::stderr().is_terminal() }
     }
 
-    fn tell(&mut self, text: impl FnOnce() -> String) {
+    pub(super) fn tell(&mut self, text: impl FnOnce() -> String) {
         let [often, seldom] = PROGRESS_EVERY;
         let now = Instant::now();
         let pause = if self.terminal { often } else { seldom };
@@ -216,7 +216,7 @@ impl Told {
 }
 
 /// Bytes as people say them.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut tenths = u128::from(bytes) * 10;
     let mut unit = "bytes";

@@ -69,7 +69,7 @@ enum Command {
     Imaging(Box<imaging::ImagingArgs>),
     /// Measure decisions on files of cases
     Eval(eval::EvalArgs),
-    /// Look after a node: accounts; at a hub, the certificates of nodes
+    /// Look after a node: accounts, keys, encryption, backups, certificates
     Admin(admin::AdminArgs),
     /// Look after the archive of images of a node that does not run
     Archive(archive::ArchiveArgs),

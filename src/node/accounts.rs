@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{DATABASE, NodeError, SystemClock, UuidSource};
+use super::{DATABASE, NodeError, SystemClock, UuidSource, keys};
 use crate::app::identity::accounts::password::Denied;
 use crate::app::identity::accounts::ports::Lock;
 use crate::app::identity::accounts::{Accounts, Options};
@@ -17,7 +17,7 @@ use crate::app::ports::{Clock, IdSource};
 use crate::config::{AccountsSection, Config};
 use crate::embedded;
 use crate::store::sqlite::accounts::AccountsStore;
-use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::store::sqlite::{Database, OpenError, SqliteStore};
 use crate::tables::table;
 
 /// Passwords that everybody tries.
@@ -31,8 +31,11 @@ struct Row {
     password: String,
 }
 
-/// The accounts in the database at `path`, which is up to date.
-pub(super) fn open(path: &Path, section: &AccountsSection) -> Result<Arc<Accounts>, NodeError> {
+/// The accounts in a database that is up to date.
+pub(super) fn open(
+    database: &Database,
+    section: &AccountsSection,
+) -> Result<Arc<Accounts>, NodeError> {
     let rows: Vec<(u64, Row)> =
         table::rows(&embedded::files(), DENIED).map_err(|e| NodeError::Accounts(e.into()))?;
     let denied = Denied::new(rows.iter().map(|(_, row)| row.password.as_str()));
@@ -47,7 +50,7 @@ pub(super) fn open(path: &Path, section: &AccountsSection) -> Result<Arc<Account
         },
         hashes_max: section.hashes_max,
     };
-    let store = Arc::new(AccountsStore::open(path));
+    let store = Arc::new(AccountsStore::open(database));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
     Ok(Arc::new(Accounts::new(store, (clock, ids), options, denied)))
@@ -55,13 +58,13 @@ pub(super) fn open(path: &Path, section: &AccountsSection) -> Result<Arc<Account
 
 /// The accounts of a node that may be running or not, for the command line.
 pub async fn beside(config: &Config) -> Result<Arc<Accounts>, NodeError> {
-    let path = config.store.dir.join(DATABASE);
+    let database = keys::database(config, DATABASE)?;
     let tasks = tokio_util::task::TaskTracker::new();
-    let store: Result<SqliteStore, OpenError> = SqliteStore::open(&path, 1, &tasks).await;
+    let store: Result<SqliteStore, OpenError> = SqliteStore::open(&database, 1, &tasks).await;
     drop(store?);
     tasks.close();
     tasks.wait().await;
-    open(&path, &config.auth.accounts.clone().unwrap_or_default())
+    open(&database, &config.auth.accounts.clone().unwrap_or_default())
 }
 
 /// Writes a code into a file that only the node's user reads, while there is no account; takes an old

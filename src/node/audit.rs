@@ -1,13 +1,12 @@
 //! The audit trail of a node: reading it, looking through it for alarms, signing its heads.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{DATABASE, NodeError, link, records};
+use super::{DATABASE, NodeError, keys, link, records};
 use crate::app::audit::anchoring::Anchoring;
 use crate::app::audit::ports::{Anchored, AuditTrail, Sealing, Signer};
 use crate::app::audit::sealing::Sealer;
@@ -20,7 +19,7 @@ use crate::app::ports::Clock;
 use crate::config::Config;
 use crate::store::postgres;
 use crate::store::sqlite::trail::Trail;
-use crate::store::sqlite::{self, OpenError};
+use crate::store::sqlite::{self, Database};
 use crate::telemetry::Metrics;
 
 /// Name of the seed of the key that heads are signed with, in the store's directory.
@@ -46,21 +45,16 @@ struct Opened {
     hub: Option<AtHub>,
 }
 
-/// The database of a node with this configuration.
-pub fn database(config: &Config) -> PathBuf {
-    config.store.dir.join(DATABASE)
-}
-
 /// The trail of a node that may run or not, to look at only.
-pub async fn look(config: &Config) -> Result<Trail, OpenError> {
-    Trail::look(&database(config)).await
+pub async fn look(config: &Config) -> Result<Trail, NodeError> {
+    Ok(Trail::look(&keys::database(config, DATABASE)?).await?)
 }
 
 /// The trail of a hub's exchange.
 pub fn exchange(config: &Config) -> Result<Arc<dyn Sealing>, NodeError> {
     let section = &config.exchange;
     Ok(match (&section.postgres_url, &section.postgres_url_file) {
-        (None, None) => Arc::new(sqlite::hub::seal::HubTrail::open(&records::database_of(config))),
+        (None, None) => Arc::new(sqlite::hub::seal::HubTrail::open(records::database_of(config)?)),
         (url, file) => {
             let server = records::server((url.as_ref(), file.as_deref()));
             let server = server.map_err(NodeError::PostgresHub)?;
@@ -71,19 +65,18 @@ pub fn exchange(config: &Config) -> Result<Arc<dyn Sealing>, NodeError> {
 
 /// The node's public key, where it has one.
 pub async fn public_key(config: &Config) -> Option<Vec<u8>> {
-    let seed = tokio::fs::read(config.store.dir.join(KEY)).await.ok()?;
+    let seed = keys::secret(config, KEY, false).await.ok()?;
     Some(NodeKey::new(&seed).ok()?.public())
 }
 
 /// Opens the trail in the node's own database, looks through it and signs its heads until the node stops.
 pub(super) async fn start(
     config: &Config,
-    (database, knowledge, region): (&Path, &Knowledge, Option<&link::Joined>),
+    (database, knowledge, region): (&Database, &Knowledge, Option<&link::Joined>),
     with: (&Arc<Metrics>, &Arc<dyn Clock>),
     until: (&TaskTracker, &CancellationToken),
 ) -> Result<Arc<AuditDesk>, NodeError> {
-    let seed =
-        records::key(&config.store.dir.join(KEY), true).await.map_err(NodeError::AuditKey)?;
+    let seed = keys::secret(config, KEY, true).await.map_err(NodeError::AuditKey)?;
     let key = Arc::new(NodeKey::new(&seed).map_err(NodeError::AuditKey)?);
     let trail: Arc<dyn AuditTrail> = Arc::new(Trail::open(database));
     let watcher = Watcher::new(Arc::clone(&trail), knowledge.alarms.clone());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{NodeError, folder, imaging};
+use super::{NodeError, folder, imaging, keys};
 use crate::app::chain;
 use crate::app::imaging::Imaging;
 use crate::app::imaging::forwarding::{Dice, Forwarding, ForwardingParts};
@@ -16,7 +16,6 @@ use crate::app::ports::{Clock, IdSource};
 use crate::config::Config;
 use crate::dicom::DimseSender;
 use crate::sharing::imaging::examination::Examinations;
-use crate::store::sqlite::OpenError;
 use crate::store::sqlite::exchange::ExchangeStore;
 use crate::telemetry::Metrics;
 
@@ -45,8 +44,8 @@ pub fn exchange_path(config: &Config) -> PathBuf {
 }
 
 /// Opens the database. The command line does so beside a running node.
-pub async fn open_exchange(config: &Config) -> Result<ExchangeStore, OpenError> {
-    ExchangeStore::open(&exchange_path(config)).await
+pub async fn open_exchange(config: &Config) -> Result<ExchangeStore, NodeError> {
+    Ok(ExchangeStore::open(keys::database(config, DATABASE)?).await?)
 }
 
 /// What is exchanged with others: forwarding, if there are rules, the worklist, and their database.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::pem::roots;
-use super::{DATABASE, NodeError, accounts, callers, link};
+use super::{DATABASE, NodeError, accounts, callers, keys, link};
 use crate::app::credentials::{Authenticator, Placing};
 use crate::app::error::Cause;
 use crate::app::identity::oidc::{KeptSet, KeyKeeper, KeySource, Oidc, Rules, Timing};
@@ -47,7 +47,7 @@ pub(super) async fn open(
     let accounts = match &config.auth.accounts {
         None => None,
         Some(section) => {
-            let opened = accounts::open(&config.store.dir.join(DATABASE), section)?;
+            let opened = accounts::open(&keys::database(config, DATABASE)?, section)?;
             accounts::offer_setup(&opened, &config.store.dir).await?;
             Some(opened)
         }

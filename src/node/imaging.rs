@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::pem::{self, Pem};
 use super::records::server;
-use super::{NodeError, bind, open_exchange};
+use super::{NodeError, bind, keys, open_exchange};
 use crate::app::chain;
 use crate::app::error::{self, Cause};
 use crate::app::imaging::custody::Custody as _;
@@ -38,7 +38,7 @@ use crate::telemetry::Metrics;
 use crate::tls;
 
 /// Name of the index of studies in the imaging directory.
-const INDEX: &str = "imaging.db";
+const INDEX: &str = keys::INDEX;
 
 /// Between two looks at copies for metrics.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
@@ -172,18 +172,19 @@ fn copy_limits(config: &Config) -> CopyLimits {
     }
 }
 
-fn options(config: &Config) -> Options {
-    Options {
+fn options(config: &Config) -> Result<Options, keys::KeysError> {
+    Ok(Options {
         segment_bytes: config.imaging.segment_bytes,
         free_bytes_min: config.imaging.free_bytes_min,
+        seals: keys::archive(config)?,
         ..Options::new(folder(config).join("archive"))
-    }
+    })
 }
 
 /// Opens the archive, with the remote store that the configuration names. Blocks; asks the remote
 /// store for nothing.
 fn open_files(config: &Config) -> Result<(LocalArchive, Recovery), Cause> {
-    let options = options(config);
+    let options = options(config)?;
     let Some(section) = &config.imaging.s3 else { return Ok(LocalArchive::open(options)?) };
     let blobs = s3::open(&S3Options {
         endpoint: section.endpoint.clone(),
@@ -216,8 +217,8 @@ async fn open_index(
     let section = &config.imaging;
     Ok(match section.index {
         IndexName::Sqlite => {
-            let path = folder(config).join(INDEX);
-            let index = sqlite::studies::StudyIndexStore::open(&path, tasks).await;
+            let database = keys::database_in(config, &folder(config), INDEX)?;
+            let index = sqlite::studies::StudyIndexStore::open(database, tasks).await;
             Arc::new(index.map_err(NodeError::StudyIndex)?)
         }
         IndexName::Postgres => {
@@ -285,6 +286,15 @@ pub async fn reindex(
     let caught = caught.await;
     close_index(index, &tasks).await;
     caught.map_err(failed)
+}
+
+/// Empties the index of a node that does not run.
+pub(super) async fn clear_index(config: &Config) -> Result<(), NodeError> {
+    let tasks = TaskTracker::new();
+    let index = open_index(config, &tasks).await?;
+    let cleared = index.clear().await;
+    close_index(index, &tasks).await;
+    cleared.map_err(|e| NodeError::Imaging(e.into()))
 }
 
 /// The files of the index go, so that one that is damaged beyond opening is made anew as well.

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::enrolment::{self, Files};
 use super::imaging::Opened;
-use super::{NodeError, bind, nodes, pem};
+use super::{NodeError, bind, keys, nodes, pem};
 use crate::app::audit::anchored::AnchorDesk;
 use crate::app::audit::anchoring::AnchorPlace;
 use crate::app::audit::ports::Anchored;
@@ -76,8 +76,8 @@ pub(super) async fn join(
         let exchange = records.hub.clone();
         let (Some(listen), Some(exchange)) = (section.listen, exchange) else { return Ok(None) };
         let clock_of = Arc::clone(&clock);
-        let store = RegionStore::open(&config.store.dir.join(DATABASE)).await?;
-        let anchored = AnchorStore::open(&config.store.dir.join(ANCHORS)).await?;
+        let store = RegionStore::open(keys::database(config, DATABASE)?).await?;
+        let anchored = AnchorStore::open(keys::database(config, ANCHORS)?).await?;
         let with = (Arc::clone(&journal), Arc::clone(&clock));
         let anchors = Arc::new(AnchorDesk::new(Arc::new(anchored), with.0, with.1));
         let members = section.nodes.iter();

@@ -156,8 +156,8 @@ fn store(config: &Config) -> Result<Arc<dyn NodeStore>, NodeError> {
     let section = &config.exchange;
     Ok(match (&section.postgres_url, &section.postgres_url_file) {
         (None, None) => {
-            let path = records::database_of(config);
-            Arc::new(sqlite::hub::nodes::NodeCertificates::open(&path))
+            let database = records::database_of(config)?;
+            Arc::new(sqlite::hub::nodes::NodeCertificates::open(database))
         }
         (url, file) => {
             let server = records::server((url.as_ref(), file.as_deref()));
@@ -183,8 +183,8 @@ pub async fn beside(config: &Config) -> Result<Nodes, NodeError> {
     let section = &config.exchange;
     match (&section.postgres_url, &section.postgres_url_file) {
         (None, None) => {
-            let path = records::database_of(config);
-            drop(sqlite::hub::HubStore::open(&path, Vec::new()).await?);
+            let database = records::database_of(config)?;
+            drop(sqlite::hub::HubStore::open(database, Vec::new()).await?);
         }
         (url, file) => {
             let server = records::server((url.as_ref(), file.as_deref()));

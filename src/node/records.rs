@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{NodeError, link};
+use super::{NodeError, keys, link};
 use crate::app::chain;
-use crate::app::error;
 use crate::app::exchange::clock::HubTime;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
@@ -21,6 +20,7 @@ use crate::app::records::RecordDesk;
 use crate::app::records::references::References;
 use crate::config::{Config, NodeRole, SecretUrl};
 use crate::store::postgres::{self, Server};
+use crate::store::sqlite::Database;
 use crate::store::sqlite::documents::Documents;
 use crate::store::sqlite::hub::HubStore;
 use crate::telemetry::Metrics;
@@ -33,8 +33,6 @@ const PEOPLE_KEY: &str = "people.key";
 const KEY: &str = "hub.key";
 /// Between two looks at how the exchange stands.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
-/// Bytes of a key.
-const KEY_BYTES: usize = 32;
 
 /// What was opened.
 pub(super) struct Opened {
@@ -49,7 +47,7 @@ pub(super) struct Opened {
 /// Opens what the role needs. `database` is the node's own.
 pub(super) async fn open(
     config: &Config,
-    database: &Path,
+    database: &Database,
     knowledge: &Knowledge,
     (clock, ids): (&Arc<dyn Clock>, &Arc<dyn IdSource>),
     (tasks, stop): (&TaskTracker, &CancellationToken),
@@ -60,8 +58,7 @@ pub(super) async fn open(
         let documents = Arc::new(documents);
         let mut desk = RecordDesk::new(Arc::<Documents>::clone(&documents), Arc::clone(&time));
         if config.fhir.listen.is_some() {
-            let path = config.store.dir.join(PEOPLE_KEY);
-            let key = key(&path, true).await.map_err(NodeError::Key)?;
+            let key = keys::secret(config, PEOPLE_KEY, true).await.map_err(NodeError::Key)?;
             let references = References::new(documents, &key, Arc::clone(&knowledge.people));
             let references = Arc::new(references);
             // Whoever asks first then waits for less.
@@ -80,7 +77,7 @@ pub(super) async fn open(
         members.map(|m| Scope { node: m.name.clone(), area: m.area.clone() }).collect();
     let section = &config.exchange;
     let store: Arc<dyn HubDocuments> = match (&section.postgres_url, &section.postgres_url_file) {
-        (None, None) => Arc::new(HubStore::open(&database_of(config), scopes).await?),
+        (None, None) => Arc::new(HubStore::open(database_of(config)?, scopes).await?),
         (url, file) => {
             let server = server((url.as_ref(), file.as_deref())).map_err(NodeError::PostgresHub)?;
             let schema = &section.postgres_schema;
@@ -88,8 +85,13 @@ pub(super) async fn open(
             opened.map_err(NodeError::PostgresHub)?
         }
     };
-    let path = section.key_file.clone().unwrap_or_else(|| config.store.dir.join(KEY));
-    let key = key(&path, section.key_file.is_none()).await.map_err(NodeError::Link)?;
+    let key = match section.key_file.clone() {
+        Some(path) => tokio::task::spawn_blocking(move || keys::key_file(&path, false))
+            .await
+            .unwrap_or_else(|error| Err(error.into())),
+        None => keys::secret(config, KEY, true).await,
+    };
+    let key = key.map_err(NodeError::Link)?;
     let members = config.link.nodes.iter();
     let areas = members.map(|m| (m.name.clone(), m.area.clone())).collect();
     let persons_max = section.look_up_persons_per_hour_max.into();
@@ -153,8 +155,8 @@ async fn watch_hub(hub: Arc<Exchange>, metrics: Arc<Metrics>) {
 }
 
 /// The hub's database, where it is one file.
-pub(super) fn database_of(config: &Config) -> std::path::PathBuf {
-    config.store.dir.join(DATABASE)
+pub(super) fn database_of(config: &Config) -> Result<Database, keys::KeysError> {
+    keys::database(config, DATABASE)
 }
 
 /// The server that the configuration names, itself or in a file.
@@ -171,27 +173,4 @@ pub(super) fn server(
         }
         (None, None) => Err(postgres::OpenError::Url("is missing")),
     }
-}
-
-/// A key. Where `make` is set one is made if there is none, readable by its owner only.
-pub(super) async fn key(path: &Path, make: bool) -> Result<Vec<u8>, error::Cause> {
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        match std::fs::read(&path) {
-            Ok(key) if key.len() >= KEY_BYTES => return Ok(key),
-            Ok(_) => return Err(format!("{} has less than 32 bytes", path.display()).into()),
-            Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("{}: {error}", path.display()).into()),
-        }
-        let mut key = vec![0; KEY_BYTES];
-        getrandom::fill(&mut key)?;
-        let mut file = std::fs::OpenOptions::new();
-        let mut file = file.write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(&key)?;
-        file.sync_all()?;
-        Ok(key)
-    })
-    .await?
 }

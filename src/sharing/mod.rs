@@ -10,4 +10,5 @@ pub mod exchange;
 pub mod imaging;
 pub mod patient;
 pub mod recognition;
+pub mod sealing;
 mod terms;

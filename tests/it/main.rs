@@ -9,6 +9,7 @@
     reason = "a test that cannot run fails, and says what it did not run"
 )]
 
+mod at_rest;
 mod audit;
 mod bad_input;
 mod clocks;

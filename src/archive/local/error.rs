@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::app::error::Error;
 use crate::archive::remote::RemoteError;
+use crate::sharing::sealing::KeyId;
 
 /// When to try again after the disk was full.
 const FULL_RETRY: Duration = Duration::from_secs(30);
@@ -37,6 +38,34 @@ pub enum ArchiveError {
         path: PathBuf,
         /// The version found.
         found: u16,
+    },
+    /// It is sealed, and the node has no keys.
+    #[error(
+        "{} is sealed with key {id}: configure the master key of this node (section encryption)",
+        .path.display()
+    )]
+    Sealed {
+        /// Which file.
+        path: PathBuf,
+        /// The key it needs.
+        id: KeyId,
+    },
+    /// It is sealed with a key that the keyring does not have.
+    #[error(
+        "{} is sealed with key {id}, which the keyring of this node does not have; is it an older one?",
+        .path.display()
+    )]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// The key it needs.
+        id: KeyId,
+    },
+    /// It is not sealed, and what the node keeps is to be.
+    #[error("{} is not encrypted: `xiangyi admin encrypt` does it", .path.display())]
+    Plain {
+        /// Which file.
+        path: PathBuf,
     },
     /// No random bytes to be had.
     #[error("the system gives no random bytes")]

@@ -13,11 +13,11 @@
 //! | at | bytes | label |
 //! | --- | --- | --- |
 //! | 0 | 8 | `XiangyiS` (in the list of sealed segments `XiangyiL`) |
-//! | 8 | 2 | format version, 1 |
+//! | 8 | 2 | format version: 1, or 2 where records are sealed |
 //! | 10 | 6 | zeros |
 //! | 16 | 8 | number of the segment (0 in the list) |
 //! | 24 | 16 | key |
-//! | 40 | 8 | zeros |
+//! | 40 | 8 | zeros; in version 2 the name of the key that seals what follows |
 //! | 48 | 16 | checksum of bytes 0 to 48 |
 //!
 //! # A record
@@ -25,14 +25,14 @@
 //! | at | bytes | header |
 //! | --- | --- | --- |
 //! | 0 | 8 | `XiangyiR` |
-//! | 8 | 2 | format version, 1 |
+//! | 8 | 2 | format version: 1, or 2 where it is sealed |
 //! | 10 | 2 | kind: 1 object, 2 erasure |
 //! | 12 | 4 | bytes of the head, which follows the header |
 //! | 16 | 4 | where the body begins, counted from the beginning of the record; a multiple of 8 |
 //! | 20 | 4 | zeros |
-//! | 24 | 8 | bytes of the body |
+//! | 24 | 8 | bytes of the body, before it was sealed |
 //! | 32 | 8 | number of the batch: records of one batch became durable together |
-//! | 40 | 32 | SHA-256 of the body; in an erasure, of the body that was erased |
+//! | 40 | 32 | SHA-256 of the body; in an erasure, of the body that was erased. In version 2 the name of the key (8 bytes) and a salt (24) |
 //! | 72 | 16 | checksum of the head |
 //! | 88 | 16 | checksum of key, number of the segment (8 bytes), place of the record in the segment (8 bytes), bytes 0 to 88 |
 //! | 104 | 8 | mark: zeros, or all ones once the body was erased; no checksum covers it, more than half of its bits decide |
@@ -44,6 +44,15 @@
 //! a text. The body of an erasure is empty. The next record begins after the body, at the next
 //! multiple of 8. Where no valid record begins, the next one is the next multiple of 8 at which a
 //! header with a right checksum stands.
+//!
+//! # A sealed record
+//!
+//! In version 2 head and body are sealed (`sharing/sealing`) under a key of its own, made of the key
+//! that the header names, the salt, and the label `xiangyi archive 2`. The head has the SHA-256 of the
+//! body in front of it and its tag behind; what it is sealed with are the archive's key, the number of
+//! the segment, the place of the record (8 bytes each) and bytes 0 to 72 of the header, so that it opens
+//! nowhere else. The body is in chunks of 65,536 bytes, each with its tag of 16 behind it. That a
+//! segment is closed is also called sealed here; the two have nothing to do with each other.
 //!
 //! # The list of sealed segments
 //!
@@ -60,11 +69,15 @@
 //! | 40 | 8 | number of the last batch |
 //! | 48 | 16 | checksum of key and bytes 0 to 48 |
 
+mod heads;
+
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::sharing::imaging::object::{Digest, InstanceUids, Location, ObjectHead};
+pub use self::heads::{Erasure, decode_erasure, decode_object, encode_erasure, encode_object};
+use crate::sharing::imaging::object::{Digest, Location};
+use crate::sharing::sealing::{KEY_ID_BYTES, KeyId, chunks};
 
 /// Bytes of a record's header.
 pub const HEADER_BYTES: usize = 112;
@@ -87,7 +100,15 @@ pub const MARK_AT: u64 = 104;
 /// The mark of an erased record.
 pub const MARK_ERASED: [u8; 8] = [0xFF; 8];
 
+/// Bytes of a header that a sealed head is bound to.
+pub const BOUND_BYTES: usize = 72;
+/// Bytes that sealing adds to a head: the digest of the body, and the tag.
+pub const HEAD_SEAL_BYTES: usize = 48;
+
 const VERSION: u16 = 1;
+const VERSION_SEALED: u16 = 2;
+/// Bytes of a salt.
+const SALT_BYTES: usize = 24;
 const SEGMENT_MAGIC: [u8; 8] = *b"XiangyiS";
 const LIST_MAGIC: [u8; 8] = *b"XiangyiL";
 const ENTRY_MAGIC: [u8; 8] = *b"XiangyiE";
@@ -141,6 +162,12 @@ pub enum Flaw {
     /// The body is not what was received.
     #[error("body does not fit its digest")]
     Body,
+    /// What is sealed does not open.
+    #[error("was altered, cut or put elsewhere: the seal does not fit")]
+    Seal,
+    /// The key is not in the keyring.
+    #[error("is sealed with key {0}, which is not at hand")]
+    NoKey(KeyId),
     /// Some bits of the mark are wrong.
     #[error("mark is damaged")]
     Mark,
@@ -162,6 +189,17 @@ pub struct Label {
     pub number: u64,
     /// Key of the archive.
     pub key: Key,
+    /// Name of the key that seals what follows; none where nothing is sealed.
+    pub seal: Option<KeyId>,
+}
+
+/// What a record is sealed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// Name of the key.
+    pub key: KeyId,
+    /// What makes a key of its own for the record.
+    pub salt: [u8; SALT_BYTES],
 }
 
 /// What a record is.
@@ -186,21 +224,14 @@ pub struct Header {
     pub body_bytes: u64,
     /// Number of the batch.
     pub batch: u64,
-    /// SHA-256 of the body.
+    /// SHA-256 of the body; zeros while a sealed head is not opened.
     pub digest: Digest,
+    /// What head and body are sealed with; none if they are not.
+    pub seal: Option<Seal>,
     /// Checksum of the head.
     pub head_checksum: Checksum,
     /// The mark as it stands.
     pub mark: u64,
-}
-
-/// The head of an erasure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Erasure {
-    /// What was erased.
-    pub location: Location,
-    /// Why.
-    pub reason: String,
 }
 
 /// An entry in the list of sealed segments.
@@ -235,6 +266,24 @@ pub fn checksum(parts: &[&[u8]]) -> Checksum {
     short
 }
 
+/// Bytes that a body takes on the disk.
+pub fn stored_bytes(kind: Kind, body_bytes: u64, sealed: bool) -> u64 {
+    match (kind, sealed) {
+        // Longer than anything, which fits nowhere.
+        (Kind::Object, true) => chunks::sealed_bytes(body_bytes).unwrap_or(u64::MAX),
+        (Kind::Object, false) | (Kind::Erasure, _) => body_bytes,
+    }
+}
+
+/// Whether what is of this version is sealed; an error without a flaw is a version that is cut off.
+fn sealed_version(bytes: &mut &[u8]) -> Result<bool, Option<Flaw>> {
+    match take(bytes).map(u16::from_le_bytes).ok_or(None)? {
+        VERSION => Ok(false),
+        VERSION_SEALED => Ok(true),
+        other => Err(Some(Flaw::Version(other))),
+    }
+}
+
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk::<N>()?;
     *bytes = rest;
@@ -245,19 +294,6 @@ fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
     take(bytes).map(u64::from_le_bytes)
 }
 
-fn take_text(bytes: &mut &[u8]) -> Option<String> {
-    let length = usize::from(u16::from_le_bytes(take(bytes)?));
-    let (text, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    str::from_utf8(text).ok().map(str::to_owned)
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
-    out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
-    Some(())
-}
-
 impl Label {
     /// As bytes of a segment.
     pub fn encode(&self) -> [u8; LABEL_BYTES] {
@@ -265,18 +301,19 @@ impl Label {
     }
 
     /// As bytes of the list of sealed segments.
-    pub fn encode_list(key: Key) -> [u8; LABEL_BYTES] {
-        Self { number: 0, key }.encode_as(LIST_MAGIC)
+    pub fn encode_list(key: Key, seal: Option<KeyId>) -> [u8; LABEL_BYTES] {
+        Self { number: 0, key, seal }.encode_as(LIST_MAGIC)
     }
 
     fn encode_as(&self, magic: [u8; 8]) -> [u8; LABEL_BYTES] {
         let mut out = Vec::with_capacity(LABEL_BYTES);
+        let version = if self.seal.is_some() { VERSION_SEALED } else { VERSION };
         out.extend_from_slice(&magic);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&[0; 6]);
         out.extend_from_slice(&self.number.to_le_bytes());
         out.extend_from_slice(&self.key.0);
-        out.extend_from_slice(&[0; 8]);
+        out.extend_from_slice(&self.seal.map_or([0; KEY_ID_BYTES], |id| id.0));
         let sum = checksum(&[&out]);
         out.extend_from_slice(&sum);
         fixed(&out)
@@ -287,9 +324,9 @@ impl Label {
         Self::decode_as(SEGMENT_MAGIC, bytes)
     }
 
-    /// The key in the label of the list of sealed segments.
-    pub fn decode_list(bytes: &[u8]) -> Result<Key, Flaw> {
-        Self::decode_as(LIST_MAGIC, bytes).map(|label| label.key)
+    /// The label of the list of sealed segments.
+    pub fn decode_list(bytes: &[u8]) -> Result<Self, Flaw> {
+        Self::decode_as(LIST_MAGIC, bytes)
     }
 
     fn decode_as(magic: [u8; 8], bytes: &[u8]) -> Result<Self, Flaw> {
@@ -301,14 +338,12 @@ impl Label {
         if take(&mut rest) != Some(magic) {
             return Err(Flaw::Label);
         }
-        let version = take(&mut rest).map(u16::from_le_bytes).ok_or(Flaw::Label)?;
-        if version != VERSION {
-            return Err(Flaw::Version(version));
-        }
+        let sealed = sealed_version(&mut rest).map_err(|f| f.unwrap_or(Flaw::Label))?;
         take::<6>(&mut rest).ok_or(Flaw::Label)?;
         let number = take_u64(&mut rest).ok_or(Flaw::Label)?;
         let key = take(&mut rest).map(Key).ok_or(Flaw::Label)?;
-        Ok(Self { number, key })
+        let seal = take(&mut rest).map(KeyId).ok_or(Flaw::Label)?;
+        Ok(Self { number, key, seal: sealed.then_some(seal) })
     }
 }
 
@@ -320,15 +355,22 @@ impl Header {
             Kind::Object => 1,
             Kind::Erasure => 2,
         };
+        let version = if self.seal.is_some() { VERSION_SEALED } else { VERSION };
         out.extend_from_slice(&RECORD_MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&kind.to_le_bytes());
         out.extend_from_slice(&self.head_bytes.to_le_bytes());
         out.extend_from_slice(&self.body_at.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.body_bytes.to_le_bytes());
         out.extend_from_slice(&self.batch.to_le_bytes());
-        out.extend_from_slice(&self.digest.0);
+        match &self.seal {
+            Some(Seal { key, salt }) => {
+                out.extend_from_slice(&key.0);
+                out.extend_from_slice(salt);
+            }
+            None => out.extend_from_slice(&self.digest.0),
+        }
         out.extend_from_slice(&self.head_checksum);
         let sum = place.checksum(&out);
         out.extend_from_slice(&sum);
@@ -351,14 +393,12 @@ impl Header {
     /// The header without a look at its checksum.
     pub fn decode(bytes: &[u8]) -> Result<Self, Flaw> {
         let rest = &mut bytes.strip_prefix(&RECORD_MAGIC).ok_or(Flaw::NoRecord)?;
-        let version = take(rest).map(u16::from_le_bytes).ok_or(Flaw::Short)?;
-        if version != VERSION {
-            return Err(Flaw::Version(version));
-        }
-        let header = Self::fields(rest)?;
+        let sealed = sealed_version(rest).map_err(|f| f.unwrap_or(Flaw::Short))?;
+        let header = Self::fields(rest, sealed)?;
+        let seal_bytes = if sealed { HEAD_SEAL_BYTES } else { 0 };
         let head_end = usize::try_from(header.head_bytes)
             .ok()
-            .filter(|bytes| *bytes <= HEAD_BYTES_MAX)
+            .filter(|bytes| *bytes >= seal_bytes && *bytes <= HEAD_BYTES_MAX + seal_bytes)
             .and_then(|bytes| u32::try_from(HEADER_BYTES + bytes).ok())
             .ok_or(Flaw::Nonsense)?;
         let sensible = header.body_at >= head_end
@@ -368,7 +408,7 @@ impl Header {
         if sensible { Ok(header) } else { Err(Flaw::Nonsense) }
     }
 
-    fn fields(rest: &mut &[u8]) -> Result<Self, Flaw> {
+    fn fields(rest: &mut &[u8], sealed: bool) -> Result<Self, Flaw> {
         let kind = match take(rest).map(u16::from_le_bytes).ok_or(Flaw::Short)? {
             1 => Kind::Object,
             2 => Kind::Erasure,
@@ -379,12 +419,34 @@ impl Header {
             let body_at = take(rest).map(u32::from_le_bytes)?;
             take::<4>(rest)?;
             let (body_bytes, batch) = (take_u64(rest)?, take_u64(rest)?);
-            let (digest, head_checksum) = (Digest(take(rest)?), take(rest)?);
+            let (digest, seal) = if sealed {
+                let (key, salt) = (KeyId(take(rest)?), take(rest)?);
+                (Digest([0; 32]), Some(Seal { key, salt }))
+            } else {
+                (Digest(take(rest)?), None)
+            };
+            let head_checksum = take(rest)?;
             take::<16>(rest)?;
             let mark = take_u64(rest)?;
-            Some(Self { kind, head_bytes, body_at, body_bytes, batch, digest, head_checksum, mark })
+            let lengths = (head_bytes, body_at, body_bytes);
+            Some(Self::of(kind, lengths, batch, (digest, seal), (head_checksum, mark)))
         };
         after_kind(rest).ok_or(Flaw::Short)
+    }
+
+    fn of(
+        kind: Kind,
+        (head_bytes, body_at, body_bytes): (u32, u32, u64),
+        batch: u64,
+        (digest, seal): (Digest, Option<Seal>),
+        (head_checksum, mark): (Checksum, u64),
+    ) -> Self {
+        Self { kind, head_bytes, body_at, body_bytes, batch, digest, seal, head_checksum, mark }
+    }
+
+    /// Bytes that the body takes.
+    pub fn stored_bytes(&self) -> u64 {
+        stored_bytes(self.kind, self.body_bytes, self.seal.is_some())
     }
 
     /// Whether the body was erased.
@@ -399,7 +461,8 @@ impl Header {
 
     /// Where the body and the whole record end, in a segment in which the record is at `offset`.
     pub fn ends(&self, offset: u64) -> Option<(u64, u64)> {
-        let body_end = offset.checked_add(u64::from(self.body_at))?.checked_add(self.body_bytes)?;
+        let body_at = offset.checked_add(u64::from(self.body_at))?;
+        let body_end = body_at.checked_add(self.stored_bytes())?;
         Some((body_end, aligned(body_end)?))
     }
 
@@ -415,6 +478,13 @@ impl Header {
 }
 
 impl Place {
+    /// What a sealed head is bound to, beside its header.
+    pub fn bound(&self, header: &[u8]) -> Vec<u8> {
+        let (segment, offset) = (self.segment.to_le_bytes(), self.offset.to_le_bytes());
+        [&self.key.0, segment.as_slice(), &offset, header.get(..BOUND_BYTES).unwrap_or_default()]
+            .concat()
+    }
+
     fn checksum(&self, covered: &[u8]) -> Checksum {
         checksum(&[&self.key.0, &self.segment.to_le_bytes(), &self.offset.to_le_bytes(), covered])
     }
@@ -448,65 +518,6 @@ impl Entry {
             batch: take_u64(rest)?,
         })
     }
-}
-
-/// The head of an object as bytes; none if something in it is longer than the format holds.
-pub fn encode_object(head: &ObjectHead) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(512);
-    let InstanceUids { study, series, instance } = &head.uids;
-    for text in [study, series, instance, &head.sop_class, &head.transfer_syntax, &head.source] {
-        put_text(&mut out, text)?;
-    }
-    out.extend_from_slice(&head.received_ms.to_le_bytes());
-    out.extend_from_slice(&u32::try_from(head.meta.len()).ok()?.to_le_bytes());
-    out.extend_from_slice(&head.meta);
-    (out.len() <= HEAD_BYTES_MAX).then_some(out)
-}
-
-/// The head of an object from bytes.
-pub fn decode_object(bytes: &[u8]) -> Result<ObjectHead, Flaw> {
-    fn fields(rest: &mut &[u8]) -> Option<ObjectHead> {
-        let uids = InstanceUids {
-            study: take_text(rest)?,
-            series: take_text(rest)?,
-            instance: take_text(rest)?,
-        };
-        let (sop_class, transfer_syntax) = (take_text(rest)?, take_text(rest)?);
-        let source = take_text(rest)?;
-        let received_ms = i64::from_le_bytes(take(rest)?);
-        let length = usize::try_from(u32::from_le_bytes(take(rest)?)).ok()?;
-        let meta = (rest.len() == length).then(|| rest.to_vec())?;
-        Some(ObjectHead { uids, sop_class, transfer_syntax, source, received_ms, meta })
-    }
-    fields(&mut { bytes }).ok_or(Flaw::Head)
-}
-
-/// The head of an erasure as bytes; none if the reason is longer than [`REASON_BYTES_MAX`].
-pub fn encode_erasure(location: &Location, reason: &str) -> Option<Vec<u8>> {
-    if reason.len() > REASON_BYTES_MAX {
-        return None;
-    }
-    let mut out = Vec::with_capacity(34 + reason.len());
-    for number in [location.segment, location.offset, location.body, location.length] {
-        out.extend_from_slice(&number.to_le_bytes());
-    }
-    put_text(&mut out, reason)?;
-    Some(out)
-}
-
-/// The head of an erasure from bytes.
-pub fn decode_erasure(bytes: &[u8]) -> Result<Erasure, Flaw> {
-    fn fields(rest: &mut &[u8]) -> Option<Erasure> {
-        let location = Location {
-            segment: take_u64(rest)?,
-            offset: take_u64(rest)?,
-            body: take_u64(rest)?,
-            length: take_u64(rest)?,
-        };
-        let reason = take_text(rest)?;
-        rest.is_empty().then_some(Erasure { location, reason })
-    }
-    fields(&mut { bytes }).ok_or(Flaw::Head)
 }
 
 /// Bytes whose number is known, in an array; what is missing is zeros.

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::disk::{self, Disk, sync_dir};
 use super::error::{ArchiveError, Tried as _};
 use super::format::{Entry, Flaw, Key, LABEL_BYTES, Label};
+use crate::sharing::sealing::KeyId;
 
 /// Bytes of a list that are read at most: four million entries.
 const LIST_BYTES_MAX: u64 = 256 << 20;
@@ -24,7 +25,7 @@ pub(super) struct List {
 /// What a list says.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    pub(super) key: Option<Key>,
+    pub(super) label: Option<Label>,
     pub(super) entries: BTreeMap<u64, Entry>,
     /// Whether something in it cannot be read, or has been said again: time to write it anew.
     pub(super) untidy: bool,
@@ -40,16 +41,16 @@ pub(super) fn read(path: &Path) -> Result<Listed, ArchiveError> {
         Err(error) => return Err(error).tried("read", path),
     };
     let (label, rest) = bytes.split_at(bytes.len().min(LABEL_BYTES));
-    let key = match Label::decode_list(label) {
-        Ok(key) => key,
+    let label = match Label::decode_list(label) {
+        Ok(label) => label,
         Err(Flaw::Version(found)) => {
             return Err(ArchiveError::Version { path: path.to_owned(), found });
         }
         Err(_) => return Ok(untidy),
     };
-    let mut listed = Listed { key: Some(key), ..Listed::default() };
+    let mut listed = Listed { label: Some(label), ..Listed::default() };
     for bytes in rest.chunks(LABEL_BYTES) {
-        match Entry::decode(bytes, key) {
+        match Entry::decode(bytes, label.key) {
             Some(entry) => listed.untidy |= listed.entries.insert(entry.number, entry).is_some(),
             None => listed.untidy = true,
         }
@@ -69,10 +70,10 @@ impl List {
     pub(super) fn create(
         path: &Path,
         root: &Path,
-        key: Key,
+        (key, seal): (Key, Option<KeyId>),
         entries: impl Iterator<Item = Entry>,
     ) -> Result<Self, ArchiveError> {
-        let mut bytes = Label::encode_list(key).to_vec();
+        let mut bytes = Label::encode_list(key, seal).to_vec();
         for entry in entries {
             bytes.extend_from_slice(&entry.encode(key));
         }

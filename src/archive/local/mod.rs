@@ -25,6 +25,7 @@ mod list;
 mod read;
 mod recovery;
 mod scrub;
+mod seal;
 mod spool;
 mod store;
 mod tend;
@@ -46,6 +47,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::error::ArchiveError;
 pub use self::recovery::Recovery;
 pub use self::scrub::{Damage, ScrubProgress, ScrubReport};
+pub use self::seal::Seals;
 pub use self::tend::{Tended, Tender};
 
 use self::ahead::Ahead;
@@ -53,6 +55,7 @@ use self::disk::{Disk, LocalDisk};
 use self::error::{Tried as _, gone, no_remote, refusal, remote as remote_failed};
 use self::format::{HEAD_BYTES_MAX, REASON_BYTES_MAX};
 use self::read::Found;
+use self::seal::Cover;
 use self::spool::LocalSpool;
 use self::store::Store;
 use self::writer::{Job, Limits, Prepared, Ready};
@@ -61,7 +64,10 @@ use crate::app::imaging::ports::{Archive, ArchivedObject, Body, NewObject, Spool
 use crate::app::ports::BoxFuture;
 use crate::archive::remote::{Blobs, RemoteError};
 use crate::sharing::imaging::object::Location;
+use crate::sharing::sealing::Fault;
 
+/// Bytes of a body that are sealed by whoever brings it: more would keep others waiting.
+const SEALED_HERE_BYTES_MAX: u64 = 128 * 1024;
 /// Least bytes of a segment.
 const SEGMENT_BYTES_MIN: u64 = 4096;
 
@@ -81,6 +87,8 @@ pub struct Options {
     pub batch_jobs_max: usize,
     /// Bytes that must stay free on the disk; with less, new objects are refused.
     pub free_bytes_min: u64,
+    /// The keys that records are sealed with; none: they are not.
+    pub seals: Option<Arc<Seals>>,
 }
 
 /// The archive. Dropping it waits until everything accepted is answered.
@@ -114,6 +122,7 @@ impl Options {
             batch_bytes_max: 16 << 20,
             batch_jobs_max: 256,
             free_bytes_min: 512 << 20,
+            seals: None,
         }
     }
 }
@@ -164,7 +173,8 @@ impl LocalArchive {
             batch_bytes_max: options.batch_bytes_max,
             batch_jobs_max: options.batch_jobs_max.max(1),
         };
-        let (writer, recovery) = recovery::recover(&root, disk, limits, options.free_bytes_min)?;
+        let with = (options.free_bytes_min, options.seals);
+        let (writer, recovery) = recovery::recover(&root, disk, limits, with)?;
         let store = Arc::clone(&writer.store);
         let (jobs, queue) = mpsc::channel(options.queue_max.max(1));
         let thread = std::thread::Builder::new()
@@ -210,18 +220,38 @@ impl LocalArchive {
         let NewObject { digest, head, body } = object;
         let head =
             format::encode_object(&head).ok_or(Error::TooLarge { bytes_max: HEAD_BYTES_MAX })?;
-        let body = match body {
-            Body::Memory(parts) => Ready::Memory(parts),
+        let (body, length, cover) = match body {
+            Body::Memory(parts) => self.memory(parts).await?,
             Body::Spooled(spool) => {
                 let foreign = || Error::internal("archive", "a spool of another archive");
                 let spool = spool.into_any().downcast::<LocalSpool>().map_err(|_| foreign())?;
                 if !spool.belongs_to(&self.store) {
                     return Err(foreign());
                 }
-                Ready::Spooled(spool.finish().await?)
+                let mut spool = spool.finish().await?;
+                let (length, cover) = (spool.length, spool.cover.take());
+                (Ready::Spooled(spool), length, cover)
             }
         };
-        Ok(Prepared { digest, head, body })
+        Ok(Prepared { digest, head, length, body, cover })
+    }
+
+    /// A body in memory, sealed where that is to be.
+    async fn memory(&self, parts: Vec<Bytes>) -> Result<(Ready, u64, Option<Cover>), Error> {
+        let length = parts.iter().fold(0, |sum, part| disk::bytes(part.len()).saturating_add(sum));
+        let Some(seals) = self.store.seals.clone() else {
+            return Ok((Ready::Memory(parts), length, None));
+        };
+        let work = move || {
+            let (cover, body) = seal::body(seals.cover()?, &parts)?;
+            Ok((Ready::Memory(vec![body]), length, Some(cover)))
+        };
+        let sealed = if length < SEALED_HERE_BYTES_MAX {
+            work()
+        } else {
+            tokio::task::spawn_blocking(work).await.map_err(|_| gone())?
+        };
+        sealed.map_err(|fault: Fault| Error::internal("archive", fault))
     }
 
     async fn append_all(&self, batch: Vec<NewObject>) -> Vec<Result<Location, Error>> {
@@ -261,16 +291,19 @@ impl LocalArchive {
         loop {
             let range = range.clone();
             let found = self.blocking(move |store| read::bytes(store, &location, &range)).await?;
-            let (tier, range) = match found {
+            let (tier, range, opening) = match found {
                 Found::Here(bytes) => return Ok(bytes),
-                Found::Away { tier, range } => (tier, range),
+                Found::Away { tier, range, opening } => (tier, range, opening),
             };
             let remote = self.remote.as_ref().ok_or_else(no_remote)?;
             let name = tend::name(self.store.key, tier.number, tier.generation);
             match self.ahead.read(&*remote.blobs, (&name, &tier), range).await {
                 Ok(bytes) => {
                     self.blocking(move |store| read::not_erased(store, &location)).await?;
-                    return Ok(bytes);
+                    return match opening {
+                        Some(opening) => read::opened(&opening, bytes, &location),
+                        None => Ok(bytes),
+                    };
                 }
                 // The copy may have been made anew under another name meanwhile.
                 Err(RemoteError::Missing { .. })

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::disk;
 use super::error::{not_found, refusal};
-use super::format::{self, FIRST_RECORD_AT, HEADER_BYTES, Kind};
+use super::format::{self, FIRST_RECORD_AT, Flaw, HEADER_BYTES, Header, Kind};
+use super::seal::{self, Opening};
 use super::store::Store;
 use super::tier::Tier;
 use super::walk::{Step, Walk};
@@ -29,8 +30,8 @@ const AT_ONCE_BYTES_MAX: u64 = 1 << 20;
 pub(super) enum Found {
     /// Here they are.
     Here(Bytes),
-    /// In the copy of the segment, at these places.
-    Away { tier: Tier, range: Range<u64> },
+    /// In the copy of the segment, at these places, sealed where it is.
+    Away { tier: Tier, range: Range<u64>, opening: Option<Opening> },
 }
 
 /// Bytes `range` of the body at `location`, cut at its end.
@@ -49,24 +50,62 @@ pub(super) fn bytes(
     if end > known.end {
         return Err(not_found());
     }
-    let at = location.body.saturating_add(start);
-    let away = || {
-        let tier = store.tiers.get(location.segment).filter(|tier| tier.away)?;
-        Some(Found::Away { tier, range: at..at.saturating_add(length) })
+    let opening = match store.seals {
+        Some(_) => opening(store, &not_erased(store, location)?, range)?,
+        None => None,
     };
-    if let Some(found) = away() {
+    let there = opening
+        .as_ref()
+        .map_or(start..start.saturating_add(length), |opening| opening.span.sealed.clone());
+    let there = location.body.saturating_add(there.start)..location.body.saturating_add(there.end);
+    let away = || store.tiers.get(location.segment).filter(|tier| tier.away);
+    if let Some(tier) = away() {
         not_erased(store, location)?;
-        return Ok(found);
+        return Ok(Found::Away { tier, range: there, opening });
     }
     let read = || {
         let file = store.file(location.segment)?;
-        disk::read_exact_at(&file, disk::size(length), at)
+        let length = there.end.saturating_sub(there.start);
+        disk::read_exact_at(&file, disk::size(length), there.start)
     };
     let bytes = read().map_err(|error| refusal(&error))?;
     // The header after the body: a mark that is not there now was not there before.
     not_erased(store, location)?;
     // The holes may have been made while it was read.
-    Ok(away().unwrap_or(Found::Here(bytes.into())))
+    if let Some(tier) = away() {
+        return Ok(Found::Away { tier, range: there, opening });
+    }
+    let bytes = Bytes::from(bytes);
+    Ok(Found::Here(match opening {
+        Some(opening) => opened(&opening, bytes, location)?,
+        None => bytes,
+    }))
+}
+
+/// What opens `range` of the body that follows `header`; none where it is not sealed.
+fn opening(store: &Store, header: &Header, range: &Range<u64>) -> Result<Option<Opening>, Error> {
+    let damaged = |flaw: Flaw| Error::internal("archive", flaw);
+    let Some(sealer) = seal::sealer(store.seals.as_deref(), header).map_err(damaged)? else {
+        return Ok(None);
+    };
+    Opening::new(sealer, header, range).map(Some).map_err(damaged)
+}
+
+/// The range of a body whose sealed bytes are here. What was altered is given to nobody.
+pub(super) fn opened(
+    opening: &Opening,
+    sealed: Bytes,
+    location: &Location,
+) -> Result<Bytes, Error> {
+    opening.opened(sealed).map_err(|fault| {
+        tracing::error!(
+            segment = location.segment,
+            offset = location.offset,
+            %fault,
+            "an object is damaged and not given out; `xiangyi archive scrub` says which are"
+        );
+        Error::internal("archive", seal::flaw(&fault))
+    })
 }
 
 /// Bytes `range` of the body at `location`, cut at its end, if they can be had without waiting for
@@ -83,6 +122,28 @@ pub(super) fn at_once(store: &Store, location: &Location, range: &Range<u64>) ->
         return None;
     }
     let file = store.open_file(location.segment)?;
+    if store.seals.is_some() {
+        let mut header = [0; HEADER_BYTES];
+        disk::read_now(&file, &mut header, location.offset)?;
+        let header = store.header_of(&header, location, &segment)?;
+        if header.kind != Kind::Object || header.erased() {
+            return None;
+        }
+        if let Some(sealer) = seal::sealer(store.seals.as_deref(), &header).ok()? {
+            let opening = Opening::new(sealer, &header, range).ok()?;
+            let sealed = &opening.span.sealed;
+            let mut found = 0..0;
+            let read = |to: &mut [u8]| {
+                disk::read_now(&file, to, location.body.saturating_add(sealed.start))?;
+                // Where it was erased, or holes were made, meanwhile, nothing opens.
+                found = opening.open(to).ok()?;
+                Some(())
+            };
+            let bytes = disk::size(sealed.end.saturating_sub(sealed.start));
+            let bytes = store.buffers.filled(bytes, read)?;
+            return Some(bytes.slice(found));
+        }
+    }
     let at = location.body.saturating_add(start);
     let read = |to: &mut [u8]| disk::read_now(&file, to, at);
     let bytes = store.buffers.filled(disk::size(length), read)?;
@@ -95,10 +156,10 @@ pub(super) fn at_once(store: &Store, location: &Location, range: &Range<u64>) ->
 }
 
 /// Fails unless an object stands at `location` that is not erased.
-pub(super) fn not_erased(store: &Store, location: &Location) -> Result<(), Error> {
+pub(super) fn not_erased(store: &Store, location: &Location) -> Result<Header, Error> {
     let header = store.header(location).map_err(|error| refusal(&error))?;
     match header {
-        Some(header) if header.kind == Kind::Object && !header.erased() => Ok(()),
+        Some(header) if header.kind == Kind::Object && !header.erased() => Ok(header),
         Some(_) | None => Err(not_found()),
     }
 }
@@ -136,7 +197,7 @@ pub(super) fn objects_after(
                 }
                 Err(error) => return Err(refusal(&error)),
             };
-            let steps = Walk::new(&file, store.key, there, from, segment.end);
+            let steps = Walk::new(&file, store.eyes(), there, from, segment.end);
             let objects = steps.filter_map(|step| match step {
                 Step::Record(record) => record.object(),
                 Step::Gap { .. } => None,

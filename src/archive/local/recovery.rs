@@ -16,11 +16,13 @@ use super::disk::{self, Disk, sync_dir};
 use super::error::{ArchiveError, Tried as _};
 use super::format::{FIRST_RECORD_AT, Flaw, Key, Kind, LABEL_BYTES, Label, RECORD_MAGIC};
 use super::list::{self, List};
+use super::seal::{Eyes, Seals};
 use super::store::{Paths, Record, Segment, Store};
 use super::tier::Tiers;
 use super::walk::{self, Step, Walk};
 use super::writer::{Active, Limits, Writer, entry};
 use crate::sharing::imaging::object::Location;
+use crate::sharing::sealing::KeyId;
 
 /// Bytes that are put aside of one torn tail at most.
 const TORN_BYTES_MAX: u64 = 64 << 20;
@@ -70,20 +72,37 @@ pub(super) fn recover(
     root: &Path,
     disk: Arc<dyn Disk>,
     limits: Limits,
-    free_bytes_min: u64,
+    (free_bytes_min, seals): (u64, Option<Arc<Seals>>),
 ) -> Result<(Writer, Recovery), ArchiveError> {
     let paths = Paths::new(root);
     for dir in [&paths.segments, &paths.spool, &paths.torn] {
         fs::create_dir_all(dir).tried("create", dir)?;
     }
     sync_dir(root).tried("write", root)?;
-    let mut recovery = Recovery { spools_removed: clear(&paths.spool)?, ..Recovery::default() };
     let numbers = numbers(&paths.segments)?;
     let listed = list::read(&paths.list)?;
-    let key = match listed.key {
-        Some(key) => key,
-        None => find_key(&paths, &numbers)?,
+    let label = match listed.label {
+        Some(label) => {
+            // An empty archive may become one that is sealed.
+            let bare = listed.entries.is_empty() && numbers.is_empty();
+            if !(bare && label.seal.is_none()) {
+                may_open(&paths.list, label.seal, seals.as_deref())?;
+            }
+            label
+        }
+        None => find_label(&paths, &numbers, seals.as_deref())?,
     };
+    let key = label.key;
+    let seal = seals.as_ref().map(|seals| seals.newest());
+    for number in numbers.iter().filter(|number| !listed.entries.contains_key(number)) {
+        let path = paths.segment(*number);
+        let file = File::open(&path).tried("open", &path)?;
+        // One that cannot be read is looked at when it is put right.
+        if let Ok(label) = self::label(&file) {
+            may_open(&path, label.seal, seals.as_deref())?;
+        }
+    }
+    let mut recovery = Recovery { spools_removed: clear(&paths.spool)?, ..Recovery::default() };
     let mut segments = BTreeMap::new();
     let mut unlisted = Vec::new();
     for number in &numbers {
@@ -98,15 +117,15 @@ pub(super) fn recover(
     }
     let gone = listed.entries.keys().filter(|number| !segments.contains_key(number)).count();
     recovery.missing = disk::bytes(gone);
-    let list = if listed.untidy {
+    let list = if listed.untidy || label.seal.is_some() != seal.is_some() {
         let entries = segments.iter().map(|(number, segment)| entry(*number, segment));
-        List::create(&paths.list, root, key, entries)?
+        List::create(&paths.list, root, (key, seal), entries)?
     } else {
         List::open(&paths.list, key)?
     };
     let highest = numbers.iter().chain(listed.entries.keys()).max().copied().unwrap_or(0);
     let tiers = Tiers::open(paths.remote.clone(), root, key)?;
-    let store = Arc::new(Store::new(paths, key, disk, free_bytes_min, (tiers, segments)));
+    let store = Arc::new(Store::new(paths, (key, seals), disk, free_bytes_min, (tiers, segments)));
     let mut writer = Writer {
         store,
         list,
@@ -185,20 +204,41 @@ fn numbers(dir: &Path) -> Result<Vec<u64>, ArchiveError> {
     Ok(numbers)
 }
 
-/// The key of an archive whose list is lost, or a new one.
-fn find_key(paths: &Paths, numbers: &[u64]) -> Result<Key, ArchiveError> {
+/// Whether what is sealed like this can be read, and may be written to. Asked before anything in the
+/// archive is changed: with the wrong keys everything would look torn.
+fn may_open(path: &Path, seal: Option<KeyId>, seals: Option<&Seals>) -> Result<(), ArchiveError> {
+    let path = path.to_owned();
+    match (seal, seals) {
+        (None, None) => Ok(()),
+        (Some(id), None) => Err(ArchiveError::Sealed { path, id }),
+        (Some(id), Some(seals)) if !seals.has(id) => Err(ArchiveError::Key { path, id }),
+        (Some(_), Some(_)) => Ok(()),
+        (None, Some(_)) => Err(ArchiveError::Plain { path }),
+    }
+}
+
+/// The label of an archive whose list is lost, with its key or a new one.
+fn find_label(
+    paths: &Paths,
+    numbers: &[u64],
+    seals: Option<&Seals>,
+) -> Result<Label, ArchiveError> {
     for number in numbers {
         let path = paths.segment(*number);
         let file = File::open(&path).tried("open", &path)?;
         match label(&file) {
-            Ok(label) => return Ok(label.key),
+            Ok(label) => {
+                may_open(&path, label.seal, seals)?;
+                return Ok(label);
+            }
             Err(Flaw::Version(found)) => return Err(ArchiveError::Version { path, found }),
             Err(_) => {}
         }
     }
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(ArchiveError::Random)?;
-    Ok(Key(random))
+    let seal = seals.map(Seals::newest);
+    Ok(Label { number: 0, key: Key(random), seal })
 }
 
 /// The label of a segment.
@@ -224,7 +264,7 @@ impl Writer {
             Err(Flaw::Version(found)) => return Err(ArchiveError::Version { path, found }),
             other => other.is_ok_and(|l| l.number == number && l.key == self.store.key),
         };
-        let mut walked = walk_through(&file, self.store.key, number, length);
+        let mut walked = walk_through(&file, self.store.eyes(), number, length);
         recovery.walked = recovery.walked.saturating_add(1);
         let copied = self.store.tiers.get(number);
         if copied.is_some_and(|tier| tier.away) {
@@ -232,7 +272,7 @@ impl Writer {
             walked.last.clear();
         }
         while let Some(record) = walked.last.pop() {
-            if walk::check_body(&file, &record).is_ok() {
+            if walk::check_body(&file, &record, self.store.eyes().seals).is_ok() {
                 walked.last.push(record);
                 break;
             }
@@ -241,7 +281,7 @@ impl Writer {
             walked.clean = false;
         }
         for record in walked.last.iter().rev().skip(1) {
-            if walk::check_body(&file, record).is_err() {
+            if walk::check_body(&file, record, self.store.eyes().seals).is_err() {
                 let mark_at = record.place.offset.saturating_add(super::format::MARK_AT);
                 self.store
                     .disk
@@ -317,7 +357,7 @@ impl Writer {
     }
 }
 
-fn walk_through(file: &File, key: Key, number: u64, length: u64) -> Walked {
+fn walk_through(file: &File, eyes: Eyes<'_>, number: u64, length: u64) -> Walked {
     let end = FIRST_RECORD_AT;
     let mut walked = Walked {
         segment: Segment { end, bytes_kept: end, ..Segment::default() },
@@ -325,7 +365,7 @@ fn walk_through(file: &File, key: Key, number: u64, length: u64) -> Walked {
         ..Walked::default()
     };
     let mut waiting_gap = false;
-    for step in Walk::new(file, key, number, FIRST_RECORD_AT, length) {
+    for step in Walk::new(file, eyes, number, FIRST_RECORD_AT, length) {
         match step {
             Step::Gap { .. } => waiting_gap = true,
             Step::Record(record) => {
@@ -345,7 +385,7 @@ impl Walked {
         let segment = &mut self.segment;
         let Some((_, end)) = record.header.ends(record.place.offset) else { return };
         let whole = end.saturating_sub(record.place.offset);
-        let body = if record.header.erased() { record.header.body_bytes } else { 0 };
+        let body = if record.header.erased() { record.header.stored_bytes() } else { 0 };
         segment.end = end;
         segment.records = segment.records.saturating_add(1);
         segment.bytes_kept = segment.bytes_kept.saturating_add(whole.saturating_sub(body));

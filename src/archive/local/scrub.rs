@@ -129,7 +129,7 @@ impl Scrub<'_> {
         }
         let copy = self.copy(&mut first, number);
         let mut reached = FIRST_RECORD_AT;
-        for step in Walk::new(&file, self.store.key, number, FIRST_RECORD_AT, segment.end) {
+        for step in Walk::new(&file, self.store.eyes(), number, FIRST_RECORD_AT, segment.end) {
             if cancelled() {
                 self.report.cancelled = true;
                 return;
@@ -165,7 +165,7 @@ impl Scrub<'_> {
             self.erasures.push(erasure.location);
         }
         let checked = match copy {
-            Copied::Here => walk::check_body(file, record),
+            Copied::Here => walk::check_body(file, record, self.store.eyes().seals),
             Copied::Away(tier) => self.check_away(&tier, record),
             // Said once for the segment.
             Copied::Lost => Ok(()),
@@ -208,6 +208,18 @@ impl Scrub<'_> {
             return Ok(());
         }
         let name = tend::name(self.store.key, tier.number, tier.generation);
+        if record.header.seal.is_some() {
+            return walk::check_sealed(record, self.store.eyes().seals, |at, part| {
+                let range = at..at.saturating_add(disk::bytes(part.len()));
+                let bytes = runtime.block_on(blobs.range(&name, range));
+                let bytes = bytes.map_err(|_| Flaw::Remote)?;
+                if bytes.len() != part.len() {
+                    return Err(Flaw::Remote);
+                }
+                part.copy_from_slice(&bytes);
+                Ok(())
+            });
+        }
         let location = record.location();
         let end = location.body.saturating_add(location.length);
         let mut hash = Sha256::new();

@@ -12,10 +12,14 @@ use bytes::Bytes;
 use super::disk;
 use super::error::{full, gone, refusal};
 use super::format::SPOOL_BODY_AT;
+use super::seal::Cover;
 use super::store::Store;
 use crate::app::error::Error;
 use crate::app::imaging::ports::Spool;
 use crate::app::ports::BoxFuture;
+use crate::archive::local::format::Seal;
+use crate::sharing::sealing::Fault;
+use crate::sharing::sealing::chunks::Sealing;
 
 /// Bytes that are gathered before they are written.
 const WRITE_BYTES: u64 = 1 << 20;
@@ -30,8 +34,14 @@ const SPOOL_BYTES_MAX: u64 = 1 << 40;
 pub(super) struct SpoolFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
-    /// Bytes of the body written.
+    /// Bytes of the body taken.
     pub(super) length: u64,
+    /// Bytes written: more where they are sealed, and the last chunk only at the end.
+    stored: u64,
+    /// What seals the body while it comes,
+    sealing: Option<(Seal, Sealing)>,
+    /// and the head, once the body is there.
+    pub(super) cover: Option<Cover>,
     reserved: u64,
     /// Whether it has become a segment.
     pub(super) kept: bool,
@@ -52,7 +62,23 @@ impl SpoolFile {
     fn create(store: &Store, number: u64) -> io::Result<Self> {
         let path = store.paths.spool.join(format!("{number:016}.part"));
         let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        let mut spool = Self { file, path, length: 0, reserved: 0, kept: false };
+        let sealing = match &store.seals {
+            Some(seals) => {
+                let Cover { seal, sealer } = seals.cover().map_err(io::Error::other)?;
+                Some((seal, Sealing::new(sealer)))
+            }
+            None => None,
+        };
+        let mut spool = Self {
+            file,
+            path,
+            length: 0,
+            stored: 0,
+            sealing,
+            cover: None,
+            reserved: 0,
+            kept: false,
+        };
         spool.reserve(store)?;
         Ok(spool)
     }
@@ -69,14 +95,37 @@ impl SpoolFile {
     }
 
     fn write(&mut self, store: &Store, parts: &[Bytes], bytes: u64) -> io::Result<()> {
-        let end = self.length.saturating_add(bytes);
+        self.length = self.length.saturating_add(bytes);
+        let Some((_, sealing)) = &mut self.sealing else {
+            return self.put(store, parts, bytes);
+        };
+        let mut sealed = Vec::with_capacity(disk::size(bytes));
+        for part in parts {
+            sealing.push(part, &mut sealed).map_err(io::Error::other)?;
+        }
+        let bytes = disk::bytes(sealed.len());
+        self.put(store, &[sealed.into()], bytes)
+    }
+
+    /// Seals what is left, where it is to be sealed.
+    fn end(&mut self, store: &Store) -> io::Result<()> {
+        let Some((seal, sealing)) = self.sealing.take() else { return Ok(()) };
+        let mut sealed = Vec::new();
+        let sealer = sealing.finish(&mut sealed).map_err(|fault: Fault| io::Error::other(fault))?;
+        self.cover = Some(Cover { seal, sealer });
+        let bytes = disk::bytes(sealed.len());
+        self.put(store, &[sealed.into()], bytes)
+    }
+
+    fn put(&mut self, store: &Store, parts: &[Bytes], bytes: u64) -> io::Result<()> {
+        let end = self.stored.saturating_add(bytes);
         while self.reserved < end {
             store.disk.sync(&self.file)?;
             self.reserve(store)?;
         }
         let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
-        store.disk.write(&self.file, SPOOL_BODY_AT.saturating_add(self.length), &parts)?;
-        self.length = end;
+        store.disk.write(&self.file, SPOOL_BODY_AT.saturating_add(self.stored), &parts)?;
+        self.stored = end;
         Ok(())
     }
 }
@@ -118,6 +167,7 @@ impl LocalSpool {
         let work = move || {
             file.write(&store, &parts, bytes)?;
             if sync {
+                file.end(&store)?;
                 store.disk.sync(&file.file)?;
             }
             Ok::<_, io::Error>(file)

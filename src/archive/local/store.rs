@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::buffers::Buffers;
 use super::disk::{self, Disk};
-use super::format::{self, Flaw, HEADER_BYTES, Header, Key, Kind, Place};
+use super::format::{self, Flaw, HEADER_BYTES, Header, Key, Kind, Label, Place};
+use super::seal::{Eyes, Seals};
 use super::tier::Tiers;
 use super::walk;
 use crate::app::imaging::ports::{ArchivedObject, RemoteUsage};
@@ -60,6 +61,7 @@ pub(super) struct Record {
 pub(super) struct Store {
     pub(super) paths: Paths,
     pub(super) key: Key,
+    pub(super) seals: Option<Arc<Seals>>,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) free_bytes_min: u64,
     pub(super) tiers: Tiers,
@@ -89,7 +91,7 @@ impl Paths {
 impl Store {
     pub(super) fn new(
         paths: Paths,
-        key: Key,
+        (key, seals): (Key, Option<Arc<Seals>>),
         disk: Arc<dyn Disk>,
         free_bytes_min: u64,
         (tiers, segments): (Tiers, BTreeMap<u64, Segment>),
@@ -97,6 +99,7 @@ impl Store {
         Self {
             paths,
             key,
+            seals,
             disk,
             free_bytes_min,
             tiers,
@@ -104,6 +107,17 @@ impl Store {
             segments: RwLock::new(segments),
             handles: Mutex::default(),
         }
+    }
+
+    /// What it is read with.
+    pub(super) fn eyes(&self) -> Eyes<'_> {
+        Eyes { key: self.key, seals: self.seals.as_deref() }
+    }
+
+    /// The label of a segment that begins now.
+    pub(super) fn label(&self, number: u64) -> Label {
+        let seal = self.seals.as_ref().map(|seals| seals.newest());
+        Label { number, key: self.key, seal }
     }
 
     pub(super) fn place(&self, segment: u64, offset: u64) -> Place {
@@ -234,13 +248,18 @@ impl Store {
 
     /// The record of an object at `location`.
     pub(super) fn object(&self, location: &Location) -> io::Result<Option<ArchivedObject>> {
+        Ok(self.record(location)?.and_then(|record| record.object()))
+    }
+
+    /// The record at `location`.
+    pub(super) fn record(&self, location: &Location) -> io::Result<Option<Record>> {
         if self.header(location)?.is_none() {
             return Ok(None);
         }
         let Some(segment) = self.segment(location.segment) else { return Ok(None) };
         let file = self.file(location.segment)?;
         let place = self.place(location.segment, location.offset);
-        Ok(walk::record_at(&file, &place, segment.end).ok().and_then(|record| record.object()))
+        Ok(walk::record_at(&file, &place, segment.end, self.seals.as_deref()).ok())
     }
 
     /// Marks the record at `location` as erased and gives the room of its body back. May be done
@@ -252,11 +271,12 @@ impl Store {
         let mark_at = location.offset.saturating_add(format::MARK_AT);
         self.disk.write(&file, mark_at, &[&format::MARK_ERASED])?;
         self.disk.sync(&file)?;
-        self.disk.punch(&file, location.body, location.length)?;
+        self.disk.punch(&file, location.body, header.stored_bytes())?;
         self.disk.sync(&file)?;
         if !header.erased() {
             self.update(location.segment, |segment| {
-                segment.bytes_kept = segment.bytes_kept.saturating_sub(location.length);
+                let gone = header.stored_bytes();
+                segment.bytes_kept = segment.bytes_kept.saturating_sub(gone);
             });
         }
         Ok(())

@@ -326,13 +326,13 @@ impl Tender {
 fn layout(store: &Store, number: u64, end: u64) -> io::Result<Vec<Laid>> {
     let file = store.file(number)?;
     let mut laid = Vec::new();
-    for step in Walk::new(&file, store.key, number, FIRST_RECORD_AT, end) {
+    for step in Walk::new(&file, store.eyes(), number, FIRST_RECORD_AT, end) {
         let Step::Record(record) = step else { continue };
         if record.header.kind == Kind::Erasure {
             continue;
         }
         let location = record.location();
-        let body = (location.body, location.body.saturating_add(location.length));
+        let body = (location.body, location.body.saturating_add(record.header.stored_bytes()));
         laid.push(Laid { at: record.place.offset, body, erased: record.header.erased() });
     }
     Ok(laid)

@@ -5,6 +5,7 @@ mod disk_faults;
 mod erasure;
 mod killed;
 mod remote;
+mod sealed;
 mod spools;
 mod support;
 
@@ -230,7 +231,10 @@ async fn an_archive_dropped_has_answered_everything_accepted() {
     let NewObject { digest, head, .. } = object(b"abc");
     let head = format::encode_object(&head).unwrap();
     let body = Ready::Memory(vec![Bytes::from_static(b"abc")]);
-    let job = Job::Append { objects: vec![Prepared { digest, head, body }], reply };
+    let job = Job::Append {
+        objects: vec![Prepared { digest, head, length: 3, body, cover: None }],
+        reply,
+    };
     archive.send(job).await.unwrap();
     drop(archive);
     assert!(matches!(answer.try_recv().unwrap().as_slice(), [Ok(_)]));

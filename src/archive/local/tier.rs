@@ -163,7 +163,7 @@ impl Tiers {
     }
 
     fn write_anew(&self) -> io::Result<(File, u64)> {
-        let mut bytes = Label::encode_list(self.key).to_vec();
+        let mut bytes = Label::encode_list(self.key, None).to_vec();
         for tier in self.all() {
             bytes.extend_from_slice(&tier.encode(self.key));
         }

@@ -10,11 +10,11 @@ use rustix::fs::SeekFrom;
 use sha2::{Digest as _, Sha256};
 
 use super::disk::{self, read_at};
-use super::format::{
-    self, ALIGNMENT_BYTES, Flaw, HEADER_BYTES, Header, Key, Kind, Place, RECORD_MAGIC,
-};
+use super::format::{self, ALIGNMENT_BYTES, Flaw, HEADER_BYTES, Header, Kind, Place, RECORD_MAGIC};
+use super::seal::{self, Eyes, Seals};
 use super::store::Record;
 use crate::sharing::imaging::object::Digest;
+use crate::sharing::sealing::chunks;
 
 /// Read at once for a header and most heads.
 const READ_BYTES: usize = 4096;
@@ -41,7 +41,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     file: &'a File,
-    key: Key,
+    eyes: Eyes<'a>,
     segment: u64,
     at: u64,
     end: u64,
@@ -49,8 +49,8 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// From byte `at` to byte `end` of `segment`.
-    pub(super) fn new(file: &'a File, key: Key, segment: u64, at: u64, end: u64) -> Self {
-        Self { file, key, segment, at, end }
+    pub(super) fn new(file: &'a File, eyes: Eyes<'a>, segment: u64, at: u64, end: u64) -> Self {
+        Self { file, eyes, segment, at, end }
     }
 }
 
@@ -62,15 +62,15 @@ impl Iterator for Walk<'_> {
             return None;
         }
         let from = self.at;
-        let place = Place { key: self.key, segment: self.segment, offset: from };
-        match record_at(self.file, &place, self.end) {
+        let place = Place { key: self.eyes.key, segment: self.segment, offset: from };
+        match record_at(self.file, &place, self.end, self.eyes.seals) {
             Ok(record) => {
                 let next = record.header.ends(from).map_or(self.end, |(_, next)| next);
                 self.at = next.min(self.end);
                 Some(Step::Record(Box::new(record)))
             }
             Err(flaw) => {
-                self.at = match self.behind(&place).filter(|_| flaw == Flaw::Head) {
+                self.at = match self.behind(&place).filter(|_| head_only(flaw)) {
                     Some(next) => next.min(self.end),
                     None => self.search(from.saturating_add(ALIGNMENT_BYTES)),
                 };
@@ -106,8 +106,9 @@ impl Walk<'_> {
             for (i, eight) in chunk.chunks_exact(RECORD_MAGIC.len()).enumerate() {
                 if eight == RECORD_MAGIC {
                     let offset = at.saturating_add(disk::bytes(i * RECORD_MAGIC.len()));
-                    let place = Place { key: self.key, segment: self.segment, offset };
-                    if offset < self.end && record_at(self.file, &place, self.end).is_ok() {
+                    let place = Place { key: self.eyes.key, segment: self.segment, offset };
+                    let record = || record_at(self.file, &place, self.end, self.eyes.seals);
+                    if offset < self.end && record().is_ok() {
                         return offset;
                     }
                 }
@@ -120,11 +121,16 @@ impl Walk<'_> {
 }
 
 /// The record at `place` in a segment that is good up to `end`; its body is not looked at.
-pub(super) fn record_at(file: &File, place: &Place, end: u64) -> Result<Record, Flaw> {
+pub(super) fn record_at(
+    file: &File,
+    place: &Place,
+    end: u64,
+    seals: Option<&Seals>,
+) -> Result<Record, Flaw> {
     let mut bytes = [0; READ_BYTES];
     let read = read_at(file, &mut bytes, place.offset).map_err(|_| Flaw::Unreadable)?;
     let bytes = bytes.split_at_checked(read).ok_or(Flaw::Short)?.0;
-    let header = Header::read(bytes, place)?;
+    let mut header = Header::read(bytes, place)?;
     let (body_end, _) = header.ends(place.offset).ok_or(Flaw::Nonsense)?;
     if body_end > end {
         return Err(Flaw::Short);
@@ -132,7 +138,7 @@ pub(super) fn record_at(file: &File, place: &Place, end: u64) -> Result<Record, 
     // At most HEAD_BYTES_MAX: the header was looked at.
     let head_bytes = usize::try_from(header.head_bytes).map_err(|_| Flaw::Nonsense)?;
     let head_end = HEADER_BYTES.saturating_add(head_bytes);
-    let head = if let Some(head) = bytes.get(HEADER_BYTES..head_end) {
+    let mut head = if let Some(head) = bytes.get(HEADER_BYTES..head_end) {
         head.to_vec()
     } else {
         let at = place.offset.saturating_add(disk::bytes(HEADER_BYTES));
@@ -141,6 +147,9 @@ pub(super) fn record_at(file: &File, place: &Place, end: u64) -> Result<Record, 
     if format::checksum(&[&head]) != header.head_checksum {
         return Err(Flaw::Head);
     }
+    if let Some(sealer) = seal::sealer(seals, &header)? {
+        (header.digest, head) = seal::open_head(&sealer, place, bytes, head)?;
+    }
     match header.kind {
         Kind::Object => drop(format::decode_object(&head)?),
         Kind::Erasure => drop(format::decode_erasure(&head)?),
@@ -148,10 +157,49 @@ pub(super) fn record_at(file: &File, place: &Place, end: u64) -> Result<Record, 
     Ok(Record { header, place: *place, head })
 }
 
+/// Whether only the head of a record is bad: then its header says where the next one begins.
+fn head_only(flaw: Flaw) -> bool {
+    matches!(flaw, Flaw::Head | Flaw::Seal | Flaw::NoKey(_))
+}
+
+/// Whether a sealed body is what was received; `read` fills a part of the segment from a byte of it.
+pub(super) fn check_sealed(
+    record: &Record,
+    seals: Option<&Seals>,
+    mut read: impl FnMut(u64, &mut [u8]) -> Result<(), Flaw>,
+) -> Result<(), Flaw> {
+    let (location, header) = (record.location(), &record.header);
+    let mut hash = Sha256::new();
+    let sealer = seal::sealer(seals, header)?.ok_or(Flaw::Nonsense)?;
+    let (mut at, mut buffer) = (0_u64, Vec::new());
+    // An empty body has a seal as well.
+    loop {
+        let range = at..at.saturating_add(disk::bytes(CHUNK_BYTES)).min(location.length);
+        let span = chunks::span(location.length, &range).ok_or(Flaw::Nonsense)?;
+        let sealed = &span.sealed;
+        buffer.resize(disk::size(sealed.end.saturating_sub(sealed.start)), 0);
+        read(location.body.saturating_add(sealed.start), &mut buffer)?;
+        let opened = chunks::open(&sealer, &span, &mut buffer).map_err(|_| Flaw::Body)?;
+        hash.update(buffer.get(opened).unwrap_or_default());
+        at = range.end;
+        if at >= location.length {
+            break;
+        }
+    }
+    if Digest(hash.finalize().into()) == header.digest { Ok(()) } else { Err(Flaw::Body) }
+}
+
 /// Whether the body of `record` is what was received; true of one that was erased.
-pub(super) fn check_body(file: &File, record: &Record) -> Result<(), Flaw> {
+pub(super) fn check_body(file: &File, record: &Record, seals: Option<&Seals>) -> Result<(), Flaw> {
     if record.header.kind == Kind::Erasure || record.header.erased() {
         return Ok(());
+    }
+    if record.header.seal.is_some() {
+        return check_sealed(record, seals, |at, part| match read_at(file, part, at) {
+            Ok(read) if read == part.len() => Ok(()),
+            Ok(_) => Err(Flaw::Short),
+            Err(_) => Err(Flaw::Unreadable),
+        });
     }
     let location = record.location();
     let (mut at, mut left) = (location.body, location.length);

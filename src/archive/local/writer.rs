@@ -17,9 +17,10 @@ use tokio::time::Instant;
 use super::disk::{self, sync_dir};
 use super::error::{full, not_found, refusal};
 use super::format::{
-    self, Entry, FIRST_RECORD_AT, HEADER_BYTES, Header, Kind, Label, Place, SPOOL_BODY_AT,
+    self, Entry, FIRST_RECORD_AT, HEAD_SEAL_BYTES, HEADER_BYTES, Header, Kind, Place, SPOOL_BODY_AT,
 };
 use super::list::List;
+use super::seal::{Cover, header};
 use super::spool::SpoolFile;
 use super::store::{Segment, Store};
 use crate::app::error::Error;
@@ -51,7 +52,11 @@ pub(super) enum Job {
 pub(super) struct Prepared {
     pub(super) digest: Digest,
     pub(super) head: Vec<u8>,
+    /// Bytes of the body as it came.
+    pub(super) length: u64,
     pub(super) body: Ready,
+    /// What the body is sealed with, and the head is to be.
+    pub(super) cover: Option<Cover>,
 }
 
 /// A body that can be written without waiting for anybody.
@@ -102,7 +107,9 @@ struct Waiting {
     digest: Digest,
     head: Vec<u8>,
     body: Vec<Bytes>,
+    /// Bytes of the body as it came.
     body_bytes: u64,
+    cover: Option<Cover>,
 }
 
 /// Records of one batch.
@@ -160,38 +167,28 @@ impl Ready {
 impl Waiting {
     /// Where its body begins, counted from its own beginning.
     fn body_at(&self) -> u64 {
-        let head_end = disk::bytes(HEADER_BYTES.saturating_add(self.head.len()));
+        let seal_bytes = if self.cover.is_some() { HEAD_SEAL_BYTES } else { 0 };
+        let head_bytes = self.head.len().saturating_add(seal_bytes);
+        let head_end = disk::bytes(HEADER_BYTES.saturating_add(head_bytes));
         format::aligned(head_end).unwrap_or(u64::MAX)
     }
 
+    /// Bytes that its body takes.
+    fn stored_bytes(&self) -> u64 {
+        format::stored_bytes(self.kind, self.body_bytes, self.cover.is_some())
+    }
+
     fn bytes(&self) -> u64 {
-        let end = self.body_at().saturating_add(self.body_bytes);
+        let end = self.body_at().saturating_add(self.stored_bytes());
         format::aligned(end).unwrap_or(u64::MAX)
     }
 
-    fn header(&self, batch: u64) -> Result<Header, Error> {
-        header(self.kind, self.digest, &self.head, (self.body_at(), self.body_bytes), batch)
+    /// Header and head as they are written to `place`.
+    fn encode(&self, place: &Place, batch: u64) -> Result<(Header, Vec<u8>), Error> {
+        let lengths = (self.body_at(), self.body_bytes);
+        let cover = self.cover.as_ref();
+        header(self.kind, (self.digest, &self.head), (lengths, batch), (cover, place))
     }
-}
-
-fn header(
-    kind: Kind,
-    digest: Digest,
-    head: &[u8],
-    (body_at, body_bytes): (u64, u64),
-    batch: u64,
-) -> Result<Header, Error> {
-    let too_large = |_| Error::TooLarge { bytes_max: format::HEAD_BYTES_MAX };
-    Ok(Header {
-        kind,
-        head_bytes: u32::try_from(head.len()).map_err(too_large)?,
-        body_at: u32::try_from(body_at).map_err(too_large)?,
-        body_bytes,
-        batch,
-        digest,
-        head_checksum: format::checksum(&[head]),
-        mark: 0,
-    })
 }
 
 /// Writes until nobody can ask for anything any more.
@@ -247,12 +244,12 @@ impl Writer {
             settle(answers, slot, Err(full()));
             return;
         }
-        let body_bytes = object.body.bytes();
+        let body_bytes = object.length;
         match object.body {
             Ready::Memory(body) => {
-                let Prepared { digest, head, .. } = object;
+                let Prepared { digest, head, cover, .. } = object;
                 let kind = Kind::Object;
-                let record = Waiting { slot, kind, digest, head, body, body_bytes };
+                let record = Waiting { slot, kind, digest, head, body, body_bytes, cover };
                 if group.bytes >= self.limits.batch_bytes_max
                     || !self.room(group.bytes.saturating_add(record.bytes()))
                 {
@@ -263,7 +260,8 @@ impl Writer {
             }
             Ready::Spooled(spool) => {
                 self.flush(group, answers);
-                let result = self.adopt(spool, object.digest, &object.head);
+                let result =
+                    self.adopt(spool, (object.digest, &object.head), object.cover.as_ref());
                 settle(answers, slot, result);
             }
         }
@@ -332,17 +330,17 @@ impl Writer {
         let mut at = active.segment.end;
         for record in records {
             let place = self.store.place(active.number, at);
-            let header = record.header(batch).map_err(io::Error::other)?;
+            let (header, head) = record.encode(&place, batch).map_err(io::Error::other)?;
             locations.push(header.location(&place));
-            headers.push(header.encode(&place));
+            headers.push((header.encode(&place), head));
             at = at.saturating_add(record.bytes());
         }
         let mut parts: Vec<&[u8]> = Vec::new();
-        for (record, header) in records.iter().zip(&headers) {
-            parts.extend([header.as_slice(), &record.head]);
-            parts.push(padding(disk::bytes(HEADER_BYTES.saturating_add(record.head.len()))));
+        for (record, (header, head)) in records.iter().zip(&headers) {
+            parts.extend([header.as_slice(), head]);
+            parts.push(padding(disk::bytes(HEADER_BYTES.saturating_add(head.len()))));
             parts.extend(record.body.iter().map(AsRef::<[u8]>::as_ref));
-            parts.push(padding(record.body_bytes));
+            parts.push(padding(record.stored_bytes()));
         }
         let ahead = active.ahead(at);
         for from in (0..ahead).step_by(disk::ZEROS.len()) {
@@ -382,7 +380,7 @@ impl Writer {
         self.next_segment = number.saturating_add(1);
         let path = self.store.paths.segment(number);
         let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        let label = Label { number, key: self.store.key }.encode();
+        let label = self.store.label(number).encode();
         let disk = &self.store.disk;
         let made = disk
             .allocate(&file, 0, reserved)
@@ -436,8 +434,8 @@ impl Writer {
     fn adopt(
         &mut self,
         mut spool: SpoolFile,
-        digest: Digest,
-        head: &[u8],
+        (digest, head): (Digest, &[u8]),
+        cover: Option<&Cover>,
     ) -> Result<Location, Error> {
         // Its number must be above that of every record before it.
         self.seal();
@@ -446,10 +444,11 @@ impl Writer {
         let batch = self.next_batch;
         self.next_batch = batch.saturating_add(1);
         let body_at = SPOOL_BODY_AT.saturating_sub(FIRST_RECORD_AT);
-        let header = header(Kind::Object, digest, head, (body_at, spool.length), batch)?;
         let place = self.store.place(number, FIRST_RECORD_AT);
+        let lengths = ((body_at, spool.length), batch);
+        let (header, head) = header(Kind::Object, (digest, head), lengths, (cover, &place))?;
         let Some((_, end)) = header.ends(FIRST_RECORD_AT) else { return Err(full()) };
-        self.place_spool(&spool, (&header, &place), head, end).map_err(|error| {
+        self.place_spool(&spool, (&header, &place), &head, end).map_err(|error| {
             tracing::warn!(%error, "archive refuses a large object");
             refusal(&error)
         })?;
@@ -468,8 +467,8 @@ impl Writer {
         end: u64,
     ) -> io::Result<()> {
         let disk = &self.store.disk;
-        let Place { key, segment: number, .. } = *place;
-        let label = Label { number, key }.encode();
+        let number = place.segment;
+        let label = self.store.label(number).encode();
         disk.truncate(&spool.file, end)?;
         disk.write(&spool.file, 0, &[&label, &header.encode(place), head])?;
         disk.sync(&spool.file)?;
@@ -484,13 +483,21 @@ impl Writer {
         if header.erased() {
             return Ok(());
         }
+        let failed = |fault| Error::internal("archive", fault);
+        let cover = self.store.seals.as_ref().map(|seals| seals.cover());
+        let digest = match header.seal {
+            // In the head, which may be damaged.
+            Some(_) => self.store.record(location).map_err(refused)?.map(|r| r.header.digest),
+            None => None,
+        };
         let record = Waiting {
             slot: (0, 0),
             kind: Kind::Erasure,
-            digest: header.digest,
+            digest: digest.unwrap_or(header.digest),
             head,
             body: Vec::new(),
             body_bytes: 0,
+            cover: cover.transpose().map_err(failed)?,
         };
         self.store.tiers.erasing(location.segment);
         let done = self.erase_in(location, record);

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::config::Config;
-use crate::embedded;
 use crate::node::enrolment::Files;
-use crate::node::{nodes, read_dir};
+use crate::node::{folder, nodes};
 
 const FILES: &str = "files";
 const STORAGE: &str = "storage";
@@ -94,9 +93,15 @@ fn folder(dir: &Path) -> Option<Finding> {
     })
 }
 
-/// Whether what is kept lies on an encrypted device, as far as the system tells.
-pub(super) fn storage(dir: &Path) -> Finding {
+/// Whether what is kept is encrypted by the node, or lies on an encrypted device as far as the system
+/// tells.
+pub(super) fn storage(config: &Config) -> Finding {
+    let dir = &config.store.dir;
     let subject = format!("store.dir {}", dir.display());
+    if config.encryption.is_on() {
+        let means = "databases, images and keys are encrypted under the master key of section encryption";
+        return Finding::ok(STORAGE, subject, means);
+    }
     let about = dir.ancestors().find_map(|folder| std::fs::metadata(folder).ok());
     let device = about.map(|about| about.dev());
     let encrypted = device.is_some_and(|device| {
@@ -106,9 +111,10 @@ pub(super) fn storage(dir: &Path) -> Finding {
     if encrypted {
         return Finding::ok(STORAGE, subject, "lies on an encrypted device (dm-crypt)");
     }
-    let means =
-        "is not seen to lie on an encrypted device: whoever takes the disk reads what is kept";
-    let remedy = "put store.dir on LUKS, or make sure that the disk encrypts itself";
+    let means = "is not encrypted, and not seen to lie on an encrypted device: whoever takes the disk reads \
+                 what is kept";
+    let remedy = "give the node a master key (section encryption, then `xiangyi admin encrypt`), or put \
+                  store.dir on LUKS";
     Finding::weak(STORAGE, subject, (means, remedy))
 }
 
@@ -125,15 +131,12 @@ fn is_encrypted(device: &Path, depth: usize) -> bool {
 
 /// Tables of policy with rows that nobody has approved.
 pub(super) fn policies(config: &Config) -> Vec<Finding> {
-    let files = match &config.models.dir {
-        Some(dir) => match read_dir(dir) {
-            Ok(files) => files,
-            Err(error) => {
-                let said = (crate::app::chain(&error), "mend models.dir");
-                return vec![Finding::bad(POLICIES, "models.dir", said)];
-            }
-        },
-        None => embedded::files(),
+    let files = match folder::tables(&config.models) {
+        Ok(files) => files,
+        Err(error) => {
+            let said = (crate::app::chain(&error), "mend models.dir");
+            return vec![Finding::bad(POLICIES, "models.dir", said)];
+        }
     };
     let mut drafts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let tables = files.below("policy/", ".csv");

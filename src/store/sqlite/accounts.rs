@@ -4,14 +4,12 @@
 //! The command line opens it beside a running node, so every transaction that writes begins as one
 //! that writes.
 
-use std::path::Path;
-
 use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::documents::audit_as;
-use super::{options, writers};
+use super::{Database, options, writers};
 use crate::app::access::Role;
 use crate::app::error::Error;
 use crate::app::identity::accounts::password::Hashed;
@@ -37,9 +35,9 @@ pub struct AccountsStore {
 }
 
 impl AccountsStore {
-    /// Over the database at `path`, which [`super::SqliteStore::open`] has brought up to date.
-    pub fn open(path: &Path) -> Self {
-        let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+    /// Over the database that [`super::SqliteStore::open`] has brought up to date.
+    pub fn open(database: impl Into<Database>) -> Self {
+        let options = options(database).synchronous(SqliteSynchronous::Full).foreign_keys(true);
         let writer = writers().connect_lazy_with(options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)

@@ -1,12 +1,10 @@
 //! Signed heads of nodes' audit trails, at the hub: a database of its own, `synchronous=FULL`.
 
-use std::path::Path;
-
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Row as _};
 
 use super::trail::chain::{number, signed};
-use super::{OpenError, make_folder, migrator, options, writers};
+use super::{Database, OpenError, make_folder, migrator, options, writers};
 use crate::app::audit::ports::{Anchored, Taken};
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
@@ -30,11 +28,13 @@ pub struct AnchorStore {
 }
 
 impl AnchorStore {
-    /// Opens, or makes, the database at `path` and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+    /// Opens, or makes, the database and brings its schema up to date.
+    pub async fn open(database: impl Into<Database>) -> Result<Self, OpenError> {
+        let database = database.into();
+        let path = database.path();
         make_folder(path).await?;
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = options(path).synchronous(SqliteSynchronous::Full);
+        let options = options(&database).synchronous(SqliteSynchronous::Full);
         let mut connection = options.clone().connect().await.map_err(open)?;
         migrator(&MIGRATIONS)
             .run(&mut connection)

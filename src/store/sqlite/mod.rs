@@ -5,6 +5,8 @@
 
 pub mod accounts;
 pub mod anchors;
+pub mod copying;
+pub mod database;
 pub mod documents;
 pub mod exchange;
 pub mod hub;
@@ -25,6 +27,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 use tokio_util::task::TaskTracker;
 
+pub use self::database::Database;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
@@ -99,16 +102,18 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens, or makes, the database at `path` and brings its schema up to date. The writer runs
+    /// Opens, or makes, the database and brings its schema up to date. The writer runs
     /// on `tracker` until the store is dropped. At most `writes_max` commits wait.
     pub async fn open(
-        path: &Path,
+        database: impl Into<Database>,
         writes_max: usize,
         tracker: &TaskTracker,
     ) -> Result<Self, OpenError> {
+        let database = database.into();
+        let path = database.path();
         make_folder(path).await?;
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+        let options = options(&database).synchronous(SqliteSynchronous::Full).foreign_keys(true);
         let mut connection = options.connect().await.map_err(open)?;
         migrator(&MIGRATIONS)
             .run(&mut connection)
@@ -146,9 +151,10 @@ async fn make_folder(path: &Path) -> Result<(), OpenError> {
 }
 
 /// How every database here is opened.
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
+fn options(database: impl Into<Database>) -> SqliteConnectOptions {
+    database
+        .into()
+        .options()
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)

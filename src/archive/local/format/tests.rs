@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::sharing::imaging::object::{InstanceUids, ObjectHead};
 
 fn place() -> Place {
     Place { key: Key([7; 16]), segment: 3, offset: 64 }
@@ -16,6 +17,7 @@ fn header() -> Header {
         body_bytes: 1000,
         batch: 9,
         digest: Digest([0xAB; 32]),
+        seal: None,
         head_checksum: [1; 16],
         mark: 0,
     }
@@ -88,7 +90,7 @@ fn a_later_version_is_named() {
     bytes[88..104].copy_from_slice(&sum);
     assert_eq!(Header::read(&bytes, &place()), Err(Flaw::Version(2)));
 
-    let mut label = Label { number: 5, key: Key([9; 16]) }.encode();
+    let mut label = Label { number: 5, key: Key([9; 16]), seal: None }.encode();
     label[8] = 7;
     let sum = checksum(&[&label[..48]]);
     label[48..].copy_from_slice(&sum);
@@ -97,10 +99,14 @@ fn a_later_version_is_named() {
 
 #[test]
 fn a_label_reads_back_and_is_not_one_of_a_list() {
-    let label = Label { number: 5, key: Key([9; 16]) };
+    let label = Label { number: 5, key: Key([9; 16]), seal: None };
     assert_eq!(Label::decode(&label.encode()), Ok(label));
     assert_eq!(Label::decode_list(&label.encode()), Err(Flaw::Label));
-    assert_eq!(Label::decode_list(&Label::encode_list(label.key)), Ok(label.key));
+    let list = |seal| Label::decode_list(&Label::encode_list(label.key, seal)).unwrap();
+    assert_eq!((list(None).key, list(None).seal), (label.key, None));
+    let sealed = Label { seal: Some(KeyId([4; 8])), ..label };
+    assert_eq!(Label::decode(&sealed.encode()), Ok(sealed));
+    assert_eq!(list(sealed.seal).seal, sealed.seal);
 }
 
 #[test]

@@ -217,8 +217,8 @@ proptest! {
         let mut bytes = noise;
         if labelled {
             let list = fs::read(dir.path().join("sealed")).unwrap();
-            let key = format::Label::decode_list(&list).unwrap();
-            bytes.splice(0..0, format::Label { number: 1, key }.encode());
+            let key = format::Label::decode_list(&list).unwrap().key;
+            bytes.splice(0..0, format::Label { number: 1, key, seal: None }.encode());
         }
         fs::write(segment(dir.path(), 1), &bytes).unwrap();
         let (archive, recovery) = LocalArchive::open(options(dir.path())).unwrap();

@@ -17,13 +17,11 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
 use super::trail::chain;
-use super::{OpenError, options, writers};
+use super::{Database, OpenError, options, writers};
 use crate::app::access::Permit;
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture};
@@ -49,11 +47,13 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Over the database at `path`, which [`super::SqliteStore::open`] has brought up to date. `store`
+    /// Over the database that [`super::SqliteStore::open`] has brought up to date. `store`
     /// becomes the database's name if it has none.
-    pub async fn open(path: &Path, store: &str) -> Result<Self, OpenError> {
+    pub async fn open(database: impl Into<Database>, store: &str) -> Result<Self, OpenError> {
+        let database = database.into();
+        let path = database.path();
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+        let options = options(&database).synchronous(SqliteSynchronous::Full).foreign_keys(true);
         let writer = writers().connect_lazy_with(options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)

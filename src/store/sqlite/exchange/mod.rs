@@ -15,12 +15,10 @@ mod holdings;
 mod tests;
 mod worklist;
 
-use std::path::Path;
-
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, Transaction};
 
-use super::{OpenError, make_folder, migrator, options, writers};
+use super::{Database, OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 
 /// Released migrations. One never changes once released; a change is a new one.
@@ -49,11 +47,13 @@ pub struct ExchangeStore {
 }
 
 impl ExchangeStore {
-    /// Opens, or makes, the database at `path` and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+    /// Opens, or makes, the database and brings its schema up to date.
+    pub async fn open(database: impl Into<Database>) -> Result<Self, OpenError> {
+        let database = database.into();
+        let path = database.path();
         make_folder(path).await?;
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+        let options = options(&database).synchronous(SqliteSynchronous::Full).foreign_keys(true);
         let mut connection = options.clone().connect().await.map_err(open)?;
         migrator(&MIGRATIONS)
             .run(&mut connection)

@@ -15,14 +15,13 @@ pub mod seal;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
-use super::{OpenError, make_folder, migrator, options, writers};
+use super::{Database, OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{
     HubDocuments, NodeExchange, PersonKey, PutAside, QuarantineQuery, Quarantined, Scope, Settled,
@@ -72,12 +71,17 @@ pub struct HubStore {
 }
 
 impl HubStore {
-    /// Opens, or makes, the database at `path` and brings its schema up to date. Documents go to
+    /// Opens, or makes, the database and brings its schema up to date. Documents go to
     /// the nodes that cover a place by `scopes`.
-    pub async fn open(path: &Path, scopes: Vec<Scope>) -> Result<Self, OpenError> {
+    pub async fn open(
+        database: impl Into<Database>,
+        scopes: Vec<Scope>,
+    ) -> Result<Self, OpenError> {
+        let database = database.into();
+        let path = database.path();
         make_folder(path).await?;
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+        let options = options(&database).synchronous(SqliteSynchronous::Full).foreign_keys(true);
         let mut connection = options.clone().connect().await.map_err(open)?;
         migrator(&MIGRATIONS)
             .run(&mut connection)

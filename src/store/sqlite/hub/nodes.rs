@@ -1,7 +1,5 @@
 //! Codes and certificates of nodes, beside the documents of a hub.
 
-use std::path::Path;
-
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row as _, Sqlite, Transaction};
 
@@ -13,7 +11,7 @@ use crate::app::nodes::ports::{
 use crate::app::ports::BoxFuture;
 use crate::store::hub::rows::AuditRow;
 use crate::store::hub::{failed, sha, version};
-use crate::store::sqlite::{options, writers};
+use crate::store::sqlite::{Database, options, writers};
 
 /// Connections that only read.
 const READERS_MAX: u32 = 2;
@@ -26,9 +24,9 @@ pub struct NodeCertificates {
 }
 
 impl NodeCertificates {
-    /// Over the database at `path`, which [`super::HubStore::open`] has brought up to date.
-    pub fn open(path: &Path) -> Self {
-        let options = options(path).create_if_missing(false).foreign_keys(true);
+    /// Over a database, which [`super::HubStore::open`] has brought up to date.
+    pub fn open(database: impl Into<Database>) -> Self {
+        let options = options(database).create_if_missing(false).foreign_keys(true);
         let writer =
             writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
         let readers = SqlitePoolOptions::new()

@@ -1,7 +1,5 @@
 //! Sealing the audit trail of a hub, and reading it as a chain.
 
-use std::path::Path;
-
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 
@@ -11,7 +9,7 @@ use crate::app::ports::BoxFuture;
 use crate::sharing::audit::{DIGEST_BYTES, Entry, Head, Origin};
 use crate::store::hub::seal::{AUDIT, LOOK_UP, LookedUp, Seal, Unsealed, of_audit, seal};
 use crate::store::hub::{count, failed, int};
-use crate::store::sqlite::{options, writers};
+use crate::store::sqlite::{Database, options, writers};
 
 /// Connections that only read.
 const READERS_MAX: u32 = 2;
@@ -26,9 +24,9 @@ pub struct HubTrail {
 }
 
 impl HubTrail {
-    /// Over the database at `path`, which [`super::HubStore::open`] has brought up to date.
-    pub fn open(path: &Path) -> Self {
-        let options = options(path).create_if_missing(false);
+    /// Over the database that [`super::HubStore::open`] has brought up to date.
+    pub fn open(database: impl Into<Database>) -> Self {
+        let options = options(database).create_if_missing(false);
         let writer =
             writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
         let readers = SqlitePoolOptions::new()

@@ -6,12 +6,11 @@
 mod tests;
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, QueryBuilder, Row as _, Sqlite};
 
-use super::{OpenError, make_folder, migrator, options, writers};
+use super::{Database, OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
 use crate::app::regional::ports::{KeptNode, KeptStudy, RegionalStore};
@@ -34,11 +33,13 @@ pub struct RegionStore {
 }
 
 impl RegionStore {
-    /// Opens, or makes, the database at `path` and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+    /// Opens, or makes, the database and brings its schema up to date.
+    pub async fn open(database: impl Into<Database>) -> Result<Self, OpenError> {
+        let database = database.into();
+        let path = database.path();
         make_folder(path).await?;
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = options(path).synchronous(SqliteSynchronous::Normal).foreign_keys(true);
+        let options = options(&database).synchronous(SqliteSynchronous::Normal).foreign_keys(true);
         let mut connection = options.clone().connect().await.map_err(open)?;
         migrator(&MIGRATIONS)
             .run(&mut connection)

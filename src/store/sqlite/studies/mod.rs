@@ -16,7 +16,6 @@ mod remove;
 mod rows;
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use futures_util::StreamExt as _;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
@@ -26,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use self::desk::Desk;
 use self::question::Narrow;
 use self::rows::Rows;
-use super::{OpenError, make_folder, migrator, options};
+use super::{Database, OpenError, make_folder, migrator, options};
 use crate::app::error::Error;
 use crate::app::imaging::ports::{
     Change, IndexCounts, IndexEntry, IndexedInstance, KnownObject, Selection, StudyIndex,
@@ -69,13 +68,18 @@ pub struct StudyIndexStore {
 }
 
 impl StudyIndexStore {
-    /// Opens, or makes, the database at `path` and brings its schema up to date. The writer runs
+    /// Opens, or makes, the database and brings its schema up to date. The writer runs
     /// on `tracker` until the index is dropped. A database that cannot be opened may be thrown away:
     /// the archive has everything that was in it.
-    pub async fn open(path: &Path, tracker: &TaskTracker) -> Result<Self, OpenError> {
+    pub async fn open(
+        database: impl Into<Database>,
+        tracker: &TaskTracker,
+    ) -> Result<Self, OpenError> {
+        let database = database.into();
+        let path = database.path();
         make_folder(path).await?;
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = options(path)
+        let options = options(&database)
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(false)
             .statement_cache_capacity(STATEMENTS_MAX);

@@ -5,13 +5,11 @@ pub(super) mod chain;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Row as _};
 
 use self::chain::{number, signed};
-use super::{OpenError, options, writers};
+use super::{Database, OpenError, options, writers};
 use crate::app::audit::ports::{AuditTrail, Chained, EntryQuery, KeptAlarm, Whose};
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
@@ -31,9 +29,9 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// Over the database at `path`, which [`super::SqliteStore::open`] has brought up to date.
-    pub fn open(path: &Path) -> Self {
-        let options = options(path).create_if_missing(false);
+    /// Over the database that [`super::SqliteStore::open`] has brought up to date.
+    pub fn open(database: impl Into<Database>) -> Self {
+        let options = options(database).create_if_missing(false);
         let writer =
             writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
         let readers = SqlitePoolOptions::new()
@@ -42,11 +40,13 @@ impl Trail {
         Self { readers, writer: Some(writer) }
     }
 
-    /// Over the database at `path`, of a node that may run or not, to look at only.
-    pub async fn look(path: &Path) -> Result<Self, OpenError> {
+    /// Over the database of a node that may run or not, to look at only.
+    pub async fn look(database: impl Into<Database>) -> Result<Self, OpenError> {
+        let database = database.into();
+        let path = database.path();
         let open = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(path)
+        let options = database
+            .options()
             .read_only(true)
             .busy_timeout(super::BUSY_TIMEOUT)
             .row_buffer_size(super::ROWS_AHEAD)
