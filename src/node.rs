@@ -303,6 +303,7 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let source: Arc<dyn KnowledgeSource> =
             Arc::new(ModelFiles::new(config.models.clone(), Arc::clone(&metrics)));
+        keys::prepare(&config)?;
         let database = keys::database(&config, DATABASE)?;
         // The store migrates while the models load.
         let (knowledge, store) = tokio::join!(

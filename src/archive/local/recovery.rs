@@ -209,10 +209,9 @@ fn numbers(dir: &Path) -> Result<Vec<u64>, ArchiveError> {
 fn may_open(path: &Path, seal: Option<KeyId>, seals: Option<&Seals>) -> Result<(), ArchiveError> {
     let path = path.to_owned();
     match (seal, seals) {
-        (None, None) => Ok(()),
         (Some(id), None) => Err(ArchiveError::Sealed { path, id }),
         (Some(id), Some(seals)) if !seals.has(id) => Err(ArchiveError::Key { path, id }),
-        (Some(_), Some(_)) => Ok(()),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
         (None, Some(_)) => Err(ArchiveError::Plain { path }),
     }
 }

@@ -165,16 +165,16 @@ pub(super) fn open_head(
     sealer: &Sealer,
     place: &Place,
     header_bytes: &[u8],
-    mut sealed: Vec<u8>,
+    mut bytes: Vec<u8>,
 ) -> Result<(Digest, Vec<u8>), Flaw> {
     let with = place.bound(header_bytes.get(..BOUND_BYTES.min(HEADER_BYTES)).ok_or(Flaw::Short)?);
-    let length = sealer.open(BESIDE, &with, &mut sealed, 0).map_err(|fault| flaw(&fault))?;
-    sealed.truncate(length);
+    let length = sealer.open(BESIDE, &with, &mut bytes, 0).map_err(|fault| flaw(&fault))?;
+    bytes.truncate(length);
     if length < DIGEST_BYTES {
         return Err(Flaw::Seal);
     }
-    let head = sealed.split_off(DIGEST_BYTES);
-    let digest = sealed.try_into().map_err(|_| Flaw::Seal)?;
+    let head = bytes.split_off(DIGEST_BYTES);
+    let digest = bytes.try_into().map_err(|_| Flaw::Seal)?;
     Ok((Digest(digest), head))
 }
 

@@ -110,11 +110,11 @@ impl SpoolFile {
     /// Seals what is left, where it is to be sealed.
     fn end(&mut self, store: &Store) -> io::Result<()> {
         let Some((seal, sealing)) = self.sealing.take() else { return Ok(()) };
-        let mut sealed = Vec::new();
-        let sealer = sealing.finish(&mut sealed).map_err(|fault: Fault| io::Error::other(fault))?;
+        let mut last = Vec::new();
+        let sealer = sealing.finish(&mut last).map_err(|fault: Fault| io::Error::other(fault))?;
         self.cover = Some(Cover { seal, sealer });
-        let bytes = disk::bytes(sealed.len());
-        self.put(store, &[sealed.into()], bytes)
+        let bytes = disk::bytes(last.len());
+        self.put(store, &[last.into()], bytes)
     }
 
     fn put(&mut self, store: &Store, parts: &[Bytes], bytes: u64) -> io::Result<()> {

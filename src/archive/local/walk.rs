@@ -176,9 +176,9 @@ pub(super) fn check_sealed(
     loop {
         let range = at..at.saturating_add(disk::bytes(CHUNK_BYTES)).min(location.length);
         let span = chunks::span(location.length, &range).ok_or(Flaw::Nonsense)?;
-        let sealed = &span.sealed;
-        buffer.resize(disk::size(sealed.end.saturating_sub(sealed.start)), 0);
-        read(location.body.saturating_add(sealed.start), &mut buffer)?;
+        let there = &span.sealed;
+        buffer.resize(disk::size(there.end.saturating_sub(there.start)), 0);
+        read(location.body.saturating_add(there.start), &mut buffer)?;
         let opened = chunks::open(&sealer, &span, &mut buffer).map_err(|_| Flaw::Body)?;
         hash.update(buffer.get(opened).unwrap_or_default());
         at = range.end;

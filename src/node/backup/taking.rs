@@ -12,10 +12,9 @@ use super::file::{HeaderError, Writer};
 use super::{BackupError, FORMAT, IMAGING, Listed, MANIFEST, Manifest, STORE, Tried as _};
 use crate::app::ports::Clock as _;
 use crate::config::Config;
-use crate::node::keys::{self, KEYRING, database_in, databases, random, source};
+use crate::node::keys::{self, KEYRING, database_in, databases, is_there, random, source};
 use crate::node::{SystemClock, imaging};
 use crate::store::sqlite::copying;
-use crate::store::sqlite::database::{Database, Form};
 use crate::tables::text::hex;
 
 /// Bytes read at once.
@@ -101,7 +100,7 @@ async fn database_copies(config: &Config, to: &TempDir) -> Result<Vec<Source>, B
     let mut sources = Vec::new();
     for path in databases(config) {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { continue };
-        if Database::form(&path).tried("read", &path)? == Form::Absent {
+        if !is_there(&path)? {
             continue;
         }
         let name = name.to_string_lossy().into_owned();

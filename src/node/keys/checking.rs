@@ -4,12 +4,11 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::{KeysError, Tried as _, archive, database_in, databases, open};
+use super::{KeysError, Tried as _, archive, database_in, databases, is_there, open};
 use crate::archive::local::format::{LABEL_BYTES, Label};
 use crate::config::Config;
 use crate::node::imaging;
 use crate::store::sqlite::copying;
-use crate::store::sqlite::database::{Database, Form};
 
 /// What was looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub async fn check(config: &Config) -> Result<Checked, KeysError> {
     let mut checked =
         Checked { keys: open(config)?.map(|ring| ring.keys().len()), ..Checked::default() };
     for path in databases(config) {
-        if Database::form(&path).tried("read", &path)? == Form::Absent {
+        if !is_there(&path)? {
             continue;
         }
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { continue };

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -25,6 +26,9 @@ use crate::store::sqlite::database::{Database, Form};
 use crate::store::sqlite::exchange::ExchangeStore;
 use crate::store::sqlite::{OpenError, copying};
 
+/// How often, and how long apart, it is tried to have a database alone.
+const ALONE_TRIES: u32 = 50;
+const ALONE_PAUSE: Duration = Duration::from_millis(100);
 /// Objects copied at once.
 const PAGE: usize = 64;
 /// Bytes read of an object at once; a larger one goes through a spool.
@@ -124,7 +128,15 @@ async fn database(config: &Config, path: &Path) -> Result<(), EncryptError> {
     let sealing = path.with_file_name(format!("{name}.sealing"));
     remove_database(&sealing)?;
     // Fails where anybody else has it open, and leaves no write-ahead log behind.
-    copying::alone(path).await.map_err(failed)?;
+    let mut tries = 0;
+    while let Err(error) = copying::alone(path).await {
+        tries += 1;
+        if tries == ALONE_TRIES {
+            return Err(failed(error));
+        }
+        // A connection of a process that has just ended may still be closing.
+        tokio::time::sleep(ALONE_PAUSE).await;
+    }
     let sealed = Database::new(sealing.clone(), Some(key));
     copying::seal(path, &sealed).await.map_err(failed)?;
     File::open(&sealing).and_then(|file| file.sync_all()).tried("write", &sealing)?;

@@ -152,13 +152,11 @@ pub fn open(config: &Config) -> Result<Option<Keyring>, KeysError> {
         return Ok(None);
     }
     let master = source::master(&config.encryption)?;
-    match sealed(config)? {
-        Some(sealed) => sealed.open(&[master.as_ref()]).map(Some).map_err(faulty(&place(config))),
-        None => {
-            nothing_kept(config)?;
-            change(config, |ring| Ok(ring.clone())).map(Some)
-        }
+    if let Some(sealed) = sealed(config)? {
+        return sealed.open(&[master.as_ref()]).map(Some).map_err(faulty(&place(config)));
     }
+    nothing_kept(config)?;
+    change(config, |ring| Ok(ring.clone())).map(Some)
 }
 
 /// Fails if something is kept already: it is not sealed, or its keyring is lost.
@@ -234,22 +232,45 @@ pub(super) fn write(dir: &Path, path: &Path, text: &str) -> Result<(), KeysError
 /// The database `name` in `dir`, with its key; a new key where there is no database yet.
 pub(super) fn database_in(config: &Config, dir: &Path, name: &str) -> Result<Database, KeysError> {
     let path = dir.join(name);
-    let form = Database::form(&path).tried("read", &path)?;
-    let Some(ring) = open(config)? else {
-        return match form {
-            Form::Absent | Form::Plain => Ok(Database::new(path, None)),
-            Form::Sealed => Err(KeysError::Missing { path, ring: place(config) }),
-        };
-    };
+    let Some(ring) = open(config)? else { return Ok(Database::new(path, None)) };
     let purpose = format!("database/{name}");
-    let known = ring.newest(&purpose).map(|key| key.secret.clone());
-    let key = match (form, known) {
-        (Form::Plain, _) => return Err(KeysError::Plain { path }),
-        (Form::Absent | Form::Sealed, Some(key)) => key,
-        (Form::Absent, None) => find_or_make(config, &purpose)?,
-        (Form::Sealed, None) => return Err(KeysError::Missing { path, ring: place(config) }),
-    };
-    Ok(Database::new(path, Some(key)))
+    if let Some(key) = ring.newest(&purpose) {
+        return Ok(Database::new(path, Some(key.secret.clone())));
+    }
+    if !is_there(&path)? {
+        return Ok(Database::new(path, Some(find_or_make(config, &purpose)?)));
+    }
+    // Nobody here has it open: there was no key.
+    Err(match Database::form(&path).tried("read", &path)? {
+        Form::Plain => KeysError::Plain { path },
+        Form::Absent | Form::Sealed => KeysError::Missing { path, ring: place(config) },
+    })
+}
+
+/// Whether there is something at `path`. Looks at the folder and never opens the file: who closes a
+/// database's file gives back, for the whole process, the locks that other connections have on it.
+pub(super) fn is_there(path: &Path) -> Result<bool, KeysError> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.len() > 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).tried("look at", path),
+    }
+}
+
+/// Whether what is kept is all sealed, or all not, as the configuration has it. Before anything is
+/// opened.
+pub(super) fn prepare(config: &Config) -> Result<(), KeysError> {
+    let on = open(config)?.is_some();
+    for path in databases(config) {
+        match (Database::form(&path).tried("read", &path)?, on) {
+            (Form::Plain, true) => return Err(KeysError::Plain { path }),
+            (Form::Sealed, false) => {
+                return Err(KeysError::Missing { path, ring: place(config) });
+            }
+            (Form::Absent, _) | (Form::Plain, false) | (Form::Sealed, true) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The database `name` in the store's directory.

@@ -153,8 +153,8 @@ fn cipher_number(cipher: Cipher) -> u8 {
     }
 }
 
-fn opened(sealer: &Sealer, with: &[u8], sealed: &[u8]) -> Result<Secret, Fault> {
-    let mut bytes = sealed.to_vec();
+fn opened(sealer: &Sealer, with: &[u8], wrapped: &[u8]) -> Result<Secret, Fault> {
+    let mut bytes = wrapped.to_vec();
     let length = sealer.open([0; NONCE_BYTES], with, &mut bytes, 0)?;
     let secret = Secret::new(bytes.get(..length).unwrap_or_default().to_vec());
     // The buffer still has it.
@@ -267,9 +267,9 @@ impl Sealed {
                 secret: Secret::new(Vec::new()),
             };
             let wrapped = bytes(&entry.wrapped).ok_or(Fault::Altered)?;
-            let (salt, sealed) = wrapped.split_at_checked(SECRET_BYTES).ok_or(Fault::Altered)?;
+            let (salt, rest) = wrapped.split_at_checked(SECRET_BYTES).ok_or(Fault::Altered)?;
             let sealer = Sealer::new(self.cipher, ring.expose(), salt, &[b"xiangyi ring 1"])?;
-            key.secret = opened(&sealer, &key.said(), sealed)?;
+            key.secret = opened(&sealer, &key.said(), rest)?;
             if KeyId::of(key.secret.expose()) == key.id { Ok(key) } else { Err(Fault::Altered) }
         };
         let keys = self.keys.iter().map(unwrap).collect::<Result<_, _>>()?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Row as _, Sqlite};
 
 use super::{BUSY_TIMEOUT, Database};
 
@@ -20,7 +20,8 @@ pub enum CopyError {
 
 async fn connect(database: &Database, writes: bool) -> Result<SqliteConnection, sqlx::Error> {
     let options = database.options().busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
-    options.read_only(!writes).connect().await
+    // What is attached is made where it is not there.
+    options.read_only(!writes).create_if_missing(writes).connect().await
 }
 
 /// A copy of `database` as it stands at one moment, at `to`, where nothing may be; sealed with the same
@@ -102,16 +103,14 @@ async fn compare(connection: &mut SqliteConnection) -> Result<(), CopyError> {
         .await?;
     for row in tables {
         let name: String = row.try_get("name")?;
-        let quoted = name.replace('"', "\"\"");
+        // A name of the schema itself, quoted.
+        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         // EXCEPT alone would not see a row that is there twice.
-        let sql = format!(
-            "SELECT (SELECT count(*) FROM main.\"{quoted}\") = (SELECT count(*) FROM \
-             sealed.\"{quoted}\") AND NOT EXISTS (SELECT * FROM main.\"{quoted}\" EXCEPT SELECT * \
-             FROM sealed.\"{quoted}\")"
-        );
-        #[expect(clippy::disallowed_types, reason = "the name is one of the schema, and quoted")]
-        let sql = AssertSqlSafe(sql);
-        let same: bool = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT (SELECT count(*) FROM main.");
+        sql.push(&quoted).push(") = (SELECT count(*) FROM sealed.").push(&quoted);
+        sql.push(") AND NOT EXISTS (SELECT * FROM main.").push(&quoted);
+        sql.push(" EXCEPT SELECT * FROM sealed.").push(&quoted).push(")");
+        let same: bool = sql.build_query_scalar().fetch_one(&mut *connection).await?;
         if !same {
             return Err(differs(&name));
         }
@@ -180,7 +179,7 @@ mod tests {
         assert!(std::fs::metadata(folder.path().join("x.db-wal")).unwrap().len() > 0);
         assert!(!says(folder.path()), "a name is in the database or its log");
         assert_eq!(Database::form(&path).unwrap(), Form::Sealed);
-        drop(open);
+        open.close().await.unwrap();
         assert_eq!(names(&sealed).await, 200);
         for wrong in [None, Some(Secret::new(vec![8; 32]))] {
             let wrong = Database::new(path.clone(), wrong);
@@ -188,7 +187,7 @@ mod tests {
         }
         // Without the key the same rows are there to be read.
         let plain = tempfile::tempdir().unwrap();
-        drop(filled(&Database::from(&plain.path().join("x.db"))).await);
+        filled(&Database::from(&plain.path().join("x.db"))).await.close().await.unwrap();
         assert!(says(plain.path()));
     }
 

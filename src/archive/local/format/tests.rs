@@ -85,10 +85,10 @@ fn lengths_that_make_no_sense_are_refused_under_a_right_checksum() {
 #[test]
 fn a_later_version_is_named() {
     let mut bytes = header().encode(&place());
-    bytes[8] = 2;
+    bytes[8] = 3;
     let sum = place().checksum(&bytes[..88]);
     bytes[88..104].copy_from_slice(&sum);
-    assert_eq!(Header::read(&bytes, &place()), Err(Flaw::Version(2)));
+    assert_eq!(Header::read(&bytes, &place()), Err(Flaw::Version(3)));
 
     let mut label = Label { number: 5, key: Key([9; 16]), seal: None }.encode();
     label[8] = 7;
