@@ -211,14 +211,14 @@ impl Door {
             )
             .add_service(NodeServiceServer::new(node::Node(app)).max_decoding_message_size(max));
         let stopped = stop.cancelled_owned();
-        let served = match tls {
+        let outcome = match tls {
             None => router.serve_with_incoming_shutdown(plain(listener), stopped).await,
             Some(tls) => {
                 let incoming = tls::incoming(listener, tls);
                 router.serve_with_incoming_shutdown(incoming, stopped).await
             }
         };
-        served.map_err(DoorError::Transport)
+        outcome.map_err(DoorError::Transport)
     }
 }
 

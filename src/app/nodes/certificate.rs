@@ -349,7 +349,9 @@ mod tests {
         let said = format!("{:?}", names.value.general_names);
         assert!(said.contains("xiangyi:node:%E5%8D%AB"), "{said}");
         assert!(is_signed_by(&signed.der, authority.der()));
-        assert!(!is_signed_by(&signed.der, super::tests::authority().der()));
+        let stranger = Authority::make("hub", NOW_MS).unwrap();
+        let stranger = Authority::from_pem(stranger.as_bytes()).unwrap();
+        assert!(!is_signed_by(&signed.der, stranger.der()));
         assert_ne!(issued(&authority, "a").serial, issued(&authority, "a").serial);
     }
 

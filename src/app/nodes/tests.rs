@@ -182,7 +182,7 @@ fn sha(enrolled: &Enrolled) -> Sha {
     Sha256::digest(&enrolled.certificate).into()
 }
 
-fn said(error: Error, word: &str) {
+fn said(error: &Error, word: &str) {
     assert_eq!(error.code(), ErrorCode::FailedPrecondition, "{error}");
     assert!(error.public().contains(word), "{}", error.public());
 }
@@ -197,7 +197,7 @@ async fn a_code_lets_one_key_in_under_its_own_name() {
     assert_eq!(certificate::name_in(&first.certificate).unwrap(), "a");
     // The answer was lost: the same again. A stranger with the code and a key of his own gets nothing.
     assert_eq!(scene.enrol(&code, &key).await.unwrap(), first);
-    said(scene.enrol(&code, &other).await.unwrap_err(), "used before, with another key");
+    said(&scene.enrol(&code, &other).await.unwrap_err(), "used before, with another key");
     let second = scene.enrol(&scene.code("b").await, &other).await.unwrap();
     scene.nodes.refresh().await.unwrap();
     assert_eq!(scene.nodes.known(&sha(&first)).as_deref(), Some("a"));
@@ -215,7 +215,7 @@ async fn wrong_codes_are_refused_slowly_counted_and_entered() {
     let guess = |at: u8| Code::new([at; 16], b"hub");
     for at in 0..10 {
         let begun = tokio::time::Instant::now();
-        said(scene.enrol(&guess(at), &key).await.unwrap_err(), "no such code");
+        said(&scene.enrol(&guess(at), &key).await.unwrap_err(), "no such code");
         assert!(begun.elapsed() >= WRONG_PAUSE);
     }
     // Even the right one has to wait from this address, and from another it has not.
@@ -249,9 +249,9 @@ async fn a_code_is_for_a_node_that_there_is_and_ends() {
     let code = scene.code("a").await;
     scene.later(DAY_MS);
     let key = NewKey::make().unwrap();
-    said(scene.enrol(&code, &key).await.unwrap_err(), "not good any more");
+    said(&scene.enrol(&code, &key).await.unwrap_err(), "not good any more");
     scene.later(8 * DAY_MS);
-    said(scene.enrol(&code, &key).await.unwrap_err(), "no such code");
+    said(&scene.enrol(&code, &key).await.unwrap_err(), "no such code");
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,7 +267,7 @@ async fn what_is_revoked_or_past_is_nobodys() {
     scene.later(30 * DAY_MS);
     assert!(scene.nodes.known(&sha(&first)).is_none() && scene.nodes.has_ended(&sha(&first)));
     assert!(scene.nodes.known(&sha(&second)).is_some());
-    said(scene.nodes.renew(sha(&first), &request).await.unwrap_err(), "can be renewed");
+    said(&scene.nodes.renew(sha(&first), &request).await.unwrap_err(), "can be renewed");
     let (local, doctor) = (Caller::local("test"), Caller::shipped("doctor", Role::VillageDoctor));
     let which = || Which::Node("a".to_owned());
     let denied = scene.nodes.revoke(&doctor, which(), "why").await.unwrap_err();
@@ -277,7 +277,7 @@ async fn what_is_revoked_or_past_is_nobodys() {
     }
     assert_eq!(scene.nodes.revoke(&local, which(), "stolen").await.unwrap().len(), 2);
     assert!(scene.nodes.known(&sha(&second)).is_none() && scene.nodes.has_ended(&sha(&second)));
-    said(scene.nodes.renew(sha(&second), &request).await.unwrap_err(), "can be renewed");
+    said(&scene.nodes.renew(sha(&second), &request).await.unwrap_err(), "can be renewed");
     // Of what the hub never gave it cannot be said that it has ended.
     assert!(!scene.nodes.has_ended(&[0; 32]));
 }
@@ -305,7 +305,7 @@ async fn one_database_has_one_authority() {
     let text = Authority::make("other", START_MS).unwrap();
     let authority = Authority::from_pem(text.as_bytes()).unwrap();
     let second = Nodes::new(store, (authority, options), Vec::new(), clock);
-    said(second.adopt().await.unwrap_err(), "link.ca");
+    said(&second.adopt().await.unwrap_err(), "link.ca");
     drop(others);
 }
 

@@ -4,6 +4,7 @@
 //! At the hub these work on its database, whether it runs or not, and on any hub of several on one
 //! database. What they do stands in the hub's audit trail.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -294,14 +295,14 @@ fn shown<'a>(
             }
             None => format!("{left} days left"),
         };
-        text.push_str(&format!("{name}\t{}\t{}\t{more}\t{seen}\n", state(one, now_ms), one.serial));
+        let _ = writeln!(text, "{name}\t{}\t{}\t{more}\t{seen}", state(one, now_ms), one.serial);
     }
     for code in codes.filter(|code| code.key.is_none()) {
         let minutes = (code.until_ms - now_ms).max(0) / MINUTE_MS;
-        text.push_str(&format!("{name}\tinvited\t\ta code is good for {minutes} minutes\t\n"));
+        let _ = writeln!(text, "{name}\tinvited\t\ta code is good for {minutes} minutes\t");
     }
     if let Some(other) = other {
-        text.push_str(&format!("{name}\tconfigured\t\tby {other}, without end\t\n"));
+        let _ = writeln!(text, "{name}\tconfigured\t\tby {other}, without end\t");
     }
     if text.is_empty() {
         text = format!("{name}\tnot enrolled\t\t\t\n");

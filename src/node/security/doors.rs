@@ -142,27 +142,25 @@ pub(super) fn devices(config: &Config) -> Vec<Finding> {
             ),
         ));
     }
-    all.extend(
-        section.peers.iter().filter_map(|peer| device(peer, section.tls_client_ca.is_some())),
-    );
+    all.extend(section.peers.iter().map(|peer| device(peer, section.tls_client_ca.is_some())));
     all
 }
 
-fn device(peer: &PeerSection, certificates: bool) -> Option<Finding> {
+fn device(peer: &PeerSection, certificates: bool) -> Finding {
     let subject = format!("AE {}", peer.ae_title);
     let dialled = peer.address.as_deref().filter(|_| !peer.tls).filter(|address| !is_here(address));
     if peer.services.is_empty() {
-        return Some(match dialled {
+        return match dialled {
             Some(_) => Finding::weak(
                 DICOM,
                 subject,
                 ("is sent images without TLS", "set tls = true and dicom.tls_ca if it can TLS"),
             ),
             None => Finding::ok(DICOM, subject, "is sent images over TLS, or on this machine"),
-        });
+        };
     }
     if peer.tls && certificates {
-        return Some(Finding::ok(DICOM, subject, "comes in with a TLS certificate"));
+        return Finding::ok(DICOM, subject, "comes in with a TLS certificate");
     }
     let remedy = "give it a certificate: tls = true and dicom.tls_client_ca";
     let (standing, means) = match (peer.tls, peer.hosts.is_empty()) {
@@ -180,7 +178,7 @@ fn device(peer: &PeerSection, certificates: bool) -> Option<Finding> {
                 .to_owned(),
         ),
     };
-    Some(Finding { standing, ..Finding::weak(DICOM, subject, (means, remedy)) })
+    Finding { standing, ..Finding::weak(DICOM, subject, (means, remedy)) }
 }
 
 fn is_here(address: &str) -> bool {

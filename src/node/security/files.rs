@@ -59,7 +59,7 @@ fn secret(path: &Path, is_configured: bool) -> Finding {
                 "run this as the node's user, or mend the path",
             ),
         ),
-        Ok(about) if about.permissions().mode() & 0o077 == 0 => {
+        Ok(about) if is_private(about.permissions().mode()) => {
             Finding::ok(FILES, subject, "only its owner reads it")
         }
         Ok(about) => {
@@ -76,16 +76,21 @@ fn secret(path: &Path, is_configured: bool) -> Finding {
     }
 }
 
+/// Whether group and others, the last six bits, may do nothing.
+fn is_private(mode: u32) -> bool {
+    mode.trailing_zeros() >= 6
+}
+
 fn parent_is_closed(path: &Path) -> bool {
     let about = path.parent().and_then(|folder| std::fs::metadata(folder).ok());
-    about.is_some_and(|about| about.permissions().mode() & 0o077 == 0)
+    about.is_some_and(|about| is_private(about.permissions().mode()))
 }
 
 fn folder(dir: &Path) -> Option<Finding> {
     let about = std::fs::metadata(dir).ok()?;
     let subject = format!("store.dir {}", dir.display());
     let mode = about.permissions().mode() & 0o777;
-    Some(if mode & 0o077 == 0 {
+    Some(if is_private(mode) {
         Finding::ok(FILES, subject, "closed to others")
     } else {
         let means = format!("others of this machine may look into it (mode {mode:o})");
@@ -99,7 +104,8 @@ pub(super) fn storage(config: &Config) -> Finding {
     let dir = &config.store.dir;
     let subject = format!("store.dir {}", dir.display());
     if config.encryption.is_on() {
-        let means = "databases, images and keys are encrypted under the master key of section encryption";
+        let means =
+            "databases, images and keys are encrypted under the master key of section encryption";
         return Finding::ok(STORAGE, subject, means);
     }
     let about = dir.ancestors().find_map(|folder| std::fs::metadata(folder).ok());
