@@ -109,7 +109,11 @@ async fn fill(node: &TestNode) -> dx::Consultation {
 }
 
 async fn check(node: &TestNode, answer: &dx::Consultation) {
-    assert_eq!(node.diagnose(asked("r-1")).await.unwrap().id, answer.id, "the answer was kept");
+    assert_eq!(
+        node.diagnose(asked("r-1")).await.unwrap().consultation_id,
+        answer.consultation_id,
+        "the answer was kept"
+    );
     assert_eq!(search(node, im::SearchStudiesRequest::default()).await.len(), 1);
     for number in 1..=3 {
         let uid = slice(number).uid();
@@ -281,7 +285,7 @@ async fn a_rotation_that_is_killed_anywhere_loses_no_key() {
     let data = dir.path().join("data");
     let keys: Vec<_> = (1..=9).map(|n| master(dir.path(), &format!("master-{n}"), n)).collect();
     let node = sealed(small(), &keys[0]);
-    let node = node.start_in(tempfile::TempDir::with_prefix_in("x", dir.path()).unwrap()).await;
+    let node = node.start_in(TempDir::with_prefix_in("x", dir.path()).unwrap()).await;
     let answer = fill(&node).await;
     let TestNode { node: running, data: held, .. } = node;
     assert!(running.stop().await);
@@ -362,7 +366,10 @@ async fn a_backup_of_a_node_under_load_has_all_that_was_acknowledged_before_it()
     assert!(matches!(full, Err(BackupError::Taken { .. })), "a folder with something in it");
     reading::restore(&config.encryption, &to, into.path(), &mut |_, _| ()).unwrap();
     let restored = sealed(small(), &key).start_in(into).await;
-    assert_eq!(restored.diagnose(asked("r-1")).await.unwrap().id, answer.id);
+    assert_eq!(
+        restored.diagnose(asked("r-1")).await.unwrap().consultation_id,
+        answer.consultation_id
+    );
     for number in 0..20 {
         let kept = node_answer(&restored, &format!("before-{number}")).await;
         assert!(kept, "consultation {number} was acknowledged before the backup");

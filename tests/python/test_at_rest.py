@@ -57,7 +57,7 @@ class Running:
             request_id=f"r-{number}", text=PLANTED[0],
             patient=common.Patient(age_years=45, sex=1, reference=PLANTED[1]))
         answer = rpc.DiagnosisServiceStub(self.channel).Diagnose(request, timeout=60)
-        return answer.consultation.id
+        return answer.consultation.consultation_id
 
     def stop(self):
         self.channel.close()
