@@ -247,7 +247,7 @@ fn direct_dependencies() -> BTreeSet<(String, String)> {
     for (section, kind) in
         [("dependencies", "normal"), ("build-dependencies", "build"), ("dev-dependencies", "dev")]
     {
-        for name in manifest.get(section).unwrap().as_table().unwrap().keys() {
+        for name in manifest.get(section).and_then(toml::Value::as_table).unwrap().keys() {
             found.insert((kind.to_owned(), name.clone()));
         }
     }

@@ -162,7 +162,7 @@ async fn attending(channel: Channel) -> (String, mpsc::Sender<pb::AttendRequest>
 
 type Heart = tonic::Streaming<pb::AttendResponse>;
 
-fn request(key: &NewKey) -> prost::bytes::Bytes {
+fn request(key: &NewKey) -> bytes::Bytes {
     key.request().unwrap().into()
 }
 
@@ -355,7 +355,7 @@ async fn nobody_passes_as_another_node() {
 }
 
 /// A request that names somebody.
-fn named_request(name: &str) -> prost::bytes::Bytes {
+fn named_request(name: &str) -> bytes::Bytes {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new([format!("{name}.example")]).unwrap();
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
