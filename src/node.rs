@@ -324,8 +324,7 @@ impl Node {
         let until = (&tasks, &stop);
         let (forwarding, worklist, analyses) = match &images {
             Some(opened) => {
-                let watched = Arc::clone(&opened.imaging);
-                tasks.spawn(imaging::watch(watched, Arc::clone(&metrics), stop.clone()));
+                imaging::watched(opened, &metrics, until);
                 let with = (Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&metrics));
                 let (forwarding, worklist, store) =
                     exchange::start(&config, (&opened.imaging, exchange), with, until).await?;

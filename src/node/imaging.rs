@@ -90,7 +90,15 @@ pub(super) async fn open(
 }
 
 /// Measures copies and the archive until the node stops.
-pub(super) async fn watch(imaging: Arc<Imaging>, metrics: Arc<Metrics>, stop: CancellationToken) {
+pub(super) fn watched(
+    opened: &Opened,
+    metrics: &Arc<Metrics>,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) {
+    tasks.spawn(watch(Arc::clone(&opened.imaging), Arc::clone(metrics), stop.clone()));
+}
+
+async fn watch(imaging: Arc<Imaging>, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(WATCH_EVERY);
     loop {
         tokio::select! {

@@ -115,7 +115,8 @@ const FAULTS: &str = r##"
 0/resourceType | "Group" | patient_missing | | fatal
 0/nickname | "x" | element_unknown | [0].resource.nickname | warning
 0/name/0/use | "x" | code_unknown | [0].resource.name[0].use | warning
-0/name/0/text | "" | value_empty | [0].resource.name[0].text | warning
+0/name/0/text | "" | patient_nameless | [0].resource.name | fatal
+0/name/0/family | "" | value_empty | [0].resource.name[0].family | warning
 0/_gender | {"extension": [{"valueString": "x"}]} | missing | [0].resource._gender.extension[0].url | warning
 0/modifierExtension | [{"url": "urn:x"}] | patient_modified | [0].resource | fatal
 1/id | "一" | id_form | [1].resource.id | warning
