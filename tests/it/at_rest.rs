@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 use xiangyi::config::Config;
@@ -295,7 +295,7 @@ async fn a_rotation_that_is_killed_anywhere_loses_no_key() {
         let file = written(dir.path(), &current);
         let mut command = Command::new(env!("CARGO_BIN_EXE_xiangyi"));
         command.args(["admin", "keys", "rotate", "--to"]).arg(next).arg("--config").arg(&file);
-        let mut child = command.spawn().unwrap();
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(40 * u64::try_from(round).unwrap()))
             .await;
         let _ = child.kill();

@@ -278,17 +278,23 @@ async fn copy(
     done: &mut Encrypted,
     progress: &mut (dyn FnMut(&Encrypted) + Send),
 ) -> Result<(), Cause> {
-    let mut had = Objects::of(to);
+    // What was copied before; none once its end was reached, for what is copied now comes behind it.
+    let mut had = Some(Objects::of(to));
     let mut objects = Objects::of(from);
     while let Some(object) = objects.next().await? {
         if object.erased {
             continue;
         }
-        if let Some(there) = had.next().await? {
+        let there = match &mut had {
+            Some(had) => had.next().await?,
+            None => None,
+        };
+        if let Some(there) = there {
             if there.digest != object.digest || there.head != object.head {
                 return Err("the folder archive.sealing has other objects: remove it".into());
             }
         } else {
+            had = None;
             copy_one(from, to, &object).await?;
         }
         done.objects += 1;
