@@ -120,8 +120,7 @@ async fn hub(args: &Args, villages: &[String]) -> (Node, tempfile::TempDir) {
 
 /// Connects a desk; aborting the tasks cuts the line.
 fn connect(tasks: &mut JoinSet<()>, hub: &str, name: &str, desk: &Arc<MemoryDesk>) {
-    let options =
-        LinkOptions { hub: hub.to_owned(), ca: None, identity: None, token: Some(token(name)) };
+    let options = LinkOptions { hub: hub.to_owned(), tls: None, token: Some(token(name)) };
     let chance = {
         let seed = name.bytes().fold(7_u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b)));
         Arc::new(move || f64::from(seed % 1000) / 1000.0)

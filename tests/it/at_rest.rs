@@ -41,7 +41,7 @@ fn sealed(setup: Setup, key: &Path) -> Setup {
 /// The configuration of a node whose data lies in `data`.
 fn config(data: &Path, key: Option<&Path>) -> Config {
     let mut config = small().config;
-    config.store.dir = data.to_owned();
+    data.clone_into(&mut config.store.dir);
     config.encryption.key_file = key.map(Path::to_owned);
     config
 }
@@ -271,9 +271,9 @@ fn xiangyi(config: &Path, arguments: &[&str]) -> Output {
 fn written(dir: &Path, key: &Path) -> PathBuf {
     let path = dir.join("node.toml");
     let text = format!(
-        "[store]\ndir = {:?}\n[encryption]\nkey_file = {:?}\n[models]\nengine = \"rten\"\n",
-        dir.join("data"),
-        key
+        "[store]\ndir = \"{}\"\n[encryption]\nkey_file = \"{}\"\n[models]\nengine = \"rten\"\n",
+        dir.join("data").display(),
+        key.display()
     );
     std::fs::write(&path, text).unwrap();
     path

@@ -1,7 +1,7 @@
 //! Nodes that enrol, renew and are taken back, and those who pretend: real hubs and nodes, real TLS.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
@@ -30,7 +30,7 @@ use crate::harness::{Setup, TestNode, hex};
 use crate::images::small;
 
 /// What is looked at again within this: a minute, as is promised.
-const EFFECTIVE_WITHIN: Duration = Duration::from_secs(60);
+const EFFECTIVE_WITHIN: Duration = Duration::from_mins(1);
 const DAY_MS: i64 = 24 * 3_600 * 1000;
 
 /// A hub with its own authority, and what it was configured with.
@@ -60,7 +60,7 @@ pub(crate) async fn region() -> Region {
     let setup = setup();
     let mut config = setup.config.clone();
     let hub = setup.start().await;
-    config.store.dir = hub.data.path().to_owned();
+    hub.data.path().clone_into(&mut config.store.dir);
     Region { hub, config }
 }
 
@@ -99,7 +99,7 @@ impl Region {
         let setup = small().with(|c| {
             name.clone_into(&mut c.node.name);
             c.link.hub = Some(self.url());
-            c.store.dir = data.path().to_owned();
+            data.path().clone_into(&mut c.store.dir);
         });
         (setup.config, data)
     }
@@ -125,10 +125,13 @@ impl Region {
     async fn known(&self, shown: Option<Identity>) -> Result<(), Status_> {
         let Ok(channel) = self.dial(shown).await else { return Err(Status_::Unavailable) };
         let known = members(&mut LinkServiceClient::new(channel), None).await;
-        known.map_err(|status| match status.code() {
-            Status_::Unauthenticated => Status_::Unauthenticated,
-            // The line was cut: what that is called depends on the moment.
-            _ => Status_::Unavailable,
+        // Where the line was cut, what that is called depends on the moment.
+        known.map_err(|status| {
+            if status.code() == Status_::Unauthenticated {
+                Status_::Unauthenticated
+            } else {
+                Status_::Unavailable
+            }
         })
     }
 
@@ -438,7 +441,7 @@ async fn what_is_revoked_ends_within_a_minute_also_for_lines_that_are_open() {
     let (_, _say, mut heard) = attending(channel.clone()).await;
     let others = region.dial(Some(other.identity().unwrap())).await.unwrap();
     let (_, _say_other, _heard_other) = attending(others.clone()).await;
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     region.revoke(Which::Serial(held.certificate.serial.clone())).await;
     // The stream ends without anybody saying anything.
     let ended = tokio::time::timeout(EFFECTIVE_WITHIN, heard.message()).await;

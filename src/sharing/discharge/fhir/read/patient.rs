@@ -44,7 +44,7 @@ pub(in super::super) fn patient(node: &Node<'_>) -> Patient {
 pub(in super::super) fn is_nobody(node: &Node<'_>) -> bool {
     let patient = patient(node);
     let numbers = patient.identifiers.iter();
-    patient.name.trim().is_empty() && numbers.map(|one| one.value.trim()).all(str::is_empty)
+    patient.name.is_empty() && numbers.map(|one| one.value.as_str()).all(str::is_empty)
 }
 
 /// HL7's own way to say the time of birth.
