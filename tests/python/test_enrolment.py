@@ -30,7 +30,7 @@ def xiangyi(*arguments, said=None, fails=False):
 
 def openssl(*arguments):
     done = subprocess.run(["openssl", *map(str, arguments)], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, errors="replace", timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

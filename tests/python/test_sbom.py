@@ -16,7 +16,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What is used in tests, benchmarks and at build time alone.
-NEVER_LINKED = {"proptest", "criterion", "rcgen", "hdrhistogram", "protox", "tonic-prost-build",
+NEVER_LINKED = {"proptest", "criterion", "hdrhistogram", "protox", "tonic-prost-build",
                 "serde_derive", "syn", "cc", "dicom-object"}
 
 
