@@ -89,10 +89,10 @@ async fn sealed_objects_read_back_and_say_nothing_on_the_disk() {
         }
         let found = listed(&archive).await;
         assert!(found.iter().map(|o| o.digest).eq(all.iter().map(|body| digest(body))));
-        assert_eq!(archive.object(kept[3]).await.unwrap().unwrap().head.source, "CT1");
+        assert_eq!(archive.object(kept[3]).await.unwrap().unwrap().head.source, "CT-HALL-ONE");
         assert_eq!(scrub(&archive).flaws, 0);
         let uid = found[7].head.uids.instance.as_bytes().to_vec();
-        for secret in [PATIENT, b"CT1", &uid, &digest(&all[33]).0] {
+        for secret in [PATIENT, b"CT-HALL-ONE", &uid, &digest(&all[33]).0] {
             assert!(!contains(dir.path(), secret), "{cipher:?}");
         }
     }
@@ -100,7 +100,7 @@ async fn sealed_objects_read_back_and_say_nothing_on_the_disk() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = sealed(dir.path(), None).unwrap();
     store_one(&archive, &named(100)).await;
-    assert!(contains(dir.path(), PATIENT) && contains(dir.path(), b"CT1"));
+    assert!(contains(dir.path(), PATIENT) && contains(dir.path(), b"CT-HALL-ONE"));
 }
 
 #[tokio::test]

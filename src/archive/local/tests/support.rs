@@ -29,7 +29,7 @@ pub(super) fn object(body: &[u8]) -> NewObject {
             uids: InstanceUids { study: uid(1), series: uid(2), instance: uid(3) },
             sop_class: "1.2.840.10008.5.1.4.1.1.2".to_owned(),
             transfer_syntax: "1.2.840.10008.1.2.1".to_owned(),
-            source: "CT1".to_owned(),
+            source: "CT-HALL-ONE".to_owned(),
             received_ms: 1_700_000_000_000,
             meta: Vec::new(),
         },
