@@ -31,7 +31,7 @@ pub use self::database::Database;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -48,6 +48,11 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
     (10, "audit chain", include_str!("../../../migrations/sqlite/0010_audit_chain.sql")),
     (11, "accounts", include_str!("../../../migrations/sqlite/0011_accounts.sql")),
     (12, "stays", include_str!("../../../migrations/sqlite/0012_stays.sql")),
+    (
+        13,
+        "programmes of a document",
+        include_str!("../../../migrations/sqlite/0013_programmes_of_a_document.sql"),
+    ),
 ];
 
 /// How long a reader waits for a lock.

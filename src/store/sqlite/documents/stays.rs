@@ -68,6 +68,21 @@ macro_rules! versions {
     };
 }
 
+/// All versions of a record.
+const OF_RECORD: &str = versions!("WHERE d.kind = 'record' AND d.name = ?1 ORDER BY d.seq");
+/// Those that may be of a stay.
+const OF_STAY: &str = versions!(
+    "INDEXED BY document_of_stay WHERE d.kind = 'record' AND d.current = 1 AND d.withdrawn = 0 \
+     AND d.replaced_by = '' AND d.discharged <> '' AND d.discharged = ?1 AND d.patient = ?2 \
+     AND (?7 <> '' OR (d.resident <> '' AND d.resident = ?4) OR (d.card <> '' AND d.card = ?5) \
+     OR (d.born <> '' AND d.born = ?6 AND (?4 || ?5 = '' OR d.resident || d.card = '')) \
+     OR d.resident || d.card || d.born = '') \
+     ORDER BY d.name LIMIT ?3"
+);
+/// What every arrival asks.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 2] = [OF_RECORD, OF_STAY];
+
 /// A version of a record has come, or one has come to be replaced or no longer is: the tasks of its
 /// stay, and of the stays that its earlier versions spoke of.
 pub(super) async fn settle(
@@ -84,8 +99,7 @@ pub(super) async fn settle(
         // This node's own, or one of which nothing follows; a record covers only by its tasks.
         return Ok(());
     }
-    let sql = versions!("WHERE d.kind = 'record' AND d.name = ?1 ORDER BY d.seq");
-    let rows = sqlx::query(sql).bind(name).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(OF_RECORD).bind(name).fetch_all(&mut *connection).await?;
     let versions: Vec<Version> = rows.iter().map(Version::of).collect::<Result<_, _>>()?;
     let mut settled: BTreeSet<BTreeSet<String>> = BTreeSet::new();
     for version in &versions {
@@ -106,15 +120,17 @@ async fn of_stay(
     if version.discharged.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let sql = versions!(
-        "INDEXED BY document_of_stay WHERE d.kind = 'record' AND d.current = 1 AND d.withdrawn = 0 \
-         AND d.replaced_by = '' AND d.discharged <> '' AND d.discharged = ?1 AND d.patient = ?2 \
-         ORDER BY d.name LIMIT ?3"
-    );
-    let rows = sqlx::query(sql)
+    // Whoever fits shares a number, or the birth date where one of them has no number, or is known by one
+    // digest alone, as before.
+    let PersonKeys { name, resident, card, born, only } = &version.keys;
+    let rows = sqlx::query(OF_STAY)
         .bind(&version.discharged)
-        .bind(&version.keys.name)
+        .bind(name)
         .bind(CANDIDATES_MAX)
+        .bind(resident)
+        .bind(card)
+        .bind(born)
+        .bind(only)
         .fetch_all(&mut *connection)
         .await?;
     let mut found = BTreeMap::new();

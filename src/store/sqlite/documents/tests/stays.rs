@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use sqlx::Row as _;
 
 use super::{Node, entry};
 use crate::app::access::{Action, Caller, authorise};
@@ -281,4 +282,21 @@ async fn a_visit_that_was_done_under_one_record_is_done_under_the_other() {
     assert_eq!(open(&late).await, ["summary/medicines", "summary/visit"]);
     keep(&late, FRONT).await;
     assert_eq!(open(&late).await, ["front/phone", "summary/medicines"]);
+}
+
+/// A thousand people of one name who went home on one day made every arrival go through all of them and
+/// through all programmes, for each of them.
+#[tokio::test]
+async fn no_arrival_goes_through_all_that_came_before() {
+    let node = Node::new().await;
+    for sql in super::super::stays::STATEMENTS {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&node.documents.readers).await;
+        let steps: Vec<String> =
+            rows.unwrap().iter().map(|row| row.get::<String, _>("detail")).collect();
+        assert!(
+            !steps.is_empty() && !steps.iter().any(|step| step.starts_with("SCAN")),
+            "{steps:?}"
+        );
+    }
 }
