@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dicom_core::{Tag, VR};
 
 use super::pixels::{Native, OFFSETS};
-use super::vr::{Context, is_sequence_by_itself};
+use super::vr::{Context, is_sequence, is_sequence_by_itself};
 use super::write::Writer;
 use crate::app::imaging::transcode::TranscodeError;
 use crate::render::error::RenderError;
@@ -48,12 +48,18 @@ pub(super) fn rewrite(
         overrides: overrides.into_iter().peekable(),
         native,
         levels: 0,
+        looked_into: false,
     };
     for part in parts {
         rewrite.part(part?)?;
     }
     rewrite.insert_before(Tag(0xFFFF, 0xFFFF))?;
-    Ok(rewrite.writer.finish())
+    let looked_into = rewrite.looked_into;
+    let written = rewrite.writer.finish();
+    if looked_into {
+        check(&written, Syntax::IMPLICIT_LITTLE)?;
+    }
+    Ok(written)
 }
 
 struct Rewrite<'a> {
@@ -66,6 +72,8 @@ struct Rewrite<'a> {
     native: Option<Native<'a>>,
     /// Sequences and items that are open.
     levels: usize,
+    /// Whether a value was written that whoever reads it takes for a sequence.
+    looked_into: bool,
 }
 
 impl Rewrite<'_> {
@@ -129,6 +137,17 @@ impl Rewrite<'_> {
             here.note(tag, value.first_chunk().map(|two| u16::from_le_bytes(*two)));
         }
         let vr = if implicit { context.vr(tag, vr, value.len()) } else { vr };
+        if !self.writer.is_explicit() && !value.is_empty() && is_sequence(tag) {
+            // What has no representation is coded without representations inside (PS3.5, 6.2.2). What has
+            // another one is no sequence, and would be read as one.
+            if vr != VR::UN {
+                return Err(RenderError::Unsupported(
+                    "a value where the dictionary has a sequence, in a transfer syntax that does not say so",
+                )
+                .into());
+            }
+            self.looked_into = true;
+        }
         self.writer.value(tag, vr, &value)
     }
 

@@ -216,3 +216,24 @@ async fn workers_convert() {
     let refused = port.transcode(EXPLICIT_LITTLE, cut, IMPLICIT_LITTLE).await;
     assert!(matches!(refused, Err(TranscodeError::Structure(_))));
 }
+
+/// Without representations a reader takes what the dictionary says: the fuzzer found text in the place of
+/// a sequence, which came out as something that cannot be read.
+#[test]
+fn a_value_where_the_dictionary_has_a_sequence_is_not_written_as_one() {
+    let text = |vr, value: &[u8]| {
+        write(&set([element(tags::REFERENCED_SERIES_SEQUENCE, vr, value)]), true)
+    };
+    for (vr, value) in [(VR::LO, b"no items".as_slice()), (VR::UN, b"no items")] {
+        let data = text(vr, value);
+        let refused = transcode(EXPLICIT_LITTLE, &data.clone().into(), IMPLICIT_LITTLE);
+        assert!(refused.is_err(), "{vr:?}");
+        assert_eq!(converted(EXPLICIT_LITTLE, &data, EXPLICIT_LITTLE), data);
+    }
+    // Unknown to who wrote it, coded as the standard asks: one empty item.
+    let item = [0xFE, 0xFF, 0, 0xE0, 0, 0, 0, 0];
+    let written = converted(EXPLICIT_LITTLE, &text(VR::UN, &item), IMPLICIT_LITTLE);
+    assert!(contains(&written, &item));
+    let nothing = converted(EXPLICIT_LITTLE, &text(VR::LO, b""), IMPLICIT_LITTLE);
+    assert_eq!(nothing.len(), 8);
+}

@@ -68,6 +68,12 @@ fn bytes_or_words(bits: u16) -> VR {
     if (1..=8).contains(&bits) { VR::OB } else { VR::OW }
 }
 
+/// Whether the dictionary has `tag` as a sequence.
+pub(super) fn is_sequence(tag: Tag) -> bool {
+    let entry = StandardDataDictionary.by_tag(tag);
+    tag.0.is_multiple_of(2) && entry.is_some_and(|entry| entry.vr().relaxed() == VR::SQ)
+}
+
 /// Whether items of a sequence without a representation are found in `tag`.
 pub(super) fn is_sequence_by_itself(tag: Tag) -> bool {
     if tag.0 % 2 == 1 {
