@@ -24,7 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let report = knowledge().check(&request.order);
     for line in &request.order.lines {
-        let taken = report.taken.iter().any(|t| t.line.as_ref() == Some(&line.id) && t.name_zh.is_some());
+        let taken =
+            report.taken.iter().any(|t| t.line.as_ref() == Some(&line.id) && t.name_zh.is_some());
         let unchecked = report.unchecked.iter().any(|u| u.lines.contains(&line.id));
         assert!(taken || unchecked, "a line was neither understood nor listed as unchecked");
     }

@@ -23,10 +23,8 @@ const SYNTAXES: [&str; 10] = [
 fuzz_target!(|data: &[u8]| {
     let Some((choice, data)) = data.split_first() else { return };
     let syntax = SYNTAXES[usize::from(*choice) % SYNTAXES.len()];
-    let source = PixelSource {
-        transfer_syntax: syntax.to_owned(),
-        data_set: Bytes::copy_from_slice(data),
-    };
+    let source =
+        PixelSource { transfer_syntax: syntax.to_owned(), data_set: Bytes::copy_from_slice(data) };
     let _ = frame_bytes(&source, 2);
     let request = RenderRequest {
         overlays: true,

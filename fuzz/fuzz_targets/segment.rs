@@ -23,14 +23,14 @@ fuzz_target!(|data: &[u8]| {
         let _ = (header.ends(64), header.ends(u64::MAX), header.location(&place));
         assert_eq!(Header::read(&header.encode(&place), &place), Ok(header));
     }
-    if let Ok(head) = decode_object(data) {
-        if data.len() <= HEAD_BYTES_MAX {
-            assert_eq!(encode_object(&head).as_deref(), Some(data));
-        }
+    if let Ok(head) = decode_object(data)
+        && data.len() <= HEAD_BYTES_MAX
+    {
+        assert_eq!(encode_object(&head).as_deref(), Some(data));
     }
-    if let Ok(erasure) = decode_erasure(data) {
-        if let Some(again) = encode_erasure(&erasure.location, &erasure.reason) {
-            assert_eq!(again, data);
-        }
+    if let Ok(erasure) = decode_erasure(data)
+        && let Some(again) = encode_erasure(&erasure.location, &erasure.reason)
+    {
+        assert_eq!(again, data);
     }
 });

@@ -5,9 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use xiangyi::sharing::imaging::identity::{self, identify};
 use xiangyi::sharing::imaging::part10;
-use xiangyi::sharing::imaging::structure::{
-    Facts, Guard, Limits, StructureError, Syntax, Wanted,
-};
+use xiangyi::sharing::imaging::structure::{Facts, Guard, Limits, StructureError, Syntax, Wanted};
 
 /// One transfer syntax for each way in which bytes are read.
 const SYNTAXES: [&str; 6] = [
