@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::accounts::AccountsSection;
 pub use self::auth::{AuthSection, TokenSection};
-pub use self::encryption::EncryptionSection;
+pub use self::encryption::{EncryptionSection, HsmSection};
 pub use self::exchange::ExchangeSection;
 pub use self::fhir::FhirSection;
 pub use self::forwarding::{ForwardingRule, ForwardingSection, ProgrammeName};
@@ -135,6 +135,11 @@ pub struct ServerSection {
     pub concurrency_max: usize,
     /// Calls that wait for a place; more are answered `RESOURCE_EXHAUSTED`.
     pub queue_max: usize,
+    /// Connections at the same time; who comes when all are taken waits.
+    pub connections_max: usize,
+    /// A connection on which nothing comes and nothing goes for so long, and for longer than a call may
+    /// take, is closed; in milliseconds.
+    pub idle_timeout_ms: u64,
     /// Streams one connection may have open.
     pub streams_per_connection_max: u32,
     /// Longest a call may take, waiting included, in milliseconds.
@@ -226,6 +231,8 @@ impl Default for ServerSection {
             message_bytes_max: 4 * 1024 * 1024,
             concurrency_max: 64,
             queue_max: 256,
+            connections_max: 4096,
+            idle_timeout_ms: 300_000,
             streams_per_connection_max: 256,
             call_timeout_ms: 10_000,
             drain_timeout_ms: 10_000,
@@ -344,6 +351,13 @@ impl Config {
             if !(1..=3_600_000).contains(&value) {
                 return refuse(&format!("{key} must be from 1 to 3600000"));
             }
+        }
+        if !(1..=1_000_000).contains(&server.connections_max) {
+            return refuse("server.connections_max must be from 1 to 1000000");
+        }
+        // HTTP/2 asks every half a minute whether the other side lives.
+        if !(60_000..=86_400_000).contains(&server.idle_timeout_ms) {
+            return refuse("server.idle_timeout_ms must be from 60000 to 86400000");
         }
         if server.streams_per_connection_max == 0 {
             return refuse("server.streams_per_connection_max must be at least 1");

@@ -52,6 +52,18 @@ pub fn keep_memory_private() {
     }
 }
 
+/// Lets the process have as many files and connections as the system lets it ask for: what it may have
+/// from the start (1,024 mostly) is less than the nodes of a region.
+pub fn raise_files_max() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let now = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: now.maximum, maximum: now.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, files_max = now.current, "the limit of open files stays");
+    }
+}
+
 /// Tells systemd that the node serves (`Type=notify`); silent where there is no systemd.
 pub fn tell_ready() {
     tell(&[sd_notify::NotifyState::Ready]);

@@ -55,7 +55,7 @@ use crate::store::postgres;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::tables::files::{Files, LoadError};
 use crate::telemetry::Metrics;
-use crate::tls;
+use crate::tls::{self, incoming::Places};
 
 /// Name of the database in the store's directory.
 pub const DATABASE: &str = "xiangyi.db";
@@ -545,6 +545,10 @@ fn door_options(config: &Config, auth: &Authenticator) -> Result<DoorOptions, No
         },
         message_bytes_max: server.message_bytes_max,
         streams_per_connection_max: server.streams_per_connection_max,
+        places: Places {
+            max: server.connections_max,
+            idle: Duration::from_millis(server.idle_timeout_ms.max(server.call_timeout_ms)),
+        },
         cors_origins: server.cors_origins.clone(),
         reflection: server.reflection,
         tls: tls.map(Arc::new),

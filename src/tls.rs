@@ -2,17 +2,18 @@
 //!
 //! Whoever needs the older version for a device says so ([`Versions`]); nothing falls back to it.
 
+pub mod incoming;
+
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -25,10 +26,6 @@ use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig,
     SignatureScheme, SupportedProtocolVersion, version,
 };
-use tokio_rustls::server::TlsStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::task::TaskTracker;
 
 use crate::app::ports::BoxFuture;
 
@@ -242,49 +239,6 @@ impl ServerCertVerifier for Pinned {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// Lines of a gRPC door, each after its handshake. Ends when nobody takes them any more.
-pub fn incoming(
-    listener: TcpListener,
-    config: Arc<ServerConfig>,
-) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
-    let (give, taken) = mpsc::channel(UNTAKEN_MAX);
-    let tasks = TaskTracker::new();
-    let (acceptor, places) = (TlsAcceptor::from(config), Arc::new(Semaphore::new(HANDSHAKES_MAX)));
-    let handshakes = tasks.clone();
-    tasks.spawn(async move {
-        loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                () = give.closed() => return,
-                accepted = listener.accept() => accepted,
-            };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "door cannot accept");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let (acceptor, give) = (acceptor.clone(), give.clone());
-            handshakes.spawn(async move {
-                let _place = place;
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "connection");
-                    return;
-                }
-                match timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
-                    // A door that has closed takes no more.
-                    Ok(Ok(stream)) => drop(give.send(Ok(stream)).await),
-                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
-                    Err(_) => tracing::debug!("TLS handshake took too long"),
-                }
-            });
-        }
-    });
-    ReceiverStream::new(taken)
 }
 
 /// Dials over TLS, for a gRPC channel.

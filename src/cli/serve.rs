@@ -28,6 +28,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(path.as_deref())?;
     telemetry::start_logging(&config.log);
     lifecycle::keep_memory_private();
+    lifecycle::raise_files_max();
     let mut hangup = signal(SignalKind::hangup())?;
     let mut termination = lifecycle::Termination::listen()?;
     let node = Node::start(config).await?;

@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use crate::app::nodes::ports::Sha;
+use crate::tls::incoming::Placed;
 
 /// Open lines.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +27,7 @@ pub struct Lines {
 
 /// A line that can be ended from here.
 pub(super) struct Line {
-    stream: TlsStream<TcpStream>,
+    stream: Placed<TlsStream<TcpStream>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     number: u64,
     of: Lines,
@@ -41,10 +42,10 @@ impl Lines {
     }
 
     /// Watches over a line.
-    pub(super) fn watch(&self, stream: TlsStream<TcpStream>) -> Line {
+    pub(super) fn watch(&self, stream: Placed<TlsStream<TcpStream>>) -> Line {
         let token = CancellationToken::new();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let shown = stream.get_ref().1.peer_certificates().and_then(|all| all.first());
+        let shown = stream.stream().get_ref().1.peer_certificates().and_then(|all| all.first());
         if let Some(shown) = shown {
             let sha256 = Sha256::digest(shown.as_ref()).into();
             let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);

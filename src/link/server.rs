@@ -14,7 +14,6 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::enrolment::{self, Desk};
@@ -30,7 +29,7 @@ use crate::app::error::Error;
 use crate::app::exchange::hub::Exchange;
 use crate::app::nodes::Nodes;
 use crate::app::regional::hub::{Attendance, Hub, ToNode};
-use crate::tls;
+use crate::tls::incoming::{self, Places};
 
 /// How long a node may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -40,6 +39,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(75);
 const PIECE_WITHIN: Duration = Duration::from_mins(2);
 /// Between two signs of life that HTTP/2 asks for.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Lines of all nodes, those included that are about to break and to come back.
+const PLACES: Places = Places { max: 32_768, idle: Duration::from_mins(5) };
 /// Streams of one node.
 const STREAMS_MAX: u32 = 128;
 /// Answers that wait for the node to read them.
@@ -115,11 +116,11 @@ impl LinkDoor {
         let stopped = stop.cancelled_owned();
         match tls {
             None => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                let incoming = incoming::plain(listener, PLACES);
                 router.serve_with_incoming_shutdown(incoming, stopped).await
             }
             Some(tls) => {
-                let incoming = tls::incoming(listener, tls);
+                let incoming = incoming::secured(listener, tls, PLACES);
                 let incoming = incoming.map(move |line| line.map(|line| lines.watch(line)));
                 router.serve_with_incoming_shutdown(incoming, stopped).await
             }

@@ -12,7 +12,6 @@ use tokio::net::TcpListener;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::gate::{CallLimits, GateLayer};
@@ -38,7 +37,7 @@ use super::{
 use crate::app::App;
 use crate::app::credentials::Authenticator;
 use crate::telemetry::Metrics;
-use crate::tls;
+use crate::tls::incoming::{self, Places};
 
 /// How often a silent connection is asked whether it still lives.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -62,6 +61,8 @@ pub struct DoorOptions {
     pub message_bytes_max: usize,
     /// Streams one connection may have open.
     pub streams_per_connection_max: u32,
+    /// Lines it has, and how long one may be silent.
+    pub places: Places,
     /// Browsers' origins; `*` for any.
     pub cors_origins: Vec<String>,
     /// Whether reflection answers.
@@ -130,7 +131,7 @@ impl Door {
     {
         let max = self.options.message_bytes_max;
         let server = self.builder();
-        let tls = self.options.tls.clone();
+        let (tls, places) = (self.options.tls.clone(), self.options.places);
         let described = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -212,19 +213,17 @@ impl Door {
             .add_service(NodeServiceServer::new(node::Node(app)).max_decoding_message_size(max));
         let stopped = stop.cancelled_owned();
         let outcome = match tls {
-            None => router.serve_with_incoming_shutdown(plain(listener), stopped).await,
+            None => {
+                let incoming = incoming::plain(listener, places);
+                router.serve_with_incoming_shutdown(incoming, stopped).await
+            }
             Some(tls) => {
-                let incoming = tls::incoming(listener, tls);
+                let incoming = incoming::secured(listener, tls, places);
                 router.serve_with_incoming_shutdown(incoming, stopped).await
             }
         };
         outcome.map_err(DoorError::Transport)
     }
-}
-
-/// Without TLS.
-fn plain(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 fn cors(origins: &[String]) -> Result<CorsLayer, DoorError> {
