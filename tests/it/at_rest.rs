@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 use xiangyi::config::Config;
 use xiangyi::node::backup::{BackupError, reading, taking};
+use xiangyi::node::keys::rotation::To;
 use xiangyi::node::keys::{checking, encrypting, rotation};
 use xiangyi::node::{Node, NodeError};
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
@@ -305,11 +306,13 @@ async fn a_rotation_that_is_killed_anywhere_loses_no_key() {
             .unwrap();
         let opens = checking::check(&config(&data, Some(&current))).await.unwrap();
         assert_eq!(opens.faults, Vec::<String>::new(), "round {round}");
-        let rotated = rotation::rotate(&config(&data, Some(&current)), next).unwrap();
+        let rotated =
+            rotation::rotate(&config(&data, Some(&current)), &To::File(next.clone())).unwrap();
         assert_eq!(rotated.masters.len(), 2);
         let known = checking::check(&config(&data, Some(next))).await.unwrap();
         assert_eq!(known.faults, Vec::<String>::new());
-        let again = rotation::rotate(&config(&data, Some(&current)), next).unwrap();
+        let again =
+            rotation::rotate(&config(&data, Some(&current)), &To::File(next.clone())).unwrap();
         assert!(!again.changed);
         rotation::retire(&config(&data, Some(next))).unwrap();
         let out = checking::check(&config(&data, Some(&current))).await;

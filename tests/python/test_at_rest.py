@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 import grpc
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("XIANGYI_BINARY", ROOT / "target/debug/xiangyi"))
@@ -20,12 +21,13 @@ def key(folder, name, byte):
     return path
 
 
-def write(folder, name, data, master):
+def write(folder, name, data, master, token=None):
     path = folder / name
     path.write_text(
         '[server]\nlisten = "127.0.0.1:0"\n'
         f'[store]\ndir = "{data}"\n[models]\nengine = "rten"\n[imaging]\nfree_bytes_min = 0\n'
-        + (f'[encryption]\nkey_file = "{master}"\n' if master else ""), encoding="utf-8")
+        + (f'[encryption]\nkey_file = "{master}"\n' if master else "") + (token or ""),
+        encoding="utf-8")
     return path
 
 
@@ -141,3 +143,140 @@ def test_a_node_in_the_clear_is_encrypted_and_its_master_key_changed(stubs, tmp_
     node = Running(config)
     assert {number: node.diagnose(number) for number in kept} == kept
     node.stop()
+
+
+MODULES = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+           "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so"]
+
+
+class Token:
+    """A token of SoftHSM with its own store, and the section that names a key in it."""
+
+    def __init__(self, folder):
+        self.folder = folder / "token"
+        (self.folder / "tokens").mkdir(parents=True)
+        conf = self.folder / "softhsm2.conf"
+        conf.write_text(f"directories.tokendir = {self.folder}/tokens\nobjectstore.backend = file\n"
+                        "log.level = ERROR\n")
+        os.environ["SOFTHSM2_CONF"] = str(conf)
+        self.module = next(path for path in MODULES if pathlib.Path(path).exists())
+        self.pin = self.secret("pin", "pin-7291-xy\n")
+        self.util("--init-token", "--free", "--label", "clinic-0417", "--pin", "pin-7291-xy",
+                  "--so-pin", "so-pin-1")
+
+    def secret(self, name, text, mode=0o600):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def util(self, *arguments):
+        subprocess.run(["softhsm2-util", *arguments], check=True, capture_output=True, timeout=60)
+
+    def section(self, **changed):
+        named = {"module": self.module, "label": "clinic-0417", "pin_file": self.pin, **changed}
+        return "[encryption.token]\n" + "".join(f'{name} = "{value}"\n'
+                                                for name, value in named.items())
+
+
+@pytest.fixture
+def token(tmp_path):
+    yield Token(tmp_path)
+    os.environ.pop("SOFTHSM2_CONF")
+
+
+def test_a_master_key_in_a_token_seals_and_never_leaves_it(stubs, tmp_path, token):
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    config = write(tmp_path, "token.toml", data, None, token.section())
+    without = admin(config, "keys", "check")
+    assert without.returncode == 1 and "make-token-key" in without.stderr
+    made = done(config, "keys", "make-token-key")
+    twice = admin(config, "keys", "make-token-key")
+    assert twice.returncode == 1 and "left as it is" in twice.stderr
+    node = Running(config)
+    kept = {number: node.diagnose(number) for number in range(5)}
+    node.stop()
+    assert found(data) == []
+    assert done(config, "keys", "list")["master_keys"] == [made["master_key"]]
+    done(config, "backup", backup)
+    done(config, "restore", backup, tmp_path / "restored")
+    again = Running(write(tmp_path, "restored.toml", tmp_path / "restored", None, token.section()))
+    assert {number: again.diagnose(number) for number in kept} == kept
+    again.stop()
+    # A key beside it with the same name elsewhere, and no token at all: nothing opens.
+    other = write(tmp_path, "other.toml", data, None, token.section(key="another"))
+    assert done(other, "keys", "make-token-key")["master_key"] != made["master_key"]
+    refused = admin(other, "keys", "check")
+    assert refused.returncode == 1 and "needs the master key" in refused.stderr
+    (token.folder / "tokens").rename(token.folder / "taken away")
+    (token.folder / "tokens").mkdir()
+    gone = subprocess.run([BINARY, "serve", "--config", config], capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert gone.returncode != 0 and "clinic-0417" in gone.stderr + gone.stdout
+    said = gone.stderr + gone.stdout + refused.stderr + without.stderr
+    assert "pin-7291" not in said
+
+
+def test_a_file_s_master_key_gives_way_to_one_in_a_token_and_back(stubs, tmp_path, token):
+    data, file = tmp_path / "data", key(tmp_path, "one", 1)
+    before = write(tmp_path, "file.toml", data, file)
+    node = Running(before)
+    kept = node.diagnose(1)
+    node.stop()
+    after = write(tmp_path, "token.toml", data, None, token.section())
+    done(after, "keys", "make-token-key")
+    assert len(done(before, "keys", "rotate", "--to-config", after)["master_keys"]) == 2
+    assert done(before, "keys", "check")["faults"] == []
+    assert len(done(after, "keys", "retire")["master_keys"]) == 1
+    assert admin(before, "keys", "check").returncode == 1
+    node = Running(after)
+    assert node.diagnose(1) == kept
+    node.stop()
+    done(after, "keys", "rotate", "--to", key(tmp_path, "two", 2))
+    done(write(tmp_path, "two.toml", data, tmp_path / "two"), "keys", "retire")
+    assert admin(after, "keys", "check").returncode == 1
+
+
+@pytest.mark.parametrize(("changed", "word"), [
+    ({"label": "nobody"}, 'there are "clinic-0417"'),
+    ({"module": "/nowhere/p11.so"}, "/nowhere/p11.so"),
+    ({"module": "p11.so"}, "absolute path"),
+    ({"label": "x" * 33}, "1 to 32 bytes"),
+    ({"pin_file": "/nowhere/pin"}, "encryption.token.pin_file"),
+    ({"wrong": "x"}, "wrong"),
+])
+def test_a_section_that_does_not_fit_says_what_to_mend(tmp_path, token, changed, word):
+    config = write(tmp_path, "bad.toml", tmp_path / "data", None, token.section(**changed))
+    refused = admin(config, "keys", "make-token-key")
+    assert refused.returncode != 0 and word in refused.stderr, refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("text", "mode", "word"), [
+    ("pin-7291-xy", 0o644, "chmod 600"),
+    ("", 0o600, "one line"),
+    ("two\nlines", 0o600, "one line"),
+    ("9" * 256, 0o600, "1 to 255 bytes"),
+    ("wrong-pin-88", 0o600, "it is wrong"),
+])
+def test_a_pin_that_does_not_fit_is_refused_and_not_repeated(tmp_path, token, text, mode, word):
+    pin = token.secret("other", text, mode)
+    config = write(tmp_path, "bad.toml", tmp_path / "data", None, token.section(pin_file=pin))
+    refused = admin(config, "keys", "make-token-key")
+    assert refused.returncode == 1 and word in refused.stderr, refused.stderr
+    assert not text or text not in refused.stderr
+
+
+@pytest.mark.parametrize(("made", "word"), [
+    (["--key-type", "AES:32", "--id", "01", "--extractable"], "can be taken out"),
+    (["--key-type", "AES:32", "--id", "01"], "can be taken out"),
+    (["--key-type", "AES:16", "--id", "01", "--sensitive"], "has not 256 bits"),
+    (["--key-type", "AES:32", "--sensitive"], "has no CKA_ID"),
+])
+def test_a_key_that_does_not_stay_in_its_token_is_no_master_key(tmp_path, token, made, word):
+    subprocess.run(["pkcs11-tool", "--module", token.module, "--token-label", "clinic-0417", "--login",
+                    "--pin", "pin-7291-xy", "--keygen", "--label", "xiangyi-master", *made],
+                   check=True, capture_output=True, timeout=60)
+    config = write(tmp_path, "loose.toml", tmp_path / "data", None, token.section())
+    refused = admin(config, "keys", "check")
+    assert refused.returncode == 1 and word in refused.stderr, refused.stderr

@@ -12,8 +12,8 @@ use crate::cli::archive::{Told, size};
 use crate::cli::{Failure, say};
 use crate::config::{Config, client_variable};
 use crate::node::backup::{Manifest, reading, taking};
-use crate::node::keys::rotation::{self, Rotated};
-use crate::node::keys::{self, checking, encrypting};
+use crate::node::keys::rotation::{self, Rotated, To};
+use crate::node::keys::{self, KeysError, checking, encrypting};
 use crate::sharing::sealing::KeyId;
 
 /// The node, and how to answer.
@@ -44,11 +44,22 @@ enum KeysCommand {
     /// Let a new master key open the keyring beside the one that is configured
     Rotate {
         /// The new master key, a file of 32 bytes or more that only its owner can read
+        #[arg(
+            long,
+            value_name = "FILE",
+            required_unless_present = "to_config",
+            conflicts_with = "to_config"
+        )]
+        to: Option<PathBuf>,
+        /// The configuration as it is to be, whose section encryption names the new master key (a
+        /// credential, or a key in a token)
         #[arg(long, value_name = "FILE")]
-        to: PathBuf,
+        to_config: Option<PathBuf>,
     },
     /// Shut out every master key but the one that is configured
     Retire,
+    /// Make the master key that section encryption.token names, in the token (AES-256, never leaves it)
+    MakeTokenKey,
 }
 
 #[derive(Debug, Args)]
@@ -100,8 +111,8 @@ pub(super) async fn keys(args: KeysArgs) -> Result<ExitCode, Failure> {
     match args.command {
         KeysCommand::List => list(&config, args.place.json),
         KeysCommand::Check => check(&config, args.place.json).await,
-        KeysCommand::Rotate { to } => {
-            let done = rotation::rotate(&config, &to)?;
+        KeysCommand::Rotate { to, to_config } => {
+            let done = rotation::rotate(&config, &new_master(to, to_config)?)?;
             let next = "Name the new master key in the configuration, restart the node, and shut the old \
                         one out with `xiangyi admin keys retire`. Backups that are kept still need the old \
                         one.";
@@ -111,7 +122,31 @@ pub(super) async fn keys(args: KeysArgs) -> Result<ExitCode, Failure> {
             let done = rotation::retire(&config)?;
             rotated(&done, args.place.json, "")
         }
+        KeysCommand::MakeTokenKey => {
+            let Some(section) = &config.encryption.token else {
+                return Err(KeysError::NoToken.into());
+            };
+            let made = keys::make_token_key(section)?;
+            if args.place.json {
+                let line = json!({ "master_key": made.id.to_string(), "token": made.token });
+                say(&format!("{line}\n"))?;
+            } else {
+                say(&format!(
+                    "master key {} made in the token {:?}. It cannot be copied out: have the token's maker \
+                     copy it to a second one before what it seals is worth keeping.\n",
+                    made.id, made.token
+                ))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+fn new_master(to: Option<PathBuf>, to_config: Option<PathBuf>) -> Result<To, Failure> {
+    Ok(match (to, to_config) {
+        (Some(path), _) => To::File(path),
+        (None, path) => To::Section(Box::new(Config::load(path.as_deref())?.encryption)),
+    })
 }
 
 fn list(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {

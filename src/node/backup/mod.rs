@@ -67,8 +67,8 @@ pub enum BackupError {
     Keys(#[from] KeysError),
     /// Nothing is encrypted.
     #[error(
-        "a backup is sealed with the master key of the node: set encryption.key_file or \
-         encryption.credential (and run `xiangyi admin encrypt` where something is kept already)"
+        "a backup is sealed with the master key of the node: set encryption.key_file, \
+         encryption.credential or encryption.token (and run `xiangyi admin encrypt` where something is kept already)"
     )]
     Off,
     /// The system refuses.

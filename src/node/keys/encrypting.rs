@@ -42,7 +42,8 @@ pub enum EncryptError {
     Keys(#[from] KeysError),
     /// There is no master key.
     #[error(
-        "set encryption.key_file or encryption.credential first: what is sealed needs a master key"
+        "set encryption.key_file, encryption.credential or encryption.token first: what is sealed needs a \
+         master key"
     )]
     Off,
     /// A database was not sealed.

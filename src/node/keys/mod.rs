@@ -8,6 +8,7 @@ pub mod checking;
 pub mod encrypting;
 pub mod rotation;
 pub mod source;
+pub mod token;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -20,7 +21,7 @@ use super::{SystemClock, imaging};
 use crate::app::error::Cause;
 use crate::app::ports::Clock as _;
 use crate::archive::local::Seals;
-use crate::config::Config;
+use crate::config::{Config, HsmSection};
 use crate::sharing::sealing::keyring::{Keyring, Master, Sealed};
 use crate::sharing::sealing::{Fault, Secret};
 use crate::store::sqlite::Database;
@@ -56,13 +57,19 @@ pub enum KeysError {
     },
     /// There is a keyring and no master key.
     #[error(
-        "what lies in {} is encrypted ({KEYRING}): set encryption.key_file or encryption.credential",
+        "what lies in {} is encrypted ({KEYRING}): name its master key in section encryption \
+         (encryption.key_file, encryption.credential or encryption.token)",
         dir.display()
     )]
     Off {
         /// The store's directory.
         dir: PathBuf,
     },
+    /// No token is configured.
+    #[error(
+        "section encryption.token is not there: it names the token's module, its label and a file with the PIN"
+    )]
+    NoToken,
     /// There is no keyring.
     #[error("there is no {KEYRING} in {}: nothing is encrypted there", dir.display())]
     None {
@@ -85,6 +92,18 @@ pub enum KeysError {
         path.display(), ring.display()
     )]
     Missing {
+        /// What.
+        path: PathBuf,
+        /// The keyring.
+        ring: PathBuf,
+    },
+    /// Something is no database, and there is no keyring.
+    #[error(
+        "{} does not begin as a database: it is damaged (put it back from a backup), or encrypted and {} \
+         is lost (put that back)",
+        path.display(), ring.display()
+    )]
+    Neither {
         /// What.
         path: PathBuf,
         /// The keyring.
@@ -125,6 +144,12 @@ fn place(config: &Config) -> PathBuf {
 
 fn faulty(path: &Path) -> impl Fn(Fault) -> KeysError + '_ {
     |fault| KeysError::Ring { path: path.to_owned(), fault }
+}
+
+/// Makes the key that the section names, in the token.
+pub fn make_token_key(section: &HsmSection) -> Result<token::Made, KeysError> {
+    let pin = source::pin(&section.pin_file)?;
+    Ok(token::make(section, &pin).map_err(SourceError::from)?)
 }
 
 /// The keyring as it lies there; none without one.
@@ -264,10 +289,11 @@ pub(super) fn prepare(config: &Config) -> Result<(), KeysError> {
     for path in databases(config) {
         match (Database::form(&path).tried("read", &path)?, on) {
             (Form::Plain, true) => return Err(KeysError::Plain { path }),
-            (Form::Sealed, false) => {
-                return Err(KeysError::Missing { path, ring: place(config) });
+            // What is wrong with an index is said where it is opened: it can be made anew.
+            (Form::Sealed, false) if !path.ends_with(INDEX) => {
+                return Err(KeysError::Neither { path, ring: place(config) });
             }
-            (Form::Absent, _) | (Form::Plain, false) | (Form::Sealed, true) => {}
+            (Form::Absent, _) | (Form::Plain | Form::Sealed, false) | (Form::Sealed, true) => {}
         }
     }
     Ok(())

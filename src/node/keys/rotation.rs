@@ -1,14 +1,23 @@
 //! A new master key, and the end of the old one. Each is one change of one small file: whatever cuts it
 //! short, the ring is as before or as it should be, and the same command can be given again.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::{ARCHIVE, KeysError, faulty, locked, place, random, sealed, source, write};
 use crate::app::ports::Clock as _;
-use crate::config::Config;
+use crate::config::{Config, EncryptionSection};
 use crate::node::SystemClock;
 use crate::sharing::sealing::keyring::{Keyring, Master};
 use crate::sharing::sealing::{KeyId, Secret};
+
+/// Where the new master key is.
+#[derive(Debug, Clone)]
+pub enum To {
+    /// A file that only its owner can read.
+    File(PathBuf),
+    /// As section `encryption` of the configuration that is to be names it.
+    Section(Box<EncryptionSection>),
+}
 
 /// How a keyring stands after a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +32,15 @@ pub struct Rotated {
     pub changed: bool,
 }
 
-/// Lets the master key in the file at `to` open the keyring beside the one that the configuration
+/// Lets the master key that `to` names open the keyring beside the one that the configuration
 /// names, in a new ring with every key wrapped again; what the archive is given from the next start on
 /// is sealed with a new key. Does nothing where it was done.
-pub fn rotate(config: &Config, to: &Path) -> Result<Rotated, KeysError> {
+pub fn rotate(config: &Config, to: &To) -> Result<Rotated, KeysError> {
     let old = source::master(&config.encryption)?;
-    let new = source::file(to, &config.encryption)?;
+    let new = match to {
+        To::File(path) => source::file(path, &config.encryption)?,
+        To::Section(section) => source::master(section)?,
+    };
     change(config, &[old.as_ref(), new.as_ref()], true)
 }
 

@@ -1,10 +1,11 @@
-//! Where a master key comes from: a file, or a credential of systemd.
+//! Where a master key comes from: a file, a credential of systemd, or a token.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::token::{self, TokenError};
 use crate::config::EncryptionSection;
 use crate::sharing::sealing::keyring::{KnownMaster, Master};
 use crate::sharing::sealing::{Fault, Secret};
@@ -12,11 +13,14 @@ use crate::sharing::sealing::{Fault, Secret};
 /// Bytes of a master key in a file, least and most.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 32..=4096;
 
+/// Bytes of a token's PIN at most.
+const PIN_BYTES_MAX: usize = 255;
+
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// It cannot be read.
-    #[error("cannot read the master key {} ({field})", path.display())]
+    #[error("cannot read the secret {} ({field})", path.display())]
     Read {
         /// What names it.
         field: &'static str,
@@ -28,7 +32,7 @@ pub enum SourceError {
     },
     /// Others can read it.
     #[error(
-        "the master key {} ({field}) {why}: {advice}",
+        "the secret {} ({field}) {why}: {advice}",
         path.display()
     )]
     Open {
@@ -49,9 +53,22 @@ pub enum SourceError {
         /// Where it is.
         path: PathBuf,
     },
+    /// It is no PIN.
+    #[error(
+        "{} (encryption.token.pin_file) must have the PIN of the token's user in one line of UTF-8, 1 to \
+         255 bytes",
+        path.display()
+    )]
+    Pin {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// It cannot be used.
     #[error("the master key: {0}")]
     Key(Fault),
+    /// The token has none for us.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// The master key that the configuration names.
@@ -59,6 +76,9 @@ pub fn master(section: &EncryptionSection) -> Result<Box<dyn Master>, SourceErro
     let known = |secret| -> Result<Box<dyn Master>, SourceError> {
         Ok(Box::new(KnownMaster::new(section.cipher, secret).map_err(SourceError::Key)?))
     };
+    if let Some(token) = &section.token {
+        return Ok(Box::new(token::TokenMaster::open(token, pin(&token.pin_file)?)?));
+    }
     match (&section.key_file, &section.credential, &section.credentials_dir) {
         (Some(path), _, _) => known(read(path, "encryption.key_file", owner_only)?),
         (None, Some(name), Some(dir)) => {
@@ -78,10 +98,38 @@ pub fn file(path: &Path, section: &EncryptionSection) -> Result<Box<dyn Master>,
     Ok(Box::new(KnownMaster::new(section.cipher, secret).map_err(SourceError::Key)?))
 }
 
+/// The PIN in a file that only its owner can read, without the end of its line.
+pub(super) fn pin(path: &Path) -> Result<Secret, SourceError> {
+    let field = "encryption.token.pin_file";
+    let read = bytes(path, field, owner_only, PIN_BYTES_MAX)?;
+    let text = std::str::from_utf8(read.expose()).map(|text| text.trim_end_matches(['\r', '\n']));
+    match text {
+        Ok(pin) if !pin.is_empty() && pin.len() <= PIN_BYTES_MAX && !pin.contains('\n') => {
+            Ok(Secret::new(pin.as_bytes().to_vec()))
+        }
+        Ok(_) | Err(_) => Err(SourceError::Pin { path: path.to_owned() }),
+    }
+}
+
 fn read(
     path: &Path,
     field: &'static str,
     check: fn(&Metadata) -> Result<(), (&'static str, &'static str)>,
+) -> Result<Secret, SourceError> {
+    let secret = bytes(path, field, check, *KEY_BYTES.end())?;
+    if KEY_BYTES.contains(&secret.expose().len()) {
+        Ok(secret)
+    } else {
+        Err(SourceError::Length { field, path: path.to_owned() })
+    }
+}
+
+/// A secret that its owner alone can read; of a longer one than `most`, a byte more than that.
+fn bytes(
+    path: &Path,
+    field: &'static str,
+    check: fn(&Metadata) -> Result<(), (&'static str, &'static str)>,
+    most: usize,
 ) -> Result<Secret, SourceError> {
     let failed = |source| SourceError::Read { field, path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
@@ -92,15 +140,11 @@ fn read(
         why,
         advice,
     })?;
-    let mut bytes = Vec::with_capacity(KEY_BYTES.end() + 1);
-    let most = u64::try_from(KEY_BYTES.end() + 1).unwrap_or(u64::MAX);
-    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
-    let secret = Secret::new(bytes);
-    if KEY_BYTES.contains(&secret.expose().len()) {
-        Ok(secret)
-    } else {
-        Err(SourceError::Length { field, path: path.to_owned() })
-    }
+    // Room from the start: what is moved to more room stays behind in the old one.
+    let most = most.saturating_add(1);
+    let mut bytes = Vec::with_capacity(most);
+    file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Secret::new(bytes))
 }
 
 fn owner_only(found: &Metadata) -> Result<(), (&'static str, &'static str)> {
