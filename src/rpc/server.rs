@@ -132,11 +132,6 @@ impl Door {
         let max = self.options.message_bytes_max;
         let server = self.builder();
         let (tls, places) = (self.options.tls.clone(), self.options.places);
-        let described = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
         let (mut reflection, mut reflection_alpha) = (None, None);
         if self.options.reflection {
             reflection = Some(described().build_v1().map_err(DoorError::Reflection)?);
@@ -224,6 +219,13 @@ impl Door {
         };
         outcome.map_err(DoorError::Transport)
     }
+}
+
+/// What reflection tells of.
+fn described() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 fn cors(origins: &[String]) -> Result<CorsLayer, DoorError> {
