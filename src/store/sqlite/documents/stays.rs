@@ -74,9 +74,11 @@ const OF_RECORD: &str = versions!("WHERE d.kind = 'record' AND d.name = ?1 ORDER
 const OF_STAY: &str = versions!(
     "INDEXED BY document_of_stay WHERE d.kind = 'record' AND d.current = 1 AND d.withdrawn = 0 \
      AND d.replaced_by = '' AND d.discharged <> '' AND d.discharged = ?1 AND d.patient = ?2 \
-     AND (?7 <> '' OR (d.resident <> '' AND d.resident = ?4) OR (d.card <> '' AND d.card = ?5) \
-     OR (d.born <> '' AND d.born = ?6 AND (?4 || ?5 = '' OR d.resident || d.card = '')) \
-     OR d.resident || d.card || d.born = '') \
+     AND (?7 <> '' OR d.resident || d.card || d.born = '' OR CASE \
+     WHEN d.resident <> '' AND ?4 <> '' THEN d.resident = ?4 \
+     WHEN d.card <> '' AND ?5 <> '' THEN d.card = ?5 \
+     WHEN d.resident || d.card <> '' AND ?4 || ?5 <> '' THEN 0 \
+     ELSE d.born <> '' AND d.born = ?6 END) \
      ORDER BY d.name LIMIT ?3"
 );
 /// What every arrival asks.
@@ -120,8 +122,7 @@ async fn of_stay(
     if version.discharged.is_empty() {
         return Ok(BTreeMap::new());
     }
-    // Whoever fits shares a number, or the birth date where one of them has no number, or is known by one
-    // digest alone, as before.
+    // As `PersonKeys::fits` compares, so that those of others do not take the room.
     let PersonKeys { name, resident, card, born, only } = &version.keys;
     let rows = sqlx::query(OF_STAY)
         .bind(&version.discharged)

@@ -68,6 +68,8 @@ async fn keep(node: &Node, came: Came) {
     let keys = PersonKeys {
         name: "a".to_owned(),
         resident: came.person.to_owned(),
+        // A family's, which is borrowed.
+        card: "family".to_owned(),
         ..PersonKeys::default()
     };
     let rules = if came.withdrawn { &[] } else { came.rules };
@@ -282,6 +284,20 @@ async fn a_visit_that_was_done_under_one_record_is_done_under_the_other() {
     assert_eq!(open(&late).await, ["summary/medicines", "summary/visit"]);
     keep(&late, FRONT).await;
     assert_eq!(open(&late).await, ["front/phone", "summary/medicines"]);
+}
+
+#[tokio::test]
+async fn others_of_one_name_card_and_day_do_not_take_the_room() {
+    let node = Node::new().await;
+    keep(&node, Came { name: "z summary", ..SUMMARY }).await;
+    for number in 0..300 {
+        let leak = |text: String| -> &'static str { text.leak() };
+        let (name, person) = (leak(format!("other {number:03}")), leak(format!("p{number}")));
+        keep(&node, Came { name, person, rules: &[], ..SUMMARY }).await;
+    }
+    keep(&node, Came { name: "z front", ..FRONT }).await;
+    let open = open(&node).await;
+    assert_eq!(open.iter().filter(|id| id.ends_with("/visit")).count(), 1, "{open:?}");
 }
 
 /// A thousand people of one name who went home on one day made every arrival go through all of them and
