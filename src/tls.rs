@@ -3,6 +3,7 @@
 //! Whoever needs the older version for a device says so ([`Versions`]); nothing falls back to it.
 
 pub mod incoming;
+pub mod watched;
 
 use std::fmt;
 use std::sync::Arc;

@@ -174,6 +174,9 @@ fn main() -> ExitCode {
     let all = chosen.is_empty();
     let mut waiting: Vec<Target> =
         TARGETS.into_iter().filter(|(name, _)| all || chosen.iter().any(|n| n == name)).collect();
+    if waiting.is_empty() {
+        println!("nothing was run: no target is called {}", chosen.join(" or "));
+    }
     let last: Vec<Target> = waiting.extract_if(.., |(name, _)| ends(name)).collect();
     waiting.reverse();
     let waiting = Mutex::new(waiting);

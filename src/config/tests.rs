@@ -131,6 +131,9 @@ fn limits_out_of_range_name_their_key() {
     for (text, key) in [
         ("[server]\nconcurrency_max = 0\n", "server.concurrency_max"),
         ("[server]\ncall_timeout_ms = 0\n", "server.call_timeout_ms"),
+        ("[server]\nconnections_max = 0\n", "server.connections_max"),
+        ("[server]\nidle_timeout_ms = 59999\n", "server.idle_timeout_ms"),
+        ("[server]\nidle_timeout_ms = 86400001\n", "server.idle_timeout_ms"),
         ("[models]\nbatch_max = 0\n", "models.batch_max"),
         ("[web]\nconcurrency_max = 0\n", "web.concurrency_max"),
         ("[web]\nbody_bytes_max = 1\n", "web.body_bytes_max"),

@@ -1,7 +1,6 @@
 //! Lines that a gRPC door takes: so many at once and no more, each after its handshake, and none on which
 //! nothing is heard for long. Whoever comes when all places are taken waits in the system's queue.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -9,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
@@ -18,8 +16,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
-use tonic::transport::server::Connected;
 
+use super::watched::{Watch, Watched};
 use super::{ACCEPT_PAUSE, HANDSHAKE_WITHIN, HANDSHAKES_MAX, UNTAKEN_MAX};
 
 /// How often a full door says so.
@@ -36,8 +34,11 @@ pub struct Places {
 }
 
 /// A line that has its place.
-pub struct Placed<S> {
-    stream: S,
+pub type Placed<S> = Watched<S, Seat>;
+
+/// The place of a line, and when it was last heard.
+#[derive(Debug)]
+pub struct Seat {
     _place: OwnedSemaphorePermit,
     idle: Duration,
     heard: Instant,
@@ -118,7 +119,7 @@ where
             handshakes.spawn(async move {
                 if let Some(stream) = shaking.await {
                     // A door that has closed takes no more.
-                    drop(give.send(Ok(Placed::new(stream, place, places.idle))).await);
+                    drop(give.send(Ok(Watched::new(stream, Seat::new(place, places.idle)))).await);
                 }
             });
         }
@@ -126,15 +127,10 @@ where
     ReceiverStream::new(taken)
 }
 
-impl<S> Placed<S> {
-    fn new(stream: S, place: OwnedSemaphorePermit, idle: Duration) -> Self {
+impl Seat {
+    fn new(place: OwnedSemaphorePermit, idle: Duration) -> Self {
         let heard = Instant::now();
-        Self { stream, _place: place, idle, heard, silent: Box::pin(sleep_until(heard + idle)) }
-    }
-
-    /// The line itself.
-    pub fn stream(&self) -> &S {
-        &self.stream
+        Self { _place: place, idle, heard, silent: Box::pin(sleep_until(heard + idle)) }
     }
 
     /// Notes when something came or went; fails when nothing has for too long.
@@ -158,60 +154,14 @@ impl<S> Placed<S> {
     }
 }
 
-impl<S> fmt::Debug for Placed<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Placed").finish_non_exhaustive()
-    }
-}
-
-impl<S: Connected> Connected for Placed<S> {
-    type ConnectInfo = S::ConnectInfo;
-
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Placed<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.watched(cx, poll)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Placed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+/// That nothing is left to flush is no sign of life.
+impl Watch for Seat {
+    fn read<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.watched(cx, poll)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+    fn write<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.watched(cx, poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -232,9 +182,9 @@ mod tests {
 
     type Incoming = ReceiverStream<io::Result<Placed<TcpStream>>>;
 
-    async fn next(incoming: &mut Incoming) -> Option<Placed<TcpStream>> {
-        let taken = timeout(Duration::from_millis(300), incoming.next()).await;
-        taken.ok().flatten().map(Result::unwrap)
+    async fn next(incoming: &mut Incoming) -> Placed<TcpStream> {
+        let taken = timeout(Duration::from_secs(20), incoming.next()).await;
+        taken.expect("nobody came").unwrap().unwrap()
     }
 
     #[tokio::test]
@@ -246,34 +196,36 @@ mod tests {
             client.write_all(&[number]).await.unwrap();
             clients.push(client);
         }
-        let first = next(&mut incoming).await.unwrap();
-        let second = next(&mut incoming).await.unwrap();
-        assert!(next(&mut incoming).await.is_none(), "a third came in");
+        let first = next(&mut incoming).await;
+        let second = next(&mut incoming).await;
+        let third = timeout(Duration::from_millis(300), incoming.next()).await;
+        assert!(third.is_err(), "a third came in");
         drop(first);
-        let mut third = next(&mut incoming).await.unwrap();
+        let mut third = next(&mut incoming).await;
         assert_eq!(third.read_u8().await.unwrap(), 2);
         drop(second);
     }
 
     #[tokio::test]
     async fn a_line_on_which_nothing_is_heard_ends_and_one_that_speaks_does_not() {
-        let (at, mut incoming) = door(2, Duration::from_millis(250)).await;
+        let (at, mut incoming) = door(2, Duration::from_secs(1)).await;
         let silent = TcpStream::connect(at).await.unwrap();
-        let mut line = next(&mut incoming).await.unwrap();
-        assert_eq!(line.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut line = next(&mut incoming).await;
+        let ended = timeout(Duration::from_secs(20), line.read_u8()).await.expect("still open");
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(silent);
         let mut speaks = TcpStream::connect(at).await.unwrap();
-        let mut line = next(&mut incoming).await.unwrap();
-        for number in 0..8_u8 {
+        let mut line = next(&mut incoming).await;
+        for number in 0..6_u8 {
             speaks.write_all(&[number]).await.unwrap();
             assert_eq!(line.read_u8().await.unwrap(), number);
-            sleep(Duration::from_millis(60)).await;
+            sleep(Duration::from_millis(200)).await;
         }
         // Answers count, too.
-        for number in 0..8_u8 {
+        for number in 0..6_u8 {
             line.write_all(&[number]).await.unwrap();
             assert_eq!(speaks.read_u8().await.unwrap(), number);
-            sleep(Duration::from_millis(60)).await;
+            sleep(Duration::from_millis(200)).await;
         }
     }
 
