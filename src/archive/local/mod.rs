@@ -66,8 +66,6 @@ use crate::archive::remote::{Blobs, RemoteError};
 use crate::sharing::imaging::object::Location;
 use crate::sharing::sealing::Fault;
 
-/// Bytes of a body that are sealed by whoever brings it: more would keep others waiting.
-const SEALED_HERE_BYTES_MAX: u64 = 128 * 1024;
 /// Least bytes of a segment.
 const SEGMENT_BYTES_MIN: u64 = 4096;
 
@@ -242,11 +240,14 @@ impl LocalArchive {
         let Some(seals) = self.store.seals.clone() else {
             return Ok((Ready::Memory(parts), length, None));
         };
+        let here = seals.sealed_here_bytes_max();
+        let buffers = Arc::clone(&self.store.buffers);
         let work = move || {
-            let (cover, body) = seal::body(seals.cover()?, &parts)?;
+            let cover = seals.cover()?;
+            let body = seal::body(&cover, &parts, &buffers)?;
             Ok((Ready::Memory(vec![body]), length, Some(cover)))
         };
-        let sealed = if length < SEALED_HERE_BYTES_MAX {
+        let sealed = if length < here {
             work()
         } else {
             tokio::task::spawn_blocking(work).await.map_err(|_| gone())?

@@ -94,6 +94,39 @@ pub fn open(sealer: &Sealer, span: &Span, buffer: &mut [u8]) -> Result<Range<usi
     if end > to { Err(Fault::Altered) } else { Ok(start..end) }
 }
 
+/// Seals the body that `parts` make up into `out`, which has just the room that it takes then
+/// ([`sealed_bytes`]), under a key that has sealed no body before. Each byte is copied once.
+pub fn seal_whole<'a>(
+    sealer: &Sealer,
+    parts: impl IntoIterator<Item = &'a [u8]>,
+    out: &mut [u8],
+) -> Result<(), Fault> {
+    let mut parts = parts.into_iter();
+    let mut part: &[u8] = &[];
+    let mut chunks = out.chunks_mut(CHUNK.saturating_add(TAG_BYTES)).enumerate().peekable();
+    while let Some((number, room)) = chunks.next() {
+        let end = room.len().checked_sub(TAG_BYTES).ok_or(Fault::Cipher)?;
+        let (chunk, tag) = room.split_at_mut(end);
+        let mut to = &mut *chunk;
+        while !to.is_empty() {
+            if part.is_empty() {
+                part = parts.next().ok_or(Fault::Cipher)?;
+            }
+            let now = part.len().min(to.len());
+            let (taken, later) = part.split_at(now);
+            let (here, rest) = to.split_at_mut(now);
+            here.copy_from_slice(taken);
+            (part, to) = (later, rest);
+        }
+        let number = u64::try_from(number).map_err(|_| Fault::Cipher)?;
+        let nonce = nonce(number, chunks.peek().is_none());
+        tag.copy_from_slice(&sealer.seal(nonce, &[], chunk)?);
+    }
+    // Nothing is left over.
+    let rest = parts.all(<[u8]>::is_empty);
+    if part.is_empty() && rest { Ok(()) } else { Err(Fault::Cipher) }
+}
+
 impl Sealing {
     /// Under a key that has sealed no body before.
     pub fn new(sealer: Sealer) -> Self {
@@ -105,6 +138,17 @@ impl Sealing {
         while !part.is_empty() {
             if self.waiting.len() == CHUNK {
                 self.seal(false, out)?;
+            }
+            // What more follows is no last chunk, and need not wait.
+            if self.waiting.is_empty()
+                && let Some((chunk, rest)) = part.split_at_checked(CHUNK)
+                && !rest.is_empty()
+            {
+                let at = out.len();
+                out.extend_from_slice(chunk);
+                self.seal_behind(at, false, out)?;
+                part = rest;
+                continue;
             }
             let now = part.len().min(CHUNK.saturating_sub(self.waiting.len()));
             let (taken, rest) = part.split_at(now);
@@ -123,6 +167,11 @@ impl Sealing {
     fn seal(&mut self, last: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
         let at = out.len();
         out.append(&mut self.waiting);
+        self.seal_behind(at, last, out)
+    }
+
+    /// Seals what stands in `out` from `at`.
+    fn seal_behind(&mut self, at: usize, last: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
         let sealed = out.get_mut(at..).unwrap_or_default();
         let tag = self.sealer.seal(nonce(self.number, last), &[], sealed)?;
         out.extend_from_slice(&tag);
@@ -192,6 +241,29 @@ mod tests {
             .to_vec();
         let found = open(&sealer(cipher), &span, &mut buffer)?;
         Ok(buffer[found].to_vec())
+    }
+
+    #[test]
+    fn a_whole_body_is_sealed_as_one_that_comes_in_parts() {
+        for length in [0, 1, 100, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7] {
+            let body = body(length);
+            for part in [7_001, CHUNK, 2 * CHUNK + 5, usize::MAX] {
+                let expected = sealed(Cipher::Aes256Gcm, &body, part);
+                let mut out = vec![9; expected.len()];
+                // Empty parts among them change nothing.
+                let parts = body.chunks(part).flat_map(|part| [&[][..], part, &[]]);
+                seal_whole(&sealer(Cipher::Aes256Gcm), parts, &mut out).unwrap();
+                assert_eq!(out, expected, "{length} in {part}");
+                assert_eq!(sealed(Cipher::Aes256Gcm, &body, 10_000), expected);
+            }
+        }
+        // Too little and too much room.
+        let body = body(CHUNK + 1);
+        for room in [0, 15, CHUNK, CHUNK + 32, CHUNK + 34] {
+            let mut out = vec![0; room];
+            let sealed = seal_whole(&sealer(Cipher::Aes256Gcm), [&body[..]], &mut out);
+            assert!(sealed.is_err(), "{room}");
+        }
     }
 
     #[test]
