@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("another_key_uses_a_code_up", |s| Box::pin(used_up(s))),
     ("of_all_who_race_for_a_code_one_gets_it", |s| Box::pin(raced(s))),
     ("what_is_revoked_is_revoked_at_every_hub", |s| Box::pin(revoked(s))),
+    ("what_was_renewed_from_a_revoked_one_is_revoked", |s| Box::pin(line(s))),
     ("nobody_renews_past_a_revocation", |s| Box::pin(no_escape(s))),
     ("who_was_seen_is_written_down", |s| Box::pin(seen(s))),
 ];
@@ -161,6 +162,29 @@ async fn revoked(hubs: Hubs) {
     // Codes of the node are gone, too, and those of others are not.
     assert_eq!(enrol(other, 4, certificate(4, "a", 4, 41)).await, Enrolment::Gone);
     assert!(matches!(enrol(other, 3, certificate(9, "b", 3, 41)).await, Enrolment::Again(_)));
+}
+
+async fn line(hubs: Hubs) {
+    let (one, other) = two(&hubs);
+    for code in [1, 2] {
+        one.invite(invitation(code, "a"), entry(10)).await.unwrap();
+        enrol(one, code, certificate(code, "a", code, 20)).await;
+    }
+    // Whoever stole the second certificate of the first line has renewed it; the box with the other line
+    // has renewed its own.
+    for (shown, number) in [(1, 11), (11, 12), (12, 13), (2, 21)] {
+        let renewed = certificate(number, "a", number, 30);
+        assert!(other.renew(sha(shown), renewed, entry(30)).await.unwrap());
+    }
+    let which = Which::Serial("010c".to_owned());
+    let mut serials = one.revoke(which, "stolen".to_owned(), entry(40)).await.unwrap();
+    serials.sort();
+    assert_eq!(serials, ["0101", "010b", "010c", "010d"]);
+    let late = certificate(14, "a", 14, 41);
+    assert!(!other.renew(sha(13), late, entry(41)).await.unwrap());
+    let all = other.certificates(0).await.unwrap();
+    let good: Vec<_> = all.iter().filter(|c| c.revoked.is_none()).map(|c| &*c.serial).collect();
+    assert_eq!(good, ["0102", "0115"]);
 }
 
 async fn no_escape(hubs: Hubs) {

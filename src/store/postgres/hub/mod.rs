@@ -50,7 +50,7 @@ use crate::store::hub::{Grown, Scopes, check_names, failed};
 use crate::store::sqlite::migrator;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "documents", include_str!("../../../../migrations/postgres-hub/0001_documents.sql")),
     (
         2,
@@ -70,6 +70,11 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
         8,
         "certificates of nodes",
         include_str!("../../../../migrations/postgres-hub/0008_node_certificates.sql"),
+    ),
+    (
+        9,
+        "lines of certificates",
+        include_str!("../../../../migrations/postgres-hub/0009_lines_of_certificates.sql"),
     ),
 ];
 

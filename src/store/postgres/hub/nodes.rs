@@ -215,7 +215,7 @@ async fn enrol(
             .bind(certificate.key.as_slice())
             .execute(&mut *connection)
             .await?;
-        insert(connection, certificate, Some(code)).await?;
+        insert(connection, certificate, Some(code), &certificate.serial).await?;
         return Ok(Enrolment::Issued);
     };
     if key != certificate.key {
@@ -240,10 +240,11 @@ async fn insert(
     connection: &mut PgConnection,
     certificate: &NodeCertificate,
     code: Option<&Sha>,
+    line: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO node_certificate (sha256, serial, node, key, der, issued_ms, until_ms, code) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO node_certificate (sha256, serial, node, key, der, issued_ms, until_ms, code, \
+         line) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(certificate.sha256.as_slice())
     .bind(&certificate.serial)
@@ -253,6 +254,7 @@ async fn insert(
     .bind(certificate.issued_ms)
     .bind(certificate.until_ms)
     .bind(code.map(Sha::as_slice))
+    .bind(line)
     .execute(connection)
     .await?;
     Ok(())
@@ -265,8 +267,8 @@ async fn renew(
     shown: &Sha,
     certificate: &NodeCertificate,
 ) -> Result<bool, sqlx::Error> {
-    let good = sqlx::query(
-        "SELECT serial FROM node_certificate WHERE sha256 = $1 AND node = $2 \
+    let line: Option<String> = sqlx::query_scalar(
+        "SELECT line FROM node_certificate WHERE sha256 = $1 AND node = $2 \
          AND revoked_ms IS NULL AND until_ms > $3 FOR UPDATE",
     )
     .bind(shown.as_slice())
@@ -274,10 +276,8 @@ async fn renew(
     .bind(certificate.issued_ms)
     .fetch_optional(&mut *connection)
     .await?;
-    if good.is_none() {
-        return Ok(false);
-    }
-    insert(connection, certificate, None).await?;
+    let Some(line) = line else { return Ok(false) };
+    insert(connection, certificate, None, &line).await?;
     Ok(true)
 }
 
@@ -312,7 +312,8 @@ fn certificate_of(row: &PgRow) -> Result<NodeCertificate, sqlx::Error> {
     })
 }
 
-/// Revokes; the caller commits. Gives the serial numbers.
+/// Revokes; the caller commits. Gives the serial numbers. Of a serial number all go that were renewed from
+/// it or that it was renewed from: whoever has one key may have the others.
 async fn revoke(
     connection: &mut PgConnection,
     which: &Which,
@@ -333,7 +334,8 @@ async fn revoke(
     loop {
         let some: Vec<String> = sqlx::query_scalar(
             "UPDATE node_certificate SET revoked_ms = $3, revoked_reason = $4 \
-             WHERE (node = $1 OR serial = $2) AND revoked_ms IS NULL RETURNING serial",
+             WHERE (node = $1 OR line = (SELECT line FROM node_certificate WHERE serial = $2)) \
+             AND revoked_ms IS NULL RETURNING serial",
         )
         .bind(node)
         .bind(serial)
