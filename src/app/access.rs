@@ -9,6 +9,9 @@ use super::error::Error;
 pub use crate::sharing::authorisation::{Action, AuthorisationTable, Place, Rights, Role};
 use crate::sharing::consent::Purpose;
 
+/// Digits of the codes of a province, city, county and township.
+const DIVISION_DIGITS: [usize; 4] = [2, 4, 6, 9];
+
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -89,6 +92,26 @@ impl Caller {
     pub fn looks_after(&self, division: &str) -> bool {
         self.areas.is_empty() || self.areas.iter().any(|area| division.starts_with(area))
     }
+
+    /// The smallest division that holds all the places where the caller works, 2 to 12 digits; empty for
+    /// the whole node.
+    pub fn home(&self) -> &str {
+        let Some((first, others)) = self.areas.split_first() else { return "" };
+        let in_all = |code: &str| others.iter().all(|other| other.starts_with(code));
+        let levels = DIVISION_DIGITS.iter().filter_map(|digits| first.get(..*digits));
+        levels.chain([first.as_str()]).rfind(|code| in_all(code)).unwrap_or_default()
+    }
+
+    /// Whether the caller may read what `maker` made, whose [`Caller::home`] was `area`: what is the
+    /// caller's own, or was made where the caller looks after patients.
+    pub fn reads_of(&self, maker: &str, area: &str) -> bool {
+        self.name == maker || self.looks_after(area)
+    }
+
+    /// Division codes of where the caller works; none: the whole node.
+    pub fn areas(&self) -> &[String] {
+        &self.areas
+    }
 }
 
 /// Proof that `caller` may do `action`. Only [`authorise`] makes one.
@@ -121,5 +144,32 @@ pub fn authorise(caller: &Caller, action: Action) -> Result<Permit<'_>, Error> {
         Ok(Permit { caller, action })
     } else {
         Err(Error::Denied { action: action.name() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_the_smallest_division_that_holds_all_places() {
+        let home = |areas: &[&str]| {
+            let areas = areas.iter().map(|&area| area.to_owned()).collect();
+            let post = Post { place: Place::Village, areas };
+            let table = AuthorisationTable::load(&crate::embedded::files()).unwrap();
+            Caller::person("a", Role::VillageDoctor, post, &table).home().to_owned()
+        };
+        for (areas, at) in [
+            (&[][..], ""),
+            (&["361121001001"], "361121001001"),
+            (&["361121001001", "361121001002"], "361121001"),
+            (&["361121001001", "361121001"], "361121001"),
+            (&["361121001001", "361121002001"], "361121"),
+            (&["361121", "361102001001"], "3611"),
+            (&["3611", "360100"], "36"),
+            (&["361121", "110000"], ""),
+        ] {
+            assert_eq!(home(areas), at, "{areas:?}");
+        }
     }
 }

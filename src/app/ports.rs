@@ -213,7 +213,8 @@ pub trait Journal: Debug + Send + Sync {
         kind: RecordKind,
         request_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<KeptRecord>, Error>>;
-    /// A record by id; the reading is audited.
+    /// A record by id, if the caller may read it ([`Caller::reads_of`](super::access::Caller::reads_of));
+    /// the reading is audited, as `denied` where not.
     fn read<'a>(
         &'a self,
         permit: &'a Permit<'a>,
@@ -221,7 +222,7 @@ pub trait Journal: Debug + Send + Sync {
         id: &'a str,
         audit: AuditEntry,
     ) -> BoxFuture<'a, Result<Option<KeptRecord>, Error>>;
-    /// Records, newest first; the reading is audited.
+    /// Records that the caller may read, newest first; the reading is audited.
     fn list<'a>(
         &'a self,
         permit: &'a Permit<'a>,

@@ -39,12 +39,18 @@ journal_suite!(sqlite:
     lists_go_from_new_to_old_and_never_skip,
     many_writers_at_once_are_all_kept,
     what_is_not_there_is_none,
+    what_was_made_elsewhere_is_not_read,
 );
 
 fn doctor(name: &str) -> Caller {
+    doctor_of(name, &[])
+}
+
+/// A doctor who works in these divisions of the node's.
+fn doctor_of(name: &str, areas: &[&str]) -> Caller {
     let table = AuthorisationTable::load(&xiangyi::embedded::files()).unwrap();
-    let post = Post { place: Place::Village, areas: Vec::new() };
-    Caller::person(name, Role::VillageDoctor, post, &table)
+    let areas = areas.iter().map(|&area| area.to_owned()).collect();
+    Caller::person(name, Role::VillageDoctor, Post { place: Place::Village, areas }, &table)
 }
 
 fn record(id: &str, kind: RecordKind, request_id: &str) -> NewRecord {
@@ -104,6 +110,47 @@ async fn what_is_kept_is_found_by_request_and_by_id(journal: Arc<dyn Journal>) {
     let info = journal.info().await.unwrap();
     assert_eq!(info.record_count, 1);
     assert!(info.schema_version >= 1 && !info.backend.is_empty());
+}
+
+async fn what_was_made_elsewhere_is_not_read(journal: Arc<dyn Journal>) {
+    let (one, two) = ("361121001001", "361121001002");
+    let makers = [
+        ("c1", doctor_of("a", &[one])),
+        ("c2", doctor_of("b", &[two])),
+        ("c3", doctor_of("c", &[one, two])),
+        ("c4", doctor("d")),
+        ("c5", doctor_of("e", &["361121002001"])),
+    ];
+    for (id, maker) in &makers {
+        append(&*journal, maker, record(id, RecordKind::Consultation, id)).await;
+    }
+    for (reader, may) in [
+        (doctor_of("x", &[one]), &["c1"][..]),
+        (doctor_of("x", &[one, two]), &["c2", "c1"]),
+        (doctor_of("x", &["361121001"]), &["c3", "c2", "c1"]),
+        (doctor_of("x", &["3611210010"]), &["c2", "c1"]),
+        (doctor("x"), &["c5", "c4", "c3", "c2", "c1"]),
+        (doctor_of("d", &[one]), &["c4", "c1"]),
+        (doctor_of("x", &["361121003"]), &[]),
+        (doctor_of("x", &["%", "_", "\""]), &[]),
+    ] {
+        let permit = authorise(&reader, Action::ReadConsultations).unwrap();
+        let query = ListQuery {
+            kind: RecordKind::Consultation,
+            before_seq: None,
+            patient_reference: None,
+            limit: 10,
+        };
+        let listed = journal.list(&permit, query, audit("")).await.unwrap();
+        let listed: Vec<String> =
+            listed.iter().map(|r| serde_json::from_str(&r.summary_json).unwrap()).collect();
+        assert_eq!(listed, may, "{reader:?}");
+        for (id, _) in &makers {
+            let read =
+                journal.read(&permit, RecordKind::Consultation, id, audit(id)).await.unwrap();
+            assert_eq!(read.is_some(), may.contains(id), "{reader:?} {id}");
+        }
+    }
 }
 
 async fn a_second_append_of_a_request_id_returns_the_first(journal: Arc<dyn Journal>) {

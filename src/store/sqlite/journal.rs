@@ -1,5 +1,6 @@
 //! The journal port over `SQLite`.
 
+use serde_json::json;
 use sqlx::Row as _;
 
 use super::writer::{Actor, kept, kind_name};
@@ -51,7 +52,7 @@ impl Journal for SqliteStore {
     ) -> BoxFuture<'a, Result<Option<KeptRecord>, Error>> {
         Box::pin(async move {
             let row = sqlx::query(
-                "SELECT content_sha256, answer_json, patient_reference FROM record \
+                "SELECT content_sha256, answer_json, patient_reference, caller, area FROM record \
                  WHERE kind = ?1 AND id = ?2",
             )
             .bind(kind_name(kind))
@@ -59,11 +60,15 @@ impl Journal for SqliteStore {
             .fetch_optional(&self.readers)
             .await
             .map_err(unavailable)?;
-            let found = row.as_ref().map(kept).transpose().map_err(unavailable)?;
+            let mut found = row.as_ref().map(kept).transpose().map_err(unavailable)?;
             match &row {
                 Some(row) => {
-                    audit.patient_reference =
-                        row.try_get("patient_reference").map_err(unavailable)?;
+                    let text = |column| row.try_get::<String, _>(column).map_err(unavailable);
+                    audit.patient_reference = text("patient_reference")?;
+                    if !permit.caller().reads_of(&text("caller")?, &text("area")?) {
+                        audit.outcome = "denied";
+                        found = None;
+                    }
                 }
                 None => audit.outcome = "not_found",
             }
@@ -79,16 +84,21 @@ impl Journal for SqliteStore {
         audit: AuditEntry,
     ) -> BoxFuture<'a, Result<Vec<ListedRecord>, Error>> {
         Box::pin(async move {
+            let caller = permit.caller();
             let rows = sqlx::query(
                 "SELECT seq, summary_json FROM record \
                  WHERE kind = ?1 AND (?2 IS NULL OR seq < ?2) \
                  AND (?3 IS NULL OR patient_reference = ?3) \
+                 AND (?5 IS NULL OR caller = ?6 OR EXISTS (SELECT 1 FROM json_each(?5) AS place \
+                 WHERE substr(area, 1, length(place.value)) = place.value)) \
                  ORDER BY seq DESC LIMIT ?4",
             )
             .bind(kind_name(query.kind))
             .bind(query.before_seq)
             .bind(query.patient_reference.as_deref())
             .bind(query.limit)
+            .bind((!caller.has_the_whole_node()).then(|| json!(caller.areas()).to_string()))
+            .bind(&caller.name)
             .fetch_all(&self.readers)
             .await
             .map_err(unavailable)?;
@@ -137,7 +147,12 @@ impl Journal for SqliteStore {
 
 fn actor(permit: &Permit<'_>) -> Actor {
     let caller = permit.caller();
-    Actor { caller: caller.name.clone(), role: caller.role.name(), action: permit.action().name() }
+    Actor {
+        caller: caller.name.clone(),
+        role: caller.role.name(),
+        action: permit.action().name(),
+        area: caller.home().to_owned(),
+    }
 }
 
 fn unavailable(error: sqlx::Error) -> Error {

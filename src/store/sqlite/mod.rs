@@ -31,7 +31,7 @@ pub use self::database::Database;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 13] = [
+const MIGRATIONS: [(i64, &str, &str); 14] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -52,6 +52,11 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
         13,
         "programmes of a document",
         include_str!("../../../migrations/sqlite/0013_programmes_of_a_document.sql"),
+    ),
+    (
+        14,
+        "places of records",
+        include_str!("../../../migrations/sqlite/0014_places_of_records.sql"),
     ),
 ];
 

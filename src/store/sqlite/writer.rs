@@ -21,6 +21,8 @@ pub(super) struct Actor {
     pub(super) caller: String,
     pub(super) role: &'static str,
     pub(super) action: &'static str,
+    /// The division that holds all the places where they work; empty for the whole node.
+    pub(super) area: String,
 }
 
 /// Something to commit.
@@ -141,13 +143,13 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sql
          NULL AS action, NULL AS record_id, NULL AS patient_reference, NULL AS outcome, NULL AS detail, \
          NULL AS kind, NULL AS request_id, NULL AS content_sha256, NULL AS created_ms, \
          NULL AS request_json, NULL AS answer_json, NULL AS summary_json, NULL AS model_version, \
-         NULL AS rule_version, NULL AS seq, NULL AS follows, NULL AS sha256, NULL AS sm3; \
+         NULL AS rule_version, NULL AS area, NULL AS seq, NULL AS follows, NULL AS sha256, NULL AS sm3; \
          CREATE TEMP TRIGGER keep_record INSTEAD OF INSERT ON batch WHEN NEW.kind IS NOT NULL BEGIN \
          INSERT INTO record (id, kind, caller, request_id, content_sha256, patient_reference, \
-         created_ms, request_json, answer_json, summary_json, model_version, rule_version) \
+         created_ms, request_json, answer_json, summary_json, model_version, rule_version, area) \
          VALUES (NEW.record_id, NEW.kind, NEW.caller, NEW.request_id, NEW.content_sha256, \
          NEW.patient_reference, NEW.created_ms, NEW.request_json, NEW.answer_json, \
-         NEW.summary_json, NEW.model_version, NEW.rule_version); \
+         NEW.summary_json, NEW.model_version, NEW.rule_version, NEW.area); \
          END; \
          CREATE TEMP TRIGGER keep_entry INSTEAD OF INSERT ON batch BEGIN \
          SELECT RAISE(ABORT, 'audit head moved') WHERE NEW.follows IS NOT NULL AND \
@@ -274,6 +276,7 @@ async fn insert(
             .push_bind(record.map(|r| &r.summary_json))
             .push_bind(record.map(|r| &r.model_version))
             .push_bind(record.map(|r| &r.rule_version))
+            .push_bind(record.map(|_| &actor.area))
             .push_bind(chain::signed(head.number))
             .push_bind(follows.take().map(|digest| digest.to_vec()))
             .push_bind(head.sha256.to_vec())
