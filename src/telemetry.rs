@@ -274,6 +274,7 @@ pub struct Metrics {
     certificates: certificates::CertificateMetrics,
     look_ups: Family<OutcomeLabel, Counter>,
     audit_alarms: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
+    audit_alarms_open: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
     audit_anchors: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
     audit_entries: Gauge<i64, AtomicI64>,
 }
@@ -330,6 +331,7 @@ impl Metrics {
             certificates: certificates::CertificateMetrics::default(),
             look_ups: Family::default(),
             audit_alarms: Family::default(),
+            audit_alarms_open: Family::default(),
             audit_anchors: Family::default(),
             audit_entries: Gauge::default(),
             registry: Registry::default(),
@@ -369,6 +371,11 @@ impl Metrics {
             "audit_alarms",
             "Alarms that the audit trail has raised, by kind",
             metrics.audit_alarms.clone(),
+        );
+        registry.register(
+            "audit_alarms_open",
+            "Alarms of the audit trail that nobody has closed, by kind",
+            metrics.audit_alarms_open.clone(),
         );
         registry.register(
             "audit_anchors_unfit",
@@ -484,10 +491,12 @@ impl Metrics {
         }
     }
 
-    /// How many alarms of a kind the audit trail has raised.
-    pub fn audit_alarms(&self, kind: &str, count: u64) {
+    /// How many alarms of a kind the audit trail has raised, and how many of them are open.
+    pub fn audit_alarms(&self, kind: &str, raised: u64, open: u64) {
         let label = AlarmLabel { kind: kind.to_owned() };
-        self.audit_alarms.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.audit_alarms.get_or_create(&label).set(gauge(raised));
+        self.audit_alarms_open.get_or_create(&label).set(gauge(open));
     }
 
     /// How many signed heads of nodes did not fit, by what they are.

@@ -2,14 +2,17 @@
 //! report for all.
 //!
 //! Works on what whoever runs it can read already (files, or the archive of a node that does not
-//! run), so there is no caller to authorise; the purpose is named and stands in the report. The
-//! report names inputs by their number, because file names name patients.
+//! run); the purpose is named and stands in the report, and what is read of an archive is in its
+//! node's trail. The report names inputs by their number, because file names name patients.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use serde::Serialize;
 
+use crate::app::access::{Action, Caller, authorise};
+use crate::app::error::Error;
+use crate::app::ports::{AuditEntry, Journal};
 use crate::sharing::deidentify::counts::{self, CountsError, Shape};
 use crate::sharing::deidentify::images::{self, Flag, ImageError, Way};
 use crate::sharing::deidentify::records::{self, FreeText, NoRecord};
@@ -30,6 +33,28 @@ pub enum Purpose {
     Research,
     /// Teaching.
     Teaching,
+}
+
+/// Writes into the trail that a study is read to be given out de-identified, before it is.
+pub async fn enter(
+    journal: &dyn Journal,
+    caller: &Caller,
+    (study, patient_id): (&str, &str),
+    (purpose, at_ms): (Purpose, i64),
+) -> Result<(), Error> {
+    let permit = authorise(caller, Action::DeidentifyImages)?;
+    let detail = match purpose {
+        Purpose::Research => "purpose research",
+        Purpose::Teaching => "purpose teaching",
+    };
+    let entry = AuditEntry {
+        at_ms,
+        record_id: study.to_owned(),
+        patient_reference: patient_id.to_owned(),
+        outcome: "ok",
+        detail: detail.to_owned(),
+    };
+    journal.audit(&permit, entry).await
 }
 
 /// Where what was made goes.

@@ -46,6 +46,8 @@ enum Command {
     Anchors(AnchorsArgs),
     /// List alarms: broken glasses, mass reading, reading neighbours
     Alarms(AlarmsArgs),
+    /// Close an alarm: say what looking into it came to
+    CloseAlarm(CloseArgs),
 }
 
 /// The node's own database, or a running node.
@@ -134,7 +136,37 @@ struct AnchorsArgs {
 }
 
 #[derive(Debug, Args)]
+struct CloseArgs {
+    /// Number of the alarm, as `alarms` lists it
+    number: u64,
+    /// What looking into it came to
+    #[arg(long)]
+    finding: FindingName,
+    /// Why, up to 200 characters. Nothing of a patient: it stays in the trail
+    #[arg(long)]
+    note: String,
+    /// Print the answer as JSON, in the form of the contract
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FindingName {
+    /// The reading was part of the caller's work
+    Justified,
+    /// It was not
+    Misuse,
+    /// It can no longer be said
+    Undecided,
+}
+
+#[derive(Debug, Args)]
 struct AlarmsArgs {
+    /// Only those that are not closed
+    #[arg(long)]
+    open: bool,
     /// Alarms at most
     #[arg(long, default_value_t = 50)]
     limit: u32,
@@ -155,6 +187,7 @@ pub(super) async fn run(args: AuditArgs) -> Result<ExitCode, Failure> {
         Command::Who(args) => who(args).await?,
         Command::Anchors(args) => anchors(args).await?,
         Command::Alarms(args) => alarms(args).await?,
+        Command::CloseAlarm(args) => close_alarm(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -451,32 +484,78 @@ async fn who(args: WhoArgs) -> Result<(), Failure> {
 
 async fn alarms(args: AlarmsArgs) -> Result<(), Failure> {
     let client = client_of_node(&args.target, "alarms are kept by a node").await?;
-    let request = pb::ListAlarmsRequest { page_size: args.limit, page_token: args.page };
+    let request = pb::ListAlarmsRequest {
+        page_size: args.limit,
+        page_token: args.page,
+        open_only: args.open,
+    };
     let found = service(&client)?.list_alarms(client.dressed(request)).await;
     let found = found.map_err(|s| readable(&s))?.into_inner();
     answer(args.json, "xiangyi.audit.v1.ListAlarmsResponse", &found, || {
         let mut out = String::new();
         for alarm in &found.alarms {
-            let what = match alarm.kind() {
-                pb::AlarmKind::BreakGlass => "破窗阅读",
-                pb::AlarmKind::MassReading => "大量阅读",
-                pb::AlarmKind::Neighbours => "大量阅读同村",
-                pb::AlarmKind::SameName => "阅读同村同姓",
-                pb::AlarmKind::Unspecified => "未知",
-            };
-            let _ = writeln!(
-                out,
-                "{}  {}  {what}：{}（{}）{} 小时内 {} 人  第 {} 条",
-                alarm.number,
-                moment(alarm.at_ms),
-                alarm.caller,
-                alarm.role,
-                alarm.hours,
-                alarm.person_count,
-                alarm.entry_number
-            );
+            shown_alarm(&mut out, alarm);
         }
         more(&mut out, &found.next_page_token);
+        out
+    })
+}
+
+fn shown_alarm(out: &mut String, alarm: &pb::Alarm) {
+    let what = match alarm.kind() {
+        pb::AlarmKind::BreakGlass => "破窗阅读",
+        pb::AlarmKind::MassReading => "大量阅读",
+        pb::AlarmKind::Neighbours => "大量阅读同村",
+        pb::AlarmKind::SameName => "阅读同村同姓",
+        pb::AlarmKind::Unspecified => "未知",
+    };
+    let _ = write!(
+        out,
+        "{}  {}  {what}：{}（{}）{} 小时内 {} 人  第 {} 条  ",
+        alarm.number,
+        moment(alarm.at_ms),
+        alarm.caller,
+        alarm.role,
+        alarm.hours,
+        alarm.person_count,
+        alarm.entry_number
+    );
+    let Some(closure) = &alarm.closure else {
+        let _ = writeln!(out, "未了结");
+        return;
+    };
+    let finding = match closure.finding() {
+        pb::AlarmFinding::Justified => "正当",
+        pb::AlarmFinding::Misuse => "滥用",
+        pb::AlarmFinding::Undecided => "无法判断",
+        pb::AlarmFinding::Unspecified => "未知",
+    };
+    let _ = writeln!(
+        out,
+        "{finding}：{}（{} 于 {}，第 {} 条）",
+        closure.note,
+        closure.closed_by,
+        moment(closure.at_ms),
+        closure.entry_number
+    );
+}
+
+async fn close_alarm(args: CloseArgs) -> Result<(), Failure> {
+    let client = client_of_node(&args.target, "alarms are kept by a node").await?;
+    let finding = match args.finding {
+        FindingName::Justified => pb::AlarmFinding::Justified,
+        FindingName::Misuse => pb::AlarmFinding::Misuse,
+        FindingName::Undecided => pb::AlarmFinding::Undecided,
+    };
+    let request =
+        pb::CloseAlarmRequest { number: args.number, finding: finding.into(), note: args.note };
+    let closed = service(&client)?.close_alarm(client.dressed(request)).await;
+    let closed = closed.map_err(|s| readable(&s))?.into_inner();
+    answer(args.json, "xiangyi.audit.v1.CloseAlarmResponse", &closed, || {
+        let mut out = String::new();
+        if let Some(alarm) = &closed.alarm {
+            shown_alarm(&mut out, alarm);
+        }
         out
     })
 }

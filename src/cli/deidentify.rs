@@ -3,7 +3,6 @@
 pub(super) mod files;
 mod shown;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -156,6 +155,15 @@ struct TableArgs {
     common: Common,
 }
 
+impl From<For> for Purpose {
+    fn from(purpose: For) -> Self {
+        match purpose {
+            For::Research => Self::Research,
+            For::Teaching => Self::Teaching,
+        }
+    }
+}
+
 pub(super) async fn run(args: DeidentifyArgs) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Key(args) => make_key(&args),
@@ -201,10 +209,7 @@ fn begin(
         choices: deidentify::choices(names)?,
         key,
         key_kept: common.key.is_some(),
-        purpose: match common.purpose {
-            For::Research => Purpose::Research,
-            For::Teaching => Purpose::Teaching,
-        },
+        purpose: common.purpose.into(),
         include_burned_in: burned_in,
         text,
     };
@@ -243,9 +248,13 @@ async fn images(args: ImagesArgs) -> Result<ExitCode, Failure> {
     if args.archive {
         let path = args.config.or_else(|| client_variable("XIANGYI_CONFIG").map(PathBuf::from));
         let config = Config::load(path.as_deref())?;
-        let studies: BTreeSet<String> = args.studies.into_iter().collect();
+        let wanted = node::deidentify::Wanted {
+            studies: args.studies.into_iter().collect(),
+            bytes_max: FILE_BYTES_MAX,
+            purpose: args.common.purpose.into(),
+        };
         let (to, mut from) = mpsc::channel(AHEAD);
-        let read = node::deidentify::objects(&config, &studies, FILE_BYTES_MAX, to);
+        let read = node::deidentify::objects(&config, &wanted, to);
         let take = async {
             while let Some(file) = from.recv().await {
                 match file {

@@ -145,8 +145,8 @@ async fn watch(
             Err(error) => tracing::warn!(error = chain(&error), "looking through the audit trail"),
         }
         if let Ok(counts) = trail.alarm_counts().await {
-            for (kind, count) in &counts {
-                metrics.audit_alarms(kind, *count);
+            for count in &counts {
+                metrics.audit_alarms(&count.kind, count.raised, count.open);
             }
         }
         if let Some(anchored) = &anchored

@@ -218,7 +218,7 @@ pub(super) async fn open_archive(config: &Config) -> Result<(LocalArchive, Recov
     Ok((archive, recovery))
 }
 
-async fn open_index(
+pub(super) async fn open_index(
     config: &Config,
     tasks: &TaskTracker,
 ) -> Result<Arc<dyn StudyIndex>, NodeError> {

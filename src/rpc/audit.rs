@@ -8,7 +8,7 @@ use super::common::caller;
 use super::proto::xiangyi::audit::v1 as pb;
 use crate::app::App;
 use crate::app::audit::ports::KeptAlarm;
-use crate::app::audit::{ANCHORS_MAX, AccessRequest, EntryRequest, Verdict};
+use crate::app::audit::{ANCHORS_MAX, AccessRequest, Closing, EntryRequest, Finding, Verdict};
 use crate::app::error::Error;
 use crate::app::exchange::facts::RegisteredPerson;
 use crate::app::request::{PageRequest, Problems};
@@ -91,14 +91,58 @@ impl pb::audit_service_server::AuditService for AuditDoor {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let page = page(request.page_size, request.page_token);
-        let (alarms, next_page_token) = self.0.audit_alarms(&caller, &page).await?;
+        let (alarms, next_page_token) =
+            self.0.audit_alarms(&caller, request.open_only, &page).await?;
         let alarms = alarms.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListAlarmsResponse { alarms, next_page_token }))
+    }
+
+    async fn close_alarm(
+        &self,
+        request: Request<pb::CloseAlarmRequest>,
+    ) -> Result<Response<pb::CloseAlarmResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let finding = finding(request.finding);
+        let closing = Closing { number: request.number, finding, note: request.note };
+        let alarm = self.0.close_alarm(&caller, closing).await?;
+        Ok(Response::new(pb::CloseAlarmResponse { alarm: Some(alarm.into()) }))
     }
 }
 
 fn page(page_size: u32, page_token: String) -> PageRequest {
     PageRequest { page_size, page_token, patient_reference: String::new() }
+}
+
+fn finding(number: i32) -> Option<Finding> {
+    match pb::AlarmFinding::try_from(number) {
+        Ok(pb::AlarmFinding::Justified) => Some(Finding::Justified),
+        Ok(pb::AlarmFinding::Misuse) => Some(Finding::Misuse),
+        Ok(pb::AlarmFinding::Undecided) => Some(Finding::Undecided),
+        Ok(pb::AlarmFinding::Unspecified) | Err(_) => None,
+    }
+}
+
+/// How an alarm was closed, from the entry that says so.
+fn closure(entry: Entry) -> pb::AlarmClosure {
+    let (finding, note) = match Finding::read(&entry.detail) {
+        Some((finding, note)) => {
+            let finding = match finding {
+                Finding::Justified => pb::AlarmFinding::Justified,
+                Finding::Misuse => pb::AlarmFinding::Misuse,
+                Finding::Undecided => pb::AlarmFinding::Undecided,
+            };
+            (finding, note.to_owned())
+        }
+        None => (pb::AlarmFinding::Unspecified, entry.detail),
+    };
+    pb::AlarmClosure {
+        finding: finding.into(),
+        note,
+        closed_by: entry.caller,
+        at_ms: entry.at_ms,
+        entry_number: entry.number,
+    }
 }
 
 /// Signed heads; the problem names the field of the first that is none.
@@ -216,7 +260,7 @@ impl From<Fault> for pb::Fault {
 }
 
 impl From<KeptAlarm> for pb::Alarm {
-    fn from(KeptAlarm { number, alarm }: KeptAlarm) -> Self {
+    fn from(KeptAlarm { number, alarm, closed }: KeptAlarm) -> Self {
         let kind = match alarm.kind {
             AlarmKind::BreakGlass => pb::AlarmKind::BreakGlass,
             AlarmKind::MassReading => pb::AlarmKind::MassReading,
@@ -232,6 +276,7 @@ impl From<KeptAlarm> for pb::Alarm {
             entry_number: alarm.entry,
             person_count: alarm.persons,
             hours: alarm.hours,
+            closure: closed.map(closure),
         }
     }
 }

@@ -5,18 +5,24 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Request};
+use xiangyi::app::access::Role;
 use xiangyi::app::audit::ports::Signer as _;
 use xiangyi::app::audit::sign::NodeKey;
+use xiangyi::config::TokenSection;
 use xiangyi::link::proto::xiangyi::link::v1 as link;
 use xiangyi::rpc::proto::xiangyi::audit::v1 as pb;
 use xiangyi::rpc::proto::xiangyi::audit::v1::audit_service_client::AuditServiceClient;
+use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
+use xiangyi::rpc::proto::xiangyi::records::v1 as rc;
 use xiangyi::sharing::audit::{Head, Mark};
 
-use crate::harness::{Setup, TestNode, bad_fields, complaint};
+use crate::harness::{Setup, TestNode, bad_fields, complaint, hex, reason, token_of};
+use crate::records::{records, stroke};
 use crate::region::{hub, node, until};
 
 fn audit(node: &TestNode) -> AuditServiceClient<Channel> {
@@ -129,6 +135,157 @@ async fn a_running_nodes_trail_is_whole_and_says_who_saw_a_patients_data() {
     let status = audit(&node).verify_trail(foreign).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(bad_fields(&status), ["anchors[0].signature", "anchors[0].node"]);
+}
+
+/// Asks for a consultation that was just made.
+fn read_again(made: dx::DiagnoseResponse) -> dx::GetConsultationRequest {
+    let consultation_id = made.consultation.unwrap().consultation_id;
+    dx::GetConsultationRequest { consultation_id }
+}
+
+/// A request by whoever has this role.
+fn by<T>(role: Role, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let bearer = format!("Bearer {}", token_of(role)).parse().unwrap();
+    request.metadata_mut().insert("authorization", bearer);
+    request
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_is_closed_once_by_somebody_else_with_a_finding() {
+    let node = Setup::new().tokens().start().await;
+    for patient in 0..41 {
+        let mut request = complaint("咳嗽");
+        request.patient.as_mut().unwrap().reference = format!("P-{patient}");
+        let made = node.diagnosis().diagnose(by(Role::VillageDoctor, request)).await.unwrap();
+        let read = read_again(made.into_inner());
+        node.diagnosis().get_consultation(by(Role::VillageDoctor, read)).await.unwrap();
+    }
+    let open = pb::ListAlarmsRequest { open_only: true, ..Default::default() };
+    let listed = async |asked: &pb::ListAlarmsRequest| {
+        let request = by(Role::Auditor, asked.clone());
+        audit(&node).list_alarms(request).await.unwrap().into_inner().alarms
+    };
+    let alarm = until("the alarm", async || listed(&open).await.pop()).await;
+    assert_eq!((alarm.kind(), &*alarm.caller), (pb::AlarmKind::MassReading, "test-village_doctor"));
+    assert_eq!(alarm.closure, None);
+
+    let closing = pb::CloseAlarmRequest {
+        number: alarm.number,
+        finding: pb::AlarmFinding::Justified.into(),
+        note: "  流感高峰，当日接诊 41 人 ".to_owned(),
+    };
+    let close = async |role, request| audit(&node).close_alarm(by(role, request)).await;
+    let bad = |finding: i32, note: &str| pb::CloseAlarmRequest {
+        finding,
+        note: note.to_owned(),
+        ..closing.clone()
+    };
+    for (request, field) in [
+        (bad(0, "x"), "finding"),
+        (bad(9, "x"), "finding"),
+        (bad(1, " "), "note"),
+        (bad(1, "a\nb"), "note"),
+        (bad(1, &"字".repeat(201)), "note"),
+    ] {
+        let status = close(Role::Auditor, request).await.unwrap_err();
+        assert_eq!(bad_fields(&status), [field]);
+    }
+    let nothing = pb::CloseAlarmRequest { number: alarm.number + 1, ..closing.clone() };
+    let status = close(Role::Auditor, nothing).await.unwrap_err();
+    assert_eq!(reason(&status), "NOT_FOUND");
+    let status = close(Role::VillageDoctor, closing.clone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(listed(&open).await.len(), 1);
+
+    let closed = close(Role::Auditor, closing.clone()).await.unwrap().into_inner().alarm.unwrap();
+    let closure = closed.closure.clone().unwrap();
+    assert_eq!(closure.finding(), pb::AlarmFinding::Justified);
+    assert_eq!(closure.note, "流感高峰，当日接诊 41 人");
+    assert_eq!(closure.closed_by, "test-auditor");
+    let again = pb::CloseAlarmRequest { note: "又一次".to_owned(), ..closing };
+    let status = close(Role::Auditor, again).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(listed(&open).await.is_empty());
+    assert_eq!(listed(&pb::ListAlarmsRequest::default()).await, [closed]);
+    // It is in the trail, with those that came to nothing.
+    let asked =
+        pb::ListAuditEntriesRequest { action: "close_alarms".to_owned(), ..Default::default() };
+    let entries = audit(&node).list_audit_entries(by(Role::Auditor, asked)).await.unwrap();
+    let entries = entries.into_inner().entries;
+    let said: Vec<_> = entries.iter().map(|entry| &*entry.outcome).collect();
+    assert_eq!(said, ["refused", "ok", "not_found"]);
+    assert_eq!(entries[1].number, closure.entry_number);
+}
+
+/// A valid resident ID (GB 11643) of somebody born on the day of the fixture's patient.
+fn resident_id(number: u32) -> String {
+    let begins = format!("36112119570317{number:03}");
+    let weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
+    let sum: u32 = begins.chars().zip(weights).map(|(c, w)| c.to_digit(10).unwrap() * w).sum();
+    let check = "10X98765432".chars().nth(usize::try_from(sum % 11).unwrap()).unwrap();
+    format!("{begins}{check}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_people_of_the_own_name_and_village_raises_an_alarm() {
+    let hash = |token: &str| hex(&Sha256::digest(token.as_bytes()));
+    let credential = |name: &str, role| TokenSection {
+        name: name.to_owned(),
+        sha256: hash(&token_of(role)),
+        role,
+        place: None,
+        area: String::new(),
+    };
+    let people = [("饶医生", Role::VillageDoctor), ("审查员", Role::Auditor)];
+    let tokens = people.map(|(name, role)| credential(name, role)).to_vec();
+    let node = Setup::new().with(|c| c.auth.tokens = tokens).start().await;
+    for number in 0..6 {
+        let text = String::from_utf8(stroke(&format!("CYXJ-{number}"))).unwrap();
+        let given = ["一", "二", "三", "四", "五", "六"][usize::try_from(number).unwrap()];
+        let text = text
+            .replace("饶建国", &format!("饶{given}"))
+            .replace("36112119570317051X", &resident_id(100 + number))
+            .replace("36110000000571", &format!("3611000000{:04}", 1000 + number));
+        let request = rc::SubmitRecordRequest { content: text.into_bytes(), ..Default::default() };
+        let kept = records(&node).submit_record(by(Role::VillageDoctor, request)).await.unwrap();
+        let purpose = rc::Purpose::Treatment.into();
+        let name = kept.into_inner().name;
+        let read = rc::GetRecordRequest { name, purpose, ..Default::default() };
+        records(&node).get_record(by(Role::VillageDoctor, read)).await.unwrap();
+    }
+    let alarm = until("the alarm", async || {
+        let asked = by(Role::Auditor, pb::ListAlarmsRequest::default());
+        audit(&node).list_alarms(asked).await.unwrap().into_inner().alarms.pop()
+    });
+    let alarm = alarm.await;
+    assert_eq!((alarm.kind(), alarm.person_count), (pb::AlarmKind::SameName, 6));
+    assert_eq!(alarm.caller, "饶医生");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auditor_does_not_close_an_alarm_about_themselves() {
+    let node = Setup::new().start().await;
+    for patient in 0..61 {
+        let mut request = complaint("咳嗽");
+        request.patient.as_mut().unwrap().reference = format!("P-{patient}");
+        let made = node.diagnosis().diagnose(request).await.unwrap().into_inner();
+        node.diagnosis().get_consultation(read_again(made)).await.unwrap();
+    }
+    let alarm = until("the alarm", async || {
+        let found = audit(&node).list_alarms(pb::ListAlarmsRequest::default()).await;
+        found.unwrap().into_inner().alarms.pop()
+    });
+    let alarm = alarm.await;
+    assert_eq!(alarm.caller, "local");
+    let closing = pb::CloseAlarmRequest {
+        number: alarm.number,
+        finding: pb::AlarmFinding::Justified.into(),
+        note: "本人".to_owned(),
+    };
+    let status = audit(&node).close_alarm(closing).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("themselves"), "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

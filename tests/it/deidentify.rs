@@ -284,4 +284,17 @@ fn the_archive_of_a_node_that_does_not_run_is_given_out() {
     let one = [&all[..], &["--study", "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"]].concat();
     let told: Value = serde_json::from_slice(&run(&one).stdout).unwrap();
     assert_eq!(told["inputs"], 1, "{told}");
+    // Each run's studies are in the trail, once, with whose they are and why.
+    let trail = run(&["audit", "export", "--format", "csv", "--config", text(&config)]);
+    let trail = csv::Reader::from_reader(&trail.stdout[..])
+        .into_deserialize::<std::collections::HashMap<String, String>>()
+        .map(Result::unwrap)
+        .filter(|entry| entry["action"] == "deidentify_images")
+        .map(|e| (e["patient_reference"].clone(), e["detail"].clone(), e["outcome"].clone()))
+        .collect::<Vec<_>>();
+    let entry =
+        |patient: &str| (patient.to_owned(), "purpose research".to_owned(), "ok".to_owned());
+    assert_eq!(trail, [entry("1CT1"), entry("4MR1"), entry("1CT1")]);
+    let verified = run(&["audit", "verify", "--config", text(&config)]);
+    assert!(verified.status.success(), "{}", out(&verified));
 }

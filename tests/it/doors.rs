@@ -91,6 +91,7 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("audit.v1.AuditService", "VerifyTrail", "------AM"),
     ("audit.v1.AuditService", "ListAnchors", "------AM"),
     ("audit.v1.AuditService", "ListAlarms", "------A-"),
+    ("audit.v1.AuditService", "CloseAlarm", "------A-"),
     ("treatment.v1.TreatmentService", "Calculate", "VTHRPWAM"),
     ("imaging.v1.ImagingService", "SearchStudies", "VTHR--A-"),
     ("imaging.v1.ImagingService", "GetStudyMetadata", "VTHR--A-"),
@@ -177,6 +178,11 @@ fn good(rpc: &str) -> Vec<u8> {
                 .encode_to_vec()
         }
         "CheckPrescription" => order(&["阿莫西林胶囊"]).encode_to_vec(),
+        "CloseAlarm" => {
+            let finding = au::AlarmFinding::Justified.into();
+            let note = "checked".to_owned();
+            au::CloseAlarmRequest { number: 9, finding, note }.encode_to_vec()
+        }
         "GetConsultation" => {
             dx::GetConsultationRequest { consultation_id: "nobody".to_owned() }.encode_to_vec()
         }
@@ -446,6 +452,7 @@ fn asks_for_one(rpc: &str) -> bool {
         "ListGrants",
         "RecordPatientNotice",
         "CloseAccessReview",
+        "CloseAlarm",
     ];
     (rpc.starts_with("Get") && rpc != "GetExchangeStatus") || others.contains(&rpc)
 }

@@ -1,6 +1,7 @@
 //! The audit trail as auditors use it: reading it, who saw a patient's data, whether it is whole, and
 //! what in it somebody should look at. Reading the trail is itself in the trail.
 
+mod alarms;
 pub mod anchored;
 pub mod anchoring;
 pub mod ports;
@@ -10,7 +11,10 @@ pub mod watching;
 
 use std::sync::Arc;
 
-use self::ports::{Anchored, AuditTrail, Chained, EntryQuery, KeptAlarm, Sealing, Whose};
+pub use self::alarms::{Closing, Finding, alarm_record};
+use self::ports::{
+    AlarmQuery, Anchored, AuditTrail, Chained, EntryQuery, KeptAlarm, Sealing, Whose,
+};
 use super::App;
 use super::access::{Action, Caller, authorise};
 use super::error::Error;
@@ -231,16 +235,18 @@ impl App {
         Ok(verdict)
     }
 
-    /// Alarms, newest first, and the token of the next page.
+    /// Alarms, newest first, and the token of the next page. `open_only`: those that are not closed.
     pub async fn audit_alarms(
         &self,
         caller: &Caller,
+        open_only: bool,
         page: &PageRequest,
     ) -> Result<(Vec<KeptAlarm>, String), Error> {
         let permit = authorise(caller, Action::ReadAudit)?;
         let (size, before) = page.open(ALARMS)?;
         let before = before.and_then(|before| u64::try_from(before).ok());
-        let mut found = self.audit_desk()?.trail.alarms(before, size + 1).await?;
+        let query = AlarmQuery { before, open_only, limit: size + 1, ..AlarmQuery::default() };
+        let mut found = self.audit_desk()?.trail.alarms(query).await?;
         let more = cut(&mut found, size);
         let next = found.last().filter(|_| more).map(|last| format!("{ALARMS}-{}", last.number));
         let entry = AuditEntry { detail: "alarms".to_owned(), ..self.entry("", "") };

@@ -38,6 +38,19 @@ pub struct Whose {
     pub records: Vec<String>,
 }
 
+/// Which alarms, newest first. Of every condition all must hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AlarmQuery {
+    /// Only below this number.
+    pub before: Option<u64>,
+    /// Only this one.
+    pub number: Option<u64>,
+    /// Only those that are not closed.
+    pub open_only: bool,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// An alarm as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAlarm {
@@ -45,6 +58,19 @@ pub struct KeptAlarm {
     pub number: u64,
     /// What it says.
     pub alarm: Alarm,
+    /// The entry of the trail that closes it; none while it is open.
+    pub closed: Option<Entry>,
+}
+
+/// How many alarms of a kind there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmCount {
+    /// Name of the kind.
+    pub kind: String,
+    /// All that were ever raised.
+    pub raised: u64,
+    /// Those that are not closed.
+    pub open: u64,
 }
 
 /// A trail as a chain.
@@ -85,14 +111,12 @@ pub trait AuditTrail: Chained {
     fn watched(&self) -> BoxFuture<'_, Result<u64, Error>>;
     /// Keeps alarms, and up to which entry the trail was looked through, in one transaction.
     fn keep_alarms(&self, up_to: u64, alarms: Vec<Alarm>) -> BoxFuture<'_, Result<(), Error>>;
-    /// Alarms, newest first, below a number.
-    fn alarms(
-        &self,
-        before: Option<u64>,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<KeptAlarm>, Error>>;
+    /// Alarms, newest first. One is closed by the first entry of the action
+    /// [`CloseAlarms`](crate::app::access::Action::CloseAlarms) that went well and has
+    /// [`alarm_record`](super::alarm_record) of it as its record.
+    fn alarms(&self, query: AlarmQuery) -> BoxFuture<'_, Result<Vec<KeptAlarm>, Error>>;
     /// How many alarms of each kind there are.
-    fn alarm_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, Error>>;
+    fn alarm_counts(&self) -> BoxFuture<'_, Result<Vec<AlarmCount>, Error>>;
     /// Keeps a signed head; `taken_ms`: when the hub took it.
     fn keep_anchor(
         &self,

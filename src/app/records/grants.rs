@@ -179,6 +179,11 @@ impl App {
     ) -> Result<Vec<KeptGrant>, Error> {
         let permit = authorise(caller, Action::ReadRecords)?;
         let (keys, has) = self.keys_of(&permit, whose, purpose.id()).await?;
+        if !permit.serves(purpose) {
+            let entry = self.read_for(whose.record().unwrap_or_default(), purpose);
+            self.journal.audit(&permit, AuditEntry { outcome: "denied", ..entry }).await?;
+            return Err(Error::Denied { action: "list grants for this purpose" });
+        }
         let grants = match has {
             Some(has) => held(&has, self.clock.now_ms()),
             None => self.desk()?.store.grants(&keys).await?,

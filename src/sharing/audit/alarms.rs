@@ -244,8 +244,9 @@ fn village(subject: Option<&Subject>) -> Option<String> {
 }
 
 /// Whether caller and patient have one family name: the first character of both, where that is no letter
-/// or digit of ASCII.
+/// or digit of ASCII. What says where a caller's name comes from (`account:`, `oidc:`) is no part of it.
 fn is_namesake(caller: &str, patient: &str) -> bool {
     let first = |name: &str| name.trim().chars().next().filter(|c| !c.is_ascii());
+    let caller = caller.split_once(':').map_or(caller, |(_, name)| name);
     first(caller).is_some_and(|name| first(patient) == Some(name))
 }

@@ -76,6 +76,8 @@ terms! {
         AnalyseImages = "analyse_images",
         /// Erase images for good.
         EraseImages = "erase_images",
+        /// Read images of the archive to give them out de-identified.
+        DeidentifyImages = "deidentify_images",
         /// Place and lift legal holds on studies.
         HoldImages = "hold_images",
         /// Read which holds stand and stood.
@@ -116,6 +118,8 @@ terms! {
         SettleQuarantine = "settle_quarantine",
         /// Read the audit trail: entries, who saw a patient's data, alarms.
         ReadAudit = "read_audit",
+        /// Close an alarm of the audit trail: say what looking into it came to.
+        CloseAlarms = "close_alarms",
         /// Have the audit trail gone along and compared with signed heads. No entry is shown.
         VerifyAudit = "verify_audit",
         /// At the hub: hand over a signed head of a node's own audit trail.
@@ -239,6 +243,18 @@ impl Place {
             6..9 => Self::County,
             _ => Self::Region,
         }
+    }
+
+    /// Whether places of this kind lie within one of the other. A hospital lies within none.
+    pub fn is_smaller_than(self, other: Self) -> bool {
+        let rank = |place| match place {
+            Self::Village => Some(0),
+            Self::Township => Some(1),
+            Self::County => Some(2),
+            Self::Region => Some(3),
+            Self::Hospital => None,
+        };
+        rank(self).zip(rank(other)).is_some_and(|(own, others)| own < others)
     }
 }
 

@@ -28,6 +28,7 @@ const EXPECTED: &[(Action, &str)] = &[
     (Action::StoreImages, "VTHR"),
     (Action::AnalyseImages, "VTHR"),
     (Action::EraseImages, "M"),
+    (Action::DeidentifyImages, "M"),
     (Action::HoldImages, "M"),
     (Action::ReadHolds, "AM"),
     (Action::PlanExaminations, "VTHR"),
@@ -48,6 +49,7 @@ const EXPECTED: &[(Action, &str)] = &[
     (Action::OpenQuarantine, "M"),
     (Action::SettleQuarantine, "M"),
     (Action::ReadAudit, "A"),
+    (Action::CloseAlarms, "A"),
     (Action::VerifyAudit, "AM"),
     (Action::AnchorAudit, ""),
     (Action::SearchKnowledge, "VTHRPWAM"),
@@ -123,7 +125,7 @@ fn every_cell_is_as_it_is_typed_here() {
             }
         }
     }
-    assert_eq!(cells, 8 * 5 * 42 * 8);
+    assert_eq!(cells, 8 * 5 * 44 * 8);
 }
 
 #[test]

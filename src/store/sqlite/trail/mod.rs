@@ -10,7 +10,9 @@ use sqlx::{ConnectOptions as _, Row as _};
 
 use self::chain::{number, signed};
 use super::{Database, OpenError, options, writers};
-use crate::app::audit::ports::{AuditTrail, Chained, EntryQuery, KeptAlarm, Whose};
+use crate::app::audit::ports::{
+    AlarmCount, AlarmQuery, AuditTrail, Chained, EntryQuery, KeptAlarm, Whose,
+};
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
 use crate::app::records::person::PersonKeys;
@@ -19,6 +21,14 @@ use crate::sharing::audit::{Anchor, Entry, Head, Mark, Origin};
 
 /// Connections that only read.
 const READERS_MAX: u32 = 2;
+
+/// Number of the entry that closes the alarm of a row; NULL while it is open.
+macro_rules! closed_by {
+    () => {
+        "(SELECT min(seq) FROM audit WHERE record_id <> '' AND record_id = 'alarm-' || number \
+         AND action = 'close_alarms' AND outcome = 'ok')"
+    };
+}
 
 /// The trail of an open database.
 #[derive(Debug)]
@@ -159,33 +169,49 @@ impl AuditTrail for Trail {
         })
     }
 
-    fn alarms(
-        &self,
-        before: Option<u64>,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<KeptAlarm>, Error>> {
+    fn alarms(&self, query: AlarmQuery) -> BoxFuture<'_, Result<Vec<KeptAlarm>, Error>> {
         Box::pin(async move {
-            let rows = sqlx::query(
-                "SELECT number, at_ms, kind, caller, role, entry, persons, hours FROM audit_alarm \
-                 WHERE ?1 IS NULL OR number < ?1 ORDER BY number DESC LIMIT ?2",
-            )
-            .bind(before.map(signed))
-            .bind(limit)
+            let rows = sqlx::query(concat!(
+                "SELECT number, at_ms, kind, caller, role, entry, persons, hours, ",
+                closed_by!(),
+                " AS closed FROM audit_alarm WHERE (?1 IS NULL OR number < ?1) \
+                 AND (?2 IS NULL OR number = ?2) AND (NOT ?3 OR closed IS NULL) \
+                 ORDER BY number DESC LIMIT ?4"
+            ))
+            .bind(query.before.map(signed))
+            .bind(query.number.map(signed))
+            .bind(query.open_only)
+            .bind(query.limit)
             .fetch_all(&self.readers)
             .await
             .map_err(failed)?;
-            rows.iter().map(alarm).collect::<Result<_, _>>().map_err(failed)
+            let mut kept = rows.iter().map(alarm).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+            for (kept, row) in kept.iter_mut().zip(&rows) {
+                let closed: Option<i64> = row.try_get(8).map_err(failed)?;
+                if let Some(entry) = closed.map(number) {
+                    kept.closed = self.after(entry.saturating_sub(1), 1).await?.pop();
+                }
+            }
+            Ok(kept)
         })
     }
 
-    fn alarm_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, Error>> {
+    fn alarm_counts(&self) -> BoxFuture<'_, Result<Vec<AlarmCount>, Error>> {
         Box::pin(async move {
-            let rows: Vec<(String, i64)> =
-                sqlx::query_as("SELECT kind, count(*) FROM audit_alarm GROUP BY kind")
-                    .fetch_all(&self.readers)
-                    .await
-                    .map_err(failed)?;
-            Ok(rows.into_iter().map(|(kind, count)| (kind, number(count))).collect())
+            let rows: Vec<(String, i64, i64)> = sqlx::query_as(concat!(
+                "SELECT kind, count(*), count(*) FILTER (WHERE ",
+                closed_by!(),
+                " IS NULL) FROM audit_alarm GROUP BY kind"
+            ))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
+            let count = |(kind, raised, open)| AlarmCount {
+                kind,
+                raised: number(raised),
+                open: number(open),
+            };
+            Ok(rows.into_iter().map(count).collect())
         })
     }
 
@@ -316,10 +342,10 @@ async fn subjects(
     records: &[String],
 ) -> Result<Vec<(String, Subject)>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT name, person, coalesce(reading ->> '$.patient.name', ''), \
-         coalesce(reading ->> '$.patient.address.division', ''), \
-         coalesce(reading ->> '$.patient.address.township', ''), \
-         coalesce(reading ->> '$.patient.address.village', '') FROM \
+        "SELECT name, person, coalesce(reading ->> '$.record.patient.name', ''), \
+         coalesce(reading ->> '$.record.patient.address.division', ''), \
+         coalesce(reading ->> '$.record.patient.address.township', ''), \
+         coalesce(reading ->> '$.record.patient.address.village', '') FROM \
          (SELECT name, CASE WHEN resident <> '' THEN resident WHEN card <> '' THEN card \
          WHEN born <> '' THEN born ELSE person END AS person, \
          CASE WHEN json_valid(reading_json) THEN reading_json ELSE '{}' END AS reading \
@@ -361,7 +387,7 @@ fn alarm(row: &SqliteRow) -> Result<KeptAlarm, sqlx::Error> {
         persons: number(row.try_get(6)?),
         hours: u32::try_from(row.try_get::<i64, _>(7)?).map_err(|_| damaged("hours"))?,
     };
-    Ok(KeptAlarm { number: number(row.try_get(0)?), alarm })
+    Ok(KeptAlarm { number: number(row.try_get(0)?), alarm, closed: None })
 }
 
 fn anchor(row: &SqliteRow, node: &str) -> Result<Anchor, sqlx::Error> {

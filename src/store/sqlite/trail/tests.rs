@@ -11,10 +11,10 @@ use tokio_util::task::TaskTracker;
 use super::Trail;
 use crate::app::access::{Action, Caller, Role, authorise};
 use crate::app::audit::anchoring::{AnchorPlace, Anchoring};
-use crate::app::audit::ports::{AuditTrail, EntryQuery, Signer, Whose};
+use crate::app::audit::ports::{AlarmCount, AlarmQuery, AuditTrail, EntryQuery, Signer, Whose};
 use crate::app::audit::sign::{NodeKey, is_signed};
 use crate::app::audit::watching::Watcher;
-use crate::app::audit::{Verdict, verify};
+use crate::app::audit::{Verdict, alarm_record, verify};
 use crate::app::error::Error;
 use crate::app::ports::{AuditEntry, BoxFuture, Clock, Journal as _, NewRecord, RecordKind};
 use crate::app::records::person::PersonKeys;
@@ -306,11 +306,38 @@ async fn a_watcher_keeps_what_it_raises_once_and_another_goes_on_where_it_ended(
     assert_eq!((alarm.kind, alarm.entry, alarm.persons), (AlarmKind::MassReading, 41, 41));
     assert!(fresh.look().await.unwrap().is_empty());
     assert!(Watcher::new(Arc::clone(&trail), limits).look().await.unwrap().is_empty());
-    let kept = trail.alarms(None, 10).await.unwrap();
+    let all = AlarmQuery { limit: 10, ..AlarmQuery::default() };
+    let kept = trail.alarms(all).await.unwrap();
     assert_eq!(kept.iter().map(|kept| &kept.alarm).collect::<Vec<_>>(), [alarm]);
-    assert!(trail.alarms(Some(kept[0].number), 10).await.unwrap().is_empty());
-    assert_eq!(trail.alarm_counts().await.unwrap(), [("mass_reading".to_owned(), 1)]);
+    let number = kept[0].number;
+    let below = AlarmQuery { before: Some(number), ..all };
+    assert!(trail.alarms(below).await.unwrap().is_empty());
+    let counts = async || trail.alarm_counts().await.unwrap();
+    let count = |open| AlarmCount { kind: "mass_reading".to_owned(), raised: 1, open };
+    assert_eq!(counts().await, [count(1)]);
     assert_eq!(trail.watched().await.unwrap(), 41);
+
+    // Only an entry of the right action that went well closes it, and the first of them.
+    let open = AlarmQuery { open_only: true, ..all };
+    let auditor = Caller::shipped("审查", Role::Auditor);
+    let reading = authorise(&auditor, Action::ReadAudit).unwrap();
+    let closing = authorise(&auditor, Action::CloseAlarms).unwrap();
+    let said = |record: u64| entry(&alarm_record(record), "");
+    store.audit(&reading, said(number)).await.unwrap();
+    store.audit(&closing, said(number + 1)).await.unwrap();
+    let refused = AuditEntry { outcome: "refused", ..said(number) };
+    store.audit(&closing, refused).await.unwrap();
+    assert_eq!(trail.alarms(open).await.unwrap().len(), 1);
+    for note in ["justified: 夜班", "misuse: 后来的不算"] {
+        let entry = AuditEntry { detail: note.to_owned(), ..said(number) };
+        store.audit(&closing, entry).await.unwrap();
+    }
+    assert!(trail.alarms(open).await.unwrap().is_empty());
+    assert_eq!(counts().await, [count(0)]);
+    let one = AlarmQuery { number: Some(number), ..all };
+    let closed = trail.alarms(one).await.unwrap().remove(0).closed.unwrap();
+    assert_eq!((&*closed.caller, &*closed.detail), ("审查", "justified: 夜班"));
+    assert!(trail.alarms(AlarmQuery { number: Some(number + 1), ..all }).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -328,7 +355,7 @@ async fn records_and_tasks_of_a_person_and_their_village_are_found() {
     "361121001003".clone_into(&mut record.patient.address.division);
     let mut connection = options(&path).connect().await.unwrap();
     for (name, resident, body) in [
-        ("r1", &*keys.resident, serde_json::to_string(&record).unwrap()),
+        ("r1", &*keys.resident, serde_json::json!({ "record": record }).to_string()),
         ("r2", "", String::new()),
     ] {
         sqlx::query(
