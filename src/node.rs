@@ -338,7 +338,7 @@ impl Node {
         let held = (images.as_ref(), behind.clone());
         let knowledge = knowledge.map_err(NodeError::Knowledge)?;
         let placing = callers::placing(&config, &knowledge);
-        let auth = Box::pin(identity::open(&config, (&clock, placing), until)).await?;
+        let auth = Box::pin(identity::open(&config, (&journal, &clock, placing), until)).await?;
         let opening = records::open(&config, &database, &knowledge, (&clock, &ids), until);
         let records = Box::pin(opening).await?;
         records.watch((&metrics, &clock), until);

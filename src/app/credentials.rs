@@ -16,6 +16,7 @@ use super::error::Error;
 use super::identity::Known;
 use super::identity::accounts::{ACCESS_PREFIX, Accounts};
 use super::identity::oidc::Oidc;
+use super::identity::refusals::{Refusals, Why};
 
 /// A credential.
 #[derive(Debug, Clone)]
@@ -24,6 +25,17 @@ pub struct Token {
     pub sha256: [u8; 32],
     /// Whose it is.
     pub caller: Caller,
+}
+
+/// Why somebody without credentials is refused who asks for another host.
+const OTHER_HOST: &str = "come in: nobody has credentials here, so it answers to its own box alone; ask \
+    for localhost, 127.0.0.1 or [::1]";
+
+/// What a request says of who sends it, and to whom.
+#[derive(Clone, Copy, Default)]
+pub struct Asked<'a> {
+    authorization: Option<&'a str>,
+    host: Option<&'a str>,
 }
 
 /// Where people work whose credentials say it, and what their role may do there.
@@ -44,23 +56,58 @@ pub struct Authenticator {
     placing: Option<Placing>,
     oidc: Option<Arc<Oidc>>,
     accounts: Option<Arc<Accounts>>,
+    refusals: Arc<Refusals>,
+}
+
+impl<'a> Asked<'a> {
+    /// By the headers `authorization` and `host`, and the authority of the request's address, which HTTP/2
+    /// has instead of `host`.
+    pub fn new(
+        authorization: Option<&'a [u8]>,
+        authority: Option<&'a str>,
+        host: Option<&'a [u8]>,
+    ) -> Self {
+        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).ok();
+        // What is no text is no name of this box.
+        let host = authority.or_else(|| host.map(|bytes| text(bytes).unwrap_or("?")));
+        Self { authorization: authorization.and_then(text), host }
+    }
+}
+
+/// The token is secret.
+impl std::fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Asked(..)")
+    }
+}
+
+/// Whether `host`, with or without a port, is a name of whatever box it is said on.
+fn is_this_box(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl Placing {
     /// Where somebody works by a scope: division codes of 2 to 12 digits and names of kinds of place
     /// (`hospital`). No scope: as the node, with all that it has. None where nothing of the scope is
-    /// understood or no division of it has to do with the node's.
+    /// understood, no division of it has to do with the node's, or it names a smaller kind of place than
+    /// the node's and not which.
     pub fn post(&self, scope: &[String]) -> Option<Post> {
         if scope.is_empty() {
             return Some(Post { place: self.here, areas: Vec::new() });
         }
+        let whole = |place| Post { place, areas: Vec::new() };
         let is_code = |item: &&String| {
             (2..=12).contains(&item.len()) && item.bytes().all(|b| b.is_ascii_digit())
         };
         let said: Vec<&String> = scope.iter().filter(is_code).collect();
         let place = scope.iter().find_map(|item| Place::from_id(item));
         if said.is_empty() {
-            return place.map(|place| Post { place, areas: Vec::new() });
+            return place.filter(|place| !place.is_smaller_than(self.here)).map(whole);
         }
         // One that is as wide as the node or wider is all of it.
         let is_whole = said.iter().any(|area| self.area.starts_with(area.as_str()));
@@ -71,8 +118,11 @@ impl Placing {
         } else {
             Place::of_area(within.iter().min_by_key(|area| area.len())?)
         };
-        let areas = if is_whole { Vec::new() } else { within };
-        Some(Post { place: place.unwrap_or(widest), areas })
+        let place = place.unwrap_or(widest);
+        if is_whole {
+            return (!place.is_smaller_than(self.here)).then(|| whole(place));
+        }
+        Some(Post { place, areas: within })
     }
 
     /// The caller with what the table gives; without rights where the scope is of somewhere else.
@@ -89,7 +139,8 @@ impl Placing {
 impl Authenticator {
     /// With no `tokens`, and nothing added, everybody is local.
     pub fn new(tokens: Vec<Token>) -> Self {
-        Self { tokens: tokens.into(), placing: None, oidc: None, accounts: None }
+        let refusals = Arc::default();
+        Self { tokens: tokens.into(), placing: None, oidc: None, accounts: None, refusals }
     }
 
     /// Gives people of a provider or with an account the rights of their role where they work; without it
@@ -114,45 +165,65 @@ impl Authenticator {
         self
     }
 
+    /// Who was refused and is not in the audit trail yet.
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
+    }
+
     /// The accounts of this node, where people can sign in with one.
     pub fn accounts(&self) -> Option<&Arc<Accounts>> {
         self.accounts.as_ref()
     }
 
-    /// The caller who says `authorization`, the value of the header of that name (RFC 6750, 2.1).
+    /// The caller of a request, by its `authorization` header (RFC 6750, 2.1).
     ///
     /// # Errors
     /// [`Error::Unauthenticated`], where it is missing, not `Bearer` or not known; [`Error::Denied`] and
-    /// [`Error::Unavailable`] as [`Oidc::identify`] says.
-    pub async fn identify(&self, authorization: Option<&str>) -> Result<Known, Error> {
+    /// [`Error::Unavailable`] as [`Oidc::identify`] says; [`Error::Denied`], where nobody has credentials
+    /// and another host is asked for than this box.
+    pub async fn identify(&self, asked: Asked<'_>) -> Result<Known, Error> {
         if self.tokens.is_empty() && self.oidc.is_none() && self.accounts.is_none() {
+            // A page of the web has the browser on this box ask under a name of its own that leads here.
+            if asked.host.is_some_and(|host| !is_this_box(host)) {
+                self.refusals.note(Why::Host);
+                return Err(Error::Denied { action: OTHER_HOST });
+            }
             return Ok(Known::new(Caller::local("local")));
         }
-        let value = authorization.ok_or(Error::Unauthenticated)?;
-        let (scheme, token) = value.split_once(' ').ok_or(Error::Unauthenticated)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
+        let given = asked.authorization.and_then(|value| value.split_once(' '));
+        let Some((_, token)) = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        else {
+            self.refusals.note(Why::Missing);
             return Err(Error::Unauthenticated);
-        }
+        };
         let token = token.trim();
         if let Some(known) = self.configured(token) {
             return Ok(Known::new(known.caller.clone()));
         }
-        let known = match (&self.accounts, &self.oidc) {
+        let (known, why) = match (&self.accounts, &self.oidc) {
             (Some(accounts), _) if token.starts_with(ACCESS_PREFIX) => {
-                accounts.identify(token).await?
+                (accounts.identify(token).await, Why::Unknown)
             }
-            (_, Some(oidc)) if token.contains('.') => oidc.identify(token).await?,
-            _ => return Err(Error::Unauthenticated),
+            (_, Some(oidc)) if token.contains('.') => (oidc.identify(token).await, Why::Token),
+            _ => (Err(Error::Unauthenticated), Why::Unknown),
         };
-        Ok(match &self.placing {
-            Some(placing) => placing.placed(known),
-            None => known,
-        })
+        match (known, &self.placing) {
+            (Ok(known), Some(placing)) => Ok(placing.placed(known)),
+            (Ok(known), None) => Ok(known),
+            (Err(error), _) => {
+                if matches!(error, Error::Denied { .. }) {
+                    self.refusals.note(Why::Role);
+                } else if matches!(error, Error::Unauthenticated) {
+                    self.refusals.note(why);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// [`Authenticator::identify`] without what is said of scope.
-    pub async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Error> {
-        Ok(self.identify(authorization).await?.caller)
+    pub async fn caller(&self, asked: Asked<'_>) -> Result<Caller, Error> {
+        Ok(self.identify(asked).await?.caller)
     }
 
     fn configured(&self, token: &str) -> Option<&Token> {
@@ -177,14 +248,53 @@ mod tests {
         let sha256 = Sha256::digest(b"secret").into();
         let token = Token { sha256, caller: Caller::shipped("clinic", Role::VillageDoctor) };
         let known = Authenticator::new(vec![token]);
+        let said = |text: Option<&'static str>| {
+            Asked::new(text.map(str::as_bytes), Some("clinic.example"), None)
+        };
         for good in ["Bearer secret", "bearer  secret "] {
-            assert_eq!(known.caller(Some(good)).await.unwrap().name, "clinic", "{good}");
+            assert_eq!(known.caller(said(Some(good))).await.unwrap().name, "clinic", "{good}");
         }
         for bad in [None, Some(""), Some("secret"), Some("Basic secret"), Some("Bearer other")] {
-            assert!(matches!(known.caller(bad).await, Err(Error::Unauthenticated)), "{bad:?}");
+            assert!(
+                matches!(known.caller(said(bad)).await, Err(Error::Unauthenticated)),
+                "{bad:?}"
+            );
         }
+    }
+
+    #[tokio::test]
+    async fn without_credentials_only_this_box_is_answered_to() {
         let open = Authenticator::new(Vec::new());
-        assert_eq!(open.caller(None).await.unwrap().role, Role::Local);
+        for here in [
+            None,
+            Some("localhost"),
+            Some("LOCALHOST:50051"),
+            Some("127.0.0.1:1"),
+            Some("127.9.9.9"),
+            Some("[::1]:8080"),
+            Some("[::1]"),
+        ] {
+            for asked in
+                [Asked::new(None, here, None), Asked::new(None, None, here.map(str::as_bytes))]
+            {
+                assert_eq!(open.caller(asked).await.unwrap().role, Role::Local, "{here:?}");
+            }
+        }
+        for other in [
+            "evil.example:50051",
+            "localhost.evil.example",
+            "10.0.0.1:80",
+            "",
+            "[::2]",
+            "[::1",
+            "?",
+        ] {
+            let asked = Asked::new(None, Some(other), Some(b"localhost"));
+            let refused = open.caller(asked).await;
+            assert!(matches!(refused, Err(Error::Denied { .. })), "{other}");
+        }
+        let noise = Asked::new(None, None, Some(b"\xff"));
+        assert!(matches!(open.caller(noise).await, Err(Error::Denied { .. })));
     }
 
     #[test]
@@ -207,7 +317,12 @@ mod tests {
         let two = ["361104204201", "361102001001", "361104204202"];
         assert_eq!(post(&two), at(Place::Village, &["361104204201", "361104204202"]));
         assert_eq!(post(&["hospital"]), at(Place::Hospital, &[]));
-        assert_eq!(post(&["openid", "village", "361104"]), at(Place::Village, &[]));
+        assert_eq!(post(&["openid", "township", "361104"]), at(Place::Township, &[]));
+        // A village, and not said which: nobody's patients, and not everybody's.
+        assert_eq!(post(&["village"]), None);
+        assert_eq!(post(&["openid", "village", "361104"]), None);
+        let which = at(Place::Village, &["361104204201"]);
+        assert_eq!(post(&["village", "361104204201"]), which);
         for elsewhere in [&["361102001001"][..], &["openid"], &["3"], &["3611042042011"], &["36１"]]
         {
             assert_eq!(post(elsewhere), None, "{elsewhere:?}");

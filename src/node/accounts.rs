@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::backup::RESTORED;
 use super::{DATABASE, NodeError, SystemClock, UuidSource, keys};
 use crate::app::identity::accounts::password::Denied;
 use crate::app::identity::accounts::ports::Lock;
@@ -54,6 +55,22 @@ pub(super) fn open(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(UuidSource);
     Ok(Arc::new(Accounts::new(store, (clock, ids), options, denied)))
+}
+
+/// Ends all sessions where the node was put back from a backup and has not started since.
+pub(super) async fn after_restore(accounts: &Accounts, folder: &Path) -> Result<(), NodeError> {
+    let failed = |source: std::io::Error| NodeError::Accounts(source.into());
+    let mark = folder.join(RESTORED);
+    if !tokio::fs::try_exists(&mark).await.map_err(failed)? {
+        return Ok(());
+    }
+    let ended = accounts.end_all().await.map_err(|e| NodeError::Accounts(e.into()))?;
+    tracing::warn!(
+        sessions = ended,
+        "put back from a backup: sessions were ended; accounts are as they were then, look through them \
+         (`xiangyi admin account list`)"
+    );
+    tokio::fs::remove_file(&mark).await.map_err(failed)
 }
 
 /// The accounts of a node that may be running or not, for the command line.

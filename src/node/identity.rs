@@ -16,7 +16,7 @@ use super::{DATABASE, NodeError, accounts, callers, keys, link};
 use crate::app::credentials::{Authenticator, Placing};
 use crate::app::error::Cause;
 use crate::app::identity::oidc::{KeptSet, KeyKeeper, KeySource, Oidc, Rules, Timing};
-use crate::app::ports::{BoxFuture, Clock};
+use crate::app::ports::{BoxFuture, Clock, Journal};
 use crate::config::{Config, OidcSection};
 use crate::web::jwks;
 
@@ -26,7 +26,7 @@ const KEPT_KEYS: &str = "oidc-keys.json";
 /// Puts the credentials together, and fetches the keys of an identity provider until the node stops.
 pub(super) async fn open(
     config: &Config,
-    (clock, placing): (&Arc<dyn Clock>, Placing),
+    (journal, clock, placing): (&Arc<dyn Journal>, &Arc<dyn Clock>, Placing),
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Authenticator, NodeError> {
     let tokens = callers::tokens(config, &placing)?;
@@ -49,11 +49,16 @@ pub(super) async fn open(
         Some(section) => {
             let opened = accounts::open(&keys::database(config, DATABASE)?, section)?;
             accounts::offer_setup(&opened, &config.store.dir).await?;
+            accounts::after_restore(&opened, &config.store.dir).await?;
             Some(opened)
         }
     };
     let known = Authenticator::new(tokens).with_placing(placing);
-    Ok(known.with_oidc(oidc).with_accounts(accounts))
+    let known = known.with_oidc(oidc).with_accounts(accounts);
+    let (journal, clock, stop) = (Arc::clone(journal), Arc::clone(clock), stop.clone());
+    let refusals = Arc::clone(known.refusals());
+    tasks.spawn(async move { refusals.enter(journal.as_ref(), clock.as_ref(), stop).await });
+    Ok(known)
 }
 
 fn source(section: &OidcSection) -> Result<Arc<dyn KeySource>, NodeError> {

@@ -1,7 +1,18 @@
 //! What links in answers begin with.
 
-use axum::http::header::HOST;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
+
+use crate::app::credentials::Asked;
+
+/// What a request says of who sends it, and to whom.
+pub(super) fn asked(request: &Request) -> Asked<'_> {
+    let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    Asked::new(header(AUTHORIZATION), authority, header(HOST))
+}
 
 /// Scheme and authority without a final slash: as configured, or as the caller asked.
 pub(super) fn root(parts: &Parts, configured: Option<&str>, tls: bool) -> String {

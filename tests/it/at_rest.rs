@@ -28,7 +28,7 @@ const PLANTED: [&str; 6] = [
 ];
 
 /// A file with a master key.
-fn master(folder: &Path, name: &str, byte: u8) -> PathBuf {
+pub(crate) fn master(folder: &Path, name: &str, byte: u8) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, [byte; 32]).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -67,7 +67,7 @@ pub(crate) async fn call(
 }
 
 pub(crate) fn head(request: &str, headers: &[(&str, &str)], length: usize) -> String {
-    let mut head = format!("{request} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+    let mut head = format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
     for (name, value) in headers {
         let _ = write!(head, "{name}: {value}\r\n");
     }
@@ -144,7 +144,7 @@ async fn a_record_posted_as_fhir_is_found_read_as_a_document_and_given_back_byte
     assert_eq!(created.status, 201, "{}", created.json());
     assert_eq!(created.header("etag"), Some("W/\"1\""));
     let location = created.header("location").unwrap().to_owned();
-    let rest = location.strip_prefix("http://test/fhir/Bundle/").unwrap();
+    let rest = location.strip_prefix("http://localhost/fhir/Bundle/").unwrap();
     let id = rest.strip_suffix("/_history/1").unwrap().to_owned();
     assert!(created.json()["issue"].as_array().unwrap().iter().all(|i| i["severity"] != "error"));
     let again = post(&node, "Bundle", &sent).await;
@@ -181,14 +181,14 @@ async fn a_record_posted_as_fhir_is_found_read_as_a_document_and_given_back_byte
     assert_eq!((found.status, &found.json()["total"]), (200, &json!(1)));
 
     let entry = &found.json()["entry"][0];
-    assert_eq!(entry["fullUrl"], format!("http://test/fhir/DocumentReference/{id}"));
+    assert_eq!(entry["fullUrl"], format!("http://localhost/fhir/DocumentReference/{id}"));
     let read = get(&node, &format!("DocumentReference/{id}")).await;
     assert_eq!(&read.json(), &entry["resource"]);
     assert_eq!(read.json()["subject"]["display"], "饶建国");
     let attachment = &read.json()["content"][0]["attachment"];
     assert_eq!(attachment["contentType"], "application/fhir+json");
     assert_eq!(attachment["size"].as_u64(), Some(sent.len().try_into().unwrap()));
-    let path = attachment["url"].as_str().unwrap().strip_prefix("http://test/fhir/").unwrap();
+    let path = attachment["url"].as_str().unwrap().strip_prefix("http://localhost/fhir/").unwrap();
     let original = get(&node, path).await;
     assert_eq!(original.header("content-type"), Some("application/fhir+json"));
     assert!(original.body == sent);
@@ -210,7 +210,7 @@ async fn a_record_in_cda_that_came_over_grpc_is_found_and_read_as_fhir() {
     let contents = &found["entry"][0]["resource"]["content"];
     let url = |n: usize| {
         let url = contents[n]["attachment"]["url"].as_str().unwrap();
-        url.strip_prefix("http://test/fhir/").unwrap().to_owned()
+        url.strip_prefix("http://localhost/fhir/").unwrap().to_owned()
     };
     let original = get(&node, &url(0)).await;
     assert_eq!(original.header("content-type"), Some("application/xml"));
@@ -275,7 +275,7 @@ async fn thirty_records_are_paged_through_without_gap_or_repetition() {
         let link = |relation: &str| {
             let links = page["link"].as_array().unwrap();
             let link = links.iter().find(|link| link["relation"] == relation)?;
-            link["url"].as_str().unwrap().strip_prefix("http://test/fhir/").map(str::to_owned)
+            link["url"].as_str().unwrap().strip_prefix("http://localhost/fhir/").map(str::to_owned)
         };
         assert!(!link("self").unwrap().contains("unknown"), "{page}");
         for entry in page["entry"].as_array().unwrap() {
@@ -359,7 +359,7 @@ async fn persons_are_matched_with_grades_and_found_again_after_a_restart() {
         assert_eq!(found["resource"]["identifier"][0]["value"], json!(jianguo_id));
         let id = found["resource"]["id"].as_str().unwrap();
         assert_eq!(total(&node, &format!("patient=Patient/{id}")).await, 2);
-        assert_eq!(total(&node, &format!("patient=http://test/fhir/Patient/{id}")).await, 2);
+        assert_eq!(total(&node, &format!("patient=http://localhost/fhir/Patient/{id}")).await, 2);
         // A borrowed card: somebody must look, and no number is told.
         let borrowed = ask("徐小兰", "1957-03-17", &jianguo_id, false);
         let borrowed = post(&node, "Patient/$match", &borrowed).await.json();
@@ -384,7 +384,7 @@ async fn the_statement_says_what_there_is_and_every_answer_is_said_to_be_r4() {
     let node = setup().tokens().start().await;
     let said = call(at(&node), "GET /fhir/metadata", &[], b"").await;
     assert_eq!((said.status, &said.json()["fhirVersion"]), (200, &json!("4.0.1")));
-    assert_eq!(said.json()["implementation"]["url"], "http://test/fhir");
+    assert_eq!(said.json()["implementation"]["url"], "http://localhost/fhir");
     let resources = said.json()["rest"][0]["resource"].as_array().unwrap().len();
     assert_eq!(resources, 5);
     for (format, status) in [

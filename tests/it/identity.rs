@@ -5,14 +5,18 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use xiangyi::config::AccountsSection;
+use xiangyi::node::backup::{reading, taking};
 use xiangyi::rpc::proto::xiangyi::identity::v1 as id;
 use xiangyi::rpc::proto::xiangyi::identity::v1::identity_service_client::IdentityServiceClient;
 use xiangyi::rpc::proto::xiangyi::model::v1 as model;
 use xiangyi::rpc::proto::xiangyi::model::v1::model_service_client::ModelServiceClient;
 
+use crate::at_rest::master;
 use crate::harness::{Setup, TestNode, bad_fields, reason};
 
 const PASSWORD: &str = "five gray herons 山";
@@ -48,6 +52,97 @@ async fn set_up(node: &TestNode, code: &str, password: &str) -> Result<(), Statu
 async fn who(node: &TestNode, token: &str) -> Result<id::WhoAmIResponse, Status> {
     let answer = client(node).who_am_i(by(token, id::WhoAmIRequest {})).await;
     answer.map(tonic::Response::into_inner)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_callers_are_in_the_trail_without_filling_it() {
+    let node = Setup::new().tokens().start().await;
+    let mut missing = 0;
+    for _ in 0..40 {
+        let asked = client(&node).who_am_i(id::WhoAmIRequest {}).await;
+        missing += u64::from(asked.unwrap_err().code() == Code::Unauthenticated);
+        assert_eq!(who(&node, "SecretOfNobody").await.unwrap_err().code(), Code::Unauthenticated);
+    }
+    assert_eq!(missing, 40);
+    let database = node.data.path().join("xiangyi.db");
+    // What was not entered within the minute is when the node stops.
+    assert!(node.node.stop().await);
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection = options.connect().await.unwrap();
+    let entries: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT caller, outcome, detail FROM audit ORDER BY seq")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let (mut counted, mut entered) = ([0, 0], 0);
+    for (caller, outcome, detail) in entries {
+        assert_eq!((&*caller, &*outcome), ("unknown caller", "unauthenticated"), "{detail}");
+        assert!(!detail.contains("Secret"), "{detail}");
+        for (at, what) in ["no credentials: ", "not known or ended: "].iter().enumerate() {
+            let said = detail.split(", ").find_map(|part| part.strip_prefix(what));
+            counted[at] += said.map_or(0, |count| count.parse::<u64>().unwrap());
+        }
+        entered += 1;
+    }
+    assert_eq!(counted, [40, 40]);
+    assert!(entered <= 3, "{entered} entries");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_end_when_a_node_is_put_back_from_a_backup() {
+    let keys = tempfile::tempdir().unwrap();
+    let key = master(keys.path(), "master", 1);
+    let setup = || clinic().with(|c| c.encryption.key_file = Some(key.clone()));
+    let node = setup().start().await;
+    let code = std::fs::read_to_string(node.data.path().join("setup-code")).unwrap();
+    set_up(&node, code.trim(), PASSWORD).await.unwrap();
+    let tokens = sign_in(&node, "li.si", PASSWORD).await.unwrap();
+    let mut config = setup().config;
+    node.data.path().clone_into(&mut config.store.dir);
+    let to = keys.path().join("backup");
+    Box::pin(taking::take(&config, &to, &mut |_, _| ())).await.unwrap();
+    // What is ended here would go on there.
+    client(&node).sign_out(by(&tokens.access_token, id::SignOutRequest {})).await.unwrap();
+    assert!(node.node.stop().await);
+    let into = tempfile::tempdir().unwrap();
+    reading::restore(&config.encryption, &to, into.path(), &mut |_, _| ()).unwrap();
+    let node = setup().start_in(into).await;
+    let known = who(&node, &tokens.access_token).await;
+    assert_eq!(known.unwrap_err().code(), Code::Unauthenticated);
+    let again = id::RefreshRequest { refresh_token: tokens.refresh_token };
+    let again = client(&node).refresh(again).await;
+    assert_eq!(again.unwrap_err().code(), Code::Unauthenticated);
+    // Only once: what begins afterwards lives through the next start.
+    let tokens = sign_in(&node, "li.si", PASSWORD).await.unwrap();
+    let TestNode { node, data, .. } = node;
+    assert!(node.stop().await);
+    let node = setup().start_in(data).await;
+    assert!(who(&node, &tokens.access_token).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_credentials_a_page_that_leads_here_under_its_own_name_gets_nothing() {
+    let node = Setup::new().with(|c| c.fhir.listen = Some("127.0.0.1:0".parse().unwrap()));
+    let node = node.start().await;
+    // As a browser sends it that was told that evil.example is at 127.0.0.1.
+    let origin = Channel::from_shared(format!("http://{}", node.node.address()));
+    let channel = origin.unwrap().origin("http://evil.example:50051".parse().unwrap());
+    let mut evil = IdentityServiceClient::new(channel.connect().await.unwrap());
+    let refused = evil.who_am_i(id::WhoAmIRequest {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(refused.message().contains("localhost"), "{refused:?}");
+    assert!(client(&node).who_am_i(id::WhoAmIRequest {}).await.is_ok());
+    let fhir = node.node.fhir_address().unwrap();
+    let ask = |host: &str| {
+        let mut stream = std::net::TcpStream::connect(fhir).unwrap();
+        let path = "/fhir/DocumentReference?patient.identifier=1";
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Purpose-Of-Use: TREAT\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ask("evil.example"), "403");
+    assert_eq!(ask(&format!("localhost:{}", fhir.port())), "200");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

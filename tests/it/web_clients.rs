@@ -10,7 +10,7 @@ use crate::harness::{Setup, complaint, http_get};
 async fn http1(address: std::net::SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "{head}\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_deadline_is_honoured_and_said_so() {
         // A frame that announces more than it brings: the node waits for the rest.
         let mut stream = tokio::net::TcpStream::connect(node.node.address()).await.unwrap();
         let head =
-            format!("{head}\r\nhost: test\r\nconnection: close\r\ncontent-length: 100\r\n\r\n");
+            format!("{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&[0, 0, 0, 0, 95, 1]).await.unwrap();
         let mut answer = Vec::new();

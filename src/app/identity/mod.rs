@@ -9,6 +9,7 @@ pub mod json;
 pub mod jwt;
 pub mod keys;
 pub mod oidc;
+pub mod refusals;
 #[cfg(test)]
 mod testing;
 

@@ -138,9 +138,13 @@ impl Rules {
         self.times(claims, now_ms)?;
         let name = claim(claims, &self.name_claim).and_then(Value::as_str);
         let name = name.filter(|name| printable(name, NAME_CHARS_MAX)).ok_or(Refusal::Name)?;
-        let scope = match self.scope_claim.as_deref().and_then(|path| claim(claims, path)) {
+        // Where a token is to say where its holder works, one that does not would else have everything.
+        let scope = match self.scope_claim.as_deref() {
             None => Vec::new(),
-            Some(value) => scope(value).ok_or(Refusal::Scope)?,
+            Some(path) => claim(claims, path)
+                .and_then(scope)
+                .filter(|scope| !scope.is_empty())
+                .ok_or(Refusal::Scope)?,
         };
         let role = self.role(claims)?;
         let caller = Caller::named(format!("{OIDC_PREFIX}{name}"), role);

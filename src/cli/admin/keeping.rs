@@ -284,6 +284,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     tell(&manifest, args.place.json, &format!("Backup of {} is whole", manifest.node))
 }
 
+/// What a backup cannot know.
+const AFTER_RESTORE: &str = "What was taken back after the backup was begun is not. Look through accounts that were \
+    disabled and passwords that were changed since (`xiangyi admin account list`), withdrawals of consent, and \
+    at a hub certificates and codes of nodes (`xiangyi admin nodes`). All sessions end when the node starts.\n";
+
 pub(super) fn restore(args: &RestoreArgs) -> Result<ExitCode, Failure> {
     let config = args.place.config()?;
     let mut told = Told::new();
@@ -292,7 +297,11 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<ExitCode, Failure> {
     };
     let manifest = reading::restore(&config.encryption, &args.from, &args.into, progress)?;
     let lead = format!("Backup of {} put into {}", manifest.node, args.into.display());
-    tell(&manifest, args.place.json, &lead)
+    let told = tell(&manifest, args.place.json, &lead)?;
+    if !args.place.json {
+        say(AFTER_RESTORE)?;
+    }
+    Ok(told)
 }
 
 fn tell(manifest: &Manifest, as_json: bool, lead: &str) -> Result<ExitCode, Failure> {

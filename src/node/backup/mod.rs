@@ -32,6 +32,10 @@ const FORMAT: &str = "xiangyi backup 1";
 const STORE: &str = "store";
 const IMAGING: &str = "imaging";
 
+/// Name of the empty file in the store's directory that says that it was put back from a backup and that no
+/// node has started on it since: sessions that were ended after the backup would go on.
+pub(super) const RESTORED: &str = "restored-from-backup";
+
 /// What is in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

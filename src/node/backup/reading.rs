@@ -8,7 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::file::{HeaderError, Reader};
-use super::{BackupError, FORMAT, IMAGING, Listed, MANIFEST, Manifest, STORE, Tried as _};
+use super::{
+    BackupError, FORMAT, IMAGING, Listed, MANIFEST, Manifest, RESTORED, STORE, Tried as _,
+};
 use crate::config::EncryptionSection;
 use crate::node::keys::{KEYRING, KeysError, source};
 use crate::sharing::sealing::keyring::{FILE_BYTES_MAX, Sealed};
@@ -132,6 +134,13 @@ fn read(
     agrees(&manifest, &files).map_err(|(name, what)| damaged(&name, what))?;
     if let Some(into) = into {
         opens(&into.join(KEYRING), master.as_ref())?;
+        let mark = into.join(RESTORED);
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&mark)
+            .tried("write", &mark)?;
         sync_all(into)?;
     }
     Ok(manifest)

@@ -201,6 +201,23 @@ impl AccountStore for AccountsStore {
         })
     }
 
+    fn end_all(&self, mut deed: Deed) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let ended =
+                sqlx::query("UPDATE account_session SET ended_ms = ?1 WHERE ended_ms IS NULL")
+                    .bind(deed.entry.at_ms)
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(failed)?
+                    .rows_affected();
+            deed.entry.detail = format!("{ended} sessions ended");
+            audit(&mut transaction, &deed).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            Ok(ended)
+        })
+    }
+
     fn end<'a>(&'a self, session: &'a str, deed: Deed) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             let mut transaction = self.begin().await?;
@@ -284,7 +301,7 @@ async fn alter(
 ) -> Result<bool, sqlx::Error> {
     let at_ms = deed.entry.at_ms;
     let ends = !matches!(change, Change::Disabled(false) | Change::Unlock);
-    let forgives = matches!(change, Change::Password(_) | Change::Unlock);
+    let forgives = matches!(change, Change::Password { .. } | Change::Unlock);
     let query = match change {
         Change::Disabled(disabled) => {
             sqlx::query("UPDATE account SET disabled = ?2 WHERE name = ?1")
@@ -297,9 +314,9 @@ async fn alter(
                 .bind(role.name())
                 .bind(serde_json::to_string(&scope).unwrap_or_default())
         }
-        Change::Password(hashed) => sqlx::query(
+        Change::Password { new: hashed, before } => sqlx::query(
             "UPDATE account SET salt = ?2, hash = ?3, memory_kib = ?4, passes = ?5, lanes = ?6, \
-             password_ms = ?7 WHERE name = ?1",
+             password_ms = ?7 WHERE name = ?1 AND (?8 IS NULL OR (hash = ?8 AND disabled = 0))",
         )
         .bind(name)
         .bind(hashed.salt.to_vec())
@@ -307,7 +324,8 @@ async fn alter(
         .bind(hashed.memory_kib)
         .bind(hashed.passes)
         .bind(hashed.lanes)
-        .bind(at_ms),
+        .bind(at_ms)
+        .bind(before.map(|before| before.hash.to_vec())),
         Change::Unlock => sqlx::query("UPDATE account SET name = name WHERE name = ?1").bind(name),
     };
     let found = query.execute(&mut *connection).await?.rows_affected() == 1;

@@ -20,6 +20,7 @@ use super::Shared;
 use super::problem::Problem;
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
+use crate::web::base;
 use crate::web::place::{held, place};
 
 /// `router` behind the gate.
@@ -31,8 +32,7 @@ pub(super) fn guarded(router: Router, shared: &Arc<Shared>) -> Router {
 
 async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let options = &shared.options;
-    let said = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let caller = match shared.auth.caller(said).await {
+    let caller = match shared.auth.caller(base::asked(&request)).await {
         Ok(caller) => caller,
         Err(error) => return Problem::from(error).into_response(),
     };

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
-use axum::http::header::{AUTHORIZATION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
 use super::outcome::Outcome;
 use crate::app::error::Error;
+use crate::web::base;
 use crate::web::place::{held, place};
 
 /// Where the server says what it can do.
@@ -25,8 +26,7 @@ pub(super) fn guarded(router: Router, shared: &Arc<Shared>) -> Router {
 
 async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let options = &shared.options;
-    let said = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match shared.auth.caller(said).await {
+    match shared.auth.caller(base::asked(&request)).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
         }

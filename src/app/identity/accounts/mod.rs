@@ -205,11 +205,26 @@ impl Accounts {
         let account = self.compare(name, &old, "change_password").await?;
         let hashed = self.hasher.hash(&new, salt()?).await?;
         let deed = self.permitted(&permit, "change_password", name);
-        if !self.store.change(&account.name, Change::Password(hashed), deed).await? {
+        // Somebody else may have set another one meanwhile.
+        let change = Change::Password { new: hashed, before: Some(account.password.clone()) };
+        if !self.store.change(&account.name, change, deed).await? {
             return Err(Error::Unauthenticated);
         }
         self.forget();
         Ok(())
+    }
+
+    /// Ends all sessions, because the node was put back from a backup: some may have been ended since it
+    /// was taken. How many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn end_all(&self) -> Result<u64, Error> {
+        let mut deed = self.deed("", Role::Local.name(), "restore_backup", "ok");
+        "backup".clone_into(&mut deed.caller);
+        let ended = self.store.end_all(deed).await?;
+        self.forget();
+        Ok(ended)
     }
 
     /// Makes an account.
@@ -257,7 +272,7 @@ impl Accounts {
                 check_role(*role, scope)?;
                 "change_account_role"
             }
-            Change::Password(_) => "set_password",
+            Change::Password { .. } => "set_password",
             Change::Unlock => "unlock_account",
         };
         let found =
@@ -280,7 +295,7 @@ impl Accounts {
         let password = Secret::new("password", password)?;
         self.denied.check("password", &password, &folded("name", name)?)?;
         let hashed = self.hasher.hash(&password, salt()?).await?;
-        self.change(caller, name, Change::Password(hashed)).await
+        self.change(caller, name, Change::Password { new: hashed, before: None }).await
     }
 
     async fn make(

@@ -142,7 +142,13 @@ pub enum Change {
     /// Another role and scope; its sessions end.
     Role(Role, Vec<String>),
     /// Another password; its sessions end.
-    Password(Hashed),
+    Password {
+        /// What it is kept as.
+        new: Hashed,
+        /// What the one before must still be kept as, of an account that is not disabled; none: whatever
+        /// there is.
+        before: Option<Hashed>,
+    },
     /// Failures are forgotten.
     Unlock,
 }
@@ -213,6 +219,8 @@ pub trait AccountStore: Debug + Send + Sync {
         tokens: TokenPair,
         deed: Deed,
     ) -> BoxFuture<'a, Result<Rotated, Error>>;
+    /// Ends all sessions; the detail of the entry becomes how many.
+    fn end_all(&self, deed: Deed) -> BoxFuture<'_, Result<u64, Error>>;
     /// Ends a session.
     fn end<'a>(&'a self, session: &'a str, deed: Deed) -> BoxFuture<'a, Result<(), Error>>;
 }
