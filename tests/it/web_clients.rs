@@ -73,8 +73,9 @@ async fn a_deadline_is_honoured_and_said_so() {
         );
         // A frame that announces more than it brings: the node waits for the rest.
         let mut stream = tokio::net::TcpStream::connect(node.node.address()).await.unwrap();
-        let head =
-            format!("{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100\r\n\r\n");
+        let head = format!(
+            "{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&[0, 0, 0, 0, 95, 1]).await.unwrap();
         let mut answer = Vec::new();
