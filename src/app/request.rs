@@ -7,6 +7,7 @@ use super::consultation::State;
 use super::error::{Error, FieldProblem};
 use crate::medicine::patient::{AGE_YEARS_MAX, Patient, Pregnancy, Sex, Vitals};
 use crate::medicine::prescription::{self, Line, Order, read_orders};
+use crate::tables::text;
 
 /// Characters of a complaint at most.
 pub const TEXT_CHARS_MAX: usize = 4_000;
@@ -28,6 +29,10 @@ pub const PAGE_DEFAULT: u32 = 50;
 pub const HITS_MAX: u32 = 100;
 /// Hits of a search when the caller does not say.
 pub const HITS_DEFAULT: u32 = 20;
+
+/// What text of one line may not have.
+const PRINTABLE: &str =
+    "must not have control characters, breaks of lines or marks that turn the direction of writing";
 
 /// A consultation to diagnose.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -130,6 +135,11 @@ impl Problems {
         if value.len() > max && value.chars().count() > max {
             self.add(field, format!("must have at most {max} characters"));
         }
+    }
+
+    /// Text of one line that shows as it is written, as names and reasons in the audit trail must.
+    pub fn printable(&mut self, field: &str, value: &str) {
+        self.unless(text::is_printable(value), field, PRINTABLE);
     }
 
     /// The patient's own fields.

@@ -20,6 +20,7 @@ use crate::rpc::proto::xiangyi::audit::v1::audit_service_client::AuditServiceCli
 use crate::sharing::audit::anchor::{bytes, digest, hex};
 use crate::sharing::audit::export::{COLUMNS, cells, fhir};
 use crate::sharing::audit::{Anchor, Entry, Head, Mark};
+use crate::tables::text::printable;
 
 /// Entries that are read at once.
 const PAGE: u32 = 1_000;
@@ -465,14 +466,14 @@ async fn who(args: WhoArgs) -> Result<(), Failure> {
                 out,
                 "{}  {}（{}）{} {}",
                 moment(entry.at_ms),
-                entry.caller,
+                printable(&entry.caller),
                 entry.role,
                 entry.action,
                 entry.outcome
             );
             for (name, text) in [("记录", &entry.record_id), ("理由", &entry.detail)] {
                 if !text.is_empty() {
-                    let _ = write!(out, "  {name} {text}");
+                    let _ = write!(out, "  {name} {}", printable(text));
                 }
             }
             let _ = writeln!(out, "  第 {} 条", entry.number);
@@ -514,7 +515,7 @@ fn shown_alarm(out: &mut String, alarm: &pb::Alarm) {
         "{}  {}  {what}：{}（{}）{} 小时内 {} 人  第 {} 条  ",
         alarm.number,
         moment(alarm.at_ms),
-        alarm.caller,
+        printable(&alarm.caller),
         alarm.role,
         alarm.hours,
         alarm.person_count,

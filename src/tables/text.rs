@@ -17,6 +17,37 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Whether a line of text shows as it is written: no control characters, no breaks of lines, no marks that
+/// turn the direction of writing.
+pub fn is_printable(text: &str) -> bool {
+    text.chars().all(shows)
+}
+
+/// The text with what does not show as it is written spelled out, so that a table cannot be forged by what
+/// stands in it.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if is_printable(text) {
+        return Cow::Borrowed(text);
+    }
+    let spelled = text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if shows(c) {
+            out.push(c);
+        } else {
+            out.extend(c.escape_unicode());
+        }
+        out
+    });
+    Cow::Owned(spelled)
+}
+
+fn shows(c: char) -> bool {
+    let is_mark = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    !c.is_control() && !is_mark
+}
+
 /// Folded text that remembers where each folded byte came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folded {
@@ -95,6 +126,23 @@ pub fn fold(original: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_show_is_told_from_what_does_and_spelled_out() {
+        for fine in ["", "CYXJ-9", "饶建国 ℃ é", "𠮷"] {
+            assert!(is_printable(fine) && printable(fine) == fine, "{fine}");
+        }
+        for (text, spelled) in [
+            ("a\n2026", "a\\u{a}2026"),
+            ("\u{1b}[1A", "\\u{1b}[1A"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("\u{2066}x\u{2069}", "\\u{2066}x\\u{2069}"),
+            ("\u{85}\u{2028}\u{200f}\u{61c}", "\\u{85}\\u{2028}\\u{200f}\\u{61c}"),
+        ] {
+            assert!(!is_printable(text), "{spelled}");
+            assert_eq!(printable(text), spelled);
+        }
+    }
 
     #[test]
     fn full_width_traditional_and_capitals_fold_to_one_form() {

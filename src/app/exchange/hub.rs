@@ -19,8 +19,11 @@ use crate::app::people::People;
 use crate::app::people::ports::HubPeople;
 use crate::app::ports::Clock;
 use crate::sharing::discharge::divisions::Divisions;
-use crate::sharing::exchange::{Delivery, Document, Hello, Numbered, Outcome, Welcome};
+use crate::sharing::exchange::{
+    Delivery, Document, Hello, Numbered, Outcome, VERSION_MAX, Welcome,
+};
 use crate::sharing::patient::PeopleTables;
+use crate::tables::text;
 
 /// Characters of a name at most.
 const NAME_CHARS_MAX: usize = 512;
@@ -172,11 +175,14 @@ impl Exchange {
     ) -> Result<([u8; 32], super::ports::Facts), (String, String)> {
         let refuse = |code: &str, reason: &str| Err((code.to_owned(), reason.to_owned()));
         let name = document.name.chars().count();
-        if name == 0 || name > NAME_CHARS_MAX || document.name.chars().any(char::is_control) {
-            return refuse("name_impossible", "the name must have 1 to 512 characters");
+        if name == 0 || name > NAME_CHARS_MAX || !text::is_printable(&document.name) {
+            return refuse(
+                "name_impossible",
+                "the name must have 1 to 512 characters, none that does not show",
+            );
         }
-        if document.version == 0 {
-            return refuse("version_impossible", "the version must be 1 or higher");
+        if !(1..=VERSION_MAX).contains(&document.version) {
+            return refuse("version_impossible", "the version must be from 1 to 4000000000");
         }
         if document.body.len() > BODY_BYTES_MAX {
             return refuse("body_too_large", "the body must have at most 16 MiB");

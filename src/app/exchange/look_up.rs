@@ -405,7 +405,7 @@ impl Exchange {
         problems.unless(fine, "asked_by", "must not be empty or have control characters");
         problems.chars("asked_by", caller, CALLER_CHARS_MAX);
         problems.chars("reason", &question.reason, REASON_CHARS_MAX);
-        problems.unless(!question.reason.contains('\0'), "reason", "must not have a NUL character");
+        problems.printable("reason", &question.reason);
         problems.unless(
             question.decision != Decision::GlassBroken || !question.reason.trim().is_empty(),
             "reason",
@@ -547,7 +547,7 @@ pub(in crate::app) fn check_person(problems: &mut Problems, person: &StatedPerso
 
 /// The name of a record.
 pub(in crate::app) fn check_record(problems: &mut Problems, name: &str) {
-    let fine = !name.is_empty() && !name.contains(char::is_control);
-    problems.unless(fine, "name", "must not be empty or have control characters");
+    problems.unless(!name.is_empty(), "name", "must not be empty");
+    problems.printable("name", name);
     problems.chars("name", name, RECORD_CHARS_MAX);
 }

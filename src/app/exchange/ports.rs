@@ -240,6 +240,11 @@ pub trait HubDocuments: HubLookUps + HubPeople {
     /// - the name of a record is its first sender's: a document of that name from another node, or of
     ///   another institution (where both are known) and about nobody whom the earlier ones are about, is
     ///   `Refused` `name_taken`;
+    /// - what is said of consent by a node that neither sent nor has in its inbox a record of each of the keys,
+    ///   nor has registered the person, or where there is no key has not the very record, is `Refused`
+    ///   `not_the_patients_node`; that or a task whose version is more than
+    ///   [`VERSIONS_AHEAD_MAX`](crate::sharing::exchange::VERSIONS_AHEAD_MAX) above the last of its name (and
+    ///   of the person's consent) is `Refused` `version_leaps`;
     /// - else it is kept, and put into the inbox of every recipient but the sender: nodes that are
     ///   registered for one of the keys (and not past their last day), and nodes whose scope is the village or the
     ///   township of `division`, with the closest of the reasons: registered, village, township, contract,
@@ -255,7 +260,8 @@ pub trait HubDocuments: HubLookUps + HubPeople {
     ///   relation that it says.
     fn keep(&self, submission: Submission) -> BoxFuture<'_, Result<Outcome, Error>>;
 
-    /// What the people of these keys have taken back, and not given again.
+    /// What the person of these keys has taken back, and not given again: by any number that a record of
+    /// the person has.
     fn withdrawals<'a>(
         &'a self,
         keys: &'a [PersonKey],

@@ -6,7 +6,8 @@ use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 use uuid::Uuid;
 
-use super::person::digest;
+use super::person::{PersonKeys, digest};
+use super::place::{About, Near, exhausted};
 use super::ports::{ConsentChange, ConsentSaid, Indexed, KeptDocument, NewDocument, Submitted};
 use super::{NAME_CHARS_MAX, Reading};
 use crate::app::access::{Action, Caller, authorise};
@@ -34,19 +35,27 @@ impl App {
         let mut problems = Problems::default();
         problems.unless(!change.record.is_empty(), "record", "must not be empty");
         problems.chars("record", &change.record, NAME_CHARS_MAX);
+        problems.printable("record", &change.record);
         problems.finish()?;
         let desk = self.desk()?;
         let entry = |detail: &str| AuditEntry {
             detail: detail.to_owned(),
             ..self.entry(&change.record, "")
         };
+        let has = self.standing_here(&permit, &change.record, entry("")).await?;
+        let own = |by: &String| *by == caller.name;
+        let is_own = !has.withdrawn_by.is_empty() && has.withdrawn_by.iter().all(own);
+        let near = if change.given && !is_own { Near::OfPlace } else { Near::InPerson };
+        let what = if change.given { "given" } else { "withdrawn" };
+        self.may_write(&permit, (About::Record(&has), near), entry(what)).await?;
         let found = desk.store.read(&permit, Kind::Record, &change.record, None, entry("read"));
         let found = found.await?.ok_or(Error::NotFound { kind: "discharge record" })?;
         let person = named(&found)?;
         let persons = persons(&person);
+        let keys = PersonKeys::of_registered(&person);
         let body = ConsentBody {
             given: change.given,
-            all: change.all && !persons.is_empty(),
+            all: change.all && !keys.is_empty(),
             record: change.record.clone(),
             at_ms: self.clock.now_ms(),
             person,
@@ -70,14 +79,15 @@ impl App {
             sm3: Sm3::digest(&document.body).into(),
             format: "consent",
             reading_json: encode(&said)?,
+            keys,
             ..Indexed::default()
         };
         let new = NewDocument { document, indexed, task: None, grant: None, at_ms };
-        let what = if change.given { "given" } else { "withdrawn" };
         let submitted = desk.store.submit(&permit, new, entry(what)).await?;
         desk.wake();
         match submitted {
             Submitted::Kept(_) | Submitted::Known(_) => Ok(()),
+            Submitted::Exhausted => Err(exhausted()),
             Submitted::Conflict(_) | Submitted::Stale(_) | Submitted::NameTaken(_) => {
                 Err(Error::internal("records", "a consent without version conflicts"))
             }
@@ -85,21 +95,18 @@ impl App {
     }
 }
 
-/// What a document of consent says.
-pub(super) fn read(body: &[u8]) -> Result<ConsentSaid, serde_json::Error> {
-    serde_json::from_slice(body).map(|body| said(&body))
+/// What a document of consent says, and of whom.
+pub(super) fn read(body: &[u8]) -> Result<(ConsentSaid, PersonKeys), serde_json::Error> {
+    let body: ConsentBody = serde_json::from_slice(body)?;
+    Ok((said(&body), PersonKeys::of_registered(&body.person)))
 }
 
 fn said(body: &ConsentBody) -> ConsentSaid {
-    let mut persons = persons(&body.person);
-    if persons.is_empty() {
-        // As a record is kept that does not say whose it is.
-        persons.push(String::new());
-    }
     // What is about all must be about somebody.
-    let all = body.all && persons.iter().all(|person| !person.is_empty());
+    let all = body.all && !PersonKeys::of_registered(&body.person).is_empty();
     let record = if all { String::new() } else { body.record.clone() };
-    ConsentSaid { persons, record, given: body.given, at_ms: body.at_ms }
+    let (by_record, persons) = (body.record.clone(), persons(&body.person));
+    ConsentSaid { persons, record, by_record, given: body.given, at_ms: body.at_ms }
 }
 
 /// The patient of a kept record; nothing where it could not be read.

@@ -76,9 +76,10 @@ impl NodeDesk {
                 Indexed { format: "registration", ..unread(String::new()) }
             }
             Kind::Consent => match consent::read(&document.body) {
-                Ok(said) => Indexed {
+                Ok((said, keys)) => Indexed {
                     format: "consent",
                     reading_json: encode(&said)?,
+                    keys,
                     ..unread(String::new())
                 },
                 Err(_) => unread("consent_invalid".to_owned()),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 
-use super::person::digest;
+use super::person::{PersonKeys, digest};
 use super::ports::{KeptDocument, RecordStanding, TakenBack};
 use super::reading::{Granted, Reading, only_in_person, standing_of, summary_only, within_rights};
 use super::{FoundRecord, RecordLine, read};
@@ -204,10 +204,12 @@ impl App {
 
     /// What this node knows of the person that the policy asks for.
     async fn known(&self, person: &StatedPerson) -> Result<Known, Error> {
-        let withdrawals = self.desk()?.store.withdrawals(&digests(person)).await?;
+        let before = digests(person);
         let StatedPerson { name, resident_id, health_card } = person.clone();
         let person =
             RegisteredPerson { name, resident_id, health_card, ..RegisteredPerson::default() };
+        let keys = PersonKeys::of_registered(&person);
+        let withdrawals = self.desk()?.store.withdrawals(&keys, &before).await?;
         Ok(Known { grants: self.grants_for(&person).await?, withdrawals })
     }
 
@@ -344,8 +346,7 @@ fn check(person: &StatedPerson, reading: Reading<'_>, name: Option<&str>) -> Res
     let mut problems = Problems::default();
     check_person(&mut problems, person);
     problems.chars("break_glass_reason", reading.break_glass, REASON_CHARS_MAX);
-    let fine = !reading.break_glass.contains('\0');
-    problems.unless(fine, "break_glass_reason", "must not have a NUL character");
+    problems.printable("break_glass_reason", reading.break_glass);
     if let Some(name) = name {
         check_record(&mut problems, name);
     }
@@ -537,6 +538,7 @@ mod tests {
             address: Address::default(),
             keys: PersonKeys::default(),
             withdrawals: vec![(false, NOW - 1, None)],
+            withdrawn_by: Vec::new(),
             grants: Vec::new(),
         };
         let nothing = Known::default();

@@ -3,6 +3,7 @@
 
 use super::Purpose;
 use super::person::PersonKeys;
+use super::place::{About, Near};
 use super::ports::{KeptGrant, RecordStanding};
 use super::reading::held;
 use super::registration::check_person;
@@ -179,16 +180,19 @@ impl App {
     ) -> Result<Vec<KeptGrant>, Error> {
         let permit = authorise(caller, Action::ReadRecords)?;
         let (keys, has) = self.keys_of(&permit, whose, purpose.id()).await?;
+        let entry = self.read_for(whose.record().unwrap_or_default(), purpose);
         if !permit.serves(purpose) {
-            let entry = self.read_for(whose.record().unwrap_or_default(), purpose);
             self.journal.audit(&permit, AuditEntry { outcome: "denied", ..entry }).await?;
             return Err(Error::Denied { action: "list grants for this purpose" });
+        }
+        if let Some(has) = &has {
+            let about = (About::Record(has), Near::InPerson);
+            self.may_write(&permit, about, entry.clone()).await?;
         }
         let grants = match has {
             Some(has) => held(&has, self.clock.now_ms()),
             None => self.desk()?.store.grants(&keys).await?,
         };
-        let entry = self.read_for(whose.record().unwrap_or_default(), purpose);
         self.journal.audit(&permit, entry).await?;
         let now = self.clock.now_ms();
         Ok(grants.into_iter().filter(|grant| grant.to(&self.name).holds(now)).collect())

@@ -11,12 +11,14 @@ pub mod elsewhere;
 pub mod grants;
 pub mod notices;
 pub mod person;
+mod place;
 pub mod ports;
 pub mod reading;
 pub mod reconcile;
 pub mod references;
 mod registration;
 pub mod tasks;
+pub mod words;
 
 use std::sync::Arc;
 
@@ -385,6 +387,11 @@ impl App {
         let mut problems = Problems::default();
         problems.unless(!name.is_empty(), "content", "must have an identifier of the document");
         problems.chars("content", &name, NAME_CHARS_MAX);
+        problems.unless(
+            text::is_printable(&name),
+            "content",
+            "must have an identifier without control characters or marks of writing direction",
+        );
         problems.finish()?;
         let stated = document.version.unwrap_or(0);
         let mut indexed = indexed(&knowledge, (&name, stated), &content, &reading)?;
@@ -407,6 +414,7 @@ impl App {
             Submitted::Known(version) => (version, true),
             Submitted::Conflict(version) => return Ok(Taken::Conflict(version)),
             Submitted::NameTaken(whose) => return Ok(Taken::NameTaken(whose)),
+            Submitted::Exhausted => return Err(place::exhausted()),
             Submitted::Stale(_) => {
                 return Err(Error::internal("records", "a record is no task"));
             }
@@ -456,6 +464,7 @@ impl App {
         problems.unless(!name.is_empty(), "name", "must not be empty");
         problems.chars("name", name, NAME_CHARS_MAX);
         problems.chars("break_glass_reason", asked.0.break_glass, REASON_CHARS_MAX);
+        problems.printable("break_glass_reason", asked.0.break_glass);
         problems.finish()?;
         let granted = self.may_read(caller, &permit, name, asked).await?;
         let version = (version > 0).then_some(version);

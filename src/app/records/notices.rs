@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::place::{About, Near};
 use super::reading::Reading;
 use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
@@ -171,7 +172,30 @@ impl App {
     ) -> Result<Vec<PatientNotice>, Error> {
         let permit = authorise(caller, Action::TellPatients)?;
         let (size, _) = page.open("notices")?;
-        self.desk()?.store.notices(&permit, open, size, self.entry("", "")).await
+        let mut found = self.desk()?.store.notices(&permit, open, size, self.entry("", "")).await?;
+        if !caller.has_the_whole_node() {
+            let mut near = Vec::with_capacity(found.len());
+            for notice in found {
+                if self.is_near_to(caller, (&notice.record, &notice.reader)).await? {
+                    near.push(notice);
+                }
+            }
+            found = near;
+        }
+        Ok(found)
+    }
+
+    /// Whether somebody has to do with a notice: it is about a patient who is near, or a read of one's own.
+    async fn is_near_to(
+        &self,
+        caller: &Caller,
+        (record, reader): (&str, &str),
+    ) -> Result<bool, Error> {
+        if reader == caller.name {
+            return Ok(true);
+        }
+        let Some(has) = self.desk()?.store.standing(record).await? else { return Ok(false) };
+        self.is_near(caller, (About::Record(&has), Near::InPerson)).await
     }
 
     /// A patient was told, or could not be.
@@ -202,6 +226,7 @@ impl App {
         );
         problems.chars("note", &telling.note, NOTE_CHARS_MAX);
         problems.chars("told_by", &telling.told_by, NAME_CHARS_MAX);
+        problems.printable("told_by", &telling.told_by);
         problems.finish()?;
         let by = telling.told_by.trim();
         let telling = Telling {
@@ -212,6 +237,13 @@ impl App {
         };
         let detail = telling.state.name().to_owned();
         let entry = AuditEntry { detail, ..self.entry(&telling.id, "") };
+        if !caller.has_the_whole_node()
+            && let Some((record, reader)) = self.desk()?.store.noticed(&telling.id).await?
+            && !self.is_near_to(caller, (&record, &reader)).await?
+        {
+            self.journal.audit(&permit, AuditEntry { outcome: "out_of_place", ..entry }).await?;
+            return Err(Error::NotFound { kind: "open notice" });
+        }
         if self.desk()?.store.record_notice(&permit, telling, entry).await? {
             Ok(())
         } else {

@@ -78,6 +78,8 @@ pub enum Submitted {
     Stale(u32),
     /// The name is that of another record.
     NameTaken(NameTaken),
+    /// There is no version above the last one.
+    Exhausted,
 }
 
 /// Whose the name of a record is.
@@ -265,6 +267,8 @@ pub struct RecordStanding {
     pub keys: PersonKeys,
     /// What the patient took back: of this record or of all; since when, and until when.
     pub withdrawals: Vec<(bool, i64, Option<i64>)>,
+    /// Who wrote down what is taken back now; empty where it came from elsewhere.
+    pub withdrawn_by: Vec<String>,
     /// Grants of the patient, the last to end first, those that have ended included; at most 50.
     pub grants: Vec<KeptGrant>,
 }
@@ -312,13 +316,16 @@ pub struct ConsentChange {
     pub at_ms: i64,
 }
 
-/// What was said of consent, as its document says it; kept as what was read of the document.
+/// What was said of consent, as its document says it; kept as what was read of the document. Whose consent
+/// it is stands in [`Indexed::keys`].
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ConsentSaid {
-    /// Whose consent: as [`Indexed::person`], one for each identifier.
+    /// Whose consent, as it was said before there were keys: one digest for each identifier.
     pub persons: Vec<String>,
     /// The record that it is about; empty: all of the person's.
     pub record: String,
+    /// The record by which it was said.
+    pub by_record: String,
     /// Given again; false: taken back.
     pub given: bool,
     /// When, in milliseconds since 1970.
@@ -441,10 +448,12 @@ pub trait DocumentStore: Debug + Send + Sync {
         &'a self,
         record: &'a str,
     ) -> BoxFuture<'a, Result<Option<RecordStanding>, Error>>;
-    /// What persons, by their digests, took back.
+    /// What a person took back; `before` are the digests that the person may have in what was kept before
+    /// there were keys.
     fn withdrawals<'a>(
         &'a self,
-        persons: &'a [String],
+        person: &'a PersonKeys,
+        before: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<TakenBack>, Error>>;
     /// Whether this version of a record is here.
     fn holds<'a>(&'a self, record: &'a str, version: u32) -> BoxFuture<'a, Result<bool, Error>>;
@@ -475,6 +484,9 @@ pub trait DocumentStore: Debug + Send + Sync {
         limit: u32,
         audit: AuditEntry,
     ) -> BoxFuture<'a, Result<Vec<PatientNotice>, Error>>;
+    /// Of a notice, the record that was read and who read it.
+    fn noticed<'a>(&'a self, id: &'a str)
+    -> BoxFuture<'a, Result<Option<(String, String)>, Error>>;
     /// A patient was told, or could not be. False: there is no such notice, or the patient was told.
     fn record_notice<'a>(
         &'a self,

@@ -19,7 +19,7 @@ use crate::sharing::consent::{
     self, Access, AccessReason, AccessRequest, GrantKind, Reach, ReasonCode, RecordRef, Scope,
     Standing, Verdict, Withdrawal, decide,
 };
-use crate::sharing::discharge::model::{Address, Narrative};
+use crate::sharing::discharge::model::{Address, Narrative, Patient};
 use crate::sharing::exchange::SentFor;
 
 /// Characters of a reason or finding at most.
@@ -205,6 +205,7 @@ impl App {
         problems.id("review_id", id);
         problems.unless(!finding.trim().is_empty(), "finding", "must say what came of it");
         problems.chars("finding", finding, REASON_CHARS_MAX);
+        problems.printable("finding", finding);
         problems.finish()?;
         let entry = self.entry(id, "");
         if self.desk()?.store.close_review(&permit, id, finding.trim(), entry).await? {
@@ -291,6 +292,14 @@ pub(super) fn standing_of(own: &str, name: &str, has: &RecordStanding, now_ms: i
     Standing { grants, withdrawals: withdrawals.collect() }
 }
 
+/// What a summary leaves out of a patient: numbers, where the patient lives, and contacts.
+pub(super) fn summary_of(patient: &mut Patient) {
+    patient.identifiers.clear();
+    patient.phones.clear();
+    patient.address = Address::default();
+    patient.contacts.clear();
+}
+
 /// What a summary leaves out: numbers, where the patient lives, contacts, and what is told in words but
 /// for the orders.
 pub(super) fn summary_only(found: &mut FoundRecord) {
@@ -298,10 +307,7 @@ pub(super) fn summary_only(found: &mut FoundRecord) {
     let record = &mut reading.record;
     let orders = std::mem::take(&mut record.narrative.orders);
     record.narrative = Narrative { orders, ..Narrative::default() };
-    record.patient.identifiers.clear();
-    record.patient.phones.clear();
-    record.patient.address = Address::default();
-    record.patient.contacts.clear();
+    summary_of(&mut record.patient);
     record.sections.clear();
     record.signatures.clear();
     for study in &mut record.imaging {
@@ -343,6 +349,7 @@ mod tests {
             address: Address::default(),
             keys: crate::app::records::person::PersonKeys::default(),
             withdrawals: Vec::new(),
+            withdrawn_by: Vec::new(),
             grants: grants.to_vec(),
         }
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::grants::{GrantChange, NewGrant, kind_of};
 use super::person::PersonKeys;
+use super::place::{About, Near, exhausted};
 use super::ports::{Indexed, NewDocument};
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
@@ -60,6 +61,13 @@ pub(super) fn check_person(problems: &mut Problems, person: &RegisteredPerson) {
     );
     problems.chars("person.health_card", &person.health_card, NUMBER_CHARS_MAX);
     problems.chars("person.phone", &person.phone, NUMBER_CHARS_MAX);
+    for (field, value) in [
+        ("person.name", &person.name),
+        ("person.health_card", &person.health_card),
+        ("person.phone", &person.phone),
+    ] {
+        problems.printable(field, value);
+    }
     problems.unless(
         person.birth_date.is_empty() || person.birth_date.parse::<jiff::civil::Date>().is_ok(),
         "person.birth_date",
@@ -122,6 +130,7 @@ impl RegistrationRequest {
             "must be empty but for a subscription: the other relations say why themselves",
         );
         problems.chars("reason", reason, REASON_CHARS_MAX);
+        problems.printable("reason", reason);
         problems.finish()
     }
 }
@@ -146,6 +155,10 @@ impl App {
         let name = Uuid::new_v5(&NAMESPACE, identity.as_bytes()).to_string();
         let reason = reason.trim().to_owned();
         let detail = if active { reason.clone() } else { "ended".to_owned() };
+        let keys = PersonKeys::of_registered(&person);
+        let entry = AuditEntry { detail, ..self.entry(&name, "") };
+        let about = (About::Person(&keys, &person.division), Near::InPerson);
+        self.may_write(&permit, about, entry.clone()).await?;
         let said = RegistrationBody { relation, active, until_ms, reason, person };
         let by = format!("{}@{}", caller.name, self.name);
         let grant = self.granted(&said, by, now);
@@ -162,16 +175,17 @@ impl App {
             sm3: Sm3::digest(&document.body).into(),
             format: "registration",
             withdrawn: !active,
+            keys,
             ..Indexed::default()
         };
         let new = NewDocument { document, indexed, task: None, grant, at_ms: now };
-        let entry = AuditEntry { detail, ..self.entry(&name, "") };
         let submitted = desk.store.submit(&permit, new, entry).await?;
         desk.wake();
         match submitted {
             super::ports::Submitted::Kept(version) | super::ports::Submitted::Known(version) => {
                 Ok((name, version))
             }
+            super::ports::Submitted::Exhausted => Err(exhausted()),
             super::ports::Submitted::Conflict(_)
             | super::ports::Submitted::Stale(_)
             | super::ports::Submitted::NameTaken(_) => {

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use sm3::Sm3;
 use uuid::Uuid;
 
+use super::place::{About, Near, exhausted};
 use super::ports::{
     Indexed, KeptTask, NewDocument, NewTask, Submitted, TaskChange, TaskQuery, TaskState,
 };
@@ -13,6 +14,7 @@ use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
 use crate::app::exchange::facts::JSON;
 use crate::app::knowledge::Knowledge;
+use crate::app::ports::AuditEntry;
 use crate::app::records::Purpose;
 use crate::app::records::reading::Reading;
 use crate::app::request::{PageRequest, Problems};
@@ -162,7 +164,14 @@ impl App {
         problems.finish()?;
         let desk = self.desk()?;
         let task = desk.store.task(&permit, &change.id).await?;
-        let task = task.ok_or(Error::NotFound { kind: "task" })?;
+        let Some(task) = task else {
+            let entry = AuditEntry { outcome: "not_found", ..self.entry(&change.id, "") };
+            self.journal.audit(&permit, entry).await?;
+            return Err(Error::NotFound { kind: "task" });
+        };
+        let entry = self.entry(&change.id, "");
+        let has = self.standing_here(&permit, &task.record, entry.clone()).await?;
+        self.may_write(&permit, (About::Record(&has), Near::InPerson), entry.clone()).await?;
         let now = self.clock.now_ms();
         let body = TaskBody {
             task: change.id.clone(),
@@ -198,8 +207,9 @@ impl App {
             grant: None,
             at_ms: now,
         };
-        match desk.store.submit(&permit, new, self.entry(&change.id, "")).await? {
+        match desk.store.submit(&permit, new, entry).await? {
             Submitted::Kept(_) | Submitted::Known(_) => {}
+            Submitted::Exhausted => return Err(exhausted()),
             Submitted::NameTaken(_) => {
                 return Err(Error::internal("records", "a task is no record"));
             }

@@ -230,6 +230,10 @@ fn advice(kind: &str) -> &'static str {
              patient, or the patient lives elsewhere. Its open tasks were closed; look up the patient \
              at the hub to see what counts"
         }
+        "consent_not_counted" => {
+            "what another node said of a patient's consent does not count here: the record by which it was \
+             said is not here or is about somebody else, or its version leaps. Ask the node that said it"
+        }
         "replacement_refused" => {
             "a record says that it replaces one of another person, node or institution, or two say it of \
              each other: both stay. Ask the sender which one counts"

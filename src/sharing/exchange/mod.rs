@@ -20,6 +20,12 @@ use std::fmt;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+/// Highest version that a sender may state. Above it there is room for the versions that follow from it.
+pub const VERSION_MAX: u32 = 4_000_000_000;
+/// So far ahead of what was known may a version be that is counted up by those who say something, as
+/// that of a task or of consent is: what lies between may be lost or come later.
+pub const VERSIONS_AHEAD_MAX: u32 = 1_000;
+
 /// Documents under way in one direction at most.
 pub const IN_FLIGHT_MAX: usize = 256;
 /// Bytes under way in one direction, above which nothing more is sent; one document may be larger.

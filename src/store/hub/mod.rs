@@ -1,6 +1,7 @@
 //! What both stores of the hub's documents do alike, without SQL: who is to have a document
 //! ([`Scopes`]), what becomes of a batch of submissions ([`plan`]), and which rows that gives ([`rows`]).
 
+pub(in crate::store) mod consent;
 pub(in crate::store) mod look_up;
 pub(in crate::store) mod people;
 pub(in crate::store) mod plan;

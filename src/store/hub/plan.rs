@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{Scopes, Sha, is_keepable, relation_name};
+use super::{Scopes, Sha, consent, is_keepable, relation_name};
 use crate::app::exchange::ports::{Consent, PersonKey, Relation, Submission};
 use crate::sharing::exchange::{Document, Kind, Outcome};
 
@@ -89,6 +89,8 @@ pub(in crate::store) type Holders = BTreeMap<String, u32>;
 pub(in crate::store) struct Questions {
     pub(in crate::store) handed: Vec<Handed>,
     pub(in crate::store) named: Vec<Name>,
+    /// Documents whose versions those who say something count up: how far they are.
+    pub(in crate::store) counted: Vec<(Kind, String)>,
     /// Names of the batch's records: whose they are, and if they are somebody's, who has them.
     pub(in crate::store) owned: Vec<String>,
     /// Whom these records are about: whether an earlier document of the name is about the person, too.
@@ -107,6 +109,8 @@ pub(in crate::store) struct Questions {
 pub(in crate::store) struct Loaded {
     pub(in crate::store) handed: HashMap<Handed, (At, Sha)>,
     pub(in crate::store) named: HashMap<Name, Vec<(At, Sha)>>,
+    /// The highest version of a kind and name.
+    pub(in crate::store) last: HashMap<(Kind, String), u32>,
     pub(in crate::store) registrations:
         HashMap<PersonKey, HashMap<(String, Relation), Registration>>,
     pub(in crate::store) owners: HashMap<String, Owner>,
@@ -200,13 +204,17 @@ impl Questions {
         let mut questions = Self::default();
         let (mut keys, mut records, mut people) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let (mut owned, mut about) = (BTreeSet::new(), BTreeSet::new());
+        let (mut owned, mut about, mut counted) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for Submission { node, store, number, document, facts, .. } in batch {
             questions.handed.push((node.clone(), store.clone(), *number));
             if !is_keepable(document) {
                 continue;
             }
             questions.named.push((document.kind, document.name.clone(), document.version));
+            if document.kind.has_variants() {
+                counted.insert((document.kind, document.name.clone()));
+            }
             if document.kind != Kind::Task {
                 keys.extend(facts.keys.iter().copied());
             }
@@ -225,6 +233,7 @@ impl Questions {
                 questions.missing.extend(facts.keys.iter().map(|key| (node.clone(), *key)));
             }
         }
+        questions.counted.extend(counted);
         questions.people.extend(people);
         questions.keys.extend(keys);
         questions.records.extend(records);
@@ -313,8 +322,15 @@ impl Plan {
                 "中心已有同名称、同版本而内容不同的文书：请核对，改动须用新的版本号发送",
             );
         }
+        if let Err((code, reason)) = consent::check(submission, loaded) {
+            return self.refuse(place, kind, code, reason);
+        }
         let at = At::New(self.new.len());
-        named.push((at, document.sha256));
+        let name = (document.kind, document.name.clone());
+        let last = loaded.last.entry(name.clone()).or_default();
+        *last = document.version.max(*last);
+        let name = (name.0, name.1, document.version);
+        loaded.named.entry(name).or_default().push((at, document.sha256));
         loaded.handed.insert(handed, (at, document.sha256));
         self.new.push(place);
         if is_record {

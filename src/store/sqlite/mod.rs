@@ -31,7 +31,7 @@ pub use self::database::Database;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 14] = [
+const MIGRATIONS: [(i64, &str, &str); 15] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -58,6 +58,7 @@ const MIGRATIONS: [(i64, &str, &str); 14] = [
         "places of records",
         include_str!("../../../migrations/sqlite/0014_places_of_records.sql"),
     ),
+    (15, "words on consent", include_str!("../../../migrations/sqlite/0015_words_on_consent.sql")),
 ];
 
 /// How long a reader waits for a lock.

@@ -90,7 +90,7 @@ async fn found(shared: &Shared, ask: &Ask, purpose: Purpose) -> Result<Response,
         .iter()
         .map(|one| (format!("{base}/{}", one.kept.id), resource(one, &ask.base)))
         .collect();
-    let set = Page { total: Some(page.total), this: &this, next: next.as_deref(), matches };
+    let set = Page { total: page.total, this: &this, next: next.as_deref(), matches };
     Ok(json(&searchset(set)))
 }
 

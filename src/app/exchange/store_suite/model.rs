@@ -178,6 +178,9 @@ impl Model {
         if !named.is_empty() && ![Kind::Task, Kind::Consent].contains(&document.kind) {
             return Became::Refused;
         }
+        if document.kind == Kind::Consent && !self.has_to_do(node, facts) {
+            return Became::Refused;
+        }
         let recipients = self.recipients(document, facts, *at_ms);
         let item = self.items.len();
         self.items.push(Item {
@@ -228,6 +231,26 @@ impl Model {
             && (authors.contains(&"")
                 || authors[0] == authors[1]
                 || self.items.iter().filter(is_named).any(is_about))
+    }
+
+    /// Whether a node may speak of the person's consent. Versions are too low here to leap.
+    fn has_to_do(&self, node: &str, facts: &Facts) -> bool {
+        let has = |fits: &dyn Fn(&Item) -> bool| {
+            let inbox = self.inboxes.get(node);
+            self.items.iter().enumerate().any(|(at, item)| {
+                let is_there = item.node == node || inbox.is_some_and(|inbox| inbox.contains(&at));
+                item.document.kind == Kind::Record && is_there && fits(item)
+            })
+        };
+        if facts.keys.is_empty() {
+            let record = &facts.consent.as_ref().unwrap().record;
+            return has(&|item| item.document.name == *record);
+        }
+        facts.keys.iter().all(|key| {
+            let mut said = self.registered.iter();
+            has(&|item| item.facts.keys.contains(key))
+                || said.any(|((of, by, _), said)| of == key && by == node && said.active)
+        })
     }
 
     fn recipients(&self, document: &Document, facts: &Facts, at_ms: i64) -> BTreeSet<String> {

@@ -6,15 +6,17 @@
 pub mod people;
 pub mod ports;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use self::people::{References, reference_id};
 use self::ports::{KeptReference, ReferenceQuery, Span};
 use super::Purpose;
-use super::reading::Reading;
+use super::reading::{Reading, summary_of};
 use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
+use crate::app::ports::AuditEntry;
 use crate::app::request::Problems;
 use crate::sharing::consent::{Scope, Verdict};
 use crate::sharing::discharge::Moment;
@@ -24,6 +26,9 @@ use crate::sharing::patient::{self, Candidate, Found, Reason};
 
 /// References of a page at most.
 pub const PAGE_MAX: u32 = 200;
+/// Records of which it is decided before the first page whether they may be seen; where a question finds
+/// more, nobody is told how many there are.
+const NAMES_MAX: u32 = 500;
 /// Values of one list of a question at most.
 pub const VALUES_MAX: usize = 100;
 /// Characters of a value at most.
@@ -72,8 +77,8 @@ pub struct Reference {
 pub struct ReferencePage {
     /// Newest first.
     pub references: Vec<Reference>,
-    /// How many there are on all pages.
-    pub total: u64,
+    /// How many there are on all pages; none where there are so many records that they are not counted.
+    pub total: Option<u64>,
     /// Where the next page begins, if there is one.
     pub next: Option<i64>,
 }
@@ -83,12 +88,28 @@ pub struct ReferencePage {
 pub struct MatchedPerson {
     /// Id.
     pub id: String,
-    /// What the newest record says.
+    /// What the newest record says, as much as the policy lets be seen of it.
     pub patient: Patient,
     /// How likely it is the person, 0 to 1.
     pub score: f64,
     /// How sure.
     pub grade: Grade,
+}
+
+/// What somebody sees of the records that a question finds.
+#[derive(Default)]
+struct Sees {
+    /// Names of records, and whether they may be seen.
+    names: HashMap<String, bool>,
+    /// Persons who were asked for, or of whom something is shown.
+    shown: BTreeSet<i64>,
+    /// Persons of whom something is not shown.
+    withheld: BTreeSet<i64>,
+}
+
+/// Persons, as the trail names several.
+fn listed(persons: &BTreeSet<i64>) -> String {
+    persons.iter().map(|id| person_id(*id)).collect::<Vec<_>>().join(",")
 }
 
 impl App {
@@ -97,7 +118,8 @@ impl App {
         self.desk()?.references.as_ref().ok_or(Error::Refused { reason })
     }
 
-    /// References to kept records, newest first.
+    /// References to kept records, newest first. What the policy does not let be seen is neither shown nor
+    /// counted.
     pub async fn find_references(
         &self,
         caller: &Caller,
@@ -115,9 +137,7 @@ impl App {
         });
         let persons: Option<Vec<i64>> =
             asked.persons.map(|all| all.iter().filter_map(|id| number(id)).collect());
-        let who = persons.iter().flatten().map(|id| person_id(*id));
-        let who = who.collect::<Vec<_>>().join(",");
-        let query = ReferenceQuery {
+        let mut query = ReferenceQuery {
             before: asked.before,
             ids: asked.ids,
             persons,
@@ -125,50 +145,116 @@ impl App {
             standings: asked.standings,
             kept: asked.kept,
             updated: asked.updated,
-            limit: if asked.count == 0 { 0 } else { asked.count + 1 },
+            limit: asked.count.saturating_add(1),
         };
-        let mut entry = self.read_for("", purpose);
-        entry.patient_reference = who;
-        let (mut found, total) = references.store.search(&permit, query, entry).await?;
+        let mut sees =
+            Sees { shown: query.persons.iter().flatten().copied().collect(), ..Sees::default() };
+        let mut matching = references.store.matching(query.clone(), NAMES_MAX + 1).await?;
+        let is_whole = matching.len() <= usize::try_from(NAMES_MAX).unwrap_or(usize::MAX);
+        if !is_whole {
+            matching.clear();
+        }
+        let mut total = 0;
+        for one in &matching {
+            let lets = self.sees(&mut sees.names, &one.name, (caller, purpose)).await?;
+            let whose = if lets { &mut sees.shown } else { &mut sees.withheld };
+            if asked.count == 0 || !lets {
+                whose.extend(one.person);
+            }
+            total += if lets { one.references } else { 0 };
+        }
+        let mut found = Vec::new();
+        let mut next = None;
         let count = usize::try_from(asked.count).unwrap_or(usize::MAX);
-        let more = found.len() > count;
-        found.truncate(count);
-        let next = found.last().filter(|_| more).map(|last| last.document);
-        let mut references = Vec::with_capacity(found.len());
-        let mut withheld = 0;
-        for row in found {
-            let found = reference(row)?;
-            if self.lets_see(caller, &found.kept.name, purpose).await? {
-                references.push(found);
-            } else {
-                withheld += 1;
+        'pages: while count > 0 {
+            let rows = references.store.search(query.clone()).await?;
+            let is_last = rows.len() <= count;
+            for row in rows {
+                query.before = Some(row.document);
+                if !self.sees(&mut sees.names, &row.name, (caller, purpose)).await? {
+                    sees.withheld.extend(row.person);
+                    continue;
+                }
+                if found.len() == count {
+                    next = found.last().map(|last: &Reference| last.kept.document);
+                    break 'pages;
+                }
+                sees.shown.extend(row.person);
+                found.push(reference(row)?);
+            }
+            if is_last {
+                break;
             }
         }
-        // Those of other pages are counted until they are asked for.
-        Ok(ReferencePage { references, total: total.saturating_sub(withheld), next })
+        let one = match found.as_slice() {
+            [one] => one.kept.name.as_str(),
+            [] | [_, ..] => "",
+        };
+        let outcome = if found.is_empty() && total == 0 { "not_found" } else { "ok" };
+        let entry = self.read_for(one, purpose);
+        let shown = AuditEntry { patient_reference: listed(&sees.shown), outcome, ..entry };
+        self.journal.audit(&permit, shown).await?;
+        if !sees.withheld.is_empty() {
+            let entry = self.read_for("", purpose);
+            let patient_reference = listed(&sees.withheld);
+            let withheld = AuditEntry { patient_reference, outcome: "withheld", ..entry };
+            self.journal.audit(&permit, withheld).await?;
+        }
+        Ok(ReferencePage { references: found, total: is_whole.then_some(total), next })
     }
 
-    /// Whether the policy lets at least a summary of a record be seen.
-    async fn lets_see(&self, caller: &Caller, name: &str, purpose: Purpose) -> Result<bool, Error> {
-        let Some(has) = self.desk()?.store.standing(name).await? else { return Ok(false) };
-        let asked = (Reading::for_purpose(purpose), Scope::Summary);
-        Ok(self.policy_on(caller, name, &has, asked).verdict == Verdict::Allowed)
+    /// Whether something of a record may be seen, decided once.
+    async fn sees(
+        &self,
+        names: &mut HashMap<String, bool>,
+        name: &str,
+        (caller, purpose): (&Caller, Purpose),
+    ) -> Result<bool, Error> {
+        if let Some(lets) = names.get(name) {
+            return Ok(*lets);
+        }
+        let lets = self.lets_see(caller, name, purpose).await?.is_some();
+        names.insert(name.to_owned(), lets);
+        Ok(lets)
     }
 
-    /// The reference of this id.
+    /// How much of a record the policy lets be seen; none: not even a summary.
+    async fn lets_see(
+        &self,
+        caller: &Caller,
+        name: &str,
+        purpose: Purpose,
+    ) -> Result<Option<Scope>, Error> {
+        let Some(has) = self.desk()?.store.standing(name).await? else { return Ok(None) };
+        let asked = (Reading::for_purpose(purpose), Scope::Whole);
+        let access = self.policy_on(caller, name, &has, asked);
+        Ok(access.scope.filter(|_| access.verdict == Verdict::Allowed))
+    }
+
+    /// The reference of this id. Where the policy does not let it be seen the trail says so; whoever asks is
+    /// not even told that there is one.
     pub async fn get_reference(
         &self,
         caller: &Caller,
         id: &str,
         purpose: Purpose,
     ) -> Result<Reference, Error> {
-        let asked = ReferenceRequest {
+        const KIND: &str = "DocumentReference";
+        let (name, _) = self.referred_record(caller, (id, KIND), purpose).await?;
+        let permit = authorise(caller, Action::ReadRecords)?;
+        let lets = self.lets_see(caller, &name, purpose).await?.is_some();
+        let query = ReferenceQuery {
             ids: Some(vec![id.to_owned()]),
-            count: 1,
-            ..ReferenceRequest::default()
+            limit: 1,
+            ..ReferenceQuery::default()
         };
-        let found = self.find_references(caller, asked, purpose).await?.references.pop();
-        found.ok_or(Error::NotFound { kind: "DocumentReference" })
+        let row = self.references()?.store.search(query).await?.pop();
+        let entry = self.read_for(&name, purpose);
+        let patient_reference =
+            row.as_ref().and_then(|row| row.person).map(person_id).unwrap_or_default();
+        let outcome = if lets { "ok" } else { "withheld" };
+        self.journal.audit(&permit, AuditEntry { patient_reference, outcome, ..entry }).await?;
+        row.filter(|_| lets).ok_or(Error::NotFound { kind: KIND }).and_then(reference)
     }
 
     /// Name and version of the record that the reference of this id leads to.
@@ -220,16 +306,15 @@ impl App {
             let person = i64::try_from(one.id).unwrap_or(0);
             let json = references.store.reading_of(person).await?;
             let Some(record) = json.as_deref().and_then(people::read) else { continue };
-            if !self.lets_see(caller, &record.document.name, purpose).await? {
+            let Some(scope) = self.lets_see(caller, &record.document.name, purpose).await? else {
                 continue;
+            };
+            let mut patient = record.patient;
+            if scope == Scope::Summary {
+                summary_of(&mut patient);
             }
             let score = 1.0 / (1.0 + (-one.explanation.bits).exp2());
-            matched.push(MatchedPerson {
-                id: person_id(person),
-                patient: record.patient,
-                score,
-                grade,
-            });
+            matched.push(MatchedPerson { id: person_id(person), patient, score, grade });
         }
         let mut entry = self.read_for("", purpose);
         entry.patient_reference =

@@ -4,9 +4,8 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 
-use crate::app::access::Permit;
 use crate::app::error::Error;
-use crate::app::ports::{AuditEntry, BoxFuture};
+use crate::app::ports::BoxFuture;
 use crate::sharing::discharge::fhir::resources::Standing;
 use crate::sharing::patient::Digest;
 
@@ -77,7 +76,7 @@ pub struct ReferenceQuery {
     pub kept: Span,
     /// When what is said of it last changed.
     pub updated: Span,
-    /// At most so many; 0 counts only.
+    /// At most so many.
     pub limit: u32,
 }
 
@@ -114,6 +113,17 @@ pub struct KeptReference {
     pub replaces: Option<String>,
 }
 
+/// A record that a question finds, with how many references lead to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matching {
+    /// Name of the record.
+    pub name: String,
+    /// Number of the person, if known.
+    pub person: Option<i64>,
+    /// References.
+    pub references: u64,
+}
+
 /// A record's place in the matching of persons: whose it is, and the particulars it gives.
 pub type Particulars = (i64, Bytes);
 
@@ -131,13 +141,14 @@ pub trait ReferenceStore: Debug + Send + Sync {
     fn reading_of(&self, person: i64) -> BoxFuture<'_, Result<Option<String>, Error>>;
     /// Name and version of the record that a reference leads to.
     fn named<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<(String, u32)>, Error>>;
-    /// References, newest first, and how many there are on all pages; the reading is audited.
-    fn search<'a>(
-        &'a self,
-        permit: &'a Permit<'a>,
+    /// References, newest first. Whoever asks decides what may be shown, and writes it down.
+    fn search(&self, query: ReferenceQuery) -> BoxFuture<'_, Result<Vec<KeptReference>, Error>>;
+    /// The records of all pages, at most `limit` of them.
+    fn matching(
+        &self,
         query: ReferenceQuery,
-        audit: AuditEntry,
-    ) -> BoxFuture<'a, Result<(Vec<KeptReference>, u64), Error>>;
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Matching>, Error>>;
 }
 
 impl Default for Span {

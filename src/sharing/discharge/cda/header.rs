@@ -12,6 +12,7 @@ use super::systems::{
 };
 use super::values::identifier;
 use super::xml::{Element, Reading, at, attribute, child, children};
+use crate::sharing::exchange::VERSION_MAX;
 
 /// The namespace of HL7's extensions of CDA.
 const SDTC: &str = "urn:hl7-org:sdtc";
@@ -92,9 +93,9 @@ fn document<'d>(reading: &Reading<'d>, root: Element<'d>, out: &mut Document) {
     out.version = child(root, "versionNumber").and_then(|node| {
         reading.take(node);
         let text = attribute(node, "value");
-        let version = text.parse::<u32>().ok().filter(|version| *version > 0);
+        let version = text.parse().ok().filter(|version| (1..=VERSION_MAX).contains(version));
         if version.is_none() && !text.is_empty() {
-            reading.warn(node, "number_malformed", "版本号应为从1起的整数");
+            reading.warn(node, "number_malformed", "版本号应为1至4000000000的整数");
         }
         version
     });

@@ -12,7 +12,8 @@ use crate::store::hub::plan::{At, Loaded, Missing, Owner, Questions, Registratio
 use crate::store::hub::{damaged, int, relation_named, sha, version};
 
 /// Rows tell what they answer, and by the place of which question: a number that is written down (0),
-/// a document by its name (1), a registration by its key (2), whose a record's name is (3). `OFFSET 0` keeps the planner from
+/// a document by its name (1), a registration by its key (2), whose a record's name is (3), the highest
+/// version of a kind and name (4). `OFFSET 0` keeps the planner from
 /// beginning at the other end: its plans are made once, and often while the tables are empty.
 pub(super) const LOOK_UP: &str = "\
     SELECT 0::int8, j.at, h.document, NULL::int8, NULL::bool, d.sha256, NULL::text, NULL::text, \
@@ -30,7 +31,11 @@ pub(super) const LOOK_UP: &str = "\
     FROM registration r WHERE r.key = j.key OFFSET 0) r \
     UNION ALL SELECT 3, j.at, NULL, NULL, NULL, NULL, n.node, n.author, NULL \
     FROM unnest($8::text[]) WITH ORDINALITY j(name, at) CROSS JOIN LATERAL (SELECT n.* \
-    FROM record_name n WHERE n.name = j.name OFFSET 0) n";
+    FROM record_name n WHERE n.name = j.name OFFSET 0) n \
+    UNION ALL SELECT 4, j.at, d.version, NULL, NULL, NULL, NULL, NULL, NULL \
+    FROM unnest($9::text[], $10::text[]) WITH ORDINALITY j(kind, name, at) CROSS JOIN LATERAL \
+    (SELECT d.version FROM document d WHERE d.name = j.name AND d.kind = j.kind \
+    ORDER BY d.version DESC LIMIT 1) d";
 
 /// Records that get another version now: one after the other, so that whoever is given the one gets the
 /// other. In order of name, before any head is locked.
@@ -111,6 +116,8 @@ pub(super) async fn load(
         .bind(column(&questions.named, |named| i64::from(named.2)))
         .bind(column(&questions.keys, <[u8; 16]>::as_slice))
         .bind(column(&questions.owned, String::as_str))
+        .bind(column(&questions.counted, |counted| counted.0.name()))
+        .bind(column(&questions.counted, |counted| counted.1.as_str()))
         .fetch_all(&mut *connection)
         .await?;
     for row in &rows {
@@ -221,6 +228,10 @@ fn understand(row: &PgRow, questions: &Questions, loaded: &mut Loaded) -> Result
             let owner =
                 Owner { node: row.try_get(6)?, author: row.try_get(7)?, keys: BTreeSet::new() };
             loaded.owners.insert(asked(row, 1, &questions.owned)?.clone(), owner);
+        }
+        4 => {
+            let counted = asked(row, 1, &questions.counted)?.clone();
+            loaded.last.insert(counted, version(row.try_get(2)?));
         }
         _ => {
             let relation: String = row.try_get(7)?;

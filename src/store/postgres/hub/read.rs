@@ -5,7 +5,8 @@ use sqlx::postgres::{PgPool, PgRow};
 
 use crate::app::exchange::ports::{NodeExchange, PersonKey, Withdrawn};
 use crate::sharing::exchange::{Delivery, Document, Kind, Numbered, SentFor};
-use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha};
+use crate::store::hub::consent::{Word, taken_back};
+use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha, version};
 
 /// Documents for a node above a number, and whether there is no more.
 pub(super) async fn inbox(
@@ -66,27 +67,36 @@ pub(super) async fn ready(readers: &PgPool) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(readers).await.map(|_| ())
 }
 
-/// What the people of these keys have taken back, and not given again.
+/// Words on the consent of the person of these keys and of the records that have one of them.
+pub(super) const WORDS: &str = "\
+    SELECT c.key, c.record, c.given, c.version, c.at_ms, c.sha256 \
+    FROM (SELECT j.key FROM unnest($1::bytea[]) j(key) \
+    UNION SELECT o.key FROM unnest($1::bytea[]) j(key) \
+    CROSS JOIN LATERAL (SELECT k.document FROM document_key k WHERE k.key = j.key OFFSET 0) k \
+    CROSS JOIN LATERAL (SELECT d.number FROM document d WHERE d.number = k.document \
+    AND d.kind = 'record' OFFSET 0) d \
+    CROSS JOIN LATERAL (SELECT o.key FROM document_key o WHERE o.document = d.number OFFSET 0) o) a \
+    CROSS JOIN LATERAL (SELECT c.* FROM consent c WHERE c.key = a.key OFFSET 0) c";
+
+/// What the person of these keys has taken back, and not given again.
 pub(super) async fn withdrawals(
     readers: &PgPool,
     keys: &[PersonKey],
 ) -> Result<Vec<Withdrawn>, sqlx::Error> {
     let keys: Vec<&[u8]> = keys.iter().map(<[u8; 16]>::as_slice).collect();
-    let rows = sqlx::query(
-        "SELECT c.key, c.record, c.at_ms FROM unnest($1::bytea[]) j(key) CROSS JOIN LATERAL \
-         (SELECT c.* FROM consent c WHERE c.key = j.key OFFSET 0) c WHERE NOT c.given \
-         ORDER BY c.key, c.name",
-    )
-    .bind(keys)
-    .fetch_all(readers)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let key: Vec<u8> = row.try_get(0)?;
-            let key = key.as_slice().try_into().map_err(|_| damaged("key"))?;
-            Ok(Withdrawn { key, record: row.try_get(1)?, at_ms: row.try_get(2)? })
+    let rows = sqlx::query(WORDS).bind(keys).fetch_all(readers).await?;
+    let words = rows.iter().map(|row| {
+        let key: Vec<u8> = row.try_get(0)?;
+        Ok(Word {
+            key: key.as_slice().try_into().map_err(|_| damaged("key"))?,
+            record: row.try_get(1)?,
+            given: row.try_get(2)?,
+            version: version(row.try_get(3)?),
+            at_ms: row.try_get(4)?,
+            sha256: sha(row.try_get(5)?)?,
         })
-        .collect()
+    });
+    Ok(taken_back(words.collect::<Result<_, sqlx::Error>>()?))
 }
 
 /// Every node that is known here.

@@ -194,13 +194,14 @@ async fn look_ups_that_were_planned_on_empty_tables_begin_with_what_is_asked() {
     let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
     let store = open(&scratch, &tracker).await;
     for (name, sql, parameters) in [
-        ("a", load::LOOK_UP, 8),
+        ("a", load::LOOK_UP, 10),
         ("b", load::HOLDERS, 1),
         ("c", load::MISSING, 2),
         ("d", look_up::HELD, 4),
         ("e", load::PEOPLE, 1),
         ("f", load::CONSENTS, 1),
         ("g", load::ABOUT, 2),
+        ("h", read::WORDS, 1),
     ] {
         let mut connection = store.pool.acquire().await.unwrap();
         let prepare = format!("PREPARE {name} AS {sql}");

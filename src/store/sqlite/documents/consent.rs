@@ -1,12 +1,16 @@
 //! What patients took back, and reads that are to be looked at afterwards.
 
-use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteExecutor};
 
-use super::grants;
+use super::{array, grants, small};
 use crate::app::access::Permit;
-use crate::app::records::ports::{AccessReview, ConsentSaid, Indexed, RecordStanding};
-use crate::sharing::exchange::{Document, Kind, SentFor};
+use crate::app::records::person::PersonKeys;
+use crate::app::records::ports::{
+    AccessReview, Arrived, ConsentSaid, Indexed, RecordStanding, TakenBack,
+};
+use crate::app::records::words::{Word, taken_back};
+use crate::sharing::exchange::{Document, Kind, SentFor, VERSIONS_AHEAD_MAX};
 
 pub(super) async fn standing(
     readers: &SqlitePool,
@@ -27,15 +31,9 @@ pub(super) async fn standing(
     let Some(row) = row else { return Ok(None) };
     let person: String = row.try_get("person")?;
     let keys = grants::keys_of(&row)?;
-    let withdrawals: Vec<(String, i64, Option<i64>)> = sqlx::query_as(
-        "SELECT record, from_ms, until_ms FROM consent_withdrawal \
-         WHERE person = ?1 AND record IN ('', ?2) ORDER BY seq",
-    )
-    .bind(&person)
-    .bind(record)
-    .fetch_all(readers)
-    .await?;
-    let withdrawals = withdrawals.into_iter();
+    let mut words = words(readers, (&keys.name, Some(record))).await?;
+    words.retain(|word| word.is_of(&keys, std::slice::from_ref(&person)));
+    let (taken, withdrawn_by) = taken_back(words);
     let sent_for: Option<String> = row.try_get("sent_for")?;
     // Absent in what this node cannot read: then it is not known where the patient lives.
     let address: Option<String> = row.try_get("address")?;
@@ -48,7 +46,11 @@ pub(super) async fn standing(
         person,
         address: address.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
         keys,
-        withdrawals: withdrawals.map(|(of, from, until)| (of.is_empty(), from, until)).collect(),
+        withdrawals: taken
+            .into_iter()
+            .map(|back| (back.record.is_empty(), back.from_ms, back.until_ms))
+            .collect(),
+        withdrawn_by,
     }))
 }
 
@@ -60,73 +62,134 @@ pub(super) fn said(document: &Document, indexed: &Indexed) -> Option<ConsentSaid
     serde_json::from_str(&indexed.reading_json).ok()
 }
 
-/// The highest version of what was said of these people's consent.
+/// Words on the consent of people of this name, or of before, when there was none: of one record and of all,
+/// or of any.
+async fn words<'e>(
+    executor: impl SqliteExecutor<'e>,
+    (name, record): (&str, Option<&str>),
+) -> Result<Vec<Word>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT record, name, resident, card, born, only, version, at_ms, sha256, given, counts_ms, \
+         said_by FROM consent_word WHERE name IN ('', ?1) AND (?2 IS NULL OR record IN ('', ?2)) \
+         ORDER BY seq",
+    )
+    .bind(name)
+    .bind(record)
+    .fetch_all(executor)
+    .await?;
+    let words = rows.iter().map(|row| {
+        Ok(Word {
+            record: row.try_get("record")?,
+            keys: PersonKeys {
+                name: row.try_get("name")?,
+                resident: row.try_get("resident")?,
+                card: row.try_get("card")?,
+                born: row.try_get("born")?,
+                only: row.try_get("only")?,
+            },
+            version: small(row.try_get("version")?),
+            at_ms: row.try_get("at_ms")?,
+            sha256: array(row.try_get("sha256")?, "sha256")?,
+            given: row.try_get("given")?,
+            counts_ms: row.try_get("counts_ms")?,
+            by: row.try_get("said_by")?,
+        })
+    });
+    words.collect()
+}
+
+/// What a person took back.
+pub(super) async fn withdrawals(
+    readers: &SqlitePool,
+    person: &PersonKeys,
+    before: &[String],
+) -> Result<Vec<TakenBack>, sqlx::Error> {
+    let mut words = words(readers, (&person.name, None)).await?;
+    words.retain(|word| !word.keys.is_empty() && word.is_of(person, before));
+    Ok(taken_back(words).0)
+}
+
+/// The highest version of what was said of this person's consent, for the same records.
 pub(super) async fn last(
     connection: &mut SqliteConnection,
     said: &ConsentSaid,
-) -> Result<i64, sqlx::Error> {
-    let mut last = 0;
-    for person in &said.persons {
-        let version: Option<i64> = sqlx::query_scalar(
-            "SELECT version FROM consent_said WHERE person = ?1 AND record = ?2",
-        )
-        .bind(person)
-        .bind(&said.record)
-        .fetch_optional(&mut *connection)
-        .await?;
-        last = last.max(version.unwrap_or(0));
-    }
-    Ok(last)
+    keys: &PersonKeys,
+) -> Result<u32, sqlx::Error> {
+    let words = words(connection, (&keys.name, Some(&said.record))).await?;
+    let same = words.iter().filter(|word| word.record == said.record);
+    let same = same.filter(|word| word.is_of(keys, &said.persons));
+    Ok(same.map(|word| word.version).max().unwrap_or(0))
 }
 
-/// Lets count what a document says, unless something later was said.
+/// Lets count what a document says that was written down here.
 pub(super) async fn count(
     connection: &mut SqliteConnection,
-    document: &Document,
+    (document, keys): (&Document, &PersonKeys),
     said: &ConsentSaid,
-    now_ms: i64,
+    (by, now_ms): (&str, i64),
 ) -> Result<(), sqlx::Error> {
+    // What says nothing of the person is about its record, whosever that turns out to be.
+    let nobody = PersonKeys::default();
+    let keys = if keys.is_empty() { &nobody } else { keys };
+    sqlx::query(
+        "INSERT INTO consent_word (record, name, resident, card, born, only, version, at_ms, sha256, \
+         given, counts_ms, said_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )
+    .bind(&said.record)
+    .bind(&keys.name)
+    .bind(&keys.resident)
+    .bind(&keys.card)
+    .bind(&keys.born)
+    .bind(&keys.only)
+    .bind(document.version)
+    .bind(said.at_ms)
+    .bind(document.sha256.as_slice())
+    .bind(said.given)
     // Clocks differ: it counts from now on at the latest.
-    let at_ms = said.at_ms.min(now_ms);
-    for person in &said.persons {
-        let done = sqlx::query(
-            "INSERT INTO consent_said (person, record, version, at_ms, sha256) \
-             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (person, record) DO UPDATE \
-             SET version = ?3, at_ms = ?4, sha256 = ?5 \
-             WHERE (version, at_ms, sha256) < (?3, ?4, ?5)",
+    .bind(said.at_ms.min(now_ms))
+    .bind(by)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lets count what a document says that came over the link. False: it does not count. The hub has seen that
+/// its sender has to do with whoever has the numbers; by name and birth date alone it counts only if the
+/// record by which it was said is here and about the person. What gives consent again must not leap over
+/// what was said before.
+pub(super) async fn heard(
+    connection: &mut SqliteConnection,
+    arrived: &Arrived,
+    said: &ConsentSaid,
+) -> Result<bool, sqlx::Error> {
+    let Arrived { document, indexed, sent_for, at_ms, .. } = arrived;
+    let mut keys = indexed.keys.clone();
+    // This node's own comes back to a box that has lost it, before the records perhaps.
+    if *sent_for != Some(SentFor::Returned) {
+        let rows = sqlx::query(
+            "SELECT person, patient, resident, card, born FROM document \
+             WHERE kind = 'record' AND name = ?1",
         )
-        .bind(person)
-        .bind(&said.record)
-        .bind(document.version)
-        .bind(said.at_ms)
-        .bind(document.sha256.as_slice())
-        .execute(&mut *connection)
+        .bind(&said.by_record)
+        .fetch_all(&mut *connection)
         .await?;
-        if done.rows_affected() == 0 {
-            continue;
+        let mut is_borne_out = !rows.is_empty() && keys.is_empty();
+        for row in &rows {
+            is_borne_out |= grants::keys_of(row)?.fits(&keys);
         }
-        // Taking back twice is taking back once.
-        sqlx::query(
-            "UPDATE consent_withdrawal SET until_ms = ?3 \
-             WHERE person = ?1 AND record = ?2 AND until_ms IS NULL",
-        )
-        .bind(person)
-        .bind(&said.record)
-        .bind(at_ms)
-        .execute(&mut *connection)
-        .await?;
-        if !said.given {
-            sqlx::query(
-                "INSERT INTO consent_withdrawal (person, record, from_ms) VALUES (?1, ?2, ?3)",
-            )
-            .bind(person)
-            .bind(&said.record)
-            .bind(at_ms)
-            .execute(&mut *connection)
-            .await?;
+        if !is_borne_out {
+            keys.born.clear();
+            if keys.is_empty() {
+                return Ok(false);
+            }
+        }
+        let highest = last(connection, said, &keys).await?.saturating_add(VERSIONS_AHEAD_MAX);
+        if said.given && document.version > highest {
+            return Ok(false);
         }
     }
-    Ok(())
+    count(connection, (document, &keys), said, ("", *at_ms)).await?;
+    Ok(true)
 }
 
 pub(super) async fn open_review(

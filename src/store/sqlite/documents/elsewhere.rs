@@ -2,30 +2,7 @@
 
 use sqlx::sqlite::SqlitePool;
 
-use crate::app::records::ports::TakenBack;
 use crate::sharing::exchange::Kind;
-
-/// What persons took back.
-pub(super) async fn withdrawals(
-    readers: &SqlitePool,
-    persons: &[String],
-) -> Result<Vec<TakenBack>, sqlx::Error> {
-    let mut all = Vec::new();
-    for person in persons {
-        let found: Vec<(String, i64, Option<i64>)> = sqlx::query_as(
-            "SELECT record, from_ms, until_ms FROM consent_withdrawal WHERE person = ?1 ORDER BY seq",
-        )
-        .bind(person)
-        .fetch_all(readers)
-        .await?;
-        all.extend(found.into_iter().map(|(record, from_ms, until_ms)| TakenBack {
-            record,
-            from_ms,
-            until_ms,
-        }));
-    }
-    Ok(all)
-}
 
 /// Whether this version of a record is here.
 pub(super) async fn holds(

@@ -156,11 +156,12 @@ impl DocumentStore for Documents {
 
     fn withdrawals<'a>(
         &'a self,
-        persons: &'a [String],
+        person: &'a PersonKeys,
+        before: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<TakenBack>, Error>> {
-        Box::pin(
-            async move { elsewhere::withdrawals(&self.readers, persons).await.map_err(failed) },
-        )
+        Box::pin(async move {
+            consent::withdrawals(&self.readers, person, before).await.map_err(failed)
+        })
     }
 
     fn holds<'a>(&'a self, record: &'a str, version: u32) -> BoxFuture<'a, Result<bool, Error>> {
@@ -226,6 +227,13 @@ impl DocumentStore for Documents {
             self.audited(permit, &entry).await?;
             Ok(found)
         })
+    }
+
+    fn noticed<'a>(
+        &'a self,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<(String, String)>, Error>> {
+        Box::pin(async move { notices::of(&self.readers, id).await.map_err(failed) })
     }
 
     fn record_notice<'a>(

@@ -100,6 +100,17 @@ pub(super) async fn record(
     Ok(done.rows_affected() == 1)
 }
 
+/// The record that was read, and who read it.
+pub(super) async fn of(
+    readers: &SqlitePool,
+    id: &str,
+) -> Result<Option<(String, String)>, sqlx::Error> {
+    sqlx::query_as("SELECT record, reader FROM patient_notice WHERE id = ?1")
+        .bind(id)
+        .fetch_optional(readers)
+        .await
+}
+
 /// How many are open.
 pub(super) async fn open(readers: &SqlitePool) -> Result<u64, sqlx::Error> {
     let count = sqlx::query_scalar("SELECT count(*) FROM patient_notice WHERE state = 'open'");

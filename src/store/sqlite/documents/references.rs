@@ -5,11 +5,11 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::{Documents, array, failed, small, whole};
-use crate::app::access::Permit;
 use crate::app::error::Error;
-use crate::app::ports::{AuditEntry, BoxFuture};
+use crate::app::ports::BoxFuture;
 use crate::app::records::references::ports::{
-    KeptReference, NewReference, Particulars, ReferenceQuery, ReferenceStore, Subject, Unreferenced,
+    KeptReference, Matching, NewReference, Particulars, ReferenceQuery, ReferenceStore, Subject,
+    Unreferenced,
 };
 use crate::sharing::discharge::fhir::resources::Standing;
 use crate::sharing::patient::Digest;
@@ -83,25 +83,16 @@ impl ReferenceStore for Documents {
         })
     }
 
-    fn search<'a>(
-        &'a self,
-        permit: &'a Permit<'a>,
+    fn search(&self, query: ReferenceQuery) -> BoxFuture<'_, Result<Vec<KeptReference>, Error>> {
+        Box::pin(async move { list(&self.readers, &query).await.map_err(failed) })
+    }
+
+    fn matching(
+        &self,
         query: ReferenceQuery,
-        mut audit: AuditEntry,
-    ) -> BoxFuture<'a, Result<(Vec<KeptReference>, u64), Error>> {
-        Box::pin(async move {
-            let total = count(&self.readers, &query).await.map_err(failed)?;
-            let found = if query.limit == 0 {
-                Vec::new()
-            } else {
-                list(&self.readers, &query).await.map_err(failed)?
-            };
-            if total == 0 {
-                audit.outcome = "not_found";
-            }
-            self.audited(permit, &audit).await?;
-            Ok((found, total))
-        })
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Matching>, Error>> {
+        Box::pin(async move { matching(&self.readers, &query, limit).await.map_err(failed) })
     }
 }
 
@@ -199,11 +190,23 @@ async fn particulars(
     read.collect()
 }
 
-async fn count(readers: &SqlitePool, query: &ReferenceQuery) -> Result<u64, sqlx::Error> {
-    let mut sql = QueryBuilder::new("SELECT count(*)");
+async fn matching(
+    readers: &SqlitePool,
+    query: &ReferenceQuery,
+    limit: u32,
+) -> Result<Vec<Matching>, sqlx::Error> {
+    let mut sql = QueryBuilder::new("SELECT d.name, max(r.person) AS person, count(*) AS referred");
     narrowed(&mut sql, query);
-    let total: i64 = sql.build_query_scalar().fetch_one(readers).await?;
-    Ok(whole(total))
+    sql.push(" GROUP BY d.name ORDER BY d.name LIMIT ").push_bind(limit);
+    let rows = sql.build().fetch_all(readers).await?;
+    let found = rows.iter().map(|row| {
+        Ok(Matching {
+            name: row.try_get("name")?,
+            person: row.try_get("person")?,
+            references: whole(row.try_get("referred")?),
+        })
+    });
+    found.collect()
 }
 
 async fn list(

@@ -11,6 +11,9 @@ use crate::app::ports::AuditEntry;
 use crate::app::records::ports::{Arrived, Indexed, NewDocument, Submitted};
 use crate::sharing::exchange::{Cursor, Document, Kind, SentFor};
 
+/// What becomes of what has no version above the last one.
+const EXHAUSTED: (&str, Submitted) = ("exhausted", Submitted::Exhausted);
+
 /// Keeps a document, its place in the outbox, and the audit entry.
 pub(super) async fn submit(
     connection: &mut SqliteConnection,
@@ -21,8 +24,15 @@ pub(super) async fn submit(
     let mut document = new.document.clone();
     if let Some(change) = &new.task {
         let revision = tasks::revision(connection, &change.id).await?.unwrap_or(0);
-        if change.revision != revision + 1 {
-            return Ok(Submitted::Stale(revision));
+        let refused = match revision.checked_add(1) {
+            Some(next) if next == change.revision => None,
+            Some(_) => Some(("stale", Submitted::Stale(revision))),
+            None => Some(EXHAUSTED),
+        };
+        if let Some((outcome, submitted)) = refused {
+            entry.outcome = outcome;
+            audit(connection, permit, &entry).await?;
+            return Ok(submitted);
         }
     }
     // The same bytes again are the same version, whichever was asked for. A registration that was
@@ -51,17 +61,24 @@ pub(super) async fn submit(
     }
     let said = consent::said(&document, &new.indexed);
     if document.version == 0 {
-        let mut last: i64 = sqlx::query_scalar(
+        let last: i64 = sqlx::query_scalar(
             "SELECT coalesce(max(version), 0) FROM document WHERE kind = ?1 AND name = ?2",
         )
         .bind(document.kind.name())
         .bind(&document.name)
         .fetch_one(&mut *connection)
         .await?;
+        let mut last = small(last);
         if let Some(said) = &said {
-            last = last.max(consent::last(connection, said).await?);
+            last = last.max(consent::last(connection, said, &new.indexed.keys).await?);
         }
-        document.version = small(last) + 1;
+        let Some(next) = last.checked_add(1) else {
+            let (outcome, submitted) = EXHAUSTED;
+            entry.outcome = outcome;
+            audit(connection, permit, &entry).await?;
+            return Ok(submitted);
+        };
+        document.version = next;
     } else if !document.kind.has_variants() && is_there(connection, &document).await? {
         entry.outcome = "version_conflict";
         audit(connection, permit, &entry).await?;
@@ -87,7 +104,8 @@ pub(super) async fn submit(
         }
     }
     if let Some(said) = &said {
-        consent::count(connection, &document, said, new.at_ms).await?;
+        let by = (permit.caller().name.as_str(), new.at_ms);
+        consent::count(connection, (&document, &new.indexed.keys), said, by).await?;
     }
     audit(connection, permit, &entry).await?;
     Ok(Submitted::Kept(version))
@@ -248,8 +266,11 @@ pub(super) async fn keep(
             }
         }
         Kind::Consent => {
-            if let Some(said) = consent::said(document, indexed) {
-                consent::count(connection, document, &said, *at_ms).await?;
+            if let Some(said) = consent::said(document, indexed)
+                && !consent::heard(connection, arrived, &said).await?
+            {
+                entry.outcome = "not_counted";
+                exchange::event(connection, "consent_not_counted", *at_ms).await?;
             }
         }
         Kind::Registration => {

@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use super::small;
 use crate::app::records::ports::{Arrived, KeptTask, TaskChange, TaskQuery, TaskState};
 use crate::app::records::tasks::TaskBody;
+use crate::sharing::exchange::VERSIONS_AHEAD_MAX;
 
 pub(super) fn state_name(state: TaskState) -> &'static str {
     match state {
@@ -123,6 +124,10 @@ pub(super) async fn arrived(
 ) -> Result<(), sqlx::Error> {
     // Its record has not come yet: what was said is found among the documents when it does.
     let Some(here) = revision(connection, &said.id).await? else { return Ok(()) };
+    if said.revision > here.saturating_add(VERSIONS_AHEAD_MAX) {
+        // Nobody could say anything after it.
+        return Ok(());
+    }
     if said.revision > here {
         return change(connection, said, at_ms).await;
     }

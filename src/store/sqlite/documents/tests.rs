@@ -11,9 +11,10 @@ use tokio_util::task::TaskTracker;
 use super::Documents;
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::ports::AuditEntry;
+use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::{
     Arrived, ConsentSaid, DocumentStore as _, Indexed, NewDocument, NewTask, Submitted, TakenBack,
-    TaskQuery, TaskState,
+    TaskChange, TaskQuery, TaskState,
 };
 use crate::sharing::exchange::{Cursor, Document, Kind, Outcome};
 use crate::store::sqlite::SqliteStore;
@@ -186,19 +187,32 @@ async fn the_database_keeps_its_name_until_it_takes_another() {
 }
 
 /// What is said of consent for all records of a person, as its document.
-fn consent((version, at_ms, given): (u32, i64, bool), persons: &[&str]) -> (Document, Indexed) {
-    let said = ConsentSaid {
-        persons: persons.iter().map(|person| (*person).to_owned()).collect(),
-        record: String::new(),
-        given,
-        at_ms,
-    };
-    said_as("c", version, &said)
+fn consent((version, at_ms, given): (u32, i64, bool), keys: &PersonKeys) -> (Document, Indexed) {
+    said_as("c", version, (&of_all(given, at_ms), keys))
 }
 
-fn said_as(name: &str, version: u32, said: &ConsentSaid) -> (Document, Indexed) {
+fn of_all(given: bool, at_ms: i64) -> ConsentSaid {
+    let (record, by_record) = (String::new(), "r".to_owned());
+    ConsentSaid { persons: Vec::new(), record, by_record, given, at_ms }
+}
+
+/// Somebody with numbers; empty: none.
+fn keys(name: &str, resident: &str, card: &str) -> PersonKeys {
+    PersonKeys {
+        name: name.to_owned(),
+        resident: resident.to_owned(),
+        card: card.to_owned(),
+        ..PersonKeys::default()
+    }
+}
+
+fn said_as(
+    name: &str,
+    version: u32,
+    (said, keys): (&ConsentSaid, &PersonKeys),
+) -> (Document, Indexed) {
     let json = serde_json::to_string(said).unwrap();
-    let body = Bytes::from(json.clone());
+    let body = Bytes::from(format!("{json} {} {}", keys.resident, keys.card));
     let document = Document {
         kind: Kind::Consent,
         name: name.to_owned(),
@@ -207,7 +221,13 @@ fn said_as(name: &str, version: u32, said: &ConsentSaid) -> (Document, Indexed) 
         sha256: Sha256::digest(&body).into(),
         body,
     };
-    (document, Indexed { format: "consent", reading_json: json, ..Indexed::default() })
+    let keys = keys.clone();
+    (document, Indexed { format: "consent", reading_json: json, keys, ..Indexed::default() })
+}
+
+fn of_person(keys: &PersonKeys) -> Indexed {
+    let (patient, keys) = (keys.name.clone(), keys.clone());
+    Indexed { format: "test", patient, keys, ..Indexed::default() }
 }
 
 impl Node {
@@ -226,10 +246,10 @@ impl Node {
         cursor
     }
 
-    /// A record of person `p`.
+    /// A record of `甲` with both numbers.
     async fn with_record() -> (Self, Cursor) {
         let node = Self::new().await;
-        let indexed = Indexed { format: "test", person: "p".to_owned(), ..Indexed::default() };
+        let indexed = of_person(&keys("甲", "p", "q"));
         let cursor = node.hear(Cursor::default(), (document("r", 1, "r"), indexed)).await;
         (node, cursor)
     }
@@ -252,34 +272,36 @@ async fn the_later_word_on_consent_counts_in_whatever_order_it_comes() {
         ((2, 30, true), [(2, 20, false), (2, 10, false)]),
     ] {
         let all = [last, others[0], others[1]];
+        // By whichever number it was said.
+        let both = [keys("甲", "p", "q"), keys("甲", "", "q")];
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let (node, mut cursor) = Node::with_record().await;
             for at in order {
-                cursor = node.hear(cursor, consent(all[at], &["q", "p"])).await;
+                cursor = node.hear(cursor, consent(all[at], &both[at % 2])).await;
             }
             let expected = if last.2 { vec![] } else { vec![last.1] };
             assert_eq!(node.taken_back().await, expected, "{last:?} {others:?} {order:?}");
             // Said twice it is said once.
-            node.hear(cursor, consent(all[2], &["q", "p"])).await;
+            node.hear(cursor, consent(all[2], &both[0])).await;
             assert_eq!(node.taken_back().await, expected);
         }
     }
     // Somebody else's changes nothing; a clock that is ahead counts from now on.
     let (node, cursor) = Node::with_record().await;
-    let cursor = node.hear(cursor, consent((1, 10, false), &["q"])).await;
+    let cursor = node.hear(cursor, consent((1, 10, false), &keys("甲", "q", ""))).await;
     assert_eq!(node.taken_back().await, [0; 0]);
-    node.hear(cursor, consent((2, 9_000, false), &["p"])).await;
+    node.hear(cursor, consent((2, 9_000, false), &keys("甲", "p", ""))).await;
     assert_eq!(node.taken_back().await, [1_000]);
 }
 
 #[tokio::test]
 async fn what_is_said_here_counts_over_what_came_before_and_waits_for_the_hub() {
     let (node, cursor) = Node::with_record().await;
-    node.hear(cursor, consent((7, 50, false), &["p"])).await;
+    node.hear(cursor, consent((7, 50, false), &keys("甲", "p", ""))).await;
     let caller = Caller::local("t");
     let permit = authorise(&caller, Action::ChangeConsent).unwrap();
     let say = async |given| {
-        let (document, indexed) = consent((0, 60, given), &["p"]);
+        let (document, indexed) = consent((0, 60, given), &keys("甲", "", "q"));
         // Under another name: it was said by another number of the person.
         let document = Document { name: "d".to_owned(), ..document };
         let new = NewDocument { document, indexed, task: None, grant: None, at_ms: 60 };
@@ -297,9 +319,9 @@ async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
     let node = Node::new().await;
     let caller = Caller::local("t");
     let permit = authorise(&caller, Action::SubmitRecords).unwrap();
-    let person = |person: &str| person.to_owned();
+    let person = |of: &str| keys("甲", of, "");
     for (name, of) in [("a", "one"), ("b", "two")] {
-        let indexed = Indexed { format: "test", person: person(of), ..Indexed::default() };
+        let indexed = of_person(&person(of));
         let document = document(name, 1, "x");
         let new = NewDocument { document, indexed, task: None, grant: None, at_ms: 1 };
         node.documents.submit(&permit, new, entry(name)).await.unwrap();
@@ -313,20 +335,148 @@ async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
         ("one", "a", false, 30),
         ("two", "", false, 40),
     ] {
-        let said = ConsentSaid { persons: vec![person(of)], record: person(record), given, at_ms };
-        let (document, indexed) = said_as(&format!("{of}-{record}"), 0, &said);
+        let said = ConsentSaid { record: record.to_owned(), ..of_all(given, at_ms) };
+        let (document, indexed) = said_as(&format!("{of}-{record}"), 0, (&said, &person(of)));
         let new = NewDocument { document, indexed, task: None, grant: None, at_ms };
         node.documents.submit(&permit, new, entry(record)).await.unwrap();
     }
-    let back = async |persons: &[String]| node.documents.withdrawals(persons).await.unwrap();
+    let back = async |of: &PersonKeys| node.documents.withdrawals(of, &[]).await.unwrap();
     let took = |record: &str, from_ms, until_ms| TakenBack {
         record: record.to_owned(),
         from_ms,
         until_ms,
     };
-    let of_one = vec![took("", 10, Some(20)), took("a", 30, None)];
-    assert_eq!(back(&[person("one")]).await, of_one);
-    let both = [of_one, vec![took("", 40, None)]].concat();
-    assert_eq!(back(&[person("one"), person("nobody"), person("two")]).await, both);
-    assert_eq!(back(&[]).await, []);
+    assert_eq!(back(&person("one")).await, [took("", 10, Some(20)), took("a", 30, None)]);
+    assert_eq!(back(&person("two")).await, [took("", 40, None)]);
+    // The number of another, and a name alone.
+    assert_eq!(back(&keys("乙", "one", "")).await, []);
+    assert_eq!(back(&person("nobody")).await, []);
+    assert_eq!(back(&PersonKeys::default()).await, []);
+    // Who wrote it down is known here.
+    let standing = async |name| node.documents.standing(name).await.unwrap().unwrap().withdrawn_by;
+    assert_eq!(
+        (standing("a").await, standing("b").await),
+        (vec!["t".to_owned()], vec!["t".to_owned()])
+    );
+}
+
+/// What was taken back before the upgrade stays taken back, whatever the record says of the name.
+#[tokio::test]
+async fn what_was_said_before_there_were_keys_counts_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    drop(SqliteStore::open(&path, 16, &TaskTracker::new()).await.unwrap());
+    let documents = Documents::open(&path, "first").await.unwrap();
+    // As 0015 finds it.
+    sqlx::raw_sql(
+        "DROP TABLE consent_word; CREATE TABLE consent_said (person TEXT NOT NULL, \
+         record TEXT NOT NULL, version INTEGER NOT NULL, at_ms INTEGER NOT NULL, \
+         sha256 BLOB NOT NULL, PRIMARY KEY (person, record)) STRICT, WITHOUT ROWID; \
+         INSERT INTO consent_said VALUES ('p', '', 7, 10, zeroblob(32)), ('g', '', 3, 10, zeroblob(32)); \
+         INSERT INTO consent_withdrawal (person, record, from_ms, until_ms) VALUES \
+         ('p', '', 5, 6), ('p', '', 11, NULL), ('g', '', 5, 9), ('early', 'r', 4, NULL)",
+    )
+    .execute(&documents.writer)
+    .await
+    .unwrap();
+    let migration = include_str!("../../../../migrations/sqlite/0015_words_on_consent.sql");
+    sqlx::raw_sql(migration).execute(&documents.writer).await.unwrap();
+    let back =
+        async |resident: &str| documents.withdrawals(&keys("甲", resident, ""), &[]).await.unwrap();
+    let took =
+        |record: &str, from_ms| TakenBack { record: record.to_owned(), from_ms, until_ms: None };
+    assert_eq!(back("p").await, [took("", 11)]);
+    assert_eq!(back("g").await, []);
+    assert_eq!(back("early").await, [took("r", 4)]);
+    let before = ["p".to_owned()];
+    let found = documents.withdrawals(&keys("甲", "x", ""), &before).await.unwrap();
+    assert_eq!(found, [took("", 11)]);
+}
+
+#[tokio::test]
+async fn what_others_say_of_consent_counts_only_if_it_can_be_theirs_to_say() {
+    let (node, cursor) = Node::with_record().await;
+    let born = PersonKeys { born: "b".to_owned(), ..keys("乙", "", "") };
+    let cursor = node.hear(cursor, (document("s", 1, "s"), of_person(&born))).await;
+    let open = async |name: &str| {
+        let has = node.documents.standing(name).await.unwrap().unwrap();
+        has.withdrawals.iter().any(|(_, _, until)| until.is_none())
+    };
+    // Somebody of the same name and birth date with a number that this node does not know, by a record
+    // that is about somebody else or not here.
+    let forged = PersonKeys { resident: "x".to_owned(), ..born.clone() };
+    let mut cursor = node.hear(cursor, consent((1, 10, false), &forged)).await;
+    assert!(!open("s").await && !open("r").await);
+    // By name and birth date alone, and by the record of somebody else.
+    cursor = node.hear(cursor, consent((2, 10, false), &born)).await;
+    assert!(!open("s").await);
+    // By the person's own record.
+    let by_own = ConsentSaid { by_record: "s".to_owned(), ..of_all(false, 20) };
+    cursor = node.hear(cursor, said_as("c", 3, (&by_own, &born))).await;
+    assert!(open("s").await && !open("r").await);
+    // Given again, it must not leap; taken back, it counts whatever its version is.
+    let given = ConsentSaid { given: true, ..by_own.clone() };
+    for version in [u32::MAX, 1_004] {
+        cursor = node.hear(cursor, said_as("c", version, (&given, &born))).await;
+        assert!(open("s").await, "{version}");
+    }
+    cursor = node.hear(cursor, said_as("c", 1_003, (&given, &born))).await;
+    assert!(!open("s").await);
+    node.hear(cursor, said_as("c", u32::MAX, (&by_own, &born))).await;
+    assert!(open("s").await);
+    let report = node.documents.report().await.unwrap();
+    let told = report.events.iter().filter(|(_, kind)| kind == "consent_not_counted").count();
+    assert_eq!(told, 3);
+    // Nobody can say anything after that, and is told so; nothing breaks.
+    let caller = Caller::local("t");
+    let permit = authorise(&caller, Action::ChangeConsent).unwrap();
+    let (document, indexed) = said_as("d", 0, (&given, &born));
+    let new = NewDocument { document, indexed, task: None, grant: None, at_ms: 60 };
+    let submitted = node.documents.submit(&permit, new, entry("d")).await.unwrap();
+    assert_eq!(submitted, Submitted::Exhausted);
+}
+
+#[tokio::test]
+async fn the_last_version_ends_a_record_and_a_task_without_breaking_anything() {
+    let node = Node::new().await;
+    assert_eq!(node.submit("a", u32::MAX, "last").await, Submitted::Kept(u32::MAX));
+    let before = node.audited().await;
+    assert_eq!(node.submit("a", 0, "next").await, Submitted::Exhausted);
+    assert_eq!(node.audited().await, before + 1);
+    node.keep(Cursor::default(), document("r", 1, "r"), &["t1"]).await;
+    let change = |revision| TaskChange {
+        id: "t1".to_owned(),
+        revision,
+        state: TaskState::Done,
+        note: String::new(),
+        by: "x@y".to_owned(),
+    };
+    let caller = Caller::local("t");
+    let permit = authorise(&caller, Action::ChangeTasks).unwrap();
+    let say = async |revision: u32| {
+        let document =
+            Document { kind: Kind::Task, version: revision, ..document("r#t1", revision, "t") };
+        let task = Some(change(revision));
+        let indexed = Indexed { format: "task", ..Indexed::default() };
+        let new = NewDocument { document, indexed, task, grant: None, at_ms: 9 };
+        node.documents.submit(&permit, new, entry("t1")).await.unwrap()
+    };
+    // A stale one is in the trail.
+    let before = node.audited().await;
+    assert_eq!(say(7).await, Submitted::Stale(0));
+    assert_eq!(node.audited().await, before + 1);
+    sqlx::query("UPDATE task SET revision = ?1")
+        .bind(u32::MAX)
+        .execute(&node.documents.writer)
+        .await
+        .unwrap();
+    assert_eq!(say(u32::MAX).await, Submitted::Exhausted);
+    assert_eq!(node.audited().await, before + 2);
+    // From elsewhere a leap says nothing.
+    sqlx::query("UPDATE task SET revision = 1").execute(&node.documents.writer).await.unwrap();
+    let mut connection = node.documents.writer.acquire().await.unwrap();
+    super::tasks::arrived(&mut connection, &change(u32::MAX), 9).await.unwrap();
+    assert_eq!(super::tasks::revision(&mut connection, "t1").await.unwrap(), Some(1));
+    super::tasks::arrived(&mut connection, &change(1_001), 9).await.unwrap();
+    assert_eq!(super::tasks::revision(&mut connection, "t1").await.unwrap(), Some(1_001));
 }

@@ -64,6 +64,17 @@ pub(super) async fn load(
             loaded.named.entry(named.clone()).or_default().push(found);
         }
     }
+    for (kind, name) in &questions.counted {
+        let last: Option<i64> =
+            sqlx::query_scalar("SELECT max(version) FROM document WHERE name = ?1 AND kind = ?2")
+                .bind(name)
+                .bind(kind.name())
+                .fetch_one(&mut *connection)
+                .await?;
+        if let Some(last) = last {
+            loaded.last.insert((*kind, name.clone()), version(last));
+        }
+    }
     for key in &questions.keys {
         loaded.registrations.insert(*key, registrations(connection, key).await?);
     }

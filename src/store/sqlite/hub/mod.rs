@@ -34,7 +34,7 @@ use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql")),
     (
         2,
@@ -59,6 +59,11 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
         9,
         "lines of certificates",
         include_str!("../../../../migrations/sqlite-hub/0009_lines_of_certificates.sql"),
+    ),
+    (
+        10,
+        "keys of documents",
+        include_str!("../../../../migrations/sqlite-hub/0010_keys_of_documents.sql"),
     ),
 ];
 

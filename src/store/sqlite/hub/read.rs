@@ -7,7 +7,8 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use crate::app::exchange::ports::{NodeExchange, PersonKey, Withdrawn};
 use crate::sharing::exchange::{Delivery, Document, Kind, Numbered, SentFor};
-use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha};
+use crate::store::hub::consent::{Word, taken_back};
+use crate::store::hub::{READ_BYTES_MAX, READ_MAX, count, damaged, int, sha, version};
 
 /// Documents for a node above a number, and whether there is no more.
 pub(super) async fn inbox(
@@ -67,24 +68,35 @@ pub(super) async fn ready(readers: &SqlitePool) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(readers).await.map(|_| ())
 }
 
-/// What the people of these keys have taken back, and not given again.
+/// What the person of these keys has taken back, and not given again.
 pub(super) async fn withdrawals(
     readers: &SqlitePool,
     keys: &[PersonKey],
 ) -> Result<Vec<Withdrawn>, sqlx::Error> {
-    let mut all = Vec::new();
+    let mut words = Vec::new();
     for key in keys.iter().collect::<BTreeSet<_>>() {
         let rows = sqlx::query(
-            "SELECT record, at_ms FROM consent WHERE key = ?1 AND given = 0 ORDER BY name",
+            "SELECT key, record, given, version, at_ms, sha256 FROM consent WHERE key IN \
+             (SELECT ?1 UNION SELECT o.key FROM document_key k \
+             JOIN document d ON d.number = k.document JOIN document_key o ON o.document = d.number \
+             WHERE k.key = ?1 AND d.kind = 'record')",
         )
         .bind(key.as_slice())
         .fetch_all(readers)
         .await?;
         for row in &rows {
-            all.push(Withdrawn { key: *key, record: row.try_get(0)?, at_ms: row.try_get(1)? });
+            let key: Vec<u8> = row.try_get(0)?;
+            words.push(Word {
+                key: key.as_slice().try_into().map_err(|_| damaged("key"))?,
+                record: row.try_get(1)?,
+                given: row.try_get(2)?,
+                version: version(row.try_get(3)?),
+                at_ms: row.try_get(4)?,
+                sha256: sha(row.try_get(5)?)?,
+            });
         }
     }
-    Ok(all)
+    Ok(taken_back(words))
 }
 
 /// Every node that is known here.

@@ -310,7 +310,7 @@ async fn find(readers: &SqlitePool, query: &EntryQuery) -> Result<Vec<SqliteRow>
 async fn whose(readers: &SqlitePool, person: &PersonKeys) -> Result<Whose, sqlx::Error> {
     let rows: Vec<(String, Option<i64>)> = sqlx::query_as(
         "SELECT DISTINCT d.name, r.person FROM document d \
-         LEFT JOIN record_reference r ON r.document = d.seq WHERE d.kind = 'record' AND \
+         LEFT JOIN record_reference r ON r.document = d.seq WHERE d.kind IN ('record', 'registration') AND \
          ((?1 <> '' AND d.resident = ?1) OR (?2 <> '' AND d.card = ?2) OR \
          (?3 <> '' AND d.born = ?3) OR (d.person <> '' AND d.person IN (?1, ?2, ?3)))",
     )
@@ -330,6 +330,16 @@ async fn whose(readers: &SqlitePool, person: &PersonKeys) -> Result<Whose, sqlx:
             .fetch_all(readers)
             .await?;
     whose.records.extend(tasks);
+    let grants: Vec<String> = sqlx::query_scalar(
+        "SELECT id FROM relation_grant WHERE (?1 <> '' AND resident = ?1) \
+         OR (?2 <> '' AND card = ?2) OR (?3 <> '' AND born = ?3)",
+    )
+    .bind(&person.resident)
+    .bind(&person.card)
+    .bind(&person.born)
+    .fetch_all(readers)
+    .await?;
+    whose.records.extend(grants);
     for list in [&mut whose.records, &mut whose.patients] {
         list.sort_unstable();
         list.dedup();

@@ -14,6 +14,7 @@ use super::types::{
 use crate::sharing::discharge::model::{
     Coded, Document, Narrative, Section, Signature, SignatureRole,
 };
+use crate::sharing::exchange::VERSION_MAX;
 
 /// The system of names that have none of their own.
 pub(in super::super) const NAME_SYSTEM: &str = "document-name";
@@ -49,7 +50,8 @@ pub(super) fn document(root: &Node<'_>, source: &Source<'_, '_>) -> Document {
         }
     }
     let version = |holder: &Node<'_>| -> Option<u32> {
-        holder.get("meta")?.text("versionId").parse().ok().filter(|version| *version > 0)
+        let version = holder.get("meta")?.text("versionId").parse().ok();
+        version.filter(|version| (1..=VERSION_MAX).contains(version))
     };
     document.version = version(root).or_else(|| composition.and_then(version));
     let language = |holder: &Node<'_>| holder.peek_text("language").to_owned();
