@@ -176,7 +176,7 @@ impl OverrideRequest {
             "must have at least 2 characters",
         );
         problems.chars("reason", &self.reason, most);
-        problems.printable("reason", &self.reason);
+        problems.written("reason", &self.reason);
         problems.finish()
     }
 }

@@ -34,6 +34,9 @@ pub const HITS_DEFAULT: u32 = 20;
 const PRINTABLE: &str =
     "must not have control characters, breaks of lines or marks that turn the direction of writing";
 
+/// What text of several lines may not have.
+const WRITTEN: &str = "must not have control characters other than breaks of lines, or marks that turn the direction of writing";
+
 /// A consultation to diagnose.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DiagnoseRequest {
@@ -137,9 +140,16 @@ impl Problems {
         }
     }
 
-    /// Text of one line that shows as it is written, as names and reasons in the audit trail must.
+    /// Text of one line that shows as it is written, as names in the audit trail must.
     pub fn printable(&mut self, field: &str, value: &str) {
         self.unless(text::is_printable(value), field, PRINTABLE);
+    }
+
+    /// What somebody writes in a box of several lines, as a reason: breaks of lines are fine, and spelled
+    /// out where the trail is shown.
+    pub fn written(&mut self, field: &str, value: &str) {
+        let fine = value.split(['\n', '\r', '\t']).all(text::is_printable);
+        self.unless(fine, field, WRITTEN);
     }
 
     /// The patient's own fields.

@@ -295,14 +295,18 @@ async fn what_would_forge_a_line_of_the_trail_is_refused_with_its_field() {
         assert_eq!(bad_fields(&refused), ["content"], "{number:?}");
     }
     let name = submit(&clinic, stroke("CYXJ-1")).await.name;
-    let broken = pb::GetRecordRequest {
-        name,
+    let broken = |between: &str| pb::GetRecordRequest {
+        name: name.clone(),
         purpose: pb::Purpose::Emergency.into(),
-        break_glass_reason: "患者昏迷送来，需要知道\n用药和过敏史".to_owned(),
+        break_glass_reason: format!("患者昏迷送来，需要知道{between}用药和过敏史"),
         ..Default::default()
     };
-    let refused = records(&clinic).get_record(broken).await.unwrap_err();
-    assert_eq!(bad_fields(&refused), ["break_glass_reason"]);
+    for hidden in ["\u{202e}", "\u{1b}[1A", "\u{85}"] {
+        let refused = records(&clinic).get_record(broken(hidden)).await.unwrap_err();
+        assert_eq!(bad_fields(&refused), ["break_glass_reason"], "{hidden:?}");
+    }
+    // A box for text has several lines.
+    records(&clinic).get_record(broken("\n")).await.unwrap();
     let follows = pb::RegisterPatientRequest {
         person: Some(pb::RegisteredPerson {
             name: PATIENT.0.to_owned(),

@@ -405,7 +405,7 @@ impl Exchange {
         problems.unless(fine, "asked_by", "must not be empty or have control characters");
         problems.chars("asked_by", caller, CALLER_CHARS_MAX);
         problems.chars("reason", &question.reason, REASON_CHARS_MAX);
-        problems.printable("reason", &question.reason);
+        problems.written("reason", &question.reason);
         problems.unless(
             question.decision != Decision::GlassBroken || !question.reason.trim().is_empty(),
             "reason",

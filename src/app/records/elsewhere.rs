@@ -346,7 +346,7 @@ fn check(person: &StatedPerson, reading: Reading<'_>, name: Option<&str>) -> Res
     let mut problems = Problems::default();
     check_person(&mut problems, person);
     problems.chars("break_glass_reason", reading.break_glass, REASON_CHARS_MAX);
-    problems.printable("break_glass_reason", reading.break_glass);
+    problems.written("break_glass_reason", reading.break_glass);
     if let Some(name) = name {
         check_record(&mut problems, name);
     }

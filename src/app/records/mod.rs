@@ -464,7 +464,7 @@ impl App {
         problems.unless(!name.is_empty(), "name", "must not be empty");
         problems.chars("name", name, NAME_CHARS_MAX);
         problems.chars("break_glass_reason", asked.0.break_glass, REASON_CHARS_MAX);
-        problems.printable("break_glass_reason", asked.0.break_glass);
+        problems.written("break_glass_reason", asked.0.break_glass);
         problems.finish()?;
         let granted = self.may_read(caller, &permit, name, asked).await?;
         let version = (version > 0).then_some(version);

@@ -205,7 +205,7 @@ impl App {
         problems.id("review_id", id);
         problems.unless(!finding.trim().is_empty(), "finding", "must say what came of it");
         problems.chars("finding", finding, REASON_CHARS_MAX);
-        problems.printable("finding", finding);
+        problems.written("finding", finding);
         problems.finish()?;
         let entry = self.entry(id, "");
         if self.desk()?.store.close_review(&permit, id, finding.trim(), entry).await? {

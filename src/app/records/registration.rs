@@ -130,7 +130,7 @@ impl RegistrationRequest {
             "must be empty but for a subscription: the other relations say why themselves",
         );
         problems.chars("reason", reason, REASON_CHARS_MAX);
-        problems.printable("reason", reason);
+        problems.written("reason", reason);
         problems.finish()
     }
 }
