@@ -71,8 +71,9 @@ pub fn deidentify(
     let known = known(record, key);
     // A year that was left by this key was judged by the whole dates.
     let too_old = !again && is_too_old(record, limits.age_cap);
-    let mut walk =
-        Walk { rules, key, text, known, days, again, too_old, patient, report: Report::default() };
+    let born_by = stay_year(record, days);
+    let report = Report::default();
+    let mut walk = Walk { rules, key, text, known, days, again, too_old, born_by, patient, report };
     let Ok(Value::Object(whole)) = serde_json::to_value(record) else { return Err(NoRecord) };
     let left = Value::Object(walk.object("", whole));
     let mut record: DischargeRecord = serde_json::from_value(left).map_err(|_| NoRecord)?;
@@ -155,6 +156,14 @@ fn is_too_old(record: &DischargeRecord, cap: u32) -> bool {
     stated || unknown || age.is_some_and(|age| age >= i32::try_from(cap).unwrap_or(i32::MAX))
 }
 
+/// The year of the stay after the shift, of who was born before it.
+fn stay_year(record: &DischargeRecord, days: u32) -> Option<String> {
+    let stay = record.stay.admitted.as_ref().or(record.stay.discharged.as_ref())?;
+    let born = record.patient.birth_date.as_ref()?.first_day()?;
+    let moved = moved(stay.as_str(), days).filter(|_| stay.first_day().is_some_and(|d| born <= d));
+    moved.and_then(|text| text.get(..4).map(str::to_owned))
+}
+
 struct Walk<'r> {
     rules: &'r Rules,
     key: &'r Key,
@@ -163,6 +172,7 @@ struct Walk<'r> {
     days: u32,
     again: bool,
     too_old: bool,
+    born_by: Option<String>,
     patient: String,
     report: Report,
 }
@@ -283,13 +293,18 @@ impl Walk<'_> {
         moved.map(Value::String)
     }
 
-    /// The year of the birth date after the shift; none of who is over the limit.
+    /// The year of the birth date after the shift, none of who is over the limit. Of a date that is a year
+    /// alone the middle is shifted, so it is held to the year of the stay: nobody is born after admission.
     fn birth(&mut self, path: &str, value: &Value) -> Option<Value> {
         let text = value.as_str().unwrap_or_default();
         // A year that was made here stays what it is.
         let days = if self.again { 0 } else { self.days };
         let moved = moved(text, days).filter(|_| !self.too_old);
         let year = moved.and_then(|text| text.get(..4).map(str::to_owned));
+        let year = year.map(|year| match &self.born_by {
+            Some(stay) => year.min(stay.clone()),
+            None => year,
+        });
         self.did(path, if year.is_some() { Did::Grouped } else { Did::Removed });
         year.map(Value::String)
     }

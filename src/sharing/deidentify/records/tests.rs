@@ -143,6 +143,31 @@ fn ages_over_the_limit_are_one_group_and_have_no_birth_year() {
 }
 
 #[test]
+fn a_child_whose_birth_is_a_year_alone_is_not_born_after_admission() {
+    let mut moved_over = 0;
+    for number in 0..50 {
+        let mut record = DischargeRecord::default();
+        record.document.name = format!("CYXJ-{number}");
+        record.patient.name = "王小宝".to_owned();
+        record.patient.birth_date = Some(Moment::iso("2024").unwrap());
+        record.stay.admitted = Some(Moment::iso("2024-02-03").unwrap());
+        let made = deidentify(&record, rules(), &key(), FreeText::Withheld).unwrap().record;
+        let (born, stay) = (made.patient.birth_date.unwrap(), made.stay.admitted.unwrap());
+        assert!(born.first_day() <= stay.first_day(), "{} {}", born.as_str(), stay.as_str());
+        assert_eq!(born.as_str().len(), 4);
+        moved_over += usize::from(!stay.as_str().starts_with("2024"));
+        // Who is said to be born after admission is not made right.
+        record.patient.birth_date = Some(Moment::iso("2025").unwrap());
+        let made = deidentify(&record, rules(), &key(), FreeText::Withheld).unwrap().record;
+        assert_ne!(
+            made.patient.birth_date.unwrap().as_str(),
+            &made.stay.admitted.unwrap().as_str()[..4]
+        );
+    }
+    assert!(moved_over > 10, "{moved_over}");
+}
+
+#[test]
 fn the_same_person_has_one_pseudonym_in_records_and_images() {
     let id = "11010519491231002X";
     let mut record = DischargeRecord::default();
