@@ -151,6 +151,7 @@ fn a_child_whose_birth_is_a_year_alone_is_not_born_after_admission() {
         record.patient.name = "王小宝".to_owned();
         record.patient.birth_date = Some(Moment::iso("2024").unwrap());
         record.stay.admitted = Some(Moment::iso("2024-02-03").unwrap());
+        record.stay.discharged = Some(Moment::iso("2024-02-09").unwrap());
         let made = deidentify(&record, rules(), &key(), FreeText::Withheld).unwrap().record;
         let (born, stay) = (made.patient.birth_date.unwrap(), made.stay.admitted.unwrap());
         assert!(born.first_day() <= stay.first_day(), "{} {}", born.as_str(), stay.as_str());
