@@ -35,18 +35,20 @@ impl fmt::Debug for Word {
 }
 
 impl Word {
-    /// Whether it is about this person, of one of the records that it is about; `before` are the digests that
-    /// the person may have in what was kept before there were keys.
-    pub fn is_of(&self, person: &PersonKeys, before: &[String]) -> bool {
+    /// Whether it is about the person who has these keys in records, of one of the records that it is about;
+    /// `before` are the digests that the person may have in what was kept before there were keys.
+    pub fn is_of(&self, person: &[PersonKeys], before: &[String]) -> bool {
         let of = &self.keys;
         if of.is_empty() {
             return !self.record.is_empty();
         }
         if of.name.is_empty() {
-            let keys = [&person.resident, &person.card, &person.born, &person.only];
-            return keys.contains(&&of.only) || before.contains(&of.only);
+            let has = |keys: &PersonKeys| {
+                [&keys.resident, &keys.card, &keys.born, &keys.only].contains(&&of.only)
+            };
+            return person.iter().any(has) || before.contains(&of.only);
         }
-        of.fits(person)
+        person.iter().any(|keys| of.fits(keys))
     }
 }
 
@@ -113,19 +115,19 @@ mod tests {
             (PersonKeys { name: "饶小明".to_owned(), ..keys("", "2", "") }, false),
         ] {
             let word = word(&said_by, (1, 1, false));
-            assert_eq!(word.is_of(&all, &[]), is_of, "{word:?}");
+            assert_eq!(word.is_of(std::slice::from_ref(&all), &[]), is_of, "{word:?}");
             assert_eq!(said_by.fits(&all), is_of);
         }
         // Of before: a digest, whatever the name.
         let before = |only: &str| PersonKeys { only: only.to_owned(), ..PersonKeys::default() };
         for (only, is_of) in [("1", true), ("2", true), ("3", true), ("4", true), ("5", false)] {
             let word = word(&before(only), (1, 1, false));
-            assert_eq!(word.is_of(&all, &["4".to_owned()]), is_of, "{only}");
+            assert_eq!(word.is_of(std::slice::from_ref(&all), &["4".to_owned()]), is_of, "{only}");
         }
         // Nobody's is about its record, and about nothing without one.
         let nobody = word(&PersonKeys::default(), (1, 1, false));
-        assert!(!nobody.is_of(&all, &[]));
-        assert!(Word { record: "r".to_owned(), ..nobody }.is_of(&all, &[]));
+        assert!(!nobody.is_of(std::slice::from_ref(&all), &[]));
+        assert!(Word { record: "r".to_owned(), ..nobody }.is_of(std::slice::from_ref(&all), &[]));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::nodes::NodeCertificates;
 use super::seal::HubTrail;
-use super::{HubStore, load, look_up};
+use super::{HubStore, load, look_up, read};
 use crate::app::error::{Code, Error};
 use crate::app::exchange::ports::{HubDocuments, Submission};
 use crate::app::exchange::store_suite::{self, TESTS, asking, handles, look_ups, model, scopes};

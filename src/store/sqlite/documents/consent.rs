@@ -32,7 +32,10 @@ pub(super) async fn standing(
     let person: String = row.try_get("person")?;
     let keys = grants::keys_of(&row)?;
     let mut words = words(readers, (&keys.name, Some(record))).await?;
-    words.retain(|word| word.is_of(&keys, std::slice::from_ref(&person)));
+    if !words.is_empty() {
+        let joined = joined(readers, &keys).await?;
+        words.retain(|word| word.is_of(&joined, std::slice::from_ref(&person)));
+    }
     let (taken, withdrawn_by) = taken_back(words);
     let sent_for: Option<String> = row.try_get("sent_for")?;
     // Absent in what this node cannot read: then it is not known where the patient lives.
@@ -105,8 +108,34 @@ pub(super) async fn withdrawals(
     before: &[String],
 ) -> Result<Vec<TakenBack>, sqlx::Error> {
     let mut words = words(readers, (&person.name, None)).await?;
-    words.retain(|word| !word.keys.is_empty() && word.is_of(person, before));
+    if !words.is_empty() {
+        let joined = joined(readers, person).await?;
+        words.retain(|word| !word.keys.is_empty() && word.is_of(&joined, before));
+    }
     Ok(taken_back(words).0)
+}
+
+/// The keys, and those of the records here that are of the same person: one of them may have the number by
+/// which something was said beside the one that is asked with.
+async fn joined<'e>(
+    executor: impl SqliteExecutor<'e>,
+    keys: &PersonKeys,
+) -> Result<Vec<PersonKeys>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT person, patient, resident, card, born FROM document \
+         WHERE kind = 'record' AND current = 1 AND patient = ?1",
+    )
+    .bind(&keys.name)
+    .fetch_all(executor)
+    .await?;
+    let mut all = vec![keys.clone()];
+    for row in &rows {
+        let of = grants::keys_of(row)?;
+        if of != *keys && of.fits(keys) {
+            all.push(of);
+        }
+    }
+    Ok(all)
 }
 
 /// The highest version of what was said of this person's consent, for the same records.
@@ -115,9 +144,10 @@ pub(super) async fn last(
     said: &ConsentSaid,
     keys: &PersonKeys,
 ) -> Result<u32, sqlx::Error> {
-    let words = words(connection, (&keys.name, Some(&said.record))).await?;
+    let words = words(&mut *connection, (&keys.name, Some(&said.record))).await?;
+    let joined = joined(connection, keys).await?;
     let same = words.iter().filter(|word| word.record == said.record);
-    let same = same.filter(|word| word.is_of(keys, &said.persons));
+    let same = same.filter(|word| word.is_of(&joined, &said.persons));
     Ok(same.map(|word| word.version).max().unwrap_or(0))
 }
 

@@ -314,6 +314,32 @@ async fn what_is_said_here_counts_over_what_came_before_and_waits_for_the_hub() 
     assert_eq!(node.waiting(0, 60).await.len(), 2);
 }
 
+/// As the hub joins keys by the records that have them together.
+#[tokio::test]
+async fn what_was_said_by_one_number_counts_for_a_record_that_has_another_where_a_third_has_both() {
+    for has_both in [false, true] {
+        let (node, mut cursor) = (Node::new().await, Cursor::default());
+        for (name, of) in [("by-id", keys("甲", "p", "")), ("by-card", keys("甲", "", "q"))] {
+            cursor = node.hear(cursor, (document(name, 1, name), of_person(&of))).await;
+        }
+        if has_both {
+            let of = keys("甲", "p", "q");
+            cursor = node.hear(cursor, (document("both", 1, "both"), of_person(&of))).await;
+        }
+        // Somebody else of the name, with the same card: borrowed, as it has another number.
+        let of = keys("甲", "other", "q");
+        cursor = node.hear(cursor, (document("other", 1, "other"), of_person(&of))).await;
+        node.hear(cursor, consent((1, 50, false), &keys("甲", "p", ""))).await;
+        let back = async |name| {
+            let standing = node.documents.standing(name).await.unwrap().unwrap();
+            standing.withdrawals.len()
+        };
+        assert_eq!(back("by-id").await, 1);
+        assert_eq!(back("by-card").await, usize::from(has_both));
+        assert_eq!(back("other").await, 0);
+    }
+}
+
 #[tokio::test]
 async fn what_a_person_took_back_and_which_versions_are_here_can_be_asked() {
     let node = Node::new().await;
