@@ -61,6 +61,22 @@ async fn trail(node: &TestNode, after: i64) -> Vec<(String, String, String, Stri
     .unwrap()
 }
 
+/// All that was entered of the patient.
+async fn accesses(node: &TestNode) -> Vec<audit::AuditEntry> {
+    let asked = audit::ListPatientAccessesRequest {
+        person: Some(audit::AccessedPerson {
+            name: PATIENT.0.to_owned(),
+            resident_id: PATIENT.1.to_owned(),
+            ..Default::default()
+        }),
+        page_size: 200,
+        ..Default::default()
+    };
+    let mut service = AuditServiceClient::new(node.channel.clone());
+    let found = service.list_patient_accesses(by("auditor", asked)).await.unwrap().into_inner();
+    found.entries
+}
+
 fn is_out_of_place<T>(done: Result<tonic::Response<T>, Status>) {
     let Err(status) = done else { panic!("out of place and done") };
     assert_eq!(status.code(), Code::PermissionDenied, "{status}");
@@ -88,7 +104,7 @@ async fn somebody_who_works_for_one_village_writes_of_its_people() {
     })
     .await;
     let done = |seen_revision| pb::UpdateTaskRequest {
-        task_id: task.task_id.clone(),
+        task_id: task.id.clone(),
         state: pb::TaskState::Done.into(),
         note: "血压 120/80".to_owned(),
         seen_revision,
@@ -130,7 +146,7 @@ async fn somebody_who_works_for_one_village_writes_of_its_people() {
     let stale = follow_up(&clinic).update_task(by("own", done(5))).await.unwrap_err();
     assert_eq!(stale.code(), Code::FailedPrecondition, "{stale}");
     let said = trail(&clinic, 0).await;
-    for (record, outcome) in [("nothing", "not_found"), (task.task_id.as_str(), "stale")] {
+    for (record, outcome) in [("nothing", "not_found"), (task.id.as_str(), "stale")] {
         assert!(
             said.iter().any(|(who, _, of, came)| who == "own" && of == record && came == outcome),
             "{outcome} {said:?}"
@@ -158,19 +174,8 @@ async fn somebody_who_works_for_one_village_writes_of_its_people() {
     consent(&clinic).restore_consent(by("township", restore())).await.unwrap();
 
     // Who saw and wrote what of the person is found, registration and presence among it.
-    let asked = audit::ListPatientAccessesRequest {
-        person: Some(audit::AccessedPerson {
-            name: PATIENT.0.to_owned(),
-            resident_id: PATIENT.1.to_owned(),
-            ..Default::default()
-        }),
-        page_size: 200,
-        ..Default::default()
-    };
-    let mut service = AuditServiceClient::new(clinic.channel.clone());
-    let found = service.list_patient_accesses(by("auditor", asked)).await.unwrap().into_inner();
-    let found: Vec<_> =
-        found.entries.iter().map(|e| (&*e.caller, &*e.action, &*e.outcome)).collect();
+    let found = accesses(&clinic).await;
+    let found: Vec<_> = found.iter().map(|e| (&*e.caller, &*e.action, &*e.outcome)).collect();
     for one in [
         ("own", "register_people", "ok"),
         ("other", "register_people", "out_of_place"),
@@ -187,6 +192,27 @@ fn clinic() -> Setup {
         c.node.area = "361104204".to_owned();
         credentials(c);
     })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grants_are_listed_for_purposes_of_the_role() {
+    let clinic = clinic().start().await;
+    let request = pb::SubmitRecordRequest { content: stroke("CYXJ-1"), ..Default::default() };
+    let kept = records(&clinic).submit_record(by("township", request)).await.unwrap().into_inner();
+    let name = kept.name;
+    let asked = |purpose: pb::Purpose| pb::ListGrantsRequest {
+        record: name.clone(),
+        purpose: purpose.into(),
+        ..Default::default()
+    };
+    let seen = i64::try_from(trail(&clinic, 0).await.len()).unwrap();
+    let of_patient = by("pharmacist", asked(pb::Purpose::PatientRequest));
+    let denied = consent(&clinic).list_grants(of_patient).await.unwrap_err();
+    assert_eq!(denied.code(), Code::PermissionDenied, "{denied}");
+    consent(&clinic).list_grants(by("pharmacist", asked(pb::Purpose::Treatment))).await.unwrap();
+    let said = trail(&clinic, seen).await;
+    let outcomes: Vec<_> = said.iter().map(|(who, _, of, came)| (&**who, &**of, &**came)).collect();
+    assert_eq!(outcomes, [("pharmacist", &*name, "denied"), ("pharmacist", &*name, "ok")]);
 }
 
 async fn fhir(node: &TestNode, who: &str, path: &str) -> (u16, Value) {
@@ -233,22 +259,12 @@ async fn the_fhir_door_tells_nobody_that_there_is_what_they_may_not_see() {
         [("own", name, "ok"), ("other", name, "withheld"), ("own", "nothing", "not_found")]
     );
     // Whoever asks who saw the person's data finds the search and the reads, those withheld among them.
-    let asked = audit::ListPatientAccessesRequest {
-        person: Some(audit::AccessedPerson {
-            name: PATIENT.0.to_owned(),
-            resident_id: PATIENT.1.to_owned(),
-            ..Default::default()
-        }),
-        page_size: 200,
-        ..Default::default()
-    };
-    let mut service = AuditServiceClient::new(clinic.channel.clone());
-    let found = service.list_patient_accesses(by("auditor", asked)).await.unwrap().into_inner();
+    let found = accesses(&clinic).await;
     let count = |who: &str, outcome: &str| {
         let of = |e: &&audit::AuditEntry| {
             e.caller == who && e.outcome == outcome && e.action == "read_records"
         };
-        found.entries.iter().filter(of).count()
+        found.iter().filter(of).count()
     };
     assert_eq!((count("own", "ok"), count("other", "withheld")), (6, 5), "{found:?}");
 }

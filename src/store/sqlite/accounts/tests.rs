@@ -10,9 +10,9 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::app::access::Caller;
 use crate::app::identity::Known;
-use crate::app::identity::accounts::password::Denied;
+use crate::app::identity::accounts::password::{Denied, Hashed};
 use crate::app::identity::accounts::{Accounts, Options};
-use crate::app::ports::{Clock, IdSource};
+use crate::app::ports::{AuditEntry, Clock, IdSource};
 use crate::store::sqlite::SqliteStore;
 
 const PASSWORD: &str = "five gray herons";
@@ -270,6 +270,43 @@ async fn another_password_or_role_and_disabling_end_every_session() {
     accounts.set_password(&local(), "zhang", PASSWORD).await.unwrap();
     assert!(accounts.identify(&tokens.access).await.is_err());
     assert!(accounts.sign_in("zhang", PASSWORD).await.is_ok());
+}
+
+/// Hashing takes its time, and an administrator may act while the owner's new password is made.
+#[tokio::test]
+async fn a_password_that_was_reset_meanwhile_or_disabled_is_not_overwritten_by_its_owner() {
+    let clinic = Clinic::with_zhang().await;
+    let store = AccountsStore::open(&clinic.folder.path().join("x.db"));
+    let kept = async || store.account("zhang").await.unwrap().unwrap().password;
+    let deed = || Deed {
+        caller: "account:zhang".to_owned(),
+        role: Role::VillageDoctor.name(),
+        action: "change_password",
+        entry: AuditEntry {
+            at_ms: 1,
+            record_id: "zhang".to_owned(),
+            patient_reference: String::new(),
+            outcome: "ok",
+            detail: String::new(),
+        },
+    };
+    // What is compared is what was kept when the owner said the old one.
+    let compared = kept().await;
+    let new = Hashed { hash: [9; 32], ..compared.clone() };
+    let own = || Change::Password { new: new.clone(), before: Some(compared.clone()) };
+    clinic.accounts.set_password(&local(), "zhang", "six white egrets").await.unwrap();
+    let reset = kept().await;
+    assert_ne!(reset, compared);
+    assert!(!store.change("zhang", own(), deed()).await.unwrap());
+    assert_eq!(kept().await, reset);
+    assert_eq!(clinic.trail().await.last().unwrap().3, "not_found", "nothing was done");
+    // Nor does it open what was shut.
+    let own = || Change::Password { new: new.clone(), before: Some(reset.clone()) };
+    clinic.accounts.change(&local(), "zhang", Change::Disabled(true)).await.unwrap();
+    assert!(!store.change("zhang", own(), deed()).await.unwrap());
+    clinic.accounts.change(&local(), "zhang", Change::Disabled(false)).await.unwrap();
+    assert!(store.change("zhang", own(), deed()).await.unwrap());
+    assert_eq!(kept().await, new);
 }
 
 #[tokio::test]
