@@ -263,6 +263,13 @@ fn verdict(found: &pb::VerifyTrailResponse) -> String {
             0 => writeln!(out, "没有锚定：若末尾被截去，或全链被重写，无从发现"),
             upto => writeln!(out, "与 {} 处签名的链头相符，锚定至第 {upto} 条", found.anchor_count),
         };
+        for other in &found.other_chains {
+            let _ = writeln!(
+                out,
+                "注意：本节点名下另有锚定过的链 {}（至第 {} 条）。若节点未曾重新安装，审计链已被调换",
+                other.chain, other.anchored_up_to
+            );
+        }
     } else {
         let (first, last) = (found.bad_number, found.bad_up_to);
         let span = if first == last {

@@ -231,6 +231,11 @@ impl From<Verdict> for pb::VerifyTrailResponse {
                 sm3: intact.head.sm3.to_vec(),
                 anchor_count: intact.anchors,
                 anchored_up_to: intact.anchored_up_to,
+                other_chains: intact
+                    .others
+                    .into_iter()
+                    .map(|(chain, anchored_up_to)| pb::OtherChain { chain, anchored_up_to })
+                    .collect(),
                 ..said
             },
             Err(broken) => Self {

@@ -376,3 +376,46 @@ async fn what_is_cut_off_at_a_node_is_found_by_what_the_hub_keeps() {
     let refused = command("village", data, &["verify", "--anchors", file]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("signature"), "{refused:?}");
 }
+
+/// By itself the new chain is whole; that there was another one must not go unsaid.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trail_that_was_exchanged_and_then_anchored_is_said() {
+    let hub = hub().await;
+    let asked = pb::ListAnchorsRequest { node: "village".to_owned() };
+    let anchored = async |chains: usize| {
+        until("the hub has heads", async || {
+            let found = audit(&hub).list_anchors(asked.clone()).await.unwrap().into_inner();
+            let of: std::collections::BTreeSet<_> =
+                found.anchors.iter().map(|anchor| anchor.chain.clone()).collect();
+            (of.len() == chains).then_some(found.anchors)
+        })
+        .await
+    };
+    let village = node("village", &hub).await;
+    consult(&village, "P-1").await;
+    let first = anchored(1).await;
+    let brought = pb::VerifyTrailRequest { anchors: first.clone(), exchange: false };
+    let whole = audit(&village).verify_trail(brought).await.unwrap().into_inner();
+    assert!(whole.intact && whole.other_chains.is_empty(), "{whole:?}");
+    assert!(village.node.stop().await);
+
+    let exchanged = node("village", &hub).await;
+    consult(&exchanged, "P-2").await;
+    let brought = pb::VerifyTrailRequest { anchors: anchored(2).await, exchange: false };
+    let verified = audit(&exchanged).verify_trail(brought).await.unwrap().into_inner();
+    assert!(verified.intact, "{verified:?}");
+    let others: Vec<_> =
+        verified.other_chains.iter().map(|other| (&other.chain, other.anchored_up_to)).collect();
+    let last = first.iter().map(|anchor| anchor.number).max().unwrap();
+    assert!(
+        matches!(others.as_slice(), [(chain, upto)] if **chain == first[0].chain && *upto >= last)
+    );
+    let url = format!("http://{}", hub.node.address());
+    let data = exchanged.data.path();
+    let printed = command("hub", data, &["anchors", "--node", "village", "--server", &url]);
+    let file = data.join("anchors.jsonl");
+    std::fs::write(&file, &printed.stdout).unwrap();
+    let said = command("village", data, &["verify", "--anchors", file.to_str().unwrap()]);
+    assert!(said.status.success(), "{said:?}");
+    assert!(text(&said).contains("本节点名下另有锚定过的链"), "{}", text(&said));
+}

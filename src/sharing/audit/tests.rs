@@ -89,6 +89,7 @@ fn a_chain_as_it_was_written_is_intact_and_says_how_far_it_is_anchored() {
     let intact = verify(entries.clone(), &marks).unwrap();
     assert_eq!((intact.entries, intact.anchors, intact.anchored_up_to), (5, 2, 4));
     assert_eq!(intact.head.sha256.as_slice(), entries[4].sha256);
+    assert!(intact.others.is_empty());
     assert_eq!(verify(Vec::new(), &[]).unwrap().head, origin().head());
 }
 
@@ -204,7 +205,9 @@ fn the_chain_of_another_database_is_told_from_its_own() {
         broken(1, 1, Fault::OtherChain)
     );
     // Of a node that was set up anew both are known.
-    assert!(verify(entries.clone(), &[other, mark(&entries, 2)]).is_ok());
+    let earlier = Mark { head: Head { number: 1, ..other.head }, ..other.clone() };
+    let both = verify(entries.clone(), &[other, earlier, mark(&entries, 2)]).unwrap();
+    assert_eq!(both.others.into_iter().collect::<Vec<_>>(), [("c2".to_owned(), 2)]);
     // The entries of another chain do not fit this one's origin.
     let mut foreign = Verifier::new(&Origin { chain: "c2".to_owned(), ..origin() }, []);
     let mut said = Ok(());

@@ -53,6 +53,9 @@ pub struct Intact {
     pub anchors: u64,
     /// Number of the last anchored entry; what comes after it could be cut off unseen. 0: none.
     pub anchored_up_to: u64,
+    /// Other chains that were anchored under the node's name, with the number of the last anchored entry. A
+    /// node that was set up anew has them; one that was not has had its trail exchanged.
+    pub others: BTreeMap<String, u64>,
 }
 
 /// Goes along a chain.
@@ -64,6 +67,7 @@ pub struct Verifier {
     /// A number up to which the database itself remembers that there were entries.
     reached: u64,
     other: bool,
+    others: BTreeMap<String, u64>,
     entries: u64,
     anchors: u64,
     anchored_up_to: u64,
@@ -93,13 +97,14 @@ impl Verifier {
     /// said to be of; one of another chain id says that this is another database.
     pub fn new<'a>(origin: &Origin, marks: impl IntoIterator<Item = &'a Mark>) -> Self {
         let mut held: BTreeMap<u64, Vec<Head>> = BTreeMap::new();
-        let (mut own, mut foreign) = (false, false);
+        let (mut own, mut others) = (false, BTreeMap::<String, u64>::new());
         for mark in marks {
             if mark.chain == origin.chain {
                 own = true;
                 held.entry(mark.head.number).or_default().push(mark.head);
             } else {
-                foreign = true;
+                let last = others.entry(mark.chain.clone()).or_default();
+                *last = mark.head.number.max(*last);
             }
         }
         Self {
@@ -108,7 +113,8 @@ impl Verifier {
             marks: held,
             reached: 0,
             // A node that was set up anew has anchors of both.
-            other: foreign && !own,
+            other: !others.is_empty() && !own,
+            others,
             entries: 0,
             anchors: 0,
             anchored_up_to: 0,
@@ -170,8 +176,8 @@ impl Verifier {
         if last > end {
             return Err(Broken { number: end + 1, up_to: last, fault: Fault::CutOff });
         }
-        let Self { head, entries, anchors, anchored_up_to, .. } = self;
-        Ok(Intact { head, entries, anchors, anchored_up_to })
+        let Self { head, entries, anchors, anchored_up_to, others, .. } = self;
+        Ok(Intact { head, entries, anchors, anchored_up_to, others })
     }
 
     /// Whether the anchors of the entry that was taken are of this chain.
