@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, SecretUrl, check_schema, refuse};
-use crate::app::imaging::peers::Service;
+use super::{ConfigError, SecretUrl, check_schema, parse_sha256, refuse};
+use crate::app::imaging::peers::{Mark, Service};
 use crate::sharing::imaging::charset::Encoding;
 
 /// Characters of an AE title at most (PS3.5, 6.2).
@@ -221,12 +221,29 @@ pub struct PeerSection {
     /// Whether it is dialled, and must call, over TLS.
     #[serde(default)]
     pub tls: bool,
+    /// What its certificate must have when it calls: a name or an address that it is for, or its SHA-256
+    /// in hexadecimal digits; one of several will do. Empty: any that `tls_client_ca` signed.
+    #[serde(default)]
+    pub certificates: Vec<String>,
     /// What it may ask: `echo`, `store`, `find`, `retrieve`, `worklist`, `mpps`.
     pub services: BTreeSet<Service>,
     /// Character set of answers to it: `ISO_IR 192` (UTF-8), `GB18030`, `GBK`, `ISO 2022 IR 58` or
     /// `ISO_IR 100`.
     #[serde(default = "utf8")]
     pub character_set: Encoding,
+}
+
+impl PeerSection {
+    /// By what its certificate is known; none where an entry is neither a name nor a digest.
+    pub fn marks(&self) -> Vec<Option<Mark>> {
+        let mark = |text: &String| {
+            let name = text.to_ascii_lowercase();
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+            let is_name = (1..=253).contains(&name.len()) && name.bytes().all(fits);
+            parse_sha256(&name).map(Mark::Sha256).or(is_name.then_some(Mark::Name(name)))
+        };
+        self.certificates.iter().map(mark).collect()
+    }
 }
 
 fn utf8() -> Encoding {
@@ -449,6 +466,17 @@ impl DicomSection {
             }
             if peer.services.is_empty() && peer.address.is_none() {
                 return refuse("dicom.peers: an entry needs services, or an address to send to");
+            }
+            if !peer.certificates.is_empty() && !(peer.tls && self.tls_client_ca.is_some()) {
+                return refuse(
+                    "dicom.peers: certificates needs tls = true and dicom.tls_client_ca",
+                );
+            }
+            if peer.marks().contains(&None) {
+                return refuse(
+                    "dicom.peers.certificates must be names or addresses that the certificate is for \
+                     (letters, digits, `-`, `.`, `_`, `:`), or 64 hexadecimal digits of its SHA-256",
+                );
             }
             if peer.tls && peer.address.is_some() && self.tls_ca.is_none() {
                 return refuse("dicom.peers: tls with an address needs dicom.tls_ca");

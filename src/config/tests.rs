@@ -1,6 +1,7 @@
 //! Tests of the module above.
 
 use super::*;
+use crate::app::imaging::peers::Mark;
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse("node.toml", text, &BTreeMap::new()).map_err(|e| e.to_string())
@@ -302,4 +303,36 @@ fn keys_of_signed_folders_are_checked_and_make_signatures_required() {
     let twice = format!("[models]\ntrusted_keys = [\"{key}\", \"{}\"]\n", key.to_uppercase());
     let error = parse(&twice).unwrap_err();
     assert!(error.contains("models.trusted_keys[1] is there twice"), "{error}");
+}
+
+#[test]
+fn a_certificate_of_a_peer_is_a_name_or_a_digest_and_needs_tls() {
+    let config = |peer: &str, more: &str| {
+        parse(&format!(
+            "[dicom]\nlisten = \"127.0.0.1:0\"\n{more}\n[[dicom.peers]]\nae_title = \"PACS\"\n\
+             services = [\"store\"]\n{peer}"
+        ))
+    };
+    let tls = "tls_cert = \"c\"\ntls_key = \"k\"\ntls_client_ca = \"ca\"";
+    let digest = "AB".repeat(32);
+    let listed =
+        format!("tls = true\ncertificates = [\"PACS.county.example\", \"fd00::9\", \"{digest}\"]");
+    let read = config(&listed, tls).unwrap();
+    assert_eq!(
+        read.dicom.peers.first().unwrap().marks(),
+        [
+            Some(Mark::Name("pacs.county.example".to_owned())),
+            Some(Mark::Name("fd00::9".to_owned())),
+            Some(Mark::Sha256([0xab; 32])),
+        ]
+    );
+    for (peer, more, said) in [
+        (listed.as_str(), "", "certificates needs tls = true and dicom.tls_client_ca"),
+        ("certificates = [\"a\"]", tls, "certificates needs tls = true"),
+        ("tls = true\ncertificates = [\"\"]", tls, "dicom.peers.certificates must be names"),
+        ("tls = true\ncertificates = [\"CN=PACS\"]", tls, "dicom.peers.certificates must be names"),
+    ] {
+        let error = config(peer, more).unwrap_err();
+        assert!(error.contains(said), "{peer}: {error}");
+    }
 }

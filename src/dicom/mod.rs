@@ -6,6 +6,7 @@
 //! pynetdicom and Orthanc drive this door in the tests.
 
 mod association;
+mod certificate;
 mod command;
 mod commitment;
 mod dial;

@@ -11,7 +11,7 @@ use dicom_ul::pdu::{
 };
 
 use super::uids;
-use crate::app::imaging::peers::{Peer, Peers, Refusal, Service};
+use crate::app::imaging::peers::{Peer, Peers, Refusal, Service, Shown};
 use crate::sharing::imaging::implementation;
 use crate::sharing::imaging::structure::Syntax;
 
@@ -58,11 +58,11 @@ pub(super) struct Accepted {
 
 /// Where a request came from, and what we say of ourselves.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Here {
+pub(super) struct Here<'a> {
     /// Address of the caller.
     pub(super) from: IpAddr,
-    /// Whether it came over TLS.
-    pub(super) tls: bool,
+    /// What it shows of who it is from.
+    pub(super) shown: &'a Shown,
     /// Longest P-DATA that we take.
     pub(super) pdu_bytes_max: u32,
 }
@@ -71,7 +71,7 @@ pub(super) struct Here {
 pub(super) fn negotiate(
     request: &AssociationRQ,
     peers: &Peers,
-    here: Here,
+    here: Here<'_>,
 ) -> Result<Accepted, (AssociationRJ, &'static str)> {
     use AssociationRJServiceUserReason as User;
     if request.protocol_version & 1 == 0 {
@@ -84,7 +84,7 @@ pub(super) fn negotiate(
         return Err(refuse(User::ApplicationContextNameNotSupported, "application context"));
     }
     let peer = peers
-        .admit(&request.calling_ae_title, &request.called_ae_title, here.from, here.tls)
+        .admit(&request.calling_ae_title, &request.called_ae_title, here.from, here.shown)
         .map_err(|refusal| match refusal {
             Refusal::CalledTitle => refuse(User::CalledAETitleNotRecognized, "called AE title"),
             Refusal::CallingTitle => refuse(User::CallingAETitleNotRecognized, "calling AE title"),
@@ -92,6 +92,9 @@ pub(super) fn negotiate(
                 refuse(User::CallingAETitleNotRecognized, "address of the calling AE title")
             }
             Refusal::NeedsTls => refuse(User::CallingAETitleNotRecognized, "TLS is required"),
+            Refusal::Certificate => {
+                refuse(User::CallingAETitleNotRecognized, "certificate of the calling AE title")
+            }
         })?;
     let mut contexts = Vec::new();
     let mut results = Vec::new();

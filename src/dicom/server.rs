@@ -18,12 +18,13 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::association::{Association, unexpected};
+use super::certificate;
 use super::dial::Dialler;
 use super::negotiation::{Here, negotiate};
 use super::pacs::Moves;
 use super::wire::{Frame, Patience, Socket, Wire, WireError};
 use crate::app::imaging::Imaging;
-use crate::app::imaging::peers::Peers;
+use crate::app::imaging::peers::{Peers, Shown};
 use crate::app::imaging::worklist::Worklist;
 
 /// How long a caller may take to shake hands over TLS and to send its association request (ARTIM).
@@ -161,11 +162,13 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> Result<(), WireError> {
     Socket::hurry(&stream);
-    let secure = tls.is_some();
-    let socket = match tls {
-        None => Socket::Plain(stream),
+    let (socket, shown) = match tls {
+        None => (Socket::Plain(stream), Shown::Plain),
         Some(acceptor) => match timeout(REQUEST_WITHIN, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Socket::TlsAccepted(Box::new(stream)),
+            Ok(Ok(stream)) => {
+                let shown = certificate::shown(stream.get_ref().1.peer_certificates());
+                (Socket::TlsAccepted(Box::new(stream)), shown)
+            }
             Ok(Err(error)) => return Err(WireError::Lost(error)),
             Err(_) => return Err(WireError::Idle(REQUEST_WITHIN)),
         },
@@ -200,7 +203,7 @@ async fn answer(
         let rejection = AssociationRJ { result: AssociationRJResult::Transient, source };
         return reject(wire, rejection, "too many associations").await;
     }
-    let here = Here { from: from.ip(), tls: secure, pdu_bytes_max };
+    let here = Here { from: from.ip(), shown: &shown, pdu_bytes_max };
     match negotiate(&request, &shared.peers, here) {
         Err((rejection, why)) => reject(wire, rejection, why).await,
         Ok(accepted) => {

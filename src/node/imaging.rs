@@ -383,6 +383,7 @@ pub(super) fn peers(section: &DicomSection) -> Peers {
             address: peer.address.clone(),
             hosts: peer.hosts.iter().map(std::net::IpAddr::to_canonical).collect(),
             tls: peer.tls,
+            certificates: peer.marks().into_iter().flatten().collect(),
             services: peer.services.iter().copied().collect(),
             character_set: peer.character_set,
         })

@@ -39,6 +39,7 @@ fn peer(ae_title: &str, address: SocketAddr) -> PeerSection {
         ae_title: ae_title.to_owned(),
         address: Some(address.to_string()),
         hosts: Vec::new(),
+        certificates: Vec::new(),
         tls: false,
         services: [Service::Echo, Service::Store, Service::Find, Service::Retrieve].into(),
         // As many PACS in use here do.

@@ -44,10 +44,41 @@ pub struct Peer {
     pub hosts: Vec<IpAddr>,
     /// Whether the node dials it over TLS and takes its calls over TLS only.
     pub tls: bool,
+    /// One of which its certificate has; empty: any that the authority signed.
+    pub certificates: Vec<Mark>,
     /// What it may ask.
     pub services: Services,
     /// Character set of answers to it.
     pub character_set: Encoding,
+}
+
+/// By what a certificate is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// SHA-256 of the whole certificate (DER).
+    Sha256([u8; 32]),
+    /// A name or address that it is for, in small letters.
+    Name(String),
+}
+
+/// What a call shows of who it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// Nothing: no TLS.
+    Plain,
+    /// Nothing: TLS without a certificate of the caller.
+    Tls,
+    /// A certificate that an authority of the node's signed, by all that it is known by.
+    Certificate(Vec<Mark>),
+}
+
+impl Shown {
+    fn has(&self, mark: &Mark) -> bool {
+        match self {
+            Self::Plain | Self::Tls => false,
+            Self::Certificate(marks) => marks.contains(mark),
+        }
+    }
 }
 
 /// Why a call is refused.
@@ -61,6 +92,8 @@ pub enum Refusal {
     Address,
     /// It is in the table as one that uses TLS, and calls without.
     NeedsTls,
+    /// It shows no certificate, or that of somebody else.
+    Certificate,
 }
 
 /// The table of application entities.
@@ -141,7 +174,7 @@ impl Peers {
         calling: &str,
         called: &str,
         from: IpAddr,
-        tls: bool,
+        shown: &Shown,
     ) -> Result<Peer, Refusal> {
         if !self.titles.iter().any(|title| title == called) {
             return Err(Refusal::CalledTitle);
@@ -150,7 +183,12 @@ impl Peers {
             Some(peer) if !peer.hosts.is_empty() && !peer.hosts.contains(&from.to_canonical()) => {
                 Err(Refusal::Address)
             }
-            Some(peer) if peer.tls && !tls => Err(Refusal::NeedsTls),
+            Some(peer) if peer.tls && *shown == Shown::Plain => Err(Refusal::NeedsTls),
+            Some(Peer { certificates, .. })
+                if !certificates.is_empty() && !certificates.iter().any(|one| shown.has(one)) =>
+            {
+                Err(Refusal::Certificate)
+            }
             Some(peer) => Ok(peer.clone()),
             None => self.others.map_or(Err(Refusal::CallingTitle), |services| {
                 Ok(Peer {
@@ -158,6 +196,7 @@ impl Peers {
                     address: None,
                     hosts: Vec::new(),
                     tls: false,
+                    certificates: Vec::new(),
                     services,
                     character_set: Encoding::Utf8,
                 })
@@ -186,6 +225,7 @@ mod tests {
             address: Some("10.0.0.9:104".to_owned()),
             hosts,
             tls,
+            certificates: Vec::new(),
             services: [Service::Echo, Service::Store].into_iter().collect(),
             character_set: Encoding::Gb18030,
         };
@@ -196,22 +236,46 @@ mod tests {
     #[test]
     fn a_peer_is_admitted_by_title_address_and_tls() {
         let peers = table(None);
-        let ct = peers.admit("CT01", "ALIAS", THERE, false).unwrap();
+        let ct = peers.admit("CT01", "ALIAS", THERE, &Shown::Plain).unwrap();
         assert!(ct.services.has(Service::Store) && !ct.services.has(Service::Find));
         let mapped = IpAddr::V6(Ipv4Addr::new(10, 0, 0, 9).to_ipv6_mapped());
-        assert!(peers.admit("CT01", "XIANGYI", mapped, false).is_ok());
-        assert_eq!(peers.admit("CT01", "OTHER", THERE, false), Err(Refusal::CalledTitle));
-        assert_eq!(peers.admit("CT01", "XIANGYI", HERE, false), Err(Refusal::Address));
-        assert_eq!(peers.admit("PACS", "XIANGYI", HERE, false), Err(Refusal::NeedsTls));
-        assert!(peers.admit("PACS", "XIANGYI", HERE, true).is_ok());
-        assert_eq!(peers.admit("WHO", "XIANGYI", HERE, true), Err(Refusal::CallingTitle));
-        assert_eq!(peers.admit("ct01", "XIANGYI", THERE, false), Err(Refusal::CallingTitle));
+        assert!(peers.admit("CT01", "XIANGYI", mapped, &Shown::Plain).is_ok());
+        assert_eq!(peers.admit("CT01", "OTHER", THERE, &Shown::Plain), Err(Refusal::CalledTitle));
+        assert_eq!(peers.admit("CT01", "XIANGYI", HERE, &Shown::Plain), Err(Refusal::Address));
+        assert_eq!(peers.admit("PACS", "XIANGYI", HERE, &Shown::Plain), Err(Refusal::NeedsTls));
+        assert!(peers.admit("PACS", "XIANGYI", HERE, &Shown::Tls).is_ok());
+        assert_eq!(peers.admit("WHO", "XIANGYI", HERE, &Shown::Tls), Err(Refusal::CallingTitle));
+        assert_eq!(
+            peers.admit("ct01", "XIANGYI", THERE, &Shown::Plain),
+            Err(Refusal::CallingTitle)
+        );
+    }
+
+    #[test]
+    fn a_peer_with_a_certificate_of_its_own_is_not_another_with_one() {
+        let name = |name: &str| Mark::Name(name.to_owned());
+        let mut peers = table(Some(Services::all()));
+        let pacs = peers.table.get_mut("PACS").unwrap();
+        pacs.certificates = vec![name("pacs.county.example"), Mark::Sha256([7; 32])];
+        let call = |shown: Shown| peers.admit("PACS", "XIANGYI", HERE, &shown).map(|_| ());
+        let shows = |marks: &[Mark]| Shown::Certificate(marks.to_vec());
+        assert_eq!(call(shows(&[Mark::Sha256([1; 32]), name("pacs.county.example")])), Ok(()));
+        assert_eq!(call(shows(&[Mark::Sha256([7; 32])])), Ok(()));
+        for other in [
+            shows(&[Mark::Sha256([1; 32]), name("ct01.county.example")]),
+            shows(&[name("pacs.county.example.evil")]),
+            shows(&[]),
+            Shown::Tls,
+        ] {
+            assert_eq!(call(other), Err(Refusal::Certificate));
+        }
+        assert_eq!(call(Shown::Plain), Err(Refusal::NeedsTls));
     }
 
     #[test]
     fn strangers_get_what_is_set_for_them_and_are_no_destination() {
         let peers = table(Some([Service::Echo].into_iter().collect()));
-        let stranger = peers.admit("WHO", "XIANGYI", HERE, false).unwrap();
+        let stranger = peers.admit("WHO", "XIANGYI", HERE, &Shown::Plain).unwrap();
         assert!(stranger.services.has(Service::Echo) && !stranger.services.has(Service::Store));
         assert!(peers.destination("WHO").is_none());
         assert!(peers.destination("CT01").is_some());

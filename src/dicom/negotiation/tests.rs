@@ -33,7 +33,8 @@ fn decide_for(
     services: Services,
 ) -> Result<Accepted, (AssociationRJ, &'static str)> {
     let peers = Peers::new(vec!["XIANGYI".to_owned()], Vec::new(), Some(services));
-    let here = Here { from: Ipv4Addr::LOCALHOST.into(), tls: false, pdu_bytes_max: 65_536 };
+    let here =
+        Here { from: Ipv4Addr::LOCALHOST.into(), shown: &Shown::Plain, pdu_bytes_max: 65_536 };
     negotiate(request, &peers, here)
 }
 

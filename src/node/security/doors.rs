@@ -160,7 +160,13 @@ fn device(peer: &PeerSection, certificates: bool) -> Finding {
         };
     }
     if peer.tls && certificates {
-        return Finding::ok(DICOM, subject, "comes in with a TLS certificate");
+        if !peer.certificates.is_empty() {
+            return Finding::ok(DICOM, subject, "comes in with a TLS certificate of its own");
+        }
+        let means = "comes in with any certificate that dicom.tls_client_ca signed: who has one may \
+                     take another's title";
+        let remedy = "set certificates to a name in its certificate, or to its SHA-256";
+        return Finding::weak(DICOM, subject, (means, remedy));
     }
     let remedy = "give it a certificate: tls = true and dicom.tls_client_ca";
     let (standing, means) = match (peer.tls, peer.hosts.is_empty()) {

@@ -1,12 +1,13 @@
 """DICOM over TLS, both as the side that is called and as the side that calls."""
 
+import json
 import shutil
 import ssl
 import subprocess
 
 import pydicom
 import pytest
-from conftest import TITLE, Node, free_port
+from conftest import BINARY, TITLE, Node, free_port
 from pynetdicom import AE
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove
 
@@ -107,3 +108,38 @@ services = ["echo", "store", "find", "retrieve"]
         receiver.terminate()
         receiver.wait(timeout=10)
         node.stop()
+
+
+def test_a_certificate_is_good_for_the_title_that_it_is_written_for(tmp_path, certificates, dcmtk,
+                                                                    files):
+    digest = subprocess.run(
+        ["openssl", "x509", "-in", certificates / "ca-leaf.pem", "-noout", "-fingerprint", "-sha256"],
+        check=True, capture_output=True, text=True).stdout.split("=")[1].strip().replace(":", "")
+    peers = "".join(f"""
+[[dicom.peers]]
+ae_title = "{title}"
+tls = true
+certificates = ["{certificate}"]
+services = ["echo", "store"]
+""" for title, certificate in [("BYNAME", "LOCALHOST"), ("BYIP", "127.0.0.1"),
+                               ("BYDIGEST", digest), ("ELSE", "ct01.county.example"),
+                               ("NEXT", "00" * 32)])
+    peers += '[[dicom.peers]]\nae_title = "ANY"\ntls = true\nservices = ["echo"]\n'
+    node = secured(tmp_path, certificates, peers)
+    client = ["+tls", certificates / "ca-leaf.key", certificates / "ca-leaf.pem", "+cf",
+              certificates / "ca.pem", "-aec", TITLE]
+    try:
+        for title in ("BYNAME", "BYIP", "BYDIGEST"):
+            dcmtk("storescu", *client, "-aet", title, "localhost", node.port, files(CT))
+        for title in ("ELSE", "NEXT"):
+            code, said = dcmtk("storescu", *client, "-aet", title, "localhost", node.port,
+                               files(CT), ok=False)
+            assert code != 0 and "Calling AE Title Not Recognized" in said, said
+    finally:
+        node.stop()
+    done = subprocess.run([BINARY, "admin", "security-report", "--json", "--config", node.config],
+                          check=True, capture_output=True, text=True)
+    standing = {line["subject"]: line["standing"]
+                for line in map(json.loads, done.stdout.splitlines())}
+    assert standing["AE ELSE"] == "ok"
+    assert standing["AE ANY"] == "weak"
