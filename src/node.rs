@@ -34,7 +34,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::exchange::{exchange_path, open_exchange};
+pub use self::exchange::{exchange_path, open_exchange, open_worklist};
 use self::pem::Pem;
 use crate::app::credentials::Authenticator;
 use crate::app::imaging::forwarding::Forwarding;
@@ -322,10 +322,11 @@ impl Node {
         let behind = pacs::open(&config, images.as_ref(), Arc::clone(&exchange), &clock).await?;
         let (behind, followers) = behind.unzip();
         let until = (&tasks, &stop);
+        let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
         let (forwarding, worklist, analyses) = match &images {
             Some(opened) => {
                 imaging::watched(opened, &metrics, until);
-                let with = (Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&metrics));
+                let with = (with.clone(), Arc::clone(&metrics));
                 let (forwarding, worklist, store) =
                     exchange::start(&config, (&opened.imaging, exchange), with, until).await?;
                 let with: (Arc<dyn AnalysisStore>, _) = (store, Arc::clone(&clock));
@@ -334,7 +335,6 @@ impl Node {
             }
             None => (None, None, None),
         };
-        let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
         let held = (images.as_ref(), behind.clone());
         let knowledge = knowledge.map_err(NodeError::Knowledge)?;
         let placing = callers::placing(&config, &knowledge);

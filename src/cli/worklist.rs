@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
@@ -13,7 +12,7 @@ use super::{Failure, say};
 use crate::app::access::Caller;
 use crate::app::imaging::Requester;
 use crate::app::imaging::worklist::{Filter, Planned, Worklist};
-use crate::node::{SystemClock, UuidSource, open_exchange};
+use crate::node::open_worklist;
 use crate::sharing::imaging::worklist::Item;
 
 /// Bytes of a file of items at most.
@@ -73,10 +72,23 @@ struct CancelArgs {
 }
 
 pub(super) async fn run(args: WorklistArgs) -> Result<ExitCode, Failure> {
+    let place = match &args.command {
+        Command::Add(AddArgs { place, .. })
+        | Command::List(ListArgs { place, .. })
+        | Command::Cancel(CancelArgs { place, .. }) => place,
+    };
+    let (worklist, tasks) = open_worklist(&place.config()?).await?;
+    let done = carry_out(&worklist, args.command).await;
+    drop(worklist);
+    tasks.close();
+    tasks.wait().await;
+    done
+}
+
+async fn carry_out(worklist: &Worklist, command: Command) -> Result<ExitCode, Failure> {
     let requester = Requester::of(Caller::local("command line"));
-    match args.command {
+    match command {
         Command::Add(args) => {
-            let worklist = open(&args.place).await?;
             let mut count = 0;
             for file in &args.files {
                 let items = read(file)?;
@@ -88,23 +100,16 @@ pub(super) async fn run(args: WorklistArgs) -> Result<ExitCode, Failure> {
             say(&format!("{count} examinations are planned\n"))?;
         }
         Command::Cancel(args) => {
-            let worklist = open(&args.place).await?;
             let count = worklist.cancel(&requester, args.step_ids).await?;
             say(&format!("{count} examinations are cancelled\n"))?;
         }
         Command::List(args) => {
-            let worklist = open(&args.place).await?;
             let filter = Filter { from: args.from, to: args.to, open: args.open };
             let planned = worklist.list(&requester, filter).await?;
             say(&if args.json { as_json(&planned)? } else { as_text(&planned) })?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn open(place: &Place) -> Result<Worklist, Failure> {
-    let store = open_exchange(&place.config()?).await?;
-    Ok(Worklist::new(Arc::new(store), Arc::new(SystemClock), Arc::new(UuidSource)))
 }
 
 fn read(path: &Path) -> Result<Vec<Item>, Failure> {

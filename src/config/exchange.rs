@@ -26,7 +26,7 @@ pub struct ExchangeSection {
     /// more, the same for all hubs on one database. None: `hub.key` in the store's directory, made at
     /// the first start. Without it nothing that is kept can be read.
     pub key_file: Option<PathBuf>,
-    /// Different persons whose records one node may look up within an hour; 0: nobody's.
+    /// Different persons whose records or images one node may look up within an hour; 0: nobody's.
     pub look_up_persons_per_hour_max: u32,
     /// Bytes of nodes' messages that the hub has under way at most, of all nodes together. A node has
     /// at most 33 MiB of them; who comes when there is no room waits.

@@ -17,7 +17,7 @@ use super::uids;
 use super::wire::{Frame, Pdv, Wire, WireError, message, send_limit};
 use crate::app::error::Error;
 use crate::app::imaging::peers::Peer;
-use crate::app::imaging::{Expected, Imaging, Incoming, Refused, Requester, Stored};
+use crate::app::imaging::{Expected, Imaging, Incoming, Intake, Refused, Requester, Stored};
 
 /// Bytes of a data set that is no object (identifiers, actions) at most.
 const IDENTIFIER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -37,6 +37,7 @@ pub(super) struct Association {
     pub(super) contexts: Vec<Context>,
     pub(super) peer: Peer,
     pub(super) requester: Requester,
+    intake: Arc<Intake>,
     /// Longest P-DATA sent.
     pub(super) send_bytes_max: u32,
     pub(super) window: usize,
@@ -74,11 +75,13 @@ impl Association {
     pub(super) fn new(wire: Wire, accepted: Accepted, shared: Arc<Shared>) -> Self {
         let Accepted { peer, contexts, announced_bytes_max, window, .. } = accepted;
         let requester = Requester { caller: peer.caller(), services: peer.services };
+        let intake = Intake::of(requester.clone());
         Self {
             wire,
             contexts,
             peer,
             requester,
+            intake,
             send_bytes_max: send_limit(announced_bytes_max),
             window: usize::from(window.max(1)),
             shared,
@@ -259,7 +262,7 @@ impl Association {
             return Err(Refused::NotAsAnnounced { attribute: "SOP class UID" });
         }
         let syntax = &context.transfer_syntax;
-        let incoming = imaging.receive(&self.requester, syntax, Some(expected), Vec::new())?;
+        let incoming = imaging.receive(&self.intake, syntax, Some(expected), Vec::new())?;
         Ok(Box::new(match self.moved(command) {
             Some(moved) => incoming.of_study(Some(moved.study)).copy_of(&moved.from),
             None => incoming,

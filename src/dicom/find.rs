@@ -8,8 +8,8 @@ use super::command::CommandSet;
 use super::status::{self, Status};
 use super::uids;
 use super::wire::{WireError, message};
-use crate::app::imaging::ANSWERS_MAX;
 use crate::app::imaging::ports::Selection;
+use crate::app::imaging::{ANSWERS_MAX, Found};
 use crate::sharing::imaging::answer::{self, Manner, answer};
 use crate::sharing::imaging::element::{Element, ElementSet, Value};
 use crate::sharing::imaging::identifier::{Asked, Chosen, Problem, Root, Rules};
@@ -57,20 +57,20 @@ impl Association {
             let mut query = asked.query.clone();
             query.offset = answered;
             query.limit = PAGE.min(ANSWERS_MAX - answered);
-            let full = query.limit;
-            let found = match self.shared.imaging.find(&self.requester, query).await {
+            let found = match self.shared.imaging.answer(&self.requester, query).await {
                 Ok(found) => found,
                 Err(error) => {
                     let status = status::of_error(&error, 0xC000);
                     return self.refuse(request, &status).await;
                 }
             };
+            let Found { answers: found, more } = found;
             let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
             answered += count;
             if !self.pending(request, &asked, &found).await? {
                 return Ok(());
             }
-            if count < full {
+            if !more {
                 return self.refuse(request, &Status::SUCCESS).await;
             }
             if answered >= ANSWERS_MAX {

@@ -327,9 +327,8 @@ impl Association {
         let mut studies: Vec<&str> = instances.iter().map(|i| i.uids.study.as_str()).collect();
         studies.dedup();
         for study in studies {
-            let patient = selection.patient_id.as_deref().unwrap_or_default();
             imaging
-                .audit_retrieval(&self.requester, study, patient)
+                .audit_study(&self.requester, study)
                 .await
                 .map_err(|error| status::of_error(&error, 0xC000))?;
         }

@@ -7,15 +7,16 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{NodeError, folder, imaging, keys};
+use super::{NodeError, SystemClock, UuidSource, folder, imaging, keys};
 use crate::app::chain;
 use crate::app::imaging::Imaging;
 use crate::app::imaging::forwarding::{Dice, Forwarding, ForwardingParts};
 use crate::app::imaging::worklist::Worklist;
-use crate::app::ports::{Clock, IdSource};
+use crate::app::ports::{Clock, IdSource, Journal};
 use crate::config::Config;
 use crate::dicom::DimseSender;
 use crate::sharing::imaging::examination::Examinations;
+use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::exchange::ExchangeStore;
 use crate::telemetry::Metrics;
 
@@ -48,6 +49,19 @@ pub async fn open_exchange(config: &Config) -> Result<ExchangeStore, NodeError> 
     Ok(ExchangeStore::open(keys::database(config, DATABASE)?).await?)
 }
 
+/// The worklist of a node that may be running or not, for the command line, and what is to be closed
+/// and waited for when it is dropped.
+pub async fn open_worklist(config: &Config) -> Result<(Worklist, TaskTracker), NodeError> {
+    let tasks = TaskTracker::new();
+    let journal = SqliteStore::open(keys::database(config, super::DATABASE)?, 1, &tasks).await?;
+    let store = open_exchange(config).await?;
+    let with: (Arc<dyn Journal>, Arc<dyn Clock>) = (Arc::new(journal), Arc::new(SystemClock));
+    Ok((Worklist::new(Arc::new(store), with, Arc::new(UuidSource)), tasks))
+}
+
+/// What every use case is given.
+type With = (Arc<dyn Journal>, Arc<dyn Clock>, Arc<dyn IdSource>);
+
 /// What is exchanged with others: forwarding, if there are rules, the worklist, and their database.
 type Exchange = (Option<Arc<Forwarding>>, Option<Arc<Worklist>>, Arc<ExchangeStore>);
 
@@ -55,13 +69,13 @@ type Exchange = (Option<Arc<Forwarding>>, Option<Arc<Worklist>>, Arc<ExchangeSto
 pub(super) async fn start(
     config: &Config,
     (images, store): (&Arc<Imaging>, Arc<ExchangeStore>),
-    (clock, ids, metrics): (Arc<dyn Clock>, Arc<dyn IdSource>, Arc<Metrics>),
+    ((journal, clock, ids), metrics): (With, Arc<Metrics>),
     until: (&TaskTracker, &CancellationToken),
 ) -> Result<Exchange, NodeError> {
     let with = (Arc::clone(&clock), metrics);
     let forwarding = forward(config, images, Arc::clone(&store), with, until).await?;
     let exchange = Arc::<ExchangeStore>::clone(&store);
-    Ok((forwarding, Some(Arc::new(Worklist::new(exchange, clock, ids))), store))
+    Ok((forwarding, Some(Arc::new(Worklist::new(exchange, (journal, clock), ids))), store))
 }
 
 /// Starts to forward, if there are rules. Must have returned before the doors open.

@@ -14,6 +14,7 @@ use super::{NodeError, bind, keys, nodes, pem};
 use crate::app::audit::anchored::AnchorDesk;
 use crate::app::audit::anchoring::AnchorPlace;
 use crate::app::audit::ports::Anchored;
+use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::look_up::Elsewhere;
 use crate::app::nodes::Nodes;
 use crate::app::ports::{Clock, IdSource, Journal};
@@ -86,6 +87,7 @@ pub(super) async fn join(
             name,
             members: members.collect(),
             store: Arc::new(store),
+            ledger: Arc::<Exchange>::clone(&exchange),
             own: holder,
             journal,
             clock,

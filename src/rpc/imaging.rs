@@ -19,6 +19,7 @@ pub(super) use self::decode::{Spelt, day, laterality, whole_region};
 use super::common::caller;
 use super::proto::xiangyi::imaging::v1 as pb;
 use crate::app::App;
+use crate::app::credentials::Authenticator;
 use crate::app::imaging::delivery::DeliveryRequest;
 use crate::app::imaging::metadata::MetadataRequest;
 use crate::app::imaging::models::AnalysisRequest;
@@ -31,14 +32,15 @@ use crate::app::request::PageRequest;
 #[derive(Debug)]
 pub(super) struct ImagingDoor {
     app: Arc<App>,
+    auth: Authenticator,
     stop: CancellationToken,
     watchers: watching::Watchers,
 }
 
 impl ImagingDoor {
-    /// Streams that would never end do so at `stop`.
-    pub(super) fn new(app: Arc<App>, stop: CancellationToken) -> Self {
-        Self { app, stop, watchers: watching::Watchers::default() }
+    /// Streams that would never end do so at `stop`, and when `auth` no longer knows the caller.
+    pub(super) fn new(app: Arc<App>, auth: Authenticator, stop: CancellationToken) -> Self {
+        Self { app, auth, stop, watchers: watching::Watchers::default() }
     }
 }
 
@@ -125,9 +127,12 @@ impl pb::imaging_service_server::ImagingService for ImagingDoor {
         request: Request<pb::WatchChangesRequest>,
     ) -> Result<Response<watching::Changes>, Status> {
         let caller = caller(&request)?;
-        let request = request.into_inner();
-        let parts = (Arc::clone(&self.app), caller, self.stop.clone());
-        Ok(Response::new(self.watchers.watch(parts, request).await?))
+        let said = request.metadata().get(http::header::AUTHORIZATION.as_str());
+        let authorization = said.map(|value| value.as_bytes().to_vec());
+        let credentials = watching::Credentials { auth: self.auth.clone(), authorization };
+        let parts = (Arc::clone(&self.app), self.stop.clone());
+        let by = (caller, credentials);
+        Ok(Response::new(self.watchers.watch(parts, by, request.into_inner()).await?))
     }
 
     async fn list_kept_apart(

@@ -161,6 +161,7 @@ impl Door {
             .add_service(
                 ImagingServiceServer::new(imaging::ImagingDoor::new(
                     Arc::clone(&app),
+                    self.options.auth.clone(),
                     stop.clone(),
                 ))
                 .max_decoding_message_size(max.max(STORE_MESSAGE_BYTES_MAX)),

@@ -13,8 +13,8 @@ use xiangyi::app::error::Error;
 use xiangyi::app::imaging::custody::{
     Begun, Custody as _, ErasedBy, ErasedObject, NewErasure, NewHold, Placed,
 };
-use xiangyi::app::imaging::ports::{ChangeKind, KnownObject};
-use xiangyi::app::imaging::{CopyLimits, Imaging, ImagingParts, Kept, Refused, Requester};
+use xiangyi::app::imaging::ports::{ChangeKind, KnownObject, StudyIndex as _};
+use xiangyi::app::imaging::{CopyLimits, Imaging, ImagingParts, Intake, Kept, Refused, Requester};
 use xiangyi::app::ports::Clock;
 use xiangyi::archive::local::{LocalArchive, Options};
 use xiangyi::render::Workers;
@@ -39,6 +39,7 @@ impl Clock for SetClock {
 /// Imaging over real files, with a clock that the test turns.
 struct Rig {
     imaging: Arc<Imaging>,
+    index: Arc<StudyIndexStore>,
     exchange: Arc<ExchangeStore>,
     clock: Arc<SetClock>,
     keeper: JoinHandle<()>,
@@ -50,11 +51,12 @@ async fn rig(folder: &Path, bytes_max: u64, now_ms: i64) -> Rig {
     let (archive, _) = LocalArchive::open(options).unwrap();
     let tasks = TaskTracker::new();
     let index = StudyIndexStore::open(&folder.join("imaging.db"), &tasks).await.unwrap();
+    let index = Arc::new(index);
     let exchange = Arc::new(ExchangeStore::open(&folder.join("exchange.db")).await.unwrap());
     let clock = Arc::new(SetClock(AtomicI64::new(now_ms)));
     let parts = ImagingParts {
         archive: Arc::new(archive),
-        index: Arc::new(index),
+        index: Arc::<StudyIndexStore>::clone(&index),
         journal: Arc::new(Discard),
         clock: Arc::<SetClock>::clone(&clock),
         transcoder: Arc::new(Workers::start(xiangyi::render::Options::default()).unwrap()),
@@ -63,7 +65,7 @@ async fn rig(folder: &Path, bytes_max: u64, now_ms: i64) -> Rig {
     };
     let (imaging, keeper, _) = Imaging::start(parts).await.unwrap();
     let keeper = tasks.spawn(keeper.run());
-    Rig { imaging, exchange, clock, keeper, tasks }
+    Rig { imaging, index, exchange, clock, keeper, tasks }
 }
 
 fn local() -> Requester {
@@ -73,7 +75,8 @@ fn local() -> Requester {
 impl Rig {
     async fn keep(&self, study: &str, number: u32, node: Option<&str>) -> Result<Kept, Refused> {
         let bytes = Slice::head(study, number).bytes();
-        let mut incoming = self.imaging.receive(&local(), EXPLICIT, None, Vec::new())?;
+        let mut incoming =
+            self.imaging.receive(&Intake::of(local()), EXPLICIT, None, Vec::new())?;
         if let Some(node) = node {
             incoming = incoming.copy_of(node);
         }
@@ -105,7 +108,7 @@ impl Rig {
 
     /// Stops as a node does.
     async fn stop(self) {
-        drop((self.imaging, self.exchange));
+        drop((self.imaging, self.index, self.exchange));
         self.keeper.await.unwrap();
         self.tasks.close();
         self.tasks.wait().await;
@@ -151,7 +154,7 @@ async fn the_least_recently_used_study_of_copies_gives_room_and_nothing_of_the_n
     }
     let read = rig.imaging.bytes(&local(), location, 0..8).await;
     assert!(matches!(read, Err(Error::NotFound { .. })), "{read:?}");
-    let changes = rig.imaging.changes(&local(), 0, 100).await.unwrap();
+    let changes = rig.index.changes(0, 100).await.unwrap();
     let erased = changes.iter().filter(|c| c.kind == ChangeKind::Erased && c.uids.study == "1.2.2");
     assert_eq!(erased.count(), 2);
     let info = rig.imaging.copy_info().await.unwrap();

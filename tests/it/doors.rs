@@ -32,7 +32,7 @@ const LETTERS: [(char, Role); 8] = [
 ];
 
 /// Service, RPC, and who may call it; everybody else is denied.
-const CALLS: &[(&str, &str, &str)] = &[
+pub(crate) const CALLS: &[(&str, &str, &str)] = &[
     ("diagnosis.v1.DiagnosisService", "Diagnose", "VTH-----"),
     ("diagnosis.v1.DiagnosisService", "Interview", "VTH-----"),
     ("diagnosis.v1.DiagnosisService", "GetConsultation", "VTH---A-"),

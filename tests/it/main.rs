@@ -57,4 +57,5 @@ mod reviews;
 mod signed;
 mod stays;
 mod tls;
+mod trails;
 mod web_clients;

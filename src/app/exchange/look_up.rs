@@ -426,7 +426,7 @@ impl Exchange {
         Allowance { persons_max: self.look_ups.persons_max, since_ms: at_ms - HOUR_MS }
     }
 
-    async fn enter(&self, entry: LookUpEntry) -> Result<Entered, Error> {
+    pub(super) async fn enter(&self, entry: LookUpEntry) -> Result<Entered, Error> {
         let allowance = self.allowance(entry.at_ms);
         self.store.enter(entry, allowance).await
     }
@@ -463,7 +463,7 @@ impl Exchange {
         Ok(Some((entered.number, refusal)))
     }
 
-    fn too_many(&self, node: &str, spent: Spent, at_ms: i64) -> Refusal {
+    pub(super) fn too_many(&self, node: &str, spent: Spent, at_ms: i64) -> Refusal {
         self.look_ups.counts.too_many.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             node,

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod desk;
 pub mod facts;
 pub mod hub;
+mod images;
 pub mod key;
 pub mod look_up;
 pub mod ports;

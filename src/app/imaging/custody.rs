@@ -72,6 +72,8 @@ pub struct HoldQuery {
     pub study: Option<String>,
     /// Only those that stand.
     pub standing: bool,
+    /// Only the one with this id.
+    pub id: Option<String>,
     /// Only below this position.
     pub before_seq: Option<i64>,
     /// At most so many.

@@ -3,6 +3,7 @@
 use super::custody::{Hold, HoldQuery, Lifted, NewHold, Placed};
 use super::erasing::validate_reason;
 use super::search::validate_uid;
+use super::{counted, only};
 use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
@@ -11,6 +12,8 @@ use crate::app::request::{PageRequest, Problems};
 
 /// Lists of holds are told apart from others by this.
 const SEAL: &str = "holds";
+/// Outcome of an entry that is written before what it is about is done.
+const MEANT: &str = "asked";
 
 impl App {
     /// Places a hold on a study that is kept here.
@@ -36,14 +39,21 @@ impl App {
             by: caller.name.clone(),
             at_ms: self.clock.now_ms(),
         };
+        let patient = imaging.patient_of(study).await?;
+        // The hold is not in the trail's database: what is meant is written down before, what came of
+        // it after.
+        let about = |outcome, id: &str| AuditEntry {
+            outcome,
+            ..self.explained(study, &patient, format!("hold {id}: {reason}"))
+        };
+        self.journal.audit(&permit, about(MEANT, &new.id)).await?;
         let placed = imaging.custody.place(new).await?;
         let Placed::Stands(hold) = placed else {
+            self.journal.audit(&permit, about("refused", "none")).await?;
             let reason = "objects of the study are being erased".to_owned();
             return Err(Error::Refused { reason });
         };
-        let patient = imaging.patient_of(study).await?;
-        let detail = format!("hold {}: {reason}", hold.id);
-        self.journal.audit(&permit, self.explained(study, &patient, detail)).await?;
+        self.journal.audit(&permit, about("ok", &hold.id)).await?;
         Ok(hold)
     }
 
@@ -61,11 +71,20 @@ impl App {
             at_ms: self.clock.now_ms(),
             reason: reason.to_owned(),
         };
-        let hold = imaging.custody.lift(id, lifted).await?;
-        let hold = hold.ok_or(Error::NotFound { kind: "hold" })?;
-        let patient = imaging.patient_of(&hold.study).await?;
-        let detail = format!("hold {id} lifted: {reason}");
-        self.journal.audit(&permit, self.explained(&hold.study, &patient, detail)).await?;
+        let query = HoldQuery { id: Some(id.to_owned()), limit: 1, ..HoldQuery::default() };
+        let standing = imaging.custody.holds(query).await?.pop();
+        let study = standing.map(|hold| hold.study).unwrap_or_default();
+        let patient = imaging.patient_of(&study).await?;
+        let about = |outcome| AuditEntry {
+            outcome,
+            ..self.explained(&study, &patient, format!("hold {id} lifted: {reason}"))
+        };
+        self.journal.audit(&permit, about(MEANT)).await?;
+        let Some(hold) = imaging.custody.lift(id, lifted).await? else {
+            self.journal.audit(&permit, about("not_found")).await?;
+            return Err(Error::NotFound { kind: "hold" });
+        };
+        self.journal.audit(&permit, about("ok")).await?;
         Ok(hold)
     }
 
@@ -77,7 +96,7 @@ impl App {
         (study, standing): (&str, bool),
         page: &PageRequest,
     ) -> Result<(Vec<Hold>, String), Error> {
-        authorise(caller, Action::ReadHolds)?;
+        let permit = authorise(caller, Action::ReadHolds)?;
         let imaging = self.images()?.imaging();
         if !study.is_empty() {
             let mut problems = Problems::default();
@@ -89,12 +108,17 @@ impl App {
             study: (!study.is_empty()).then(|| study.to_owned()),
             standing,
             before_seq,
+            id: None,
             limit: size.saturating_add(1),
         };
         let mut holds = imaging.custody.holds(query).await?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let more = holds.len() > size;
         holds.truncate(size);
+        let of = only(holds.iter().map(|hold| hold.study.as_str())).unwrap_or(study);
+        let patient = if of.is_empty() { String::new() } else { imaging.patient_of(of).await? };
+        let entry = self.explained(of, &patient, counted(holds.len(), "holds"));
+        self.journal.audit(&permit, entry).await?;
         let next = holds.last().filter(|_| more).map(|last| format!("{SEAL}-{}", last.seq));
         Ok((holds, next.unwrap_or_default()))
     }

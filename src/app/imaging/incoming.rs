@@ -6,11 +6,12 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::entering::Intake;
 use super::holdings::{NODE_BYTES_MAX, NODE_SOURCE};
 use super::keeping::{Job, Stored};
 use super::peers::Service;
 use super::ports::{Body, NewObject, Spool};
-use super::{Imaging, MEMORY_BYTES_MAX, MEMORY_UNIT, OBJECT_BYTES_MAX, Requester};
+use super::{Imaging, MEMORY_BYTES_MAX, MEMORY_UNIT, OBJECT_BYTES_MAX};
 use crate::app::error::Error;
 use crate::sharing::imaging::header::{Header, WANTED};
 use crate::sharing::imaging::identity::{Identity, IdentityError, identify};
@@ -56,7 +57,7 @@ pub enum Refused {
 #[derive(Debug)]
 pub struct Incoming<'a> {
     imaging: &'a Imaging,
-    source: String,
+    intake: Arc<Intake>,
     transfer_syntax: String,
     meta: Vec<u8>,
     expected: Option<Expected>,
@@ -72,20 +73,20 @@ pub struct Incoming<'a> {
 }
 
 impl Imaging {
-    /// Begins to take an object in `transfer_syntax`. `source` says who sends it; `meta` is the
+    /// Begins to take an object in `transfer_syntax`. `intake` says who sends it; `meta` is the
     /// preamble and file meta group it came with, if any.
     pub fn receive(
         &self,
-        requester: &Requester,
+        intake: &Arc<Intake>,
         transfer_syntax: &str,
         expected: Option<Expected>,
         meta: Vec<u8>,
     ) -> Result<Incoming<'_>, Refused> {
-        requester.permit(Service::Store)?;
+        intake.requester().permit(Service::Store)?;
         let syntax = Syntax::of(transfer_syntax).ok_or(Refused::TransferSyntax)?;
         Ok(Incoming {
             imaging: self,
-            source: requester.caller.name.clone(),
+            intake: Arc::clone(intake),
             transfer_syntax: transfer_syntax.to_owned(),
             meta,
             expected,
@@ -200,6 +201,7 @@ impl Incoming<'_> {
             return Err(Refused::NotAsAnnounced { attribute: "study instance UID" });
         }
         let header = Header::from_elements(&facts.captured);
+        let source = self.intake.requester().caller.name.clone();
         let head = ObjectHead {
             uids,
             sop_class,
@@ -207,8 +209,8 @@ impl Incoming<'_> {
             source: match &node {
                 Some(node) => format!("{NODE_SOURCE}{node}"),
                 // A caller whose name looks like that is no node.
-                None if self.source.starts_with(NODE_SOURCE) => format!("caller:{}", self.source),
-                None => self.source,
+                None if source.starts_with(NODE_SOURCE) => format!("caller:{source}"),
+                None => source,
             },
             received_ms: imaging.clock.now_ms(),
             meta: self.meta,
@@ -220,8 +222,9 @@ impl Incoming<'_> {
             Some(_) => Some(imaging.room_for(&object.head.uids.study, self.length).await?),
             None => None,
         };
-        let copy = node.is_some();
-        let job = Job { object, header, bytes: self.length, copy, promise, answer, memory };
+        let (copy, intake) = (node.is_some(), self.intake);
+        let bytes = self.length;
+        let job = Job { object, header, bytes, copy, intake, promise, answer, memory };
         imaging.jobs.send(job).await.map_err(|_| gone())?;
         Ok(told)
     }

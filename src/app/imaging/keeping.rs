@@ -15,6 +15,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::sleep;
 
 use super::catching_up::catch_up;
+use super::entering::{About, Intake, Trail};
 use super::eraser::{Eraser, Errand, Gate};
 use super::holdings::{Holdings, Uses, copies_among};
 use super::ports::{Archive, IndexEntry, KnownObject, NewObject, StudyIndex};
@@ -67,6 +68,8 @@ pub(super) struct Job {
     pub(super) bytes: u64,
     /// Whether it was fetched from another node.
     pub(super) copy: bool,
+    /// With whom it came.
+    pub(super) intake: Arc<Intake>,
     /// Room for it, if it was.
     pub(super) promise: Option<Promise>,
     pub(super) answer: oneshot::Sender<Result<Stored, Error>>,
@@ -91,6 +94,7 @@ pub(super) struct Places {
     pub(super) index: Arc<dyn StudyIndex>,
     pub(super) holdings: Arc<dyn Holdings>,
     pub(super) uses: Arc<Uses>,
+    pub(super) trail: Trail,
     pub(super) gate: Gate,
 }
 
@@ -111,6 +115,8 @@ struct Waiter {
     stored: Stored,
     /// Whether it was fetched from another node.
     copy: bool,
+    /// With whom it came, and whose it is.
+    came: (Arc<Intake>, About),
     told: Told,
 }
 
@@ -157,7 +163,7 @@ impl Keeper {
         let (to_index, written) = mpsc::channel(1);
         let (index, holdings) = (Arc::clone(&self.places.index), Arc::clone(&self.places.holdings));
         let on_the_way = Arc::clone(&self.on_the_way);
-        let uses = Arc::clone(&self.places.uses);
+        let (uses, trail) = (Arc::clone(&self.places.uses), self.places.trail.clone());
         let eraser = self.eraser.take();
         let erase = async {
             if let Some((eraser, errands)) = eraser {
@@ -165,7 +171,7 @@ impl Keeper {
             }
         };
         let keep = async {
-            let add = add(written, (&*index, &*holdings), &on_the_way);
+            let add = add(written, (&*index, &*holdings, &trail), &on_the_way);
             tokio::join!(self.write(to_index), add, erase);
         };
         tokio::select! {
@@ -278,7 +284,9 @@ impl Keeper {
             keeping,
         };
         for (((rest, write), plan), known) in jobs.into_iter().zip(plan).zip(known) {
-            let Rest { digest, head, header, copy, promise, answer, memory } = rest;
+            let Rest { digest, head, header, copy, intake, promise, answer, memory } = rest;
+            let patient = header.patient.id.clone();
+            let came = (intake, About { study: head.uids.study.clone(), patient });
             batch.promises.extend(promise);
             batch.memory.extend(memory);
             let stored = Stored {
@@ -310,7 +318,7 @@ impl Keeper {
                     Told::Kept(if apart { Kept::Apart } else { Kept::New })
                 }
             };
-            batch.waiters.push(Waiter { answer, stored, copy, told });
+            batch.waiters.push(Waiter { answer, stored, copy, came, told });
         }
         batch
     }
@@ -319,7 +327,7 @@ impl Keeper {
 /// Adds what was written to the index and tells those who wait.
 async fn add(
     mut written: mpsc::Receiver<Batch>,
-    (index, holdings): (&dyn StudyIndex, &dyn Holdings),
+    (index, holdings, trail): (&dyn StudyIndex, &dyn Holdings, &Trail),
     on_the_way: &OnTheWay,
 ) {
     while let Some(batch) = written.recv().await {
@@ -327,12 +335,16 @@ async fn add(
         let names: Vec<(String, Digest)> =
             entries.iter().map(|e| (e.head.uids.instance.clone(), e.digest)).collect();
         let adding = on_the_way.adding.lock().await;
-        let added = if !entries.is_empty() && on_the_way.behind.load(Ordering::Acquire) {
-            // What came before is missing: this would hide that. Catching up adds both.
-            Err(Error::Unavailable { what: "index of studies", cause: None })
-        } else {
+        // Beside the index, so that it takes no time of its own; who waits is told after both.
+        let entering = enter(&waiters, trail);
+        let index_them = async {
+            if !entries.is_empty() && on_the_way.behind.load(Ordering::Acquire) {
+                // What came before is missing: this would hide that. Catching up adds both.
+                return Err(Error::Unavailable { what: "index of studies", cause: None });
+            }
             settled_in(entries, index, holdings).await
         };
+        let (added, entered) = tokio::join!(index_them, entering);
         let owned = own(&waiters, holdings).await;
         on_the_way.remove(&names);
         if added.is_err() {
@@ -342,7 +354,7 @@ async fn add(
         drop((memory, promises));
         let written = !names.is_empty();
         let mut failed: Vec<bool> = Vec::with_capacity(waiters.len());
-        for Waiter { answer, stored, copy, told } in waiters {
+        for Waiter { answer, stored, copy, came: (intake, about), told } in waiters {
             let outcome = match (told, &added) {
                 (Told::Failed(error), _) => Err(error),
                 (Told::Kept(Kept::Known) | Told::As(_), _) if !copy && owned.is_err() => {
@@ -361,12 +373,28 @@ async fn add(
                 (Told::Kept(kept), _) => Ok(kept),
                 (Told::As(_), _) => Ok(Kept::Known),
             };
+            // Nobody is told of what is not in the trail; whoever sends it again is entered then.
+            let outcome = match &entered {
+                Err(error) if !intake.has(&about) => outcome.and(Err(again(error))),
+                Ok(()) | Err(_) => outcome,
+            };
             failed.push(outcome.is_err());
             // A sender that has gone will send again and be told then.
             let _ = answer.send(outcome.map(|kept| Stored { kept, ..stored }));
         }
         drop(keeping);
     }
+}
+
+/// Writes down who stores of which studies, but for what failed.
+async fn enter(waiters: &[Waiter], trail: &Trail) -> Result<(), Error> {
+    let kept = waiters.iter().filter(|waiter| !matches!(waiter.told, Told::Failed(_)));
+    let entered = trail.store(kept.map(|Waiter { came: (intake, about), .. }| (intake, about)));
+    let entered = entered.await;
+    if let Err(error) = &entered {
+        tracing::warn!(error = chain(error), "who stores cannot be entered in the audit trail");
+    }
+    entered
 }
 
 /// Writes down from time to time which studies were used; never ends.
@@ -475,6 +503,7 @@ struct Rest {
     head: crate::sharing::imaging::object::ObjectHead,
     header: Header,
     copy: bool,
+    intake: Arc<Intake>,
     promise: Option<Promise>,
     answer: oneshot::Sender<Result<Stored, Error>>,
     memory: Vec<OwnedSemaphorePermit>,
@@ -486,9 +515,9 @@ fn take_objects(jobs: Vec<Job>, plans: &[Plan]) -> (Vec<(Rest, Option<usize>)>, 
     let mut objects = Vec::new();
     let mut rests = Vec::with_capacity(jobs.len());
     for (job, plan) in jobs.into_iter().zip(plans) {
-        let Job { object, header, copy, promise, answer, memory, .. } = job;
+        let Job { object, header, copy, intake, promise, answer, memory, .. } = job;
         let (digest, head) = (object.digest, object.head.clone());
-        let rest = Rest { digest, head, header, copy, promise, answer, memory };
+        let rest = Rest { digest, head, header, copy, intake, promise, answer, memory };
         let place = matches!(plan, Plan::Write { .. }).then_some(objects.len());
         if place.is_some() {
             objects.push(object);

@@ -8,6 +8,7 @@
 mod catching_up;
 pub mod custody;
 pub mod delivery;
+mod entering;
 mod eraser;
 pub mod erasing;
 pub mod feed;
@@ -42,13 +43,15 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use self::catching_up::{CaughtUp, catch_up};
 use self::custody::Custody;
+pub use self::entering::Intake;
+pub(in crate::app) use self::entering::{counted, only};
 use self::eraser::{Eraser, Errand};
 use self::holdings::{Holdings, Uses};
 pub use self::incoming::{Expected, Incoming, Refused};
 pub use self::keeping::{Keeper, Kept, Stored};
 use self::peers::{Service, Services};
 use self::ports::{Archive, StudyIndex};
-pub use self::reading::{ANSWERS_MAX, INSTANCES_PAGE_MAX};
+pub use self::reading::{ANSWERS_MAX, Found, INSTANCES_PAGE_MAX};
 pub use self::room::CopyLimits;
 use self::room::Room;
 use self::transcode::Transcoder;
@@ -196,6 +199,7 @@ impl Imaging {
             index: Arc::clone(&index),
             holdings: Arc::clone(&holdings),
             uses: Arc::clone(&uses),
+            trail: entering::Trail { journal: Arc::clone(&journal), clock: Arc::clone(&clock) },
             gate,
         };
         let keeper = Keeper::new(kept, waiting, behind, (eraser, to_do));

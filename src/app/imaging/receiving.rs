@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::incoming::{Incoming, Refused};
 use super::keeping::Stored;
-use super::{Imaging, Requester};
+use super::{Imaging, Intake, Requester};
 use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
 use crate::app::error::Error;
@@ -18,7 +18,7 @@ use crate::sharing::imaging::part10::{BEGINNING_BYTES, Part10Error, open};
 #[derive(Debug)]
 pub struct Storing {
     imaging: Arc<Imaging>,
-    requester: Requester,
+    intake: Arc<Intake>,
 }
 
 /// What is said of an object before it comes.
@@ -77,7 +77,7 @@ impl App {
     pub fn store_objects(&self, caller: &Caller) -> Result<Storing, Error> {
         authorise(caller, Action::StoreImages)?;
         let imaging = Arc::clone(&self.images()?.imaging);
-        Ok(Storing { imaging, requester: Requester::of(caller.clone()) })
+        Ok(Storing { imaging, intake: Intake::of(Requester::of(caller.clone())) })
     }
 }
 
@@ -92,7 +92,7 @@ impl Storing {
     }
 
     fn incoming(&self, syntax: &str, meta: Vec<u8>) -> Result<Incoming<'_>, Refused> {
-        self.imaging.receive(&self.requester, syntax, None, meta)
+        self.imaging.receive(&self.intake, syntax, None, meta)
     }
 }
 

@@ -7,6 +7,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use super::Requester;
+use super::reading::Asked;
 use super::study::StudyFacts;
 use crate::app::App;
 use crate::app::access::{Action, Caller, authorise};
@@ -17,7 +18,7 @@ use crate::app::request::{ID_CHARS_MAX, PageRequest, Problems};
 use crate::sharing::imaging::examination::{Derived, Programme};
 use crate::sharing::imaging::identity::is_uid;
 use crate::sharing::imaging::published::PatientQuestion;
-use crate::sharing::imaging::query::{Condition, Level, Matching, Query};
+use crate::sharing::imaging::query::{Condition, Level, Match, Matching, Query};
 
 /// Searches are told apart from other lists by this.
 const SEAL: &str = "studies";
@@ -96,18 +97,34 @@ impl App {
         caller: &Caller,
         search: &StudySearch,
     ) -> Result<StudyPage, Error> {
-        let permit = authorise(caller, Action::FindImages)?;
+        authorise(caller, Action::FindImages)?;
         let images = self.images()?;
         let knowledge = self.knowledge.load_full();
         search.validate(&knowledge)?;
         let (size, skip) = search.page.open(SEAL)?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        self.journal.audit(&permit, self.entry("", &search.patient_id)).await?;
         let requester = Requester::of(caller.clone());
-        let mut at = skip.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-        if search.whole_region {
-            return self.search_region(&requester, &knowledge, search, (at, size)).await;
-        }
+        let at = skip.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        let page = if search.whole_region {
+            self.search_region(&requester, &knowledge, search, (at, size)).await?
+        } else {
+            self.search_here(&requester, &knowledge, search, (at, size)).await?
+        };
+        let answers: Vec<Match> = page.studies.iter().map(|study| study.found.clone()).collect();
+        let asked = Asked::of(&search.query(at, 0));
+        images.imaging.enter_answers(&requester, &asked, (&answers, at)).await?;
+        Ok(page)
+    }
+
+    /// One page of a search of this node.
+    async fn search_here(
+        &self,
+        requester: &Requester,
+        knowledge: &Knowledge,
+        search: &StudySearch,
+        (mut at, size): (u64, usize),
+    ) -> Result<StudyPage, Error> {
+        let images = self.images()?;
         let page = |studies, next| StudyPage { studies, next, region: None };
         let derived = search.asks_what_was_examined();
         // One more than asked for tells whether there is a next page.
@@ -118,17 +135,17 @@ impl App {
         let (mut studies, mut looked_through) = (Vec::new(), 0);
         loop {
             let query = search.query(at, limit);
-            let mut found = images.imaging.find(&requester, query).await?;
+            let mut found = images.imaging.find(requester, query).await?;
             let got = u64::try_from(found.len()).unwrap_or(0);
             if !derived {
                 found.truncate(size);
             }
-            for one in self.describe(&requester, &knowledge, found).await? {
+            for one in self.describe(requester, knowledge, found).await? {
                 if studies.len() == size {
                     return Ok(page(studies, token(at)));
                 }
                 at += 1;
-                if search.fits(&knowledge, &one.facts.examined.derived) {
+                if search.fits(knowledge, &one.facts.examined.derived) {
                     studies.push(one.facts);
                 }
             }

@@ -2,8 +2,8 @@
 
 mod copies;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use dicom_core::VR;
@@ -18,14 +18,12 @@ use crate::app::ports::{
     RecordKind,
 };
 use crate::sharing::imaging::element::{Element, ElementSet, Value};
+use crate::sharing::imaging::query::{Condition, Level, Matching, Query};
 use crate::sharing::imaging::writing::write;
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
-
-#[derive(Debug)]
-pub(in crate::app) struct NoJournal;
 
 #[derive(Debug)]
 pub(in crate::app) struct Noon;
@@ -36,7 +34,24 @@ impl Clock for Noon {
     }
 }
 
-impl Journal for NoJournal {
+/// Remembers entries: action, outcome, record and patient; or fails.
+#[derive(Debug, Default)]
+pub(in crate::app) struct Entries {
+    entries: Mutex<Vec<[String; 4]>>,
+    fails: AtomicBool,
+}
+
+impl Entries {
+    pub(in crate::app) fn taken(&self) -> Vec<[String; 4]> {
+        std::mem::take(&mut *self.entries.lock().unwrap())
+    }
+
+    pub(in crate::app) fn fail(&self) {
+        self.fails.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Journal for Entries {
     fn append<'a>(
         &'a self,
         _: &'a Permit<'a>,
@@ -70,8 +85,21 @@ impl Journal for NoJournal {
     ) -> BoxFuture<'a, Result<Vec<ListedRecord>, Error>> {
         Box::pin(async { Ok(Vec::new()) })
     }
-    fn audit<'a>(&'a self, _: &'a Permit<'a>, _: AuditEntry) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async { Ok(()) })
+    fn audit<'a>(
+        &'a self,
+        permit: &'a Permit<'a>,
+        entry: AuditEntry,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            if self.fails.load(Ordering::Relaxed) {
+                return Err(Error::Unavailable { what: "store", cause: None });
+            }
+            let AuditEntry { record_id, patient_reference, outcome, .. } = entry;
+            let action = permit.action().name().to_owned();
+            let entry = [action, outcome.to_owned(), record_id, patient_reference];
+            self.entries.lock().unwrap().push(entry);
+            Ok(())
+        })
     }
     fn info(&self) -> BoxFuture<'_, Result<JournalInfo, Error>> {
         Box::pin(async { Err(Error::Unavailable { what: "store", cause: None }) })
@@ -112,6 +140,7 @@ struct Rig {
     archive: Arc<MemoryArchive>,
     index: Arc<MemoryIndex>,
     holdings: Arc<MemoryHoldings>,
+    entries: Arc<Entries>,
     imaging: Arc<Imaging>,
     keeper: tokio::task::JoinHandle<()>,
     caught: CaughtUp,
@@ -119,10 +148,11 @@ struct Rig {
 
 async fn rig_over(archive: Arc<MemoryArchive>, index: Arc<MemoryIndex>) -> Rig {
     let holdings = Arc::<MemoryHoldings>::default();
+    let entries = Arc::<Entries>::default();
     let parts = ImagingParts {
         archive: Arc::<MemoryArchive>::clone(&archive),
         index: Arc::<MemoryIndex>::clone(&index),
-        journal: Arc::new(NoJournal),
+        journal: Arc::<Entries>::clone(&entries),
         clock: Arc::new(Noon),
         transcoder: Arc::new(Twentyfold),
         custody: Arc::<MemoryHoldings>::clone(&holdings),
@@ -131,7 +161,7 @@ async fn rig_over(archive: Arc<MemoryArchive>, index: Arc<MemoryIndex>) -> Rig {
     let (imaging, keeper, caught) = Imaging::start(parts).await.unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let keeper = tokio::spawn(keeper.run());
-    Rig { archive, index, holdings, imaging, keeper, caught }
+    Rig { archive, index, holdings, entries, imaging, keeper, caught }
 }
 
 async fn rig() -> Rig {
@@ -160,7 +190,7 @@ async fn store(
     bytes: &[u8],
     expected: Option<Expected>,
 ) -> Result<Kept, Refused> {
-    let mut incoming = imaging.receive(&local(), EXPLICIT, expected, Vec::new())?;
+    let mut incoming = imaging.receive(&Intake::of(local()), EXPLICIT, expected, Vec::new())?;
     for chunk in bytes.chunks(1000) {
         incoming.push(Bytes::copy_from_slice(chunk)).await?;
     }
@@ -223,11 +253,11 @@ async fn what_does_not_fit_is_refused_and_nothing_is_kept() {
     assert!(matches!(store(&rig.imaging, cut, None).await, Err(Refused::Structure(_))));
     let nameless = object("", "one", 10);
     assert!(matches!(store(&rig.imaging, &nameless, None).await, Err(Refused::Identity(_))));
-    let unknown = rig.imaging.receive(&local(), "no UID", None, Vec::new());
+    let unknown = rig.imaging.receive(&Intake::of(local()), "no UID", None, Vec::new());
     assert!(matches!(unknown, Err(Refused::TransferSyntax)));
     let nobody =
         Requester { caller: Caller::system("nobody", Role::DicomPeer), services: Services::NONE };
-    let denied = rig.imaging.receive(&nobody, EXPLICIT, None, Vec::new());
+    let denied = rig.imaging.receive(&Intake::of(nobody), EXPLICIT, None, Vec::new());
     assert!(matches!(denied, Err(Refused::Node(Error::Denied { action: "store_images" }))));
     assert!(rig.archive.objects.lock().unwrap().is_empty());
     assert_eq!(store(&rig.imaging, &good, expected(CT, "1.9")).await.unwrap(), Kept::New);
@@ -368,7 +398,8 @@ async fn the_same_bytes_in_another_syntax_are_another_object() {
     let bytes = object("1.9", "one", 10);
     store(&rig.imaging, &bytes, None).await.unwrap();
     // Explicit VR read as implicit is no data set; nothing is confused.
-    let mut incoming = rig.imaging.receive(&local(), IMPLICIT, None, Vec::new()).unwrap();
+    let mut incoming =
+        rig.imaging.receive(&Intake::of(local()), IMPLICIT, None, Vec::new()).unwrap();
     let pushed = incoming.push(Bytes::from(bytes)).await;
     assert!(pushed.is_err() || incoming.finish().await.is_err());
 }
@@ -422,4 +453,68 @@ async fn objects_are_converted_for_those_who_may_have_them_as_far_as_there_is_me
     let auditor = Caller::shipped("auditor", Role::Auditor);
     let refused = rig.imaging.converted(&Requester::of(auditor), &kept, IMPLICIT).await;
     assert!(matches!(refused, Err(Error::Denied { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_stores_is_in_the_trail_once_a_study_before_success_is_said() {
+    let rig = rig().await;
+    let of = |patient: &str, study: &str, instance: &str| {
+        let set = ElementSet::default()
+            .with_text(tags::SOP_CLASS_UID, VR::UI, CT)
+            .with_text(tags::SOP_INSTANCE_UID, VR::UI, instance)
+            .with_text(tags::PATIENT_ID, VR::LO, patient)
+            .with_text(tags::STUDY_INSTANCE_UID, VR::UI, study)
+            .with_text(tags::SERIES_INSTANCE_UID, VR::UI, "1.2.3.4");
+        write(&set, true)
+    };
+    let entry =
+        |study: &str, patient: &str| ["store_images", "ok", study, patient].map(str::to_owned);
+    let intake = Intake::of(local());
+    let store = async |intake: &Arc<Intake>, bytes: Vec<u8>| {
+        let mut incoming = rig.imaging.receive(intake, EXPLICIT, None, Vec::new()).unwrap();
+        incoming.push(bytes.into()).await.unwrap();
+        incoming.finish().await
+    };
+    store(&intake, of("P1", "1.2", "1.9.1")).await.unwrap();
+    assert_eq!(rig.entries.taken(), [entry("1.2", "P1")]);
+    store(&intake, of("P1", "1.2", "1.9.2")).await.unwrap();
+    assert_eq!(rig.entries.taken(), [[""; 4]; 0], "one stands for the study");
+    store(&intake, of("P2", "1.3", "1.9.3")).await.unwrap();
+    // A study of which one object says another patient.
+    store(&intake, of("P3", "1.3", "1.9.4")).await.unwrap();
+    assert_eq!(rig.entries.taken(), [entry("1.3", "P2"), entry("1.3", "P3")]);
+    let again = Intake::of(local());
+    let sent = store(&again, of("P1", "1.2", "1.9.1")).await.unwrap();
+    assert_eq!((sent.kept, rig.entries.taken()), (Kept::Known, vec![entry("1.2", "P1")]));
+    rig.entries.fail();
+    assert!(store(&again, of("P1", "1.2", "1.9.5")).await.is_ok(), "it is entered already");
+    let refused = store(&again, of("P4", "1.4", "1.9.6")).await.unwrap_err();
+    assert!(matches!(refused, Refused::Node(Error::Unavailable { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_found_is_in_the_trail_with_its_number_and_its_patient() {
+    let rig = rig().await;
+    store(&rig.imaging, &object("1.9", "one", 10), None).await.unwrap();
+    rig.entries.taken();
+    let query = |conditions| Query {
+        level: Level::Study,
+        conditions,
+        combined_date_time: false,
+        offset: 0,
+        limit: 10,
+    };
+    let condition =
+        |tag, value: &str| Condition { tag, matching: Matching::Single(value.to_owned()) };
+    let found =
+        |study: &str, patient: &str| [["find_images", "ok", study, patient].map(str::to_owned)];
+    let none = rig.imaging.answer(&local(), query(vec![condition(tags::PATIENT_ID, "P7")])).await;
+    assert_eq!(none.unwrap(), Found::default());
+    assert_eq!(rig.entries.taken(), found("", "P7"), "nobody is there, but was asked for");
+    let matching = Matching::AnyOf(vec!["1.9".to_owned()]);
+    let by_uid = query(vec![Condition { tag: tags::SOP_INSTANCE_UID, matching }]);
+    rig.imaging.answer(&local(), by_uid.clone()).await.unwrap();
+    assert_eq!(rig.entries.taken(), found("1.2.3", ""), "all answers are of one study");
+    rig.entries.fail();
+    assert!(rig.imaging.answer(&local(), by_uid).await.is_err());
 }

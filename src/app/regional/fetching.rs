@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::behind::Brought;
+use super::behind::{Behind, BehindStudy, Brought};
 use super::ports::{Pieces, Region};
 use super::{FetchRequest, ListedObject, Piece, Purpose, WANTED_MAX, Wanted, WantedObject};
 use crate::app::access::{Action, Caller, Role, authorise};
@@ -19,7 +19,7 @@ use crate::app::error::Error;
 use crate::app::imaging::images::Images;
 use crate::app::imaging::peers::{Service, Services};
 use crate::app::imaging::search::validate_uid;
-use crate::app::imaging::{Imaging, Incoming, Kept, Refused, Requester, Stored};
+use crate::app::imaging::{Imaging, Incoming, Intake, Kept, Refused, Requester, Stored};
 use crate::app::ports::AuditEntry;
 use crate::app::request::Problems;
 use crate::app::{App, chain};
@@ -76,6 +76,7 @@ pub(super) struct Fetch<'a> {
     region: Arc<dyn Region>,
     imaging: &'a Imaging,
     requester: Requester,
+    intake: Arc<Intake>,
     request: &'a StudyFetch,
     requested_by: String,
     wanted: VecDeque<ListedObject>,
@@ -103,7 +104,7 @@ impl App {
         validate_uid(&mut problems, "study_uid", &request.study);
         problems.chars("node", &request.node, crate::app::request::ID_CHARS_MAX);
         problems.finish()?;
-        let region = Arc::clone(self.region()?);
+        self.region()?;
         let images: &Images = self.images()?;
         let imaging = images.imaging();
         let own = if request.node.is_empty() || request.node == self.name {
@@ -116,14 +117,36 @@ impl App {
             Some(behind) => behind.lacking(&keeper, &request.study).await?,
             None => None,
         };
-        let entry = AuditEntry {
-            at_ms: self.clock.now_ms(),
-            record_id: request.study.clone(),
-            patient_reference: String::new(),
-            outcome: "ok",
-            detail: request.purpose.audited(),
-        };
-        self.journal.audit(&permit, entry).await?;
+        let mut patient = imaging.patient_of(&request.study).await?;
+        if let Some(behind) = lacking.as_ref().filter(|_| patient.is_empty()) {
+            patient.clone_from(&behind.study.patient.id);
+        }
+        let detail = request.purpose.audited();
+        let entry = AuditEntry { detail, ..self.entry(&request.study, &patient) };
+        self.journal.audit(&permit, entry.clone()).await?;
+        let fetched = self.fetched(caller, request, (own, lacking), told).await?;
+        if patient.is_empty() {
+            // Whose it is, is known now that it is here.
+            let patient_reference = imaging.patient_of(&request.study).await?;
+            if !patient_reference.is_empty() {
+                let at_ms = self.clock.now_ms();
+                let entry = AuditEntry { at_ms, patient_reference, ..entry };
+                self.journal.audit(&permit, entry).await?;
+            }
+        }
+        Ok(fetched)
+    }
+
+    async fn fetched(
+        &self,
+        caller: &Caller,
+        request: &StudyFetch,
+        (own, lacking): (Option<&Arc<Behind>>, Option<BehindStudy>),
+        told: mpsc::Sender<Progress>,
+    ) -> Result<Progress, Error> {
+        let region = Arc::clone(self.region()?);
+        let images: &Images = self.images()?;
+        let (imaging, keeper) = (images.imaging(), keeper());
         let fetch = Fetch::new(region, imaging, request, caller.name.clone(), told);
         let Some(behind) = own else { return fetch.run().await };
         let node = self.name.clone();
@@ -163,6 +186,7 @@ impl<'a> Fetch<'a> {
             region,
             imaging,
             requester: keeper(),
+            intake: Intake::of(keeper()),
             request,
             requested_by,
             wanted: VecDeque::new(),
@@ -310,7 +334,7 @@ impl<'a> Fetch<'a> {
                 }
                 if self.partial.is_none() {
                     let meta = meta.to_vec();
-                    match self.imaging.receive(&self.requester, &transfer_syntax, None, meta) {
+                    match self.imaging.receive(&self.intake, &transfer_syntax, None, meta) {
                         Ok(incoming) => {
                             let study = Some(self.request.study.clone());
                             let incoming = incoming.of_study(study).copy_of(&self.node);

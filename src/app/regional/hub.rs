@@ -4,7 +4,7 @@
 //! Nodes dial the hub and never each other. Objects pass through a bounded channel and are not kept.
 //! Everything here but the store is in memory and comes back when nodes attend again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,16 +14,17 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::holding::{Holder, Order};
-use super::ports::{KeptNode, KeptStudy, Pieces, Region, RegionalStore};
+use super::ports::{AskedImages, KeptNode, KeptStudy, Ledger, Pieces, Region, RegionalStore};
 use super::{
     FetchRequest, Holding, IndexState, NodeLine, OfflineNode, PUBLISHED_MAX, Piece, Publication,
     RegionalAnswer, RegionalStudy, STUDIES_MAX, WANTED_MAX, Wanted,
 };
 use crate::app::access::{Action, Caller, Role, authorise};
 use crate::app::error::Error;
+use crate::app::imaging::{counted, only};
 use crate::app::ports::{AuditEntry, BoxFuture, Clock, IdSource, Journal};
 use crate::app::request::Problems;
-use crate::sharing::imaging::published::{Held, Key, PatientQuestion};
+use crate::sharing::imaging::published::{Held, Key, PatientQuestion, PublishedStudy};
 
 /// Orders that wait for a node to take them.
 const ORDERS_MAX: usize = 64;
@@ -91,6 +92,8 @@ pub struct HubParts {
     pub members: Vec<Member>,
     /// What they published.
     pub store: Arc<dyn RegionalStore>,
+    /// Whose images they asked for.
+    pub ledger: Arc<dyn Ledger>,
     /// Gives out what the hub itself holds, if it keeps images.
     pub own: Option<Holder>,
     /// Where passings are audited.
@@ -107,6 +110,7 @@ pub struct Hub {
     name: String,
     members: BTreeMap<String, Member>,
     store: Arc<dyn RegionalStore>,
+    ledger: Arc<dyn Ledger>,
     own: Option<Holder>,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
@@ -119,12 +123,13 @@ pub struct Hub {
 impl Hub {
     /// Puts the parts together.
     pub fn new(parts: HubParts) -> Arc<Self> {
-        let HubParts { name, members, store, own, journal, clock, ids } = parts;
+        let HubParts { name, members, store, ledger, own, journal, clock, ids } = parts;
         let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
         Arc::new(Self {
             name,
             members,
             store,
+            ledger,
             own,
             journal,
             clock,
@@ -189,12 +194,43 @@ impl Hub {
         self.store.seen(node, now, current.then_some(now)).await
     }
 
-    /// What the region knows of a patient, asked by `asker`.
+    /// What the region knows of a patient, asked by `asker`, whom that counts against: persons asked for
+    /// within an hour are limited. In the trail before it is told.
     pub async fn find(
         &self,
         asker: &str,
         question: &PatientQuestion,
     ) -> Result<RegionalAnswer, Error> {
+        let answer = self.look(asker, question).await?;
+        let told = || answer.studies.iter().filter_map(|study| study.holdings.first());
+        let mut persons: BTreeSet<String> = told().map(|told| told.study.person()).collect();
+        let found = !persons.is_empty();
+        if !found {
+            persons.insert(question.person());
+        }
+        let study = only(told().map(|told| told.study.study.uid.as_str())).unwrap_or_default();
+        let noted = AskedImages {
+            node: asker.to_owned(),
+            asked_by: format!("node:{asker}"),
+            action: Action::FindImages.name(),
+            study: study.to_owned(),
+            persons: persons.into_iter().collect(),
+            found,
+            ..AskedImages::default()
+        };
+        self.ledger.note(&noted).await?;
+        // What the hub's own people ask for is in its trail already.
+        if asker != self.name {
+            let patient = only(told().map(|told| told.study.patient.id.as_str()));
+            let patient = patient.unwrap_or(&question.patient_id);
+            let detail = counted(answer.studies.len(), "answers");
+            let by = (noted.asked_by.clone(), Action::FindImages);
+            self.enter(by, (study, patient), detail).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn look(&self, asker: &str, question: &PatientQuestion) -> Result<RegionalAnswer, Error> {
         if !question.is_complete() {
             let allowed = "must be given with the patient's birth date, or a patient ID instead";
             return Err(Error::field("patient_name", allowed));
@@ -260,12 +296,24 @@ impl Hub {
         }
         let question =
             PatientQuestion { studies: vec![request.study.clone()], ..PatientQuestion::default() };
-        let found = self.find(asker, &question).await?;
+        let found = self.look(asker, &question).await?;
         let holdings = found.studies.into_iter().flat_map(|study| study.holdings);
         let mut holdings: Vec<Holding> = holdings.filter(|h| h.node != asker).collect();
-        if holdings.is_empty() {
+        let first = holdings.first().map(|holding| holding.study.clone());
+        // Who was not asked for before is asked for now; in vain, too, so that nobody tries UIDs.
+        let noted = AskedImages {
+            node: asker.to_owned(),
+            asked_by: request.requested_by.clone(),
+            action: "fetch_images",
+            purpose: request.purpose.name(),
+            study: request.study.clone(),
+            persons: vec![first.as_ref().map_or_else(|| question.person(), PublishedStudy::person)],
+            found: first.is_some(),
+        };
+        self.ledger.note(&noted).await?;
+        let Some(PublishedStudy { patient, .. }) = first else {
             return Err(Error::NotFound { kind: "study" });
-        }
+        };
         if !request.node.is_empty() {
             holdings.retain(|holding| holding.node == request.node);
         }
@@ -273,7 +321,9 @@ impl Hub {
         if holdings.is_empty() {
             return Err(Error::Unavailable { what: "node that holds the study", cause: None });
         }
-        self.audit(asker, &request).await?;
+        // Who passes what, before the first object goes.
+        let by = (format!("node:{asker}/{}", request.requested_by), Action::RetrieveImages);
+        self.enter(by, (&request.study, &patient.id), request.purpose.audited()).await?;
         let mut why = Error::Unavailable { what: "node that holds the study", cause: None };
         for holding in holdings.into_iter().take(HOLDERS_TRIED_MAX) {
             match self.order(asker, &holding.node, &request).await {
@@ -391,17 +441,21 @@ impl Hub {
         Ok(Ticket { hub: Arc::clone(self), ticket: ticket.to_owned() })
     }
 
-    /// Who passes what, before the first object goes.
-    async fn audit(&self, asker: &str, request: &FetchRequest) -> Result<(), Error> {
-        let name = format!("node:{asker}/{}", request.requested_by);
-        let caller = Caller::system(name, Role::Node);
-        let permit = authorise(&caller, Action::RetrieveImages)?;
+    /// Writes into the hub's trail what is told or passed.
+    async fn enter(
+        &self,
+        (name, action): (String, Action),
+        (study, patient): (&str, &str),
+        detail: String,
+    ) -> Result<(), Error> {
+        let caller = Caller::resumed(name, Role::Node, action);
+        let permit = authorise(&caller, action)?;
         let entry = AuditEntry {
             at_ms: self.clock.now_ms(),
-            record_id: request.study.clone(),
-            patient_reference: String::new(),
+            record_id: study.to_owned(),
+            patient_reference: patient.to_owned(),
             outcome: "ok",
-            detail: request.purpose.audited(),
+            detail,
         };
         self.journal.audit(&permit, entry).await
     }

@@ -35,6 +35,32 @@ pub trait Region: Debug + Send + Sync {
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeLine>, Error>>;
 }
 
+/// A question of a node for images, as it is written down at the hub.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AskedImages {
+    /// The node, as the link knows it.
+    pub node: String,
+    /// Who asks there, as far as the node says.
+    pub asked_by: String,
+    /// `find_images` or `fetch_images`.
+    pub action: &'static str,
+    /// What for, where that is said.
+    pub purpose: &'static str,
+    /// Study instance UID, where it is about one.
+    pub study: String,
+    /// Whose images: patient IDs or names with birth dates. Kept as keyed digests only.
+    pub persons: Vec<String>,
+    /// Whether anything was found.
+    pub found: bool,
+}
+
+/// Counts whose images a node asks for, at the hub, together with whose records.
+pub trait Ledger: Debug + Send + Sync {
+    /// Writes a question down before it is answered. [`Error::Overloaded`] where the node has asked for
+    /// too many persons: then nothing may be told.
+    fn note<'a>(&'a self, asked: &'a AskedImages) -> BoxFuture<'a, Result<(), Error>>;
+}
+
 /// What a node has published, and its index as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeptNode {

@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 
 use super::fetching::{Fetch, Progress, StudyFetch};
 use super::hub::{Hub, HubParts, Member, ToNode};
-use super::ports::{KeptNode, KeptStudy, Pieces, Region, RegionalStore};
+use super::ports::{AskedImages, KeptNode, KeptStudy, Ledger, Pieces, Region, RegionalStore};
 use super::store_suite::{study, told};
 use super::*;
 use crate::app::error::Error;
-use crate::app::imaging::tests::{NoJournal, Noon, imaging_in_memory};
+use crate::app::imaging::tests::{Entries, Noon, imaging_in_memory};
 use crate::app::ports::{BoxFuture, IdSource};
 use crate::sharing::imaging::element::ElementSet;
 use crate::sharing::imaging::published::{Held, Key, PatientQuestion};
@@ -307,17 +307,48 @@ impl IdSource for Counting {
     }
 }
 
+/// Counts persons, and refuses more than so many.
+#[derive(Debug)]
+struct Counted {
+    asked: Mutex<Vec<AskedImages>>,
+    persons_max: usize,
+}
+
+impl Ledger for Counted {
+    fn note<'a>(&'a self, asked: &'a AskedImages) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let mut all = self.asked.lock().unwrap();
+            all.push(asked.clone());
+            let persons: std::collections::HashSet<&String> =
+                all.iter().flat_map(|asked| &asked.persons).collect();
+            let (what, retry_after) = ("test", Duration::from_secs(1));
+            if persons.len() > self.persons_max {
+                return Err(Error::Overloaded { what, retry_after });
+            }
+            Ok(())
+        })
+    }
+}
+
 fn hub() -> Arc<Hub> {
+    hub_with(usize::MAX).0
+}
+
+fn hub_with(persons_max: usize) -> (Arc<Hub>, Arc<Counted>, Arc<Entries>) {
+    let ledger = Arc::new(Counted { asked: Mutex::default(), persons_max });
+    let entries = Arc::<Entries>::default();
     let member = |name: &str, area: &str| Member { name: name.to_owned(), area: area.to_owned() };
-    Hub::new(HubParts {
+    let hub = Hub::new(HubParts {
         name: "hub".to_owned(),
         members: vec![member("a", "3609"), member("b", "3601"), member("c", "360981")],
         store: Arc::new(Kept::default()),
+        ledger: Arc::<Counted>::clone(&ledger),
         own: None,
-        journal: Arc::new(NoJournal),
+        journal: Arc::<Entries>::clone(&entries),
         clock: Arc::new(Noon),
         ids: Arc::new(Counting(1.into())),
-    })
+    });
+    (hub, ledger, entries)
 }
 
 fn wanted(study: &str, node: &str) -> FetchRequest {
@@ -421,4 +452,58 @@ async fn a_holder_that_does_not_begin_is_passed_over_and_who_waits_in_vain_is_to
         let refused = tokio::time::timeout(Duration::from_secs(1), hub.fetch("c", request)).await;
         assert!(refused.unwrap().is_err(), "{code}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_images_are_asked_for_is_entered_and_counted_before_anything_is_told() {
+    let (hub, ledger, entries) = hub_with(2);
+    let studies = vec![study("1", "A", "", "", ""), study("2", "B", "", "", "")];
+    hub.publish("a", told("g", studies)).await.unwrap();
+    let _a = hub.attend("a").await.unwrap();
+    let of = |id: &str| PatientQuestion { patient_id: id.into(), ..PatientQuestion::default() };
+    let entry = |action: &str, study: &str, patient: &str| {
+        [action, "ok", study, patient].map(str::to_owned)
+    };
+    assert_eq!(hub.find("c", &of("A")).await.unwrap().studies.len(), 1);
+    assert_eq!(entries.taken(), [entry("find_images", "1", "A")]);
+    assert!(hub.find("c", &of("Z")).await.unwrap().studies.is_empty());
+    assert_eq!(entries.taken(), [entry("find_images", "", "Z")], "nobody is one of them, too");
+    let asked = ledger.asked.lock().unwrap().clone();
+    assert_eq!(asked[0].persons, ["id A"]);
+    assert_eq!(
+        (asked[0].node.as_str(), asked[0].action, asked[0].found),
+        ("c", "find_images", true)
+    );
+    assert_eq!((asked[1].persons.as_slice(), asked[1].found), (&["id Z".to_owned()][..], false));
+    // A third: by whatever it is asked for, nothing is told and nothing passed.
+    let by_uid = PatientQuestion { studies: vec!["2".into()], ..PatientQuestion::default() };
+    for question in [of("B"), by_uid] {
+        let refused = hub.find("c", &question).await.unwrap_err();
+        assert!(matches!(refused, Error::Overloaded { .. }), "{refused:?}");
+    }
+    let refused = hub.fetch("c", wanted("2", "")).await.err().unwrap();
+    assert!(matches!(refused, Error::Overloaded { .. }), "{refused:?}");
+    let asked = ledger.asked.lock().unwrap().pop().unwrap();
+    assert_eq!((asked.action, asked.purpose), ("fetch_images", "treatment"));
+    assert_eq!((asked.asked_by.as_str(), asked.study.as_str()), ("doctor", "2"));
+    // Whether there is such a study is told to nobody, either.
+    let refused = hub.fetch("c", wanted("9", "")).await.err().unwrap();
+    assert!(matches!(refused, Error::Overloaded { .. }), "{refused:?}");
+    let asked = ledger.asked.lock().unwrap().pop().unwrap();
+    assert_eq!((asked.persons.as_slice(), asked.found), (&["study 9".to_owned()][..], false));
+    assert!(entries.taken().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_the_hub_is_entered_with_its_patient() {
+    let (hub, _, entries) = hub_with(1);
+    hub.publish("a", told("g", vec![study("1", "A", "", "", "")])).await.unwrap();
+    let mut a = hub.attend("a").await.unwrap();
+    let delivering = async {
+        let Some(ToNode::Order(order)) = a.orders.recv().await else { panic!("an order") };
+        hub.deliver("a", &order.ticket).unwrap().send(from("a")).await.unwrap();
+    };
+    let (pieces, ()) = tokio::join!(hub.fetch("c", wanted("1", "")), delivering);
+    assert!(pieces.is_ok());
+    assert_eq!(entries.taken(), [["retrieve_images", "ok", "1", "A"].map(str::to_owned)]);
 }

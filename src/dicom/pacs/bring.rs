@@ -19,7 +19,7 @@ use super::{DimsePacs, PacsError, first, plain};
 use crate::app::access::{Caller, Role};
 use crate::app::error::Error;
 use crate::app::imaging::peers::{Service, Services};
-use crate::app::imaging::{Expected, Incoming, Refused, Requester, Stored};
+use crate::app::imaging::{Expected, Incoming, Intake, Refused, Requester, Stored};
 use crate::app::regional::behind::{Brought, Question};
 use crate::dicom::association::unexpected;
 use crate::dicom::command::{COMMAND_BYTES_MAX, Command, CommandSet, element, field};
@@ -268,10 +268,10 @@ impl DimsePacs {
             .data_set(true);
         let asked = write(&identifier(study), transfer_syntax != uids::IMPLICIT_LE);
         dialled.send(context, set, Some(&asked)).await.map_err(lost)?;
-        let requester = Requester {
+        let intake = Intake::of(Requester {
             caller: Caller::system(self.source(), Role::DicomPeer),
             services: [Service::Store].into_iter().collect::<Services>(),
-        };
+        });
         let mut command = BytesMut::new();
         let mut arriving: Option<Arriving<'_>> = None;
         let mut end: Option<Command> = None;
@@ -315,7 +315,7 @@ impl DimsePacs {
                 .map_err(|_| lost(unexpected("command set cannot be read")))?;
             match read.field {
                 field::C_STORE_RQ if read.has_data_set => {
-                    let into = self.begin(dialled, &requester, (pdv.context, &read), study);
+                    let into = self.begin(dialled, &intake, (pdv.context, &read), study);
                     let into = into.map_err(lost)?;
                     arriving = Some(Arriving { context: pdv.context, command: read, into });
                 }
@@ -338,7 +338,7 @@ impl DimsePacs {
     fn begin<'a>(
         &'a self,
         dialled: &Dialled,
-        requester: &Requester,
+        intake: &Arc<Intake>,
         (context, command): (u8, &Command),
         study: &str,
     ) -> Result<Result<Box<Incoming<'a>>, Refused>, WireError> {
@@ -352,7 +352,7 @@ impl DimsePacs {
             return Ok(Err(Refused::NotAsAnnounced { attribute: "SOP class UID" }));
         }
         let syntax = &agreed.transfer_syntax;
-        let incoming = self.imaging.receive(requester, syntax, Some(expected), Vec::new());
+        let incoming = self.imaging.receive(intake, syntax, Some(expected), Vec::new());
         Ok(incoming.map(|incoming| {
             Box::new(incoming.of_study(Some(study.to_owned())).copy_of(&self.source()))
         }))

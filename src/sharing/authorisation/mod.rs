@@ -84,6 +84,10 @@ terms! {
         ReadHolds = "read_holds",
         /// Put planned examinations into the worklist, and take them out.
         PlanExaminations = "plan_examinations",
+        /// As a modality: ask what is planned.
+        ReadWorklist = "read_worklist",
+        /// As a modality: report what of it is done.
+        ReportSteps = "report_performed_steps",
         /// Ask whether a study stands in the place of a planned examination.
         AssessRecognition = "assess_recognition",
         /// Record what was decided about it.
@@ -265,15 +269,21 @@ impl Rights {
     pub const ALL: Self = Self([u16::MAX; Action::ALL.len()]);
 
     /// What those of this role have who never sign in, none for a person's role: everything for who is
-    /// local, images for a peer or another node, and for a node heads of its audit trail.
+    /// local, images for a peer or another node, for a peer the worklist, and for a node heads of its
+    /// audit trail.
     pub fn of_system(role: Role) -> Option<Self> {
         match role {
             Role::Local => Some(Self::ALL),
             Role::DicomPeer | Role::Node => {
                 let mut rights = Self::NONE;
                 rights.add(Action::RetrieveImages, None);
-                if role == Role::Node {
-                    rights.add(Action::AnchorAudit, None);
+                let more: &[Action] = if role == Role::Node {
+                    &[Action::AnchorAudit]
+                } else {
+                    &[Action::ReadWorklist, Action::ReportSteps]
+                };
+                for action in more {
+                    rights.add(*action, None);
                 }
                 Some(rights)
             }

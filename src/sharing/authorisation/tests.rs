@@ -32,6 +32,8 @@ const EXPECTED: &[(Action, &str)] = &[
     (Action::HoldImages, "M"),
     (Action::ReadHolds, "AM"),
     (Action::PlanExaminations, "VTHR"),
+    (Action::ReadWorklist, ""),
+    (Action::ReportSteps, ""),
     (Action::AssessRecognition, "VTHR"),
     (Action::RecordRecognition, "VTHR"),
     (Action::ReadRecognition, "VTHRA"),
@@ -125,7 +127,7 @@ fn every_cell_is_as_it_is_typed_here() {
             }
         }
     }
-    assert_eq!(cells, 8 * 5 * 44 * 8);
+    assert_eq!(cells, 8 * 5 * 46 * 8);
 }
 
 #[test]
@@ -135,8 +137,12 @@ fn systems_have_what_the_program_gives_them_and_nothing_else() {
         for action in Action::ALL {
             assert!(table.rights(Role::Local, *place).allow(*action), "{action:?}");
             for role in [Role::DicomPeer, Role::Node] {
-                let may = *action == Action::RetrieveImages
-                    || (role == Role::Node && *action == Action::AnchorAudit);
+                let of_role = if role == Role::Node {
+                    matches!(action, Action::AnchorAudit)
+                } else {
+                    matches!(action, Action::ReadWorklist | Action::ReportSteps)
+                };
+                let may = *action == Action::RetrieveImages || of_role;
                 assert_eq!(table.rights(role, *place).allow(*action), may, "{role:?} {action:?}");
             }
         }
@@ -194,7 +200,9 @@ fn a_wrong_row_is_refused_with_its_line() {
         assert!(error.contains(ACTIONS) && error.contains('2'), "{row}: {error}");
     }
     let peer = "retrieve_images,dicom_peer|node,-,-,取影像,project,draft\n\
-                anchor_audit,node,-,-,交签名头,project,draft";
+                anchor_audit,node,-,-,交签名头,project,draft\n\
+                read_worklist,dicom_peer,-,-,读工作列表,project,draft\n\
+                report_performed_steps,dicom_peer,-,-,报执行情况,project,draft";
     assert!(refused("diagnose,node,-,-,接诊,project,draft").contains("`dicom_peer` are fixed"));
     let local = format!("{peer}\ndiagnose,local,-,-,接诊,project,draft");
     assert!(refused(&local).contains("`local` may do everything"));

@@ -202,6 +202,11 @@ impl Performed {
         Ok((Self { instance: self.instance.clone(), progress, elements }, passed_over))
     }
 
+    /// Patient ID, or empty.
+    pub fn patient_id(&self) -> String {
+        Values::of(&self.elements).first(tags::PATIENT_ID)
+    }
+
     /// The planned steps that it carries out.
     pub fn references(&self) -> Vec<Reference> {
         Values::of(&self.elements)

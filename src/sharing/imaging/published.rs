@@ -128,6 +128,12 @@ impl PublishedStudy {
         keys
     }
 
+    /// Who it is about, in words that are the same for all studies of one patient of one hospital.
+    pub fn person(&self) -> String {
+        let Patient { id, name, birth_date, .. } = &self.patient;
+        person(id, name, birth_date).unwrap_or_else(|| format!("study {}", self.study.uid.trim()))
+    }
+
     /// One header of each series, as an index would give them.
     pub fn headers(&self) -> Vec<Header> {
         self.series
@@ -148,6 +154,12 @@ impl PatientQuestion {
     pub fn is_complete(&self) -> bool {
         let named = !name::look(&self.name).is_empty() && !self.birth_date.is_empty();
         named || !self.patient_id.trim().is_empty() || !self.studies.is_empty()
+    }
+
+    /// Whom it asks for, in the words of [`PublishedStudy::person`].
+    pub fn person(&self) -> String {
+        let study = || format!("study {}", self.studies.first().map_or("", |uid| uid.trim()));
+        person(&self.patient_id, &self.name, &self.birth_date).unwrap_or_else(study)
     }
 
     /// What to look up, the surest way first.
@@ -197,6 +209,15 @@ fn key(kind: &str, parts: [&str; 2]) -> Key {
         *to = from;
     }
     key
+}
+
+fn person(id: &str, name: &str, birth_date: &str) -> Option<String> {
+    let (id, look) = (id.trim(), name::look(name));
+    match (id, look.as_str()) {
+        ("", "") => None,
+        ("", look) => Some(format!("name {look} {birth_date}")),
+        (id, _) => Some(format!("id {id}")),
+    }
 }
 
 fn study_key(uid: &str) -> Key {

@@ -15,7 +15,7 @@ use super::ask::Ask;
 use super::deliver::{self, Piece};
 use super::metadata::OCTETS;
 use super::problem::Problem;
-use super::retrieve::{Parts, ranged, unchanged, whole};
+use super::retrieve::{Parts, ranged, whole};
 use super::{MEMORY_UNIT_BYTES, conditional};
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
@@ -72,7 +72,7 @@ pub(super) async fn answer(
     let one = std::slice::from_ref(instance);
     let etag = deliver::etag(one, &format!("frames {} {}", list.join(","), offer.name()));
     if conditional::not_modified(&ask.headers, &etag) {
-        return Ok(unchanged(&etag));
+        return door.unchanged(ask, one, &etag).await;
     }
     if decoded {
         pieces = door.decoded_frames(&ask.requester, instance, &numbers).await?;

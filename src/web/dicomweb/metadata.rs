@@ -17,7 +17,7 @@ use super::accept::Offer;
 use super::ask::Ask;
 use super::deliver::{self, Piece};
 use super::problem::Problem;
-use super::retrieve::{Parts, ranged, set, unchanged, whole};
+use super::retrieve::{Parts, ranged, set, whole};
 use super::search::{DICOM_JSON, DICOM_XML, JSON};
 use super::{conditional, frames};
 use crate::app::error::Error;
@@ -160,7 +160,7 @@ pub(super) async fn metadata(
     let instances = door.instances(&ask.requester, &ask.target).await?;
     let etag = deliver::etag(&instances, &format!("metadata {} {media}", ask.base));
     if conditional::not_modified(&ask.headers, &etag) {
-        return Ok(unchanged(&etag));
+        return door.unchanged(&ask, &instances, &etag).await;
     }
     door.audit_view(&ask.requester, &instances).await?;
     if media == DICOM_XML {
@@ -262,7 +262,7 @@ pub(super) async fn bulk(State(door): State<Arc<Shared>>, ask: Ask) -> Result<Re
     let offer = accept.choose(&offers)?;
     let etag = deliver::etag(&instances, &format!("bulk {place} {}", offer.name()));
     if conditional::not_modified(&ask.headers, &etag) {
-        return Ok(unchanged(&etag));
+        return door.unchanged(&ask, &instances, &etag).await;
     }
     let piece = piece(&door, &ask, instance, &walked, &bulk).await?;
     if offer.multipart {

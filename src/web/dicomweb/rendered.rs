@@ -13,7 +13,7 @@ use dicom_dictionary_std::tags;
 use super::accept::Offer;
 use super::ask::Ask;
 use super::problem::Problem;
-use super::retrieve::{set, unchanged};
+use super::retrieve::set;
 use super::{Shared, conditional, deliver, frames};
 use crate::app::error::Error;
 use crate::app::imaging::ports::IndexedInstance;
@@ -116,7 +116,7 @@ pub(super) async fn draw(
     let one = std::slice::from_ref(instance);
     let etag = deliver::etag(one, &format!("rendered {request:?}"));
     if conditional::not_modified(&ask.headers, &etag) {
-        return Ok(unchanged(&etag));
+        return door.unchanged(ask, one, &etag).await;
     }
     if instance.frames == 0 {
         return Err(unfit("object has no pixels"));
@@ -154,7 +154,7 @@ pub(super) async fn thumbnail(
     let one = std::slice::from_ref(instance);
     let etag = deliver::etag(one, &format!("thumbnail {edge}"));
     if conditional::not_modified(&ask.headers, &etag) {
-        return Ok(unchanged(&etag));
+        return door.unchanged(&ask, one, &etag).await;
     }
     let (source, memory) = door.source(&ask.requester, instance).await?;
     door.audit_view(&ask.requester, one).await?;

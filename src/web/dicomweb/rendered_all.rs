@@ -16,7 +16,7 @@ use super::frames::WHOLE_BYTES_MAX;
 use super::metadata::answered;
 use super::problem::Problem;
 use super::rendered::{Asked, JPEG, PNG, format, undrawn, unfit};
-use super::retrieve::{Parts, unchanged};
+use super::retrieve::Parts;
 use super::{Shared, conditional, deliver};
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
@@ -55,7 +55,7 @@ pub(super) async fn rendered(
     let request = asked.request(format(media, asked.quality), None);
     let etag = deliver::etag(&instances, &format!("rendered {} {request:?}", ask.base));
     if conditional::not_modified(&ask.headers, &etag) {
-        return Ok(unchanged(&etag));
+        return door.unchanged(&ask, &instances, &etag).await;
     }
     door.audit_view(&ask.requester, &instances).await?;
     let parts = Arc::new(Parts::new(media, &etag));

@@ -41,7 +41,7 @@ pub(super) async fn objects(
     let syntax = offer.target();
     let etag = deliver::etag(&instances, &offer.name());
     if conditional::not_modified(&ask.headers, &etag) {
-        return Ok(unchanged(&etag));
+        return door.unchanged(&ask, &instances, &etag).await;
     }
     if offer.multipart {
         door.audit(&ask.requester, &instances).await?;
@@ -137,8 +137,20 @@ pub(super) fn file(
     Ok([Piece::Text(meta.into()), body])
 }
 
-/// 304.
-pub(super) fn unchanged(etag: &str) -> Response {
+impl Shared {
+    /// 304: it says what the caller has, and is entered like what is given.
+    pub(super) async fn unchanged(
+        &self,
+        ask: &Ask,
+        instances: &[IndexedInstance],
+        etag: &str,
+    ) -> Result<Response, Problem> {
+        self.audit_view(&ask.requester, instances).await?;
+        Ok(unchanged(etag))
+    }
+}
+
+fn unchanged(etag: &str) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
     set(&mut response, ETAG, etag);
     set(&mut response, VARY, "accept");

@@ -16,6 +16,7 @@ use super::accept::Offer;
 use super::ask::Ask;
 use super::problem::Problem;
 use super::retrieve::{Parts, set};
+use crate::app::imaging::Found;
 use crate::sharing::imaging::attribute::About;
 use crate::sharing::imaging::metadata::native_xml;
 use crate::sharing::imaging::object::Digest;
@@ -67,13 +68,7 @@ async fn search(door: &Shared, ask: &Ask, level: Level) -> Result<Response, Prob
             search.query.conditions.push(Condition { tag, matching });
         }
     }
-    // One more than asked for shows whether there are more.
-    let limit = search.query.limit;
-    search.query.limit = limit.saturating_add(1);
-    let mut found = door.imaging.find(&ask.requester, search.query).await?;
-    let kept = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = found.len() > kept;
-    found.truncate(kept);
+    let Found { answers: found, more } = door.imaging.answer(&ask.requester, search.query).await?;
     let about = About { level, retrieve_ae: "" };
     let answers: Vec<Value> = found
         .iter()

@@ -24,7 +24,7 @@ use super::retrieve::DICOM;
 use super::search::{DICOM_JSON, JSON};
 use crate::app::error::Error;
 use crate::app::imaging::peers::Service;
-use crate::app::imaging::{Incoming, Kept, Refused, Stored};
+use crate::app::imaging::{Incoming, Intake, Kept, Refused, Stored};
 use crate::sharing::imaging::part10::{self, BEGINNING_BYTES};
 
 /// Objects of one request at most.
@@ -61,6 +61,15 @@ enum Taking<'a> {
     Object(Box<Incoming<'a>>, Said),
     /// It failed; the rest is passed over.
     Failed(Failure),
+}
+
+/// Where objects go, and what the request says of all of them.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    door: &'a Shared,
+    intake: &'a Arc<Intake>,
+    /// The study of the path.
+    study: Option<&'a str>,
 }
 
 /// What became of the parts.
@@ -118,20 +127,22 @@ pub(super) async fn store(
         limit,
         idle: door.options.idle_timeout,
     };
+    let intake = Intake::of(ask.requester.clone());
+    let to = To { door: &door, intake: &intake, study: ask.target.study.as_deref() };
     let mut outcome = Outcome::default();
     match (content.kind.as_str(), content.sub.as_str()) {
         ("application", "dicom") => {
             let mut taking = Taking::Opening(BytesMut::new());
             while let Some(bytes) = source.next().await? {
-                taking = push(&door, &ask, taking, bytes).await;
+                taking = push(to, taking, bytes).await;
             }
-            end(&door, &ask, taking, &mut outcome).await;
+            end(to, taking, &mut outcome).await;
         }
         ("multipart", "related") if is_dicom(content.parameter("type")) => {
             let boundary = content.parameter("boundary").unwrap_or_default();
             let reader = Reader::new(boundary)
                 .map_err(|error| Problem::field("content-type", error.to_string()))?;
-            parts(&door, &ask, reader, &mut source, &mut outcome).await?;
+            parts(to, reader, &mut source, &mut outcome).await?;
         }
         _ => return Err(Problem::media_type(ALLOWED)),
     }
@@ -151,8 +162,7 @@ fn too_large(limit: u64) -> Problem {
 }
 
 async fn parts(
-    door: &Shared,
-    ask: &Ask,
+    to: To<'_>,
     mut reader: Reader,
     source: &mut Source,
     outcome: &mut Outcome,
@@ -183,12 +193,12 @@ async fn parts(
             }
             Event::Data(bytes) => {
                 if let Some(part) = taking.take() {
-                    taking = Some(push(door, ask, part, bytes).await);
+                    taking = Some(push(to, part, bytes).await);
                 }
             }
             Event::PartEnd => {
                 if let Some(part) = taking.take() {
-                    end(door, ask, part, outcome).await;
+                    end(to, part, outcome).await;
                 }
             }
             Event::End => return Ok(()),
@@ -218,14 +228,14 @@ fn begin<'a>(headers: &[u8]) -> Taking<'a> {
     Taking::Failed(Failure::new(0xC000, "content-type of the part must be application/dicom"))
 }
 
-async fn push<'a>(door: &'a Shared, ask: &Ask, taking: Taking<'a>, bytes: Bytes) -> Taking<'a> {
+async fn push<'a>(to: To<'a>, taking: Taking<'a>, bytes: Bytes) -> Taking<'a> {
     match taking {
         Taking::Opening(mut beginning) => {
             beginning.extend_from_slice(&bytes);
             if beginning.len() < BEGINNING_BYTES {
                 return Taking::Opening(beginning);
             }
-            open(door, ask, beginning.freeze()).await
+            open(to, beginning.freeze()).await
         }
         Taking::Object(mut incoming, said) => match incoming.push(bytes).await {
             Ok(()) => Taking::Object(incoming, said),
@@ -236,16 +246,16 @@ async fn push<'a>(door: &'a Shared, ask: &Ask, taking: Taking<'a>, bytes: Bytes)
 }
 
 /// Begins to take an object whose file begins so.
-async fn open<'a>(door: &'a Shared, ask: &Ask, beginning: Bytes) -> Taking<'a> {
+async fn open(to: To<'_>, beginning: Bytes) -> Taking<'_> {
     let opening = match part10::open(&beginning) {
         Ok(opening) => opening,
         Err(error) => return Taking::Failed(Failure::new(0xC000, error.to_string())),
     };
     let said = Said { sop_class: opening.sop_class, sop_instance: opening.sop_instance };
     let meta = beginning.get(..opening.data_set).unwrap_or_default().to_vec();
-    let received = door.imaging.receive(&ask.requester, &opening.transfer_syntax, None, meta);
+    let received = to.door.imaging.receive(to.intake, &opening.transfer_syntax, None, meta);
     let mut incoming = match received {
-        Ok(incoming) => incoming.of_study(ask.target.study.clone()),
+        Ok(incoming) => incoming.of_study(to.study.map(str::to_owned)),
         Err(refused) => return Taking::Failed(Failure::of(said, &refused)),
     };
     match incoming.push(beginning.slice(opening.data_set.min(beginning.len())..)).await {
@@ -255,9 +265,9 @@ async fn open<'a>(door: &'a Shared, ask: &Ask, beginning: Bytes) -> Taking<'a> {
 }
 
 /// The part is whole.
-async fn end<'a>(door: &'a Shared, ask: &Ask, taking: Taking<'a>, outcome: &mut Outcome) {
+async fn end(to: To<'_>, taking: Taking<'_>, outcome: &mut Outcome) {
     let taking = match taking {
-        Taking::Opening(beginning) => open(door, ask, beginning.freeze()).await,
+        Taking::Opening(beginning) => open(to, beginning.freeze()).await,
         other @ (Taking::Object(..) | Taking::Failed(_)) => other,
     };
     match taking {

@@ -10,7 +10,7 @@ use super::accept::{Accept, Offer};
 use super::ask::{Ask, Target};
 use super::problem::Problem;
 use super::rendered::{JPEG, PNG, draw, explicit, format, quality};
-use super::retrieve::{DICOM, single, unchanged};
+use super::retrieve::{DICOM, single};
 use super::{Shared, conditional, deliver};
 use crate::app::imaging::ports::IndexedInstance;
 use crate::app::imaging::render::{Region, RenderRequest, Viewport, Window, WindowFunction};
@@ -88,7 +88,7 @@ async fn whole_object(
     }
     let etag = deliver::etag(one, &form.name());
     if conditional::not_modified(&ask.headers, &etag) {
-        return Ok(unchanged(&etag));
+        return door.unchanged(ask, one, &etag).await;
     }
     single(door, ask, instance, form.target(), &etag).await
 }

@@ -15,6 +15,7 @@ use crate::app::exchange::look_up::{
 };
 use crate::app::exchange::ports::HubDocuments;
 use crate::app::ports::{BoxFuture, Clock};
+use crate::app::regional::ports::{AskedImages, Ledger as _};
 use crate::sharing::consent::{PolicyTables, Purpose, Role};
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::discharge::{DischargeRecord, Moment, cda, fhir};
@@ -29,6 +30,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_name_with_another_number_finds_nothing", |s| Box::pin(mismatched(s))),
     ("what_the_policy_does_not_allow_is_refused_and_written_down", |s| Box::pin(denied(s))),
     ("a_node_that_looks_too_many_persons_up_is_refused", |s| Box::pin(harvesting(s))),
+    ("whose_images_are_asked_for_counts_with_whose_records", |s| Box::pin(images(s))),
     ("a_question_that_cannot_be_is_refused_by_field", |s| Box::pin(impossible(s))),
 ];
 
@@ -142,6 +144,11 @@ fn of(person: StatedPerson) -> Question {
     Question { person, ..question() }
 }
 
+/// By the number of a card.
+fn of_card(number: u64) -> Question {
+    of(stated(NAME, "", &number.to_string()))
+}
+
 fn stated(name: &str, resident_id: &str, health_card: &str) -> StatedPerson {
     StatedPerson {
         name: name.to_owned(),
@@ -244,9 +251,8 @@ async fn denied(store: Arc<dyn HubDocuments>) {
 async fn harvesting(store: Arc<dyn HubDocuments>) {
     let asking = Asking::new(store);
     asking.submit(1, ("r", 1), |_| ()).await;
-    let card = |number: u64| of(stated(NAME, "", &number.to_string()));
     for number in 1..=2 {
-        asking.hub.look_up(NODE, &card(number)).await.unwrap().result.unwrap();
+        asking.hub.look_up(NODE, &of_card(number)).await.unwrap().result.unwrap();
         asking.clock.0.fetch_add(60_000, Ordering::Relaxed);
     }
     // The third person of the hour, by either question; also when the number of the first is kept
@@ -261,7 +267,7 @@ async fn harvesting(store: Arc<dyn HubDocuments>) {
     }
     assert_eq!(asking.hub.look_up_counts().too_many, 4);
     // Who was looked up is, other nodes are not concerned, and an hour ends.
-    asking.hub.look_up(NODE, &card(2)).await.unwrap().result.unwrap();
+    asking.hub.look_up(NODE, &of_card(2)).await.unwrap().result.unwrap();
     let other = asking.hub.look_up("village", &question()).await.unwrap();
     assert_eq!(other.result.unwrap().records.len(), 1);
     asking.clock.0.fetch_add(58 * 60_000, Ordering::Relaxed);
@@ -292,4 +298,28 @@ async fn impossible(store: Arc<dyn HubDocuments>) {
         let refused = asking.hub.fetch(NODE, &question(), (name, 0)).await.unwrap_err();
         assert!(refused.public().contains("name "), "{}", refused.public());
     }
+}
+
+async fn images(store: Arc<dyn HubDocuments>) {
+    let asking = Asking::new(store);
+    let of = |persons: &[&str]| AskedImages {
+        node: NODE.to_owned(),
+        asked_by: "doctor".to_owned(),
+        action: "find_images",
+        persons: persons.iter().map(|&person| person.to_owned()).collect(),
+        ..AskedImages::default()
+    };
+    let hub = &asking.hub;
+    hub.note(&of(&["id A"])).await.unwrap();
+    hub.note(&of(&["id A"])).await.unwrap();
+    assert!(hub.look_up(NODE, &question()).await.unwrap().result.is_ok(), "the second of two");
+    let refused = hub.note(&of(&["id A", "id B"])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Overloaded);
+    let refused = hub.look_up(NODE, &of_card(1)).await.unwrap().result;
+    assert!(matches!(refused, Err(Refusal::TooMany { .. })), "{refused:?}");
+    let elsewhere = AskedImages { node: "another".to_owned(), ..of(&["id B"]) };
+    hub.note(&elsewhere).await.unwrap();
+    asking.clock.0.fetch_add(3_600_001, Ordering::Relaxed);
+    hub.note(&of(&["id B"])).await.unwrap();
+    assert_eq!(hub.look_up_counts().too_many, 2);
 }

@@ -15,7 +15,7 @@ use crate::app::imaging::CopyLimits;
 use crate::app::imaging::ImagingParts;
 use crate::app::imaging::ports::{ArchivedObject, IndexEntry};
 use crate::app::imaging::testing::{MemoryArchive, MemoryHoldings, MemoryIndex};
-use crate::app::imaging::tests::{NoJournal, Twentyfold};
+use crate::app::imaging::tests::{Entries, Twentyfold};
 use crate::sharing::imaging::forwarding::Window;
 use crate::sharing::imaging::header::Header;
 use crate::sharing::imaging::object::{Digest, InstanceUids, Location, ObjectHead};
@@ -85,7 +85,7 @@ async fn imaging(
     let parts = ImagingParts {
         archive: Arc::<MemoryArchive>::clone(archive),
         index: Arc::<MemoryIndex>::clone(index),
-        journal: Arc::new(NoJournal),
+        journal: Arc::new(Entries::default()),
         clock: Arc::<PausedClock>::clone(clock),
         transcoder: Arc::new(Twentyfold),
         custody: Arc::new(MemoryHoldings::default()),

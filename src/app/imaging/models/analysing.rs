@@ -7,11 +7,11 @@ use bytes::Bytes;
 use super::{Analyses, LabelCard, ModelCard, OBJECT_BYTES_MAX, OBJECT_UNIT_BYTES, Purpose};
 use crate::app::access::Caller;
 use crate::app::error::Error;
-use crate::app::imaging::Requester;
 use crate::app::imaging::incoming::Refused;
 use crate::app::imaging::pictures::whole;
 use crate::app::imaging::ports::IndexedInstance;
 use crate::app::imaging::render::PixelSource;
+use crate::app::imaging::{Intake, Requester};
 use crate::sharing::imaging::examination::Examinations;
 use crate::sharing::imaging::header::Header;
 use crate::sharing::imaging::suggestion::{
@@ -180,7 +180,12 @@ impl Analyses {
         let said = Suggestion { image, model, findings, date: &date, time: &time };
         let bytes = Bytes::from(report(&said));
         let kept = async {
-            let incoming = self.imaging.receive(machine, TRANSFER_SYNTAX, None, Vec::new());
+            let incoming = self.imaging.receive(
+                &Intake::of(machine.clone()),
+                TRANSFER_SYNTAX,
+                None,
+                Vec::new(),
+            );
             let mut incoming = incoming?.of_study(Some(image.study.uid.clone()));
             incoming.push(bytes).await?;
             incoming.finish().await

@@ -15,8 +15,8 @@ use crate::app::imaging::forwarding::Cursor;
 use crate::app::imaging::ports::{Selection, StudyIndex as _};
 use crate::app::imaging::render::PixelSource;
 use crate::app::imaging::testing::{MemoryArchive, MemoryHoldings, MemoryIndex};
-use crate::app::imaging::tests::{NoJournal, Twentyfold};
-use crate::app::imaging::{CopyLimits, ImagingParts, Keeper, Requester};
+use crate::app::imaging::tests::{Entries, Twentyfold};
+use crate::app::imaging::{CopyLimits, ImagingParts, Intake, Keeper, Requester};
 use crate::sharing::imaging::element::ElementSet;
 use crate::sharing::imaging::header::Header;
 use crate::sharing::imaging::suggestion::instance_uid;
@@ -139,7 +139,7 @@ async fn rig() -> (Rig, Keeper) {
     let parts = ImagingParts {
         archive: Arc::new(MemoryArchive::default()),
         index: Arc::<MemoryIndex>::clone(&index),
-        journal: Arc::new(NoJournal),
+        journal: Arc::new(Entries::default()),
         clock: Arc::new(Noon),
         transcoder: Arc::new(Twentyfold),
         custody: Arc::new(MemoryHoldings::default()),
@@ -178,7 +178,8 @@ impl Rig {
         let caller = Caller::local("test");
         let explicit = "1.2.840.10008.1.2.1";
         let requester = Requester::of(caller);
-        let mut incoming = self.imaging.receive(&requester, explicit, None, Vec::new()).unwrap();
+        let mut incoming =
+            self.imaging.receive(&Intake::of(requester), explicit, None, Vec::new()).unwrap();
         incoming.push(Bytes::from(write(&set, true))).await.unwrap();
         incoming.finish().await.unwrap();
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::app::imaging::holdings::{HeldCopy, Holdings as _};
 
 async fn fetch(imaging: &Imaging, bytes: &[u8], node: &str) -> Result<Kept, Refused> {
-    let incoming = imaging.receive(&local(), EXPLICIT, None, Vec::new())?;
+    let incoming = imaging.receive(&Intake::of(local()), EXPLICIT, None, Vec::new())?;
     let mut incoming = incoming.copy_of(node);
     incoming.push(Bytes::copy_from_slice(bytes)).await?;
     incoming.finish().await.map(|stored| stored.kept)
@@ -83,7 +83,8 @@ async fn a_caller_whose_name_looks_like_a_node_makes_no_copies_and_a_node_needs_
     let rig = rig().await;
     let caller = Caller::local("node:evil");
     let requester = Requester::of(caller);
-    let mut incoming = rig.imaging.receive(&requester, EXPLICIT, None, Vec::new()).unwrap();
+    let mut incoming =
+        rig.imaging.receive(&Intake::of(requester), EXPLICIT, None, Vec::new()).unwrap();
     incoming.push(Bytes::from(object("1.2", "own", 10))).await.unwrap();
     assert_eq!(incoming.finish().await.unwrap().kept, Kept::New);
     assert_eq!(noted(&rig), []);

@@ -63,13 +63,14 @@ impl Custody for ExchangeStore {
             let rows = sqlx::query(
                 "SELECT seq, id, study, reason, placed_by, placed_ms, lifted_by, lifted_ms, \
                  lift_reason FROM hold WHERE (?1 IS NULL OR study = ?1) \
-                 AND (NOT ?2 OR lifted_ms IS NULL) AND (?3 IS NULL OR seq < ?3) \
+                 AND (NOT ?2 OR lifted_ms IS NULL) AND (?3 IS NULL OR seq < ?3) AND (?5 IS NULL OR id = ?5) \
                  ORDER BY seq DESC LIMIT ?4",
             )
             .bind(query.study)
             .bind(query.standing)
             .bind(query.before_seq)
             .bind(query.limit)
+            .bind(query.id)
             .fetch_all(&self.readers)
             .await
             .map_err(failed)?;
