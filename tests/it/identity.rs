@@ -13,11 +13,13 @@ use xiangyi::config::AccountsSection;
 use xiangyi::node::backup::{reading, taking};
 use xiangyi::rpc::proto::xiangyi::identity::v1 as id;
 use xiangyi::rpc::proto::xiangyi::identity::v1::identity_service_client::IdentityServiceClient;
+use xiangyi::rpc::proto::xiangyi::imaging::v1 as im;
 use xiangyi::rpc::proto::xiangyi::model::v1 as model;
 use xiangyi::rpc::proto::xiangyi::model::v1::model_service_client::ModelServiceClient;
 
 use crate::at_rest::master;
 use crate::harness::{Setup, TestNode, bad_fields, reason};
+use crate::images::{Slice, as_data_set};
 
 const PASSWORD: &str = "five gray herons 山";
 
@@ -314,4 +316,50 @@ async fn the_command_line_looks_after_accounts_beside_a_running_node() {
     let line: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
     assert!(fine && line["name"] == "wu" && line["state"] == "active", "{listed}");
     assert!(!done(&["disable", "--name", "nobody"], "").0);
+}
+
+/// The next message of a feed that tells something, or why it has ended.
+async fn next_told(
+    feed: &mut tonic::Streaming<im::WatchChangesResponse>,
+) -> Result<Vec<im::Change>, Status> {
+    loop {
+        let told = feed.message().await?.expect("it does not end by itself");
+        if !told.changes.is_empty() {
+            return Ok(told.changes);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_feed_tells_nothing_more_to_who_has_signed_out() {
+    let setup = clinic().with(|config| {
+        config.imaging.free_bytes_min = 0;
+        config.imaging.segment_bytes = 16 << 20;
+    });
+    let node = setup.start().await;
+    let mut tokens = Vec::new();
+    for name in ["wu", "sun"] {
+        let add = ["add", "--name", name, "--role", "village_doctor", "--password-file", "-"];
+        assert!(admin(node.data.path(), &add, &format!("{PASSWORD}\n")).status.success());
+        tokens.push(sign_in(&node, name, PASSWORD).await.unwrap().access_token);
+    }
+    let [wu, sun] = tokens.as_slice() else { panic!("two") };
+    let store = async |number| {
+        let messages = as_data_set("1", &Slice::head("1.2.1", number).bytes());
+        let asked = by(sun, tokio_stream::iter(messages));
+        let mut replies = node.imaging().store_objects(asked).await.unwrap().into_inner();
+        while replies.message().await.unwrap().is_some() {}
+    };
+    let watch = |token: &str| by(token, im::WatchChangesRequest::default());
+    let mut of_wu = node.imaging().watch_changes(watch(wu)).await.unwrap().into_inner();
+    let mut of_sun = node.imaging().watch_changes(watch(sun)).await.unwrap().into_inner();
+    store(1).await;
+    assert_eq!(next_told(&mut of_wu).await.unwrap().len(), 1);
+    client(&node).sign_out(by(wu, id::SignOutRequest {})).await.unwrap();
+    store(2).await;
+    assert_eq!(next_told(&mut of_wu).await.unwrap_err().code(), Code::Unauthenticated);
+    let mut told = 0;
+    while told < 2 {
+        told += next_told(&mut of_sun).await.unwrap().len();
+    }
 }
