@@ -467,7 +467,8 @@ impl DicomSection {
             if peer.services.is_empty() && peer.address.is_none() {
                 return refuse("dicom.peers: an entry needs services, or an address to send to");
             }
-            if !peer.certificates.is_empty() && !(peer.tls && self.tls_client_ca.is_some()) {
+            let shows_one = peer.tls && self.tls_client_ca.is_some();
+            if !shows_one && !peer.certificates.is_empty() {
                 return refuse(
                     "dicom.peers: certificates needs tls = true and dicom.tls_client_ca",
                 );

@@ -189,7 +189,7 @@ async fn somebody_who_works_for_one_village_writes_of_its_people() {
 fn clinic() -> Setup {
     Setup::new().with(|c| {
         c.fhir.listen = Some("127.0.0.1:0".parse().unwrap());
-        c.node.area = "361104204".to_owned();
+        "361104204".clone_into(&mut c.node.area);
         credentials(c);
     })
 }

@@ -62,12 +62,12 @@ async fn entries(node: &TestNode) -> Vec<au::AuditEntry> {
     audit.list_audit_entries(request).await.unwrap().into_inner().entries
 }
 
-fn planned() -> Option<rg::PlannedExamination> {
-    Some(rg::PlannedExamination {
+fn planned() -> rg::PlannedExamination {
+    rg::PlannedExamination {
         patient_id: PATIENT.to_owned(),
         text: "颅脑CT平扫".to_owned(),
         ..Default::default()
-    })
+    }
 }
 
 fn message(rpc: &str, (hold, decision): (&str, &str)) -> Vec<u8> {
@@ -105,9 +105,11 @@ fn message(rpc: &str, (hold, decision): (&str, &str)) -> Vec<u8> {
         "EraseStudy" => {
             im::EraseStudyRequest { study_uid, reason, include_kept_apart: true }.encode_to_vec()
         }
-        "AssessRecognition" => rg::AssessRecognitionRequest { planned: planned() }.encode_to_vec(),
+        "AssessRecognition" => {
+            rg::AssessRecognitionRequest { planned: Some(planned()) }.encode_to_vec()
+        }
         "RecordRecognition" => rg::RecordRecognitionRequest {
-            planned: planned(),
+            planned: Some(planned()),
             kind: rg::DecisionKind::Examined.into(),
             ..Default::default()
         }

@@ -166,9 +166,10 @@ impl App {
         let mut found = Vec::new();
         let mut next = None;
         let count = usize::try_from(asked.count).unwrap_or(usize::MAX);
-        'pages: while count > 0 {
+        let mut is_last = count == 0;
+        while !is_last && next.is_none() {
             let rows = references.store.search(query.clone()).await?;
-            let is_last = rows.len() <= count;
+            is_last = rows.len() <= count;
             for row in rows {
                 query.before = Some(row.document);
                 if !self.sees(&mut sees.names, &row.name, (caller, purpose)).await? {
@@ -177,13 +178,10 @@ impl App {
                 }
                 if found.len() == count {
                     next = found.last().map(|last: &Reference| last.kept.document);
-                    break 'pages;
+                    break;
                 }
                 sees.shown.extend(row.person);
                 found.push(reference(row)?);
-            }
-            if is_last {
-                break;
             }
         }
         let one = match found.as_slice() {
@@ -306,11 +304,11 @@ impl App {
             let person = i64::try_from(one.id).unwrap_or(0);
             let json = references.store.reading_of(person).await?;
             let Some(record) = json.as_deref().and_then(people::read) else { continue };
-            let Some(scope) = self.lets_see(caller, &record.document.name, purpose).await? else {
+            let Some(granted) = self.lets_see(caller, &record.document.name, purpose).await? else {
                 continue;
             };
             let mut patient = record.patient;
-            if scope == Scope::Summary {
+            if granted == Scope::Summary {
                 summary_of(&mut patient);
             }
             let score = 1.0 / (1.0 + (-one.explanation.bits).exp2());
