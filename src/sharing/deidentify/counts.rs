@@ -5,12 +5,16 @@
 //! protection, found by flows through the cells as in Cox 1995 and Fischetti and Salazar 1999).
 //! Zeros are shown, as the policy has it, so a suppressed cell is known to be at least 1.
 //!
+//! [`suppress_tree`] does the same for counts that add up over levels.
+//!
 //! Deliberately absent: several tables of the same people, which can be subtracted from each other,
 //! and tables of more than two dimensions.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+mod flow;
+mod tree;
 
+use self::flow::{Flowing, Network};
+pub use self::tree::{Part, suppress_tree};
 use super::{Did, Report};
 
 /// What stands in the place of a count.
@@ -270,27 +274,48 @@ impl Grid {
         u64::try_from(hidden).unwrap_or(u64::MAX)
     }
 
-    fn hide(&mut self, row: usize, column: usize) {
-        if let Some(Some(cell)) = self.cells.get_mut(row).and_then(|line| line.get_mut(column)) {
-            cell.hidden = true;
-        }
-    }
-
     /// Hides others until each small cell could be at the threshold for all that is shown.
     ///
-    /// Cells are arcs between rows and columns, totals arcs the other way, so whatever fits the
-    /// equations differs by circulations through hidden cells. For each small cell as much flow is
-    /// sent around as it lacks of the threshold, along the way that hides the least; a hidden cell
-    /// can grow, and shrink to 1. What is protected stays so when more is hidden.
+    /// Cells are arcs between rows and columns, totals arcs the other way. A hidden cell can grow, and
+    /// shrink to 1.
     fn protect(&mut self) {
-        let arcs = self.arcs();
-        for row in 0..self.height() {
-            for column in 0..self.width() {
+        if !self.rows_add && !self.columns_add {
+            return;
+        }
+        let (height, width) = (self.height(), self.width());
+        let mut network = Network::new(self.flowing(), height + width + 1);
+        let place = |row: usize, column: usize| row * width + column;
+        for row in 0..height {
+            for column in 0..width {
                 if let Some(cell) = self.cell(row, column).filter(|cell| cell.small) {
-                    self.protect_cell((row, column), cell.count, &arcs);
+                    network.protect(place(row, column), self.threshold.saturating_sub(cell.count));
                 }
             }
         }
+        for (row, line) in self.cells.iter_mut().enumerate() {
+            for (column, cell) in line.iter_mut().enumerate() {
+                if let Some(cell) = cell {
+                    cell.hidden = network.is_hidden(place(row, column));
+                }
+            }
+        }
+    }
+
+    /// All cells, row by row; an empty one is never anything else.
+    fn flowing(&self) -> Vec<Flowing> {
+        let places = (0..self.height()).flat_map(|r| (0..self.width()).map(move |c| (r, c)));
+        let flowing = places.map(|(row, column)| {
+            let cell = self.cell(row, column);
+            Flowing {
+                ends: self.ends(row, column),
+                count: cell.map_or(0, |cell| cell.count),
+                least: 1,
+                most: None,
+                hidden: cell.is_some_and(|cell| cell.hidden),
+                price: self.price((row, column)),
+            }
+        });
+        flowing.collect()
     }
 
     /// From which point to which the arc of a cell leads. Rows without a total are one point, as
@@ -314,114 +339,14 @@ impl Grid {
         }
     }
 
-    /// Arcs that begin or end at each point: the cell, and whether it leads away from there.
-    fn arcs(&self) -> Vec<Vec<Arc>> {
-        let mut arcs: Vec<Vec<Arc>> = vec![Vec::new(); self.height() + self.width() + 1];
-        for row in 0..self.height() {
-            for column in 0..self.width() {
-                if self.cell(row, column).is_none_or(|cell| cell.count == 0) {
-                    continue;
-                }
-                let (from, to) = self.ends(row, column);
-                for (point, other, grows) in [(from, to, true), (to, from, false)] {
-                    if let Some(list) = arcs.get_mut(point) {
-                        list.push(Arc { place: (row, column), to: other, grows });
-                    }
-                }
-            }
-        }
-        arcs
-    }
-
-    fn protect_cell(&mut self, place: (usize, usize), count: u64, arcs: &[Vec<Arc>]) {
-        if !self.rows_add && !self.columns_add {
-            return;
-        }
-        let (tail, head) = self.ends(place.0, place.1);
-        let mut lacks = self.threshold.saturating_sub(count);
-        // How much each cell was made larger or smaller already.
-        let mut sent: BTreeMap<(usize, usize), i64> = BTreeMap::new();
-        while lacks > 0 {
-            let Some(way) = self.cheapest(head, tail, place, arcs, &sent) else { return };
-            let room = |arc: &Arc| self.room(arc, &sent);
-            let push = way.iter().map(room).min().unwrap_or(lacks).min(lacks).max(1);
-            let signed = i64::try_from(push).unwrap_or(i64::MAX);
-            for arc in way {
-                *sent.entry(arc.place).or_default() += if arc.grows { signed } else { -signed };
-                self.hide(arc.place.0, arc.place.1);
-            }
-            lacks -= push;
-        }
-    }
-
-    /// How much can be sent along an arc.
-    fn room(&self, arc: &Arc, sent: &BTreeMap<(usize, usize), i64>) -> u64 {
-        if arc.grows {
-            return u64::MAX;
-        }
-        let count = self.cell(arc.place.0, arc.place.1).map_or(0, |cell| cell.count);
-        let now = i64::try_from(count)
-            .unwrap_or(i64::MAX)
-            .saturating_add(sent.get(&arc.place).copied().unwrap_or(0));
-        u64::try_from(now.saturating_sub(1)).unwrap_or(0)
-    }
-
-    /// The way from one point to another that hides the least, not over the cell itself.
-    fn cheapest(
-        &self,
-        from: usize,
-        to: usize,
-        without: (usize, usize),
-        arcs: &[Vec<Arc>],
-        sent: &BTreeMap<(usize, usize), i64>,
-    ) -> Option<Vec<Arc>> {
-        let mut best: BTreeMap<usize, (u64, Option<Arc>)> = BTreeMap::from([(from, (0, None))]);
-        let mut open = BinaryHeap::from([Reverse((0_u64, from))]);
-        while let Some(Reverse((cost, point))) = open.pop() {
-            if point == to {
-                break;
-            }
-            if best.get(&point).is_some_and(|(known, _)| *known < cost) {
-                continue;
-            }
-            for arc in arcs.get(point).into_iter().flatten() {
-                if arc.place == without || self.room(arc, sent) == 0 {
-                    continue;
-                }
-                let next = cost.saturating_add(self.price(arc.place));
-                if best.get(&arc.to).is_none_or(|(known, _)| next < *known) {
-                    best.insert(arc.to, (next, Some(*arc)));
-                    open.push(Reverse((next, arc.to)));
-                }
-            }
-        }
-        let (mut way, mut at) = (Vec::new(), to);
-        while at != from {
-            let (_, Some(arc)) = best.get(&at)? else { return None };
-            way.push(*arc);
-            let (tail, head) = self.ends(arc.place.0, arc.place.1);
-            at = if arc.grows { tail } else { head };
-        }
-        Some(way)
-    }
-
-    /// What hiding a cell costs: nothing if it is hidden, its count, and of totals much more.
+    /// What hiding a cell costs: its count, and of totals much more.
     fn price(&self, (row, column): (usize, usize)) -> u64 {
-        let Some(cell) = self.cell(row, column).filter(|cell| !cell.hidden) else { return 0 };
+        let Some(cell) = self.cell(row, column) else { return 0 };
         let total = self.columns_add && row + 1 == self.height()
             || self.rows_add && column + 1 == self.width();
         let price = cell.count.saturating_add(1);
         if total { price.saturating_mul(1 << 20) } else { price }
     }
-}
-
-/// A cell, seen from one of its ends.
-#[derive(Debug, Clone, Copy)]
-struct Arc {
-    place: (usize, usize),
-    to: usize,
-    /// Whether going along it makes the cell larger.
-    grows: bool,
 }
 
 #[cfg(test)]
