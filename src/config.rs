@@ -14,6 +14,7 @@ mod imaging;
 mod link;
 mod models;
 mod oidc;
+mod reporting;
 mod secret;
 mod web;
 
@@ -37,6 +38,7 @@ pub use self::imaging::{
 pub use self::link::{CaSection, LinkSection, MemberSection};
 pub use self::models::{EngineName, ModelsSection};
 pub use self::oidc::OidcSection;
+pub use self::reporting::ReportingSection;
 pub use self::secret::SecretUrl;
 pub use self::web::WebSection;
 
@@ -83,6 +85,8 @@ pub struct Config {
     pub link: LinkSection,
     /// At the hub: documents that nodes exchange.
     pub exchange: ExchangeSection,
+    /// At the hub: reports of how far the programme has come.
+    pub reporting: ReportingSection,
     /// The metrics door.
     pub metrics: MetricsSection,
     /// Logs.
@@ -371,6 +375,7 @@ impl Config {
         self.forwarding.validate(&self.imaging, &self.dicom)?;
         self.link.validate(&self.node)?;
         self.exchange.validate(&self.node)?;
+        self.reporting.validate()?;
         let region = self.link.hub.is_some() || self.node.role == NodeRole::Hub;
         self.imaging.validate_pacs(&self.dicom, region)?;
         self.auth.validate(&self.node)?;

@@ -20,6 +20,7 @@ pub mod nodes;
 mod pacs;
 mod pem;
 mod records;
+mod reporting;
 mod secret;
 pub mod security;
 mod web;
@@ -320,8 +321,7 @@ impl Node {
             tasks.spawn(imaging::tend(tender, config.clone(), stop.clone()));
         }
         let behind = pacs::open(&config, images.as_ref(), Arc::clone(&exchange), &clock).await?;
-        let (behind, followers) = behind.unzip();
-        let until = (&tasks, &stop);
+        let ((behind, followers), until) = (behind.unzip(), (&tasks, &stop));
         let with = (Arc::clone(&journal), Arc::clone(&clock), Arc::clone(&ids));
         let (forwarding, worklist, analyses) = match &images {
             Some(opened) => {
@@ -359,6 +359,7 @@ impl Node {
             behind: behind.clone(),
             records: records.desk,
             hub: records.hub,
+            coverage: records.coverage,
             institution: config.node.institution.clone(),
             area: config.node.area.clone(),
             role: kind(config.node.role),

@@ -20,6 +20,7 @@ use crate::sharing::discharge::{FollowUpTables, Programmes};
 use crate::sharing::imaging::examination::Examinations;
 use crate::sharing::patient::PeopleTables;
 use crate::sharing::recognition::Policies;
+use crate::sharing::reporting::ReportingTables;
 use crate::tables::files::{Files, LoadError};
 
 /// Tables and indexes that belong together; nothing of a node's own. Nodes of one process share those
@@ -49,6 +50,8 @@ pub struct Tables {
     pub alarms: Limits,
     /// Administrative divisions.
     pub divisions: Divisions,
+    /// What is counted for reports, and what is made of it. A hub draws up reports by what it started with.
+    pub reporting: Arc<ReportingTables>,
     /// Names of people, and what decides who is who.
     pub people: Arc<PeopleTables>,
     /// Findings by name.
@@ -83,6 +86,7 @@ impl Tables {
             count_rows(files, "imaging/")?,
             count_rows(files, "records/")?,
         ];
+        let divisions = Divisions::load(files)?;
         Ok(Self {
             finding_names: finding_names(&diagnosis),
             condition_names: condition_names(&diagnosis),
@@ -99,7 +103,8 @@ impl Tables {
             policy: PolicyTables::load(files)?,
             authorisation: Arc::new(AuthorisationTable::load(files)?),
             alarms: Limits::load(files)?,
-            divisions: Divisions::load(files)?,
+            reporting: Arc::new(ReportingTables::load(files, &divisions)?),
+            divisions,
             people: Arc::new(PeopleTables::load(files)?),
             rows,
             tables: files.below("prescription/", ".csv"),

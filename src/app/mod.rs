@@ -27,6 +27,7 @@ pub mod prescription_check;
 pub mod recognition;
 pub mod records;
 pub mod regional;
+pub mod reporting;
 pub mod request;
 pub mod review;
 pub mod search;
@@ -50,6 +51,7 @@ use self::ports::{
 use self::records::RecordDesk;
 use self::regional::behind::Behind;
 use self::regional::ports::Region;
+use self::reporting::Coverage;
 use self::request::{PageRequest, Problems};
 
 /// The application: what a node can be asked.
@@ -69,6 +71,7 @@ pub struct App {
     audit: Option<Arc<AuditDesk>>,
     hub: Option<Arc<Exchange>>,
     elsewhere: Option<Arc<dyn Elsewhere>>,
+    coverage: Option<Arc<Coverage>>,
     institution: String,
     area: String,
     role: NodeKind,
@@ -104,6 +107,8 @@ pub struct Parts {
     pub hub: Option<Arc<Exchange>>,
     /// Records at the hub, where the node belongs to a region.
     pub elsewhere: Option<Arc<dyn Elsewhere>>,
+    /// At the hub: what nodes tell of how far the programme has come.
+    pub coverage: Option<Arc<Coverage>>,
     /// Name of the institution that the node stands in, as in the table of institutions; may be
     /// empty.
     pub institution: String,
@@ -177,6 +182,7 @@ impl App {
             audit: parts.audit,
             hub: parts.hub,
             elsewhere: parts.elsewhere,
+            coverage: parts.coverage,
             institution: parts.institution,
             area: parts.area,
             role: parts.role,

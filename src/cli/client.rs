@@ -95,6 +95,7 @@ impl Client {
             audit: None,
             hub: None,
             elsewhere: None,
+            coverage: None,
             institution: String::new(),
             area: String::new(),
             role: NodeKind::Clinic,

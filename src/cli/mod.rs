@@ -8,6 +8,7 @@ mod calculate;
 mod check;
 mod client;
 mod config;
+mod coverage;
 mod deidentify;
 mod demo;
 mod diagnose;
@@ -75,6 +76,8 @@ enum Command {
     Archive(archive::ArchiveArgs),
     /// Verify, export and read the audit trail of a node
     Audit(audit::AuditArgs),
+    /// Report how far the programme has come: counties, townships and villages by month
+    Coverage(coverage::CoverageArgs),
     /// Give images, records and tables out for research and teaching, de-identified
     Deidentify(deidentify::DeidentifyArgs),
     /// List the models being served
@@ -139,6 +142,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Admin(args) => Box::pin(admin::run(args)).await,
         Command::Archive(args) => archive::run(args).await,
         Command::Audit(args) => Box::pin(audit::run(args)).await,
+        Command::Coverage(args) => Box::pin(coverage::run(args)).await,
         Command::Deidentify(args) => Box::pin(deidentify::run(args)).await,
         Command::Models(args) => models::run(args).await,
         Command::Region(args) => region::run(args).await,

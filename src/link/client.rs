@@ -32,6 +32,7 @@ use crate::app::ports::BoxFuture;
 use crate::app::regional::holding::{Holder, Order};
 use crate::app::regional::ports::{Pieces, Region};
 use crate::app::regional::{FetchRequest, IndexState, NodeLine, Publication, RegionalAnswer};
+use crate::app::reporting::ports::{Heard, Listener, Telling};
 use crate::sharing::audit::Anchor;
 use crate::sharing::imaging::published::PatientQuestion;
 use crate::tls;
@@ -388,6 +389,16 @@ impl AnchorPlace for HubLink {
                 tracing::warn!(standing, "the hub knows another audit trail of this node");
             }
             Ok(())
+        })
+    }
+}
+
+impl Listener for HubLink {
+    fn tell(&self, telling: Telling) -> BoxFuture<'_, Result<Heard, Error>> {
+        Box::pin(async move {
+            let mut client = self.session()?.client;
+            let request = pb::TellCoverageRequest::from(telling);
+            within(ANSWER_WITHIN, client.tell_coverage(request)).await?.try_into()
         })
     }
 }

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod inflow;
 pub mod lines;
 mod records;
+mod reporting;
 pub mod server;
 mod status;
 mod studies;

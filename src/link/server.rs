@@ -29,6 +29,7 @@ use crate::app::error::Error;
 use crate::app::exchange::hub::Exchange;
 use crate::app::nodes::Nodes;
 use crate::app::regional::hub::{Attendance, Hub, ToNode};
+use crate::app::reporting::Coverage;
 use crate::tls::incoming::{self, Places};
 
 /// How long a node may take to say hello.
@@ -56,6 +57,7 @@ pub struct LinkDoor {
     hub: Arc<Hub>,
     exchange: Arc<Exchange>,
     anchors: Arc<AnchorDesk>,
+    coverage: Arc<Coverage>,
     credentials: Credentials,
     nodes: Option<Arc<Nodes>>,
     lines: Lines,
@@ -69,6 +71,7 @@ struct Service {
     hub: Arc<Hub>,
     exchange: Arc<Exchange>,
     anchors: Arc<AnchorDesk>,
+    coverage: Arc<Coverage>,
     credentials: Credentials,
     /// Exchanges that are open, by node.
     open: Arc<Mutex<HashMap<String, usize>>>,
@@ -88,21 +91,28 @@ type Objects = Pin<Box<dyn Stream<Item = Result<pb::FetchObjectsResponse, Status
 impl LinkDoor {
     /// Puts the parts together. `nodes` gives certificates; `lines` are those that are open.
     pub fn new(
-        (hub, exchange, anchors): (Arc<Hub>, Arc<Exchange>, Arc<AnchorDesk>),
+        (hub, exchange, anchors, coverage): (
+            Arc<Hub>,
+            Arc<Exchange>,
+            Arc<AnchorDesk>,
+            Arc<Coverage>,
+        ),
         credentials: Credentials,
         (nodes, lines): (Option<Arc<Nodes>>, Lines),
         (tls, room): (Option<Arc<ServerConfig>>, Room),
         stop: CancellationToken,
     ) -> Self {
         let credentials = credentials.with_given(nodes.clone());
-        Self { hub, exchange, anchors, credentials, nodes, lines, tls, room, stop }
+        Self { hub, exchange, anchors, coverage, credentials, nodes, lines, tls, room, stop }
     }
 
     /// Serves nodes until told to stop.
     pub async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
-        let Self { hub, exchange, anchors, credentials, nodes, lines, tls, room, stop } = self;
-        let open = Arc::default();
-        let service = Service { hub, exchange, anchors, credentials, open, stop: stop.clone() };
+        let Self { hub, exchange, anchors, coverage, credentials, nodes, lines, tls, room, stop } =
+            self;
+        let (open, stopping) = (Arc::default(), stop.clone());
+        let service =
+            Service { hub, exchange, anchors, coverage, credentials, open, stop: stopping };
         let service = pb::link_service_server::LinkServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let desk = pb::enrolment_service_server::EnrolmentServiceServer::new(Desk::new(nodes))
@@ -192,9 +202,11 @@ impl pb::link_service_server::LinkService for Service {
         let (out, answers) = mpsc::channel(UNREAD_MAX);
         let (hub, stop) = (Arc::clone(&self.hub), self.stop.clone());
         let exchange = Arc::clone(&self.exchange);
+        let coverage = Arc::clone(&self.coverage);
         // One future beside the channel it fills: when the line breaks, the attendance ends.
         let work = stream::once(async move {
-            let ended = attended((&hub, &exchange), attendance, from_node, &out, stop).await;
+            let ended =
+                attended((&hub, &exchange, &coverage), attendance, from_node, &out, stop).await;
             if let Err(status) = ended {
                 let _ = out.send(Err(status)).await;
             }
@@ -333,6 +345,16 @@ impl pb::link_service_server::LinkService for Service {
         Ok(Response::new(taken.into()))
     }
 
+    async fn tell_coverage(
+        &self,
+        request: Request<pb::TellCoverageRequest>,
+    ) -> Result<Response<pb::TellCoverageResponse>, Status> {
+        let node = self.caller(&request).await?;
+        let telling = request.into_inner().try_into().map_err(|e| refused(&e))?;
+        let heard = self.coverage.hear(&node, telling).await.map_err(|e| refused(&e))?;
+        Ok(Response::new(heard.into()))
+    }
+
     async fn list_members(
         &self,
         request: Request<pb::ListMembersRequest>,
@@ -346,13 +368,14 @@ impl pb::link_service_server::LinkService for Service {
 
 /// Hears a node that attends and sends it orders, until either side ends.
 async fn attended(
-    (hub, exchange): (&Hub, &Exchange),
+    (hub, exchange, coverage): (&Hub, &Exchange, &Coverage),
     mut attendance: Attendance,
     mut from_node: Streaming<pb::AttendRequest>,
     out: &mpsc::Sender<Result<pb::AttendResponse, Status>>,
     stop: CancellationToken,
 ) -> Result<(), Status> {
     let node = attendance.node().to_owned();
+    coverage.seen(&node);
     let welcome = pb::Welcome {
         hub: hub.name().to_owned(),
         node: node.clone(),
@@ -382,6 +405,7 @@ async fn attended(
                 let Some(FromNode::Beat(beat)) = heard.message else {
                     return Err(refused(&Error::field("message", "must be a beat")));
                 };
+                coverage.seen(&node);
                 let trip = Duration::from_micros(beat.round_trip_us);
                 let trip = (!trip.is_zero()).then_some(trip);
                 let kept = hub.beat(&node, beat.index_current, trip).await;

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::enrolment::{self, Files};
 use super::imaging::Opened;
-use super::{NodeError, bind, keys, nodes, pem};
+use super::{NodeError, bind, keys, nodes, pem, reporting};
 use crate::app::audit::anchored::AnchorDesk;
 use crate::app::audit::anchoring::AnchorPlace;
 use crate::app::audit::ports::Anchored;
@@ -75,9 +75,11 @@ pub(super) async fn join(
         opened.map(|opened| Holder::new(Arc::clone(&opened.imaging), name.clone(), behind));
     if config.node.role == NodeRole::Hub {
         let exchange = records.hub.clone();
-        let (Some(listen), Some(exchange)) = (section.listen, exchange) else { return Ok(None) };
+        let coverage = records.coverage.clone();
+        let parts = (section.listen, exchange, coverage);
+        let (Some(listen), Some(exchange), Some(coverage)) = parts else { return Ok(None) };
         let clock_of = Arc::clone(&clock);
-        let store = RegionStore::open(keys::database(config, DATABASE)?).await?;
+        let store = studies(config).await?;
         let anchored = AnchorStore::open(keys::database(config, ANCHORS)?).await?;
         let with = (Arc::clone(&journal), Arc::clone(&clock));
         let anchors = Arc::new(AnchorDesk::new(Arc::new(anchored), with.0, with.1));
@@ -95,7 +97,7 @@ pub(super) async fn join(
         });
         let nodes::Opened { nodes, tls, lines } = nodes::open(config, &clock_of).await?;
         let room = Room::new(config.exchange.receive_bytes_max, Arc::clone(metrics));
-        let with = (Arc::clone(&hub), exchange, Arc::clone(&anchors));
+        let with = (Arc::clone(&hub), exchange, Arc::clone(&anchors), coverage);
         let given = (nodes.clone(), lines.clone());
         let door = LinkDoor::new(with, credentials(config), given, (tls, room), stop.clone());
         let given = nodes.map(|nodes| (nodes, lines));
@@ -180,11 +182,17 @@ impl Joined {
                 if let Some(desk) = NodeDesk::new(Arc::clone(app)) {
                     until(stop, tasks, Arc::clone(&link).exchange(Arc::new(desk)));
                 }
+                reporting::tell(config, Arc::<HubLink>::clone(&link), (tasks, stop))?;
                 until(stop, tasks, link.run(holder));
                 Ok(None)
             }
         }
     }
+}
+
+/// At the hub: what nodes published of their studies.
+pub(super) async fn studies(config: &Config) -> Result<RegionStore, NodeError> {
+    Ok(RegionStore::open(keys::database(config, DATABASE)?).await?)
 }
 
 /// Runs `task` until the node stops.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{NodeError, keys, link};
+use super::{NodeError, keys, link, reporting};
 use crate::app::chain;
 use crate::app::exchange::clock::HubTime;
 use crate::app::exchange::hub::Exchange;
@@ -18,6 +18,7 @@ use crate::app::knowledge::Knowledge;
 use crate::app::ports::{Clock, IdSource};
 use crate::app::records::RecordDesk;
 use crate::app::records::references::References;
+use crate::app::reporting::Coverage;
 use crate::config::{Config, NodeRole, SecretUrl};
 use crate::store::postgres::{self, Server};
 use crate::store::sqlite::Database;
@@ -40,6 +41,8 @@ pub(super) struct Opened {
     pub(super) desk: Option<Arc<RecordDesk>>,
     /// At the hub.
     pub(super) hub: Option<Arc<Exchange>>,
+    /// At the hub: what nodes tell for reports.
+    pub(super) coverage: Option<Arc<Coverage>>,
     /// What a node knows of its hub's time.
     pub(super) time: Arc<HubTime>,
 }
@@ -70,7 +73,7 @@ pub(super) async fn open(
             });
             desk = desk.with_references(references);
         }
-        return Ok(Opened { desk: Some(Arc::new(desk)), hub: None, time });
+        return Ok(Opened { desk: Some(Arc::new(desk)), hub: None, coverage: None, time });
     }
     let members = config.link.nodes.iter();
     let scopes: Vec<Scope> =
@@ -100,7 +103,8 @@ pub(super) async fn open(
     let hub = Exchange::new(store, with, look_ups, Arc::clone(clock));
     link::until(stop, tasks, Arc::clone(hub.people()).run());
     link::until(stop, tasks, Arc::clone(&hub).run());
-    Ok(Opened { desk: None, hub: Some(hub), time })
+    let coverage = Some(reporting::open(config, knowledge, clock, (tasks, stop)).await?);
+    Ok(Opened { desk: None, hub: Some(hub), coverage, time })
 }
 
 impl Opened {

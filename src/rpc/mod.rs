@@ -15,6 +15,7 @@ mod people;
 mod prescription;
 mod recognition;
 mod records;
+pub mod reporting;
 mod review;
 pub mod server;
 pub mod status;

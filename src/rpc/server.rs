@@ -29,10 +29,11 @@ use super::proto::xiangyi::records::v1::consent_service_server::ConsentServiceSe
 use super::proto::xiangyi::records::v1::exchange_service_server::ExchangeServiceServer;
 use super::proto::xiangyi::records::v1::follow_up_service_server::FollowUpServiceServer;
 use super::proto::xiangyi::records::v1::record_service_server::RecordServiceServer;
+use super::proto::xiangyi::reporting::v1::reporting_service_server::ReportingServiceServer;
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
 use super::{
     DESCRIPTORS, audit, diagnosis, identity, imaging, model, node, people, prescription,
-    recognition, records, treatment,
+    recognition, records, reporting, treatment,
 };
 use crate::app::App;
 use crate::app::credentials::Authenticator;
@@ -196,6 +197,10 @@ impl Door {
             )
             .add_service(
                 AuditServiceServer::new(audit::AuditDoor(Arc::clone(&app)))
+                    .max_decoding_message_size(max),
+            )
+            .add_service(
+                ReportingServiceServer::new(reporting::ReportingDoor(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
             .add_service(

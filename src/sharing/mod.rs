@@ -10,5 +10,6 @@ pub mod exchange;
 pub mod imaging;
 pub mod patient;
 pub mod recognition;
+pub mod reporting;
 pub mod sealing;
 mod terms;

@@ -108,6 +108,13 @@ impl LinkService for Hub {
         nothing()
     }
 
+    async fn tell_coverage(
+        &self,
+        _: Request<lk::TellCoverageRequest>,
+    ) -> Result<Response<lk::TellCoverageResponse>, Status> {
+        nothing()
+    }
+
     async fn exchange(
         &self,
         _: Request<Streaming<lk::ExchangeRequest>>,

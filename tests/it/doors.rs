@@ -89,6 +89,8 @@ pub(crate) const CALLS: &[(&str, &str, &str)] = &[
     ("audit.v1.AuditService", "ListAuditEntries", "------A-"),
     ("audit.v1.AuditService", "ListPatientAccesses", "------A-"),
     ("audit.v1.AuditService", "VerifyTrail", "------AM"),
+    ("reporting.v1.ReportingService", "GetCoverageReport", "-----WAM"),
+    ("reporting.v1.ReportingService", "ListIndicators", "-----WAM"),
     ("audit.v1.AuditService", "ListAnchors", "------AM"),
     ("audit.v1.AuditService", "ListAlarms", "------A-"),
     ("audit.v1.AuditService", "CloseAlarm", "------A-"),
@@ -142,7 +144,13 @@ fn path(service: &str, rpc: &str) -> String {
 /// These nodes belong to no region; see `region.rs`.
 fn alone(rpc: &str, code: Option<Code>) -> bool {
     let of_people = CALLS.iter().any(|call| call.0 == "people.v1.PersonService" && call.1 == rpc);
-    let of_hubs = ["ListExchangeNodes", "ListQuarantined", "GetQuarantined", "SettleQuarantined"];
+    let of_hubs = [
+        "ListExchangeNodes",
+        "ListQuarantined",
+        "GetQuarantined",
+        "SettleQuarantined",
+        "GetCoverageReport",
+    ];
     let of_region = ["FetchStudy", "ListNodes", "LookUpRecords", "FetchRecord"];
     // They admit no accounts; see `identity.rs`.
     let of_accounts = ["SetUp", "SignIn", "Refresh", "SignOut", "ChangePassword"];

@@ -19,11 +19,12 @@ use xiangyi::link::proto::xiangyi::link::v1::link_service_client::LinkServiceCli
 use xiangyi::rpc::proto::xiangyi::node::v1 as nd;
 
 use crate::audit::signed_head;
+use crate::coverage::{bad_counts, counts};
 use crate::harness::{TestNode, channel, hex};
 use crate::images::small;
 
 /// What the link can be called for.
-const RPCS: [&str; 10] = [
+const RPCS: [&str; 11] = [
     "Attend",
     "PublishStudies",
     "FindStudies",
@@ -34,6 +35,7 @@ const RPCS: [&str; 10] = [
     "LookUpRecords",
     "FetchRecord",
     "AnchorTrail",
+    "TellCoverage",
 ];
 
 fn member(name: &str) -> MemberSection {
@@ -51,7 +53,8 @@ async fn hub() -> TestNode {
         c.node.role = NodeRole::Hub;
         "hub".clone_into(&mut c.node.name);
         c.link.listen = Some("127.0.0.1:0".parse().unwrap());
-        c.link.nodes = vec![member("a"), member("b")];
+        let a = MemberSection { area: "361181".to_owned(), ..member("a") };
+        c.link.nodes = vec![a, member("b")];
     });
     setup.start().await
 }
@@ -127,6 +130,7 @@ async fn call(
         }
         "FetchRecord" => client.fetch_record(with(fetch_record(), token)).await.map(|_| ()),
         "AnchorTrail" => client.anchor_trail(with(signed_head("a"), token)).await.map(|_| ()),
+        "TellCoverage" => client.tell_coverage(with(counts("361181"), token)).await.map(|_| ()),
         other => panic!("{other}"),
     }
 }
@@ -375,6 +379,9 @@ async fn bad_input_is_refused_by_every_rpc_of_the_link_and_the_field_is_named() 
         (pb::AnchorTrailRequest { key: vec![2].into(), ..signed_head("a") }, "key"),
     ] {
         refused(client.anchor_trail(with(message, token)).await.unwrap_err(), word);
+    }
+    for (message, word) in bad_counts() {
+        refused(client.tell_coverage(with(message, token)).await.unwrap_err(), word);
     }
     let message = pb::LookUpRecordsRequest::default();
     refused(client.look_up_records(with(message, token)).await.unwrap_err(), "question");

@@ -19,6 +19,7 @@ mod consent_of_others;
 mod consultations;
 mod copied;
 mod copies;
+mod coverage;
 mod custody;
 mod deidentify;
 mod delivery;

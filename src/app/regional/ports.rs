@@ -112,4 +112,8 @@ pub trait RegionalStore: Debug + Send + Sync {
 
     /// Studies that have one of `keys`, newest first, at most `limit` holdings.
     fn find(&self, keys: Vec<Key>, limit: u64) -> BoxFuture<'_, Result<Vec<KeptStudy>, Error>>;
+
+    /// How many studies of a month (as in `202611`) each node has published, by name; those without a date
+    /// are of none.
+    fn studied<'a>(&'a self, month: &'a str) -> BoxFuture<'a, Result<Vec<(String, u64)>, Error>>;
 }

@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("what_a_new_telling_does_not_have_is_gone_at_its_end", |s| Box::pin(new_telling(s))),
     ("only_the_telling_in_force_moves_the_cursor", |s| Box::pin(cursor(s))),
     ("nodes_are_apart_and_counted", |s| Box::pin(nodes(s))),
+    ("studies_of_a_month_are_counted_by_node", |s| Box::pin(studied(s))),
     ("the_newest_come_first_and_no_more_than_asked_for", |s| Box::pin(order(s))),
 ];
 
@@ -135,6 +136,17 @@ async fn nodes(store: &dyn RegionalStore) {
     let lines: Vec<_> =
         kept.iter().map(|n| (n.node.as_str(), n.studies, n.seen_ms, n.indexed_ms)).collect();
     assert_eq!(lines, [("a", 2, 0, 0), ("b", 0, 60, 60)]);
+}
+
+async fn studied(store: &dyn RegionalStore) {
+    let dated = |uid: &str, date: &str| study(uid, "P1", "王^小东", "19600131", date);
+    let studies = ["20260930", "20261001", "20261031", "20261101", ""];
+    let studies = studies.iter().enumerate().map(|(at, date)| dated(&format!("1.{at}"), date));
+    store.publish("a", told("g", studies.collect())).await.unwrap();
+    store.publish("b", told("g", vec![dated("1.1", "20261001")])).await.unwrap();
+    let counted = store.studied("202610").await.unwrap();
+    assert_eq!(counted, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    assert_eq!(store.studied("202612").await.unwrap(), []);
 }
 
 async fn order(store: &dyn RegionalStore) {

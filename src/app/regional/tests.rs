@@ -296,6 +296,9 @@ impl RegionalStore for Kept {
         let found = found.collect();
         Box::pin(async { Ok(found) })
     }
+    fn studied<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<(String, u64)>, Error>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }
 
 #[derive(Debug)]

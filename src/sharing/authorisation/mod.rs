@@ -142,6 +142,10 @@ terms! {
         ManageAccounts = "manage_accounts",
         /// At the hub: let nodes in, list their certificates, take them back.
         ManageNodes = "manage_nodes",
+        /// At the hub: read reports of how far the programme has come. No patient's data.
+        ReadCoverage = "read_coverage",
+        /// Tell the hub the node's own counts.
+        TellCoverage = "tell_coverage",
         /// Ask what the node is.
         ReadNodeInfo = "read_node_info",
     }
@@ -278,7 +282,7 @@ impl Rights {
                 let mut rights = Self::NONE;
                 rights.add(Action::RetrieveImages, None);
                 let more: &[Action] = if role == Role::Node {
-                    &[Action::AnchorAudit]
+                    &[Action::AnchorAudit, Action::TellCoverage]
                 } else {
                     &[Action::ReadWorklist, Action::ReportSteps]
                 };

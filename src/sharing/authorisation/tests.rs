@@ -61,6 +61,8 @@ const EXPECTED: &[(Action, &str)] = &[
     (Action::ChangePassword, "VTHRPWAM"),
     (Action::ManageAccounts, "M"),
     (Action::ManageNodes, "M"),
+    (Action::ReadCoverage, "WAM"),
+    (Action::TellCoverage, ""),
     (Action::ReadNodeInfo, "VTHRPWAM"),
 ];
 
@@ -138,7 +140,7 @@ fn systems_have_what_the_program_gives_them_and_nothing_else() {
             assert!(table.rights(Role::Local, *place).allow(*action), "{action:?}");
             for role in [Role::DicomPeer, Role::Node] {
                 let of_role = if role == Role::Node {
-                    matches!(action, Action::AnchorAudit)
+                    matches!(action, Action::AnchorAudit | Action::TellCoverage)
                 } else {
                     matches!(action, Action::ReadWorklist | Action::ReportSteps)
                 };
@@ -202,7 +204,8 @@ fn a_wrong_row_is_refused_with_its_line() {
     let peer = "retrieve_images,dicom_peer|node,-,-,取影像,project,draft\n\
                 anchor_audit,node,-,-,交签名头,project,draft\n\
                 read_worklist,dicom_peer,-,-,读工作列表,project,draft\n\
-                report_performed_steps,dicom_peer,-,-,报执行情况,project,draft";
+                report_performed_steps,dicom_peer,-,-,报执行情况,project,draft\n\
+                tell_coverage,node,-,-,报数,project,draft";
     assert!(refused("diagnose,node,-,-,接诊,project,draft").contains("`dicom_peer` are fixed"));
     let local = format!("{peer}\ndiagnose,local,-,-,接诊,project,draft");
     assert!(refused(&local).contains("`local` may do everything"));

@@ -153,8 +153,8 @@ struct Place {
 /// The divisions of the tables.
 #[derive(Debug, Clone)]
 pub struct Divisions {
-    /// Every code.
-    codes: BTreeSet<String>,
+    /// Every code, and the name as the tables write it.
+    codes: BTreeMap<String, String>,
     counties: Vec<Place>,
     /// All townships, and by county; the villages by township.
     townships: Vec<Place>,
@@ -169,7 +169,7 @@ impl Divisions {
     pub fn load(files: &Files) -> Result<Self, LoadError> {
         let sources = Sources::load(files, SOURCES)?;
         let mut divisions = Self {
-            codes: BTreeSet::new(),
+            codes: BTreeMap::new(),
             counties: Vec::new(),
             townships: Vec::new(),
             below: BTreeMap::new(),
@@ -195,10 +195,11 @@ impl Divisions {
             return Err("no division code");
         };
         let parent = row.code.get(..row.code.len() - 3).filter(|parent| parent.len() >= 6);
-        if parent.is_some_and(|parent| !self.codes.contains(parent)) {
+        if parent.is_some_and(|parent| !self.codes.contains_key(parent)) {
             return Err("the division above it does not stand before it");
         }
-        if row.name.is_empty() || !self.codes.insert(row.code.clone()) {
+        let name = row.name.clone();
+        if name.is_empty() || self.codes.insert(row.code.clone(), name).is_some() {
             return Err("name is empty or code stands twice");
         }
         let name = fold(&row.name);
@@ -219,7 +220,17 @@ impl Divisions {
 
     /// Whether the tables have this code.
     pub fn contains(&self, code: &str) -> bool {
-        self.codes.contains(code)
+        self.codes.contains_key(code)
+    }
+
+    /// Code and name of the city that the tables are of.
+    pub fn city() -> (&'static str, &'static str) {
+        ("3611", "上饶市")
+    }
+
+    /// Every code with its name, in the order of the codes: a division stands before those below it.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.codes.iter().map(|(code, name)| (code.as_str(), name.as_str()))
     }
 
     /// The place that an address names: by its division code and its words, which must agree.

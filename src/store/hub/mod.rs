@@ -5,6 +5,7 @@ pub(in crate::store) mod consent;
 pub(in crate::store) mod look_up;
 pub(in crate::store) mod people;
 pub(in crate::store) mod plan;
+pub(in crate::store) mod reporting;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod seal;
 

@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod hub;
 mod journal;
 pub mod region;
+pub mod reporting;
 pub mod studies;
 pub mod trail;
 mod writer;
@@ -31,7 +32,7 @@ pub use self::database::Database;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 15] = [
+const MIGRATIONS: [(i64, &str, &str); 16] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -59,6 +60,7 @@ const MIGRATIONS: [(i64, &str, &str); 15] = [
         include_str!("../../../migrations/sqlite/0014_places_of_records.sql"),
     ),
     (15, "words on consent", include_str!("../../../migrations/sqlite/0015_words_on_consent.sql")),
+    (16, "reporting", include_str!("../../../migrations/sqlite/0016_reporting.sql")),
 ];
 
 /// How long a reader waits for a lock.

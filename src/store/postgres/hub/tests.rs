@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::nodes::NodeCertificates;
+use super::reporting::HubReporting;
 use super::seal::HubTrail;
 use super::{HubStore, load, look_up, read};
 use crate::app::error::{Code, Error};
@@ -18,6 +19,7 @@ use crate::app::exchange::ports::{HubDocuments, Submission};
 use crate::app::exchange::store_suite::{self, TESTS, asking, handles, look_ups, model, scopes};
 use crate::app::nodes::store_suite as nodes;
 use crate::app::people::store_suite as people;
+use crate::app::reporting::store_suite as reporting;
 use crate::sharing::audit::Fault;
 use crate::sharing::exchange::Outcome;
 use crate::store::postgres::Server;
@@ -58,6 +60,22 @@ async fn joins_people_as_the_suite_asks_for() {
             let scopes = people::scopes();
             let opened = HubStore::open(&scratch.server, &scratch.schema, scopes, &tracker).await;
             hubs.push(people::hub(Arc::new(opened.unwrap())));
+        }
+        test(hubs).await;
+        end(scratch, tracker).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_what_nodes_tell_as_the_suite_asks_for() {
+    let Some(url) = url() else { return };
+    for (name, test) in reporting::TESTS {
+        println!("{name}");
+        let (scratch, tracker) = (Scratch::new(&url), TaskTracker::new());
+        drop(open(&scratch, &tracker).await);
+        let mut hubs: reporting::Hubs = Vec::new();
+        for _ in 0..3 {
+            hubs.push(Arc::new(HubReporting::open(&scratch.server, &scratch.schema)));
         }
         test(hubs).await;
         end(scratch, tracker).await;

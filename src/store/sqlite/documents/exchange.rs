@@ -99,10 +99,14 @@ pub(super) async fn settle(
 ) -> Result<(), sqlx::Error> {
     match outcome {
         Outcome::Kept(position) | Outcome::Known(position) => {
-            sqlx::query("UPDATE outbox SET settled = 1, code = '', reason = '' WHERE number = ?1")
-                .bind(int(number))
-                .execute(&mut *connection)
-                .await?;
+            sqlx::query(
+                "UPDATE outbox SET settled = 1, code = '', reason = '', \
+                 settled_ms = coalesce(settled_ms, ?2) WHERE number = ?1",
+            )
+            .bind(int(number))
+            .bind(now_ms)
+            .execute(&mut *connection)
+            .await?;
             sqlx::query(
                 "UPDATE exchange_state SET position_number = ?1, position_sha256 = \
                  (SELECT d.sha256 FROM outbox o JOIN document d ON d.seq = o.document \

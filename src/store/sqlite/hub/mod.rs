@@ -11,6 +11,7 @@ pub mod nodes;
 mod people;
 mod quarantine;
 mod read;
+pub mod reporting;
 pub mod seal;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ use crate::store::hub::rows::Rows;
 use crate::store::hub::{Grown, Scopes, check_names, failed};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 10] = [
+const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "documents", include_str!("../../../../migrations/sqlite-hub/0001_documents.sql")),
     (
         2,
@@ -65,6 +66,7 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
         "keys of documents",
         include_str!("../../../../migrations/sqlite-hub/0010_keys_of_documents.sql"),
     ),
+    (11, "reporting", include_str!("../../../../migrations/sqlite-hub/0011_reporting.sql")),
 ];
 
 /// Connections that only read.

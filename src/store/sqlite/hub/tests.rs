@@ -7,11 +7,13 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::HubStore;
 use super::nodes::NodeCertificates;
+use super::reporting::HubReporting;
 use super::seal::HubTrail;
 use crate::app::exchange::ports::HubDocuments;
 use crate::app::exchange::store_suite::{TESTS, asking, handles, look_ups, model, scopes};
 use crate::app::nodes::store_suite as nodes;
 use crate::app::people::store_suite as people;
+use crate::app::reporting::store_suite as reporting;
 use crate::sharing::audit::Fault;
 
 async fn open(folder: &Path) -> HubStore {
@@ -50,6 +52,20 @@ async fn joins_people_as_the_suite_asks_for() {
             let path = folder.path().join("hub.db");
             let store = HubStore::open(&path, people::scopes()).await.unwrap();
             hubs.push(people::hub(Arc::new(store)));
+        }
+        test(hubs).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_what_nodes_tell_as_the_suite_asks_for() {
+    for (name, test) in reporting::TESTS {
+        println!("{name}");
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path()).await);
+        let mut hubs: reporting::Hubs = Vec::new();
+        for _ in 0..2 {
+            hubs.push(Arc::new(HubReporting::open(&folder.path().join("hub.db"))));
         }
         test(hubs).await;
     }

@@ -18,8 +18,10 @@ use crate::app::regional::{IndexState, Publication};
 use crate::sharing::imaging::published::{Key, PublishedStudy};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "region", include_str!("../../../../migrations/sqlite-region/0001_region.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "region", include_str!("../../../../migrations/sqlite-region/0001_region.sql")),
+    (2, "by time", include_str!("../../../../migrations/sqlite-region/0002_by_time.sql")),
+];
 
 /// Connections that only read.
 const READERS_MAX: u32 = 4;
@@ -162,6 +164,21 @@ impl RegionalStore for RegionStore {
 
     fn find(&self, keys: Vec<Key>, limit: u64) -> BoxFuture<'_, Result<Vec<KeptStudy>, Error>> {
         Box::pin(async move { self.found(&keys, limit).await.map_err(failed) })
+    }
+
+    fn studied<'a>(&'a self, month: &'a str) -> BoxFuture<'a, Result<Vec<(String, u64)>, Error>> {
+        Box::pin(async move {
+            let rows: Vec<(String, i64)> = sqlx::query_as(
+                "SELECT node, count(*) FROM region_study WHERE moment >= ?1 AND moment < ?1 || '4' \
+                 GROUP BY node ORDER BY node",
+            )
+            .bind(month)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
+            let count = |n: i64| u64::try_from(n).unwrap_or(0);
+            Ok(rows.into_iter().map(|(node, studies)| (node, count(studies))).collect())
+        })
     }
 }
 
