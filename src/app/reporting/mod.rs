@@ -132,7 +132,7 @@ impl Coverage {
         problems.finish()?;
         self.tables.counters.taken(&telling.numbers, ToldBy::Node).map(drop).map_err(|(at, why)| {
             let field = format!("numbers[{at}]");
-            Error::field(&field, &why.to_string())
+            Error::field(field, why.to_string())
         })
     }
 

@@ -64,7 +64,7 @@ pub(super) fn bytes(report: &pb::CoverageReport) -> Result<Vec<u8>, Failure> {
             writer.write_record(&record)?;
         }
     }
-    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+    Ok(writer.into_inner().map_err(::csv::IntoInnerError::into_error)?)
 }
 
 /// The value to compute with: a share with all that is known, empty where there is none.

@@ -1,5 +1,6 @@
 //! `xiangyi coverage simulate`: a year that never was, through the same adding up and the same report.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -56,7 +57,7 @@ pub(super) async fn run(args: SimulateArgs) -> Result<(), Failure> {
     let mut text =
         format!("模拟数据：{sites} 个站点，{told} 次报数，用时 {seconds:.1} 秒（含报告）\n");
     for path in &files {
-        text.push_str(&format!("{}\n", path.display()));
+        let _ = writeln!(text, "{}", path.display());
     }
     say(&text)
 }
@@ -124,7 +125,7 @@ fn raw(tables: &ReportingTables, year: &Year) -> Result<Vec<u8>, Failure> {
         let values = values.map(|value| value.map(|n| n.to_string()).unwrap_or_default());
         writer.write_record(fixed.into_iter().chain(values))?;
     }
-    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+    Ok(writer.into_inner().map_err(::csv::IntoInnerError::into_error)?)
 }
 
 fn sites(year: &Year) -> Result<Vec<u8>, Failure> {
@@ -133,5 +134,5 @@ fn sites(year: &Year) -> Result<Vec<u8>, Failure> {
     for site in &year.sites {
         writer.write_record([&site.node, &site.place, &site.since_ms.to_string()])?;
     }
-    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+    Ok(writer.into_inner().map_err(::csv::IntoInnerError::into_error)?)
 }

@@ -209,22 +209,19 @@ impl Book {
         let is_number = indicator.formula() != pb::Formula::Median;
         let last = self.workbook.worksheets().len().saturating_sub(1);
         let sheet = self.workbook.worksheet_from_index(last)?;
-        match known.filter(|_| is_number) {
-            Some(value) => {
-                let format = match (indicator.formula() == pb::Formula::Share, corrected) {
-                    (true, false) => &self.share,
-                    (true, true) => &self.share_corrected,
-                    (false, false) => &self.count,
-                    (false, true) => &self.count_corrected,
-                };
-                sheet.write_number_with_format(row, column, value, format)?;
-            }
-            None => {
-                let behind = if corrected { CORRECTED } else { "" };
-                let text = format!("{}{behind}", cell(&now, indicator));
-                sheet.write_string_with_format(row, column, text, &self.mark)?;
-            }
-        }
+        let Some(value) = known.filter(|_| is_number) else {
+            let behind = if corrected { CORRECTED } else { "" };
+            let text = format!("{}{behind}", cell(&now, indicator));
+            sheet.write_string_with_format(row, column, text, &self.mark)?;
+            return Ok(());
+        };
+        let format = match (indicator.formula() == pb::Formula::Share, corrected) {
+            (true, false) => &self.share,
+            (true, true) => &self.share_corrected,
+            (false, false) => &self.count,
+            (false, true) => &self.count_corrected,
+        };
+        sheet.write_number_with_format(row, column, value, format)?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::counters::{Counters, Values};
+use super::counters::{Counter, Counters, Values};
 use super::hours::{Median, median};
 use super::indicators::{Formula, Indicator, Indicators};
 use super::ledger::{Known, Site, Told, known_by};
@@ -252,7 +252,7 @@ impl OfMonth<'_> {
     }
 
     fn classes(&self, indicator: &Indicator, values: Option<&Values>) -> Vec<u64> {
-        let slots = self.tables.counters.get(indicator.numerator).map(|counter| counter.slots());
+        let slots = self.tables.counters.get(indicator.numerator).map(Counter::slots);
         let at = |slot| values.and_then(|values| values.at(slot)).unwrap_or(0);
         slots.into_iter().flatten().map(at).collect()
     }

@@ -3,7 +3,7 @@
 //! measuring how long they take. The same seed gives the same year.
 
 use super::ReportingTables;
-use super::counters::Values;
+use super::counters::{Counter, Values};
 use super::hours::CLASSES;
 use super::ledger::{Site, Told};
 use super::month::{DAY_MS, HOUR_MS, Month};
@@ -131,7 +131,7 @@ impl Writer<'_> {
         chance: &mut Chance,
     ) {
         let counters = &self.tables.counters;
-        let slots = counters.number(id).and_then(|n| counters.get(n)).map(|c| c.slots());
+        let slots = counters.number(id).and_then(|n| counters.get(n)).map(Counter::slots);
         let Some(slots) = slots else { return };
         let last = u64::try_from(CLASSES).unwrap_or(1) - 1;
         for slot in slots.clone() {

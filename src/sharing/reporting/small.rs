@@ -222,7 +222,9 @@ impl Rules<'_> {
         let made = suppress(&table, shape, counter.small_below).map(|made| made.rows);
         let count = self.places.all().len();
         for (place, _) in places.filter(|(_, place)| !coarse(place.level)) {
-            parts.iter().for_each(|part| hidden.hide(*part, place, count));
+            for part in parts {
+                hidden.hide(*part, place, count);
+            }
         }
         let listed = rows.iter().copied().map(Some).chain([None, Some(0)]).enumerate();
         let shown = |row: usize, column: usize| {

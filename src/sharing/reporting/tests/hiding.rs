@@ -214,6 +214,7 @@ proptest! {
 
 #[test]
 fn a_single_small_village_takes_another_with_it_and_not_the_township() {
+    use Standing::{Hidden, Known};
     let tables = tables();
     let of = |numbers: [u64; 3]| {
         let told: Vec<Told> = VILLAGES
@@ -225,7 +226,6 @@ fn a_single_small_village_takes_another_with_it_and_not_the_township() {
         [VILLAGES[0], VILLAGES[1], VILLAGES[2], TOWN]
             .map(|code| now(tables, &report, code, "diagnoses").standing)
     };
-    use Standing::{Hidden, Known};
     assert_eq!(of([3, 20, 60]), [Hidden, Hidden, Known, Known]);
     assert_eq!(of([5, 20, 60]), [Known, Known, Known, Known]);
     assert_eq!(of([0, 20, 60]), [Known, Known, Known, Known]);

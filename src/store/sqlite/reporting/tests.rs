@@ -49,7 +49,10 @@ impl Node {
             query = match value {
                 serde_json::Value::String(text) => query.bind(text.clone()),
                 serde_json::Value::Number(number) => query.bind(number.as_i64().unwrap()),
-                other => panic!("{other}"),
+                serde_json::Value::Null
+                | serde_json::Value::Bool(_)
+                | serde_json::Value::Array(_)
+                | serde_json::Value::Object(_) => panic!("{value}"),
             };
         }
         query.execute(&mut self.connection).await.unwrap();
