@@ -123,7 +123,7 @@ def test_three_indicators_come_out_the_same_from_what_was_told(year):
                 assert then[key]["consultations"] != now[key]["consultations"], key
                 if line["截止时数值"]:
                     assert int(line["截止时数值"]) == then[key]["consultations"], key
-                    assert "个村" in line["更正原因"]
+                    assert "报：" in line["更正原因"]
                     corrected += 1
             else:
                 assert then[key]["consultations"] == now[key]["consultations"], key
