@@ -12,6 +12,7 @@ use xiangyi::config::{Config, NodeRole, TokenSection};
 use xiangyi::link::proto::xiangyi::link::v1 as lk;
 use xiangyi::link::proto::xiangyi::link::v1::link_service_client::LinkServiceClient;
 use xiangyi::node::SystemClock;
+use xiangyi::rpc::proto::xiangyi::common::v1 as common;
 use xiangyi::rpc::proto::xiangyi::reporting::v1 as pb;
 use xiangyi::rpc::proto::xiangyi::reporting::v1::reporting_service_client::ReportingServiceClient;
 use xiangyi::rpc::proto::xiangyi::treatment::v1 as tx;
@@ -118,11 +119,12 @@ fn value(report: &pb::CoverageReport, code: &str, id: &str) -> Option<f64> {
 /// A consultation, and what the doctor does about it.
 async fn consult(village: &TestNode, patient: &str) {
     let mut request = complaint("发热3天，咳嗽咳黄痰");
-    request.patient_reference = patient.to_owned();
-    let found = village.diagnose(request).await.unwrap().consultation.unwrap();
+    request.patient = request.patient.map(|p| common::Patient { reference: patient.into(), ..p });
+    let asked = request.patient.clone();
+    let found = village.diagnose(request).await.unwrap();
     let first = found.conditions.first().unwrap();
     let plan = tx::RecommendPlanRequest {
-        patient_reference: patient.to_owned(),
+        patient: asked,
         diagnoses: vec![first.name.clone()],
         ..Default::default()
     };
@@ -132,7 +134,7 @@ async fn consult(village: &TestNode, patient: &str) {
 /// A prescription that is stopped, and one that is not.
 async fn prescribe(village: &TestNode, patient: &str) {
     let mut stopped = order(&["阿莫西林胶囊"]);
-    stopped.patient_reference = patient.to_owned();
+    stopped.patient = stopped.patient.map(|p| common::Patient { reference: patient.into(), ..p });
     stopped.allergies = vec![xiangyi::rpc::proto::xiangyi::prescription::v1::Allergy {
         name: "青霉素".to_owned(),
         ..Default::default()
@@ -140,7 +142,7 @@ async fn prescribe(village: &TestNode, patient: &str) {
     let allergies = stopped.allergies.clone();
     village.check(stopped).await.unwrap();
     let mut changed = order(&["阿奇霉素片"]);
-    changed.patient_reference = patient.to_owned();
+    changed.patient = changed.patient.map(|p| common::Patient { reference: patient.into(), ..p });
     changed.allergies = allergies;
     village.check(changed).await.unwrap();
 }
