@@ -110,7 +110,7 @@ async fn report(hub: &TestNode, month: Month) -> pb::CoverageReport {
 
 fn stated(report: &pb::CoverageReport, code: &str, id: &str) -> pb::Stated {
     let column = report.indicators.iter().position(|one| one.id == id).unwrap();
-    report.rows.iter().find(|row| row.code == code).unwrap().figures[column].clone()
+    report.rows.iter().find(|row| row.code == code).unwrap().figures[column]
 }
 
 fn value(report: &pb::CoverageReport, code: &str, id: &str) -> Option<f64> {
