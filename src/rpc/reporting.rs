@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::common::caller;
 use super::proto::xiangyi::reporting::v1 as pb;
+use super::proto::xiangyi::reporting::v1::reporting_service_server::ReportingServiceServer;
 use crate::app::App;
 use crate::app::error::Error;
 use crate::app::reporting::{CoverageReport, CoverageRequest};
@@ -46,6 +47,11 @@ impl pb::reporting_service_server::ReportingService for ReportingDoor {
             tables_version: tables.version.clone(),
         }))
     }
+}
+
+/// The service, with the largest message that it takes.
+pub(super) fn service(app: &Arc<App>, max: usize) -> ReportingServiceServer<ReportingDoor> {
+    ReportingServiceServer::new(ReportingDoor(Arc::clone(app))).max_decoding_message_size(max)
 }
 
 /// Who made a report, and when.

@@ -29,7 +29,6 @@ use super::proto::xiangyi::records::v1::consent_service_server::ConsentServiceSe
 use super::proto::xiangyi::records::v1::exchange_service_server::ExchangeServiceServer;
 use super::proto::xiangyi::records::v1::follow_up_service_server::FollowUpServiceServer;
 use super::proto::xiangyi::records::v1::record_service_server::RecordServiceServer;
-use super::proto::xiangyi::reporting::v1::reporting_service_server::ReportingServiceServer;
 use super::proto::xiangyi::treatment::v1::treatment_service_server::TreatmentServiceServer;
 use super::{
     DESCRIPTORS, audit, diagnosis, identity, imaging, model, node, people, prescription,
@@ -199,10 +198,7 @@ impl Door {
                 AuditServiceServer::new(audit::AuditDoor(Arc::clone(&app)))
                     .max_decoding_message_size(max),
             )
-            .add_service(
-                ReportingServiceServer::new(reporting::ReportingDoor(Arc::clone(&app)))
-                    .max_decoding_message_size(max),
-            )
+            .add_service(reporting::service(&app, max))
             .add_service(
                 IdentityServiceServer::new(identity::IdentityDoor(self.options.auth))
                     .max_decoding_message_size(IDENTITY_MESSAGE_BYTES_MAX),
