@@ -82,11 +82,6 @@ impl Caller {
         &self.rights
     }
 
-    /// Division codes of where the caller works; none: all that the node has.
-    pub fn areas(&self) -> &[String] {
-        &self.areas
-    }
-
     /// Whether the caller has to do with everybody of whom the node knows.
     pub fn has_the_whole_node(&self) -> bool {
         self.areas.is_empty()
