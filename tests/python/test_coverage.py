@@ -176,6 +176,8 @@ def test_the_workbook_opens_and_says_what_its_figures_are(year):
     heads = [cell.value for cell in counties[5]]
     assert heads[:3] == ["月份", "区划代码", "区划名称"]
     assert counties.max_row == 5 + 12 * 12
+    # Printed on pages beside each other, all with the names of the places.
+    assert counties.page_setup.fitToWidth == 4 and counties.print_title_cols == "$A:$C"
     # Numbers are numbers, with the one behind the report's CSV.
     shares = {(line["月份"], line["区划代码"]): line for line in lines(folder)
               if line["指标编号"] == "village_coverage"}
@@ -223,7 +225,9 @@ def test_the_page_stands_by_itself(year):
     assert "url(" not in text and "@import" not in text
     assert "@page { size: A4 landscape" in text and "@media print" in text
     assert page.tags["svg"] == 41
-    assert page.texts.count("模拟数据，不是真实情况") >= 5
+    # Every table has it in its head, which is printed on each page again.
+    assert page.tags["table"] == text.count('<table class=') == text.count('<thead><tr><th class="simulated"')
+    assert page.texts.count("模拟数据，不是真实情况") >= page.tags["table"] + 2 >= 8
     said = "".join(page.texts)
     assert "未统计" in said and "迟报" in said and "†" in said
     for shade in range(5):

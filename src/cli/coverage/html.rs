@@ -45,11 +45,10 @@ td.words { text-align: left; white-space: normal; }
 .trend { break-inside: avoid; border-top: 1px solid #ccc; padding-top: 2px; }
 .trend b { font-weight: 600; } .trend svg { width: 100%; height: auto; display: block; }
 section { break-inside: auto; }
-.mark { display: none; }
+thead .simulated { text-align: center; padding: 1px 10px; }
 @media print { body { margin: 0; font-size: 9px; line-height: 1.2; } h1 { font-size: 15px; }
   .page { break-before: page; } th, td { padding: 1px 4px; } h2 { margin: 6px 0 3px; }
-  .mark { display: block; position: fixed; top: 0; right: 0; font-weight: bold; font-size: 11px; \
-border: 1px solid #111; padding: 0 6px; background: #fff; }
+  .trends { grid-template-columns: repeat(6, 1fr); gap: 4px 8px; } .simulated { font-size: 10px; }
   .counties th, .counties td { padding: 1px 2px; } .counties th.head { font-size: 8px; min-width: 0; } }
 ";
 
@@ -63,9 +62,6 @@ pub(super) fn page(report: &pb::CoverageReport) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{name}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{name}</h1>\n"
     );
-    if report.simulated {
-        let _ = writeln!(out, "<div class=\"mark\">{SIMULATED}</div>");
-    }
     banner(&mut out, report);
     let _ = write!(out, "<p>{}</p>\n<p>{}</p>\n", escape(&made(report)), escape(&legend()));
     let all = corrections(report);
@@ -85,9 +81,30 @@ fn banner(out: &mut String, report: &pb::CoverageReport) {
 }
 
 /// Begins what starts on a page of its own in print.
-fn heading(out: &mut String, report: &pb::CoverageReport, text: &str) {
+fn heading(out: &mut String, text: &str) {
     let _ = writeln!(out, "<section class=\"page\"><h2>{}</h2>", escape(text));
-    banner(out, report);
+}
+
+/// Begins a table, whose head is printed again on each page that it goes on to.
+fn head(out: &mut String, report: &pb::CoverageReport, class: &str, columns: &[(&str, String)]) {
+    let _ = write!(out, "<table class=\"{class}\"><thead>");
+    if report.simulated {
+        let width = columns.len();
+        let _ =
+            write!(out, "<tr><th class=\"simulated\" colspan=\"{width}\">{SIMULATED}</th></tr>");
+    }
+    out.push_str("<tr>");
+    for (class, text) in columns {
+        let _ = write!(out, "<th class=\"{class}\">{text}</th>");
+    }
+    out.push_str("</tr></thead><tbody>\n");
+}
+
+/// Columns with their classes, for [`head`].
+fn columns<const N: usize>(
+    columns: [(&'static str, &'static str); N],
+) -> Vec<(&'static str, String)> {
+    columns.into_iter().map(|(class, text)| (class, text.to_owned())).collect()
 }
 
 fn last_month(report: &pb::CoverageReport) -> &str {
@@ -101,20 +118,23 @@ fn summary(out: &mut String, report: &pb::CoverageReport) {
     let before = rows.len().checked_sub(2).and_then(|at| rows.get(at));
     let _ = writeln!(
         out,
-        "<section><h2>{}　{}</h2>\n<table class=\"summary\"><thead><tr>\
-         <th class=\"name\">类别</th><th class=\"name\">指标</th><th>单位</th><th>本月</th>\
-         <th>分子</th><th>分母</th><th>上月</th><th>截止时</th></tr></thead><tbody>",
+        "<section><h2>{}　{}</h2>",
         escape(&report.region_name),
         escape(last_month(report))
     );
+    let named = [("name", "类别"), ("name", "指标"), ("", "单位"), ("", "本月"), ("", "分子")];
+    let others = [("", "分母"), ("", "上月"), ("", "截止时")];
+    head(out, report, "summary", &[columns(named), columns(others)].concat());
     for (line, indicator) in report.indicators.iter().enumerate() {
         let Some(stated) = now.figures.get(line) else { continue };
         let figure = stated.now.unwrap_or_default();
-        let number = |count: Option<u64>| count.map(|n| n.to_string()).unwrap_or_default();
+        let number =
+            |count: Option<u64>| count.map(|n| grouped(&n.to_string())).unwrap_or_default();
         let earlier = before.and_then(|row| row.figures.get(line)).and_then(|stated| stated.now);
-        let earlier = earlier.map(|figure| cell(&figure, indicator)).unwrap_or_default();
+        let earlier = earlier.map(|figure| grouped(&cell(&figure, indicator)));
+        let earlier = earlier.unwrap_or_default();
         let was = if is_corrected(stated) { stated.was } else { None };
-        let was = was.map(|was| cell(&was, indicator)).unwrap_or_default();
+        let was = was.map(|was| grouped(&cell(&was, indicator))).unwrap_or_default();
         let _ = writeln!(
             out,
             "<tr><td class=\"name\">{}</td><td class=\"name\">{}</td><td>{}</td><td>{}</td>\
@@ -149,22 +169,22 @@ fn counties(out: &mut String, report: &pb::CoverageReport) {
     if rows.is_empty() {
         return;
     }
-    heading(out, report, &format!("{}各地　{}", report.region_name, last_month(report)));
+    heading(out, &format!("{}各地　{}", report.region_name, last_month(report)));
     out.push_str("<p class=\"key\">颜色由浅到深为由低到高（按每一列的最低与最高分五档）：");
     for shade in 0..SHADES {
         let _ = write!(out, "<span class=\"s{shade}\">{}</span>", shade + 1);
     }
     out.push_str("</p>\n");
     // As many columns as fit on a page.
-    let columns: Vec<usize> = (0..report.indicators.len()).collect();
-    for part in columns.chunks(14) {
-        out.push_str("<table class=\"counties\"><thead><tr><th class=\"name\">地区</th>");
-        for column in part {
-            let Some(indicator) = report.indicators.get(*column) else { continue };
-            let name = escape(&indicator.name);
-            let _ = write!(out, "<th class=\"head\">{name}<br>{}</th>", escape(&indicator.unit));
-        }
-        out.push_str("</tr></thead><tbody>\n");
+    let all: Vec<usize> = (0..report.indicators.len()).collect();
+    for part in all.chunks(14) {
+        let mut named = columns([("name", "地区")]);
+        let indicators = part.iter().filter_map(|column| report.indicators.get(*column));
+        named.extend(indicators.map(|indicator| {
+            let (name, unit) = (escape(&indicator.name), escape(&indicator.unit));
+            ("head", format!("{name}<br>{unit}"))
+        }));
+        head(out, report, "counties", &named);
         for row in &rows {
             let _ = write!(out, "<tr><td class=\"name\">{}</td>", escape(&row.name));
             for column in part {
@@ -213,8 +233,25 @@ fn value_of(row: &pb::CoverageRow, column: usize) -> Option<f64> {
 
 /// A figure, with a mark where it was corrected.
 fn marked(stated: &pb::Stated, indicator: &pb::Indicator) -> String {
-    let text = cell(&stated.now.unwrap_or_default(), indicator);
+    let text = grouped(&cell(&stated.now.unwrap_or_default(), indicator));
     if is_corrected(stated) { format!("{text}{CORRECTED}") } else { text }
+}
+
+/// A number with a comma between thousands; anything else as it is.
+fn grouped(text: &str) -> String {
+    let whole = text.split('.').next().unwrap_or_default();
+    if whole.len() < 4 || !whole.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len() + whole.len() / 3);
+    for (at, c) in text.chars().enumerate() {
+        let left = whole.len().saturating_sub(at);
+        if at > 0 && left > 0 && left.is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
 }
 
 /// A small picture for each indicator of the whole.
@@ -223,7 +260,8 @@ fn trends(out: &mut String, report: &pb::CoverageReport) {
     if rows.len() < 2 {
         return;
     }
-    heading(out, report, &format!("{}逐月", report.region_name));
+    heading(out, &format!("{}逐月", report.region_name));
+    banner(out, report);
     out.push_str("<div class=\"trends\">\n");
     for (column, indicator) in report.indicators.iter().enumerate() {
         let points: Vec<(Option<f64>, bool)> = rows
@@ -266,7 +304,8 @@ fn trend(points: &[(Option<f64>, bool)], months: &[String], name: &str) -> Strin
     let at = |place: usize, value: f64| {
         let x =
             8.0 + (width - 60.0) * f64::from(u32::try_from(place).unwrap_or(0)) / f64::from(steps);
-        let y = height - 8.0 - (height - 18.0) * (value - low) / span;
+        let part = if high > low { (value - low) / span } else { 0.5 };
+        let y = height - 8.0 - (height - 18.0) * part;
         (x, y)
     };
     let mut path = String::new();
@@ -294,8 +333,14 @@ fn trend(points: &[(Option<f64>, bool)], months: &[String], name: &str) -> Strin
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"{fill}\" stroke=\"#08519c\"/>"
         );
     }
-    for (y, value) in [(10.0, high), (height - 4.0, low)] {
+    let scale = if high > low {
+        vec![(10.0, high), (height - 4.0, low)]
+    } else {
+        vec![(height / 2.0, low)]
+    };
+    for (y, value) in scale {
         let value = if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.1}") };
+        let value = grouped(&value);
         let _ = write!(
             svg,
             "<text x=\"{}\" y=\"{y}\" font-size=\"9\" fill=\"#333\">{value}</text>",
@@ -316,23 +361,25 @@ fn trend(points: &[(Option<f64>, bool)], months: &[String], name: &str) -> Strin
     svg
 }
 
-/// What was corrected, the coarsest places first.
+/// What was corrected and looks otherwise now, the coarsest places first.
 fn listed(out: &mut String, report: &pb::CoverageReport, all: &[Correction<'_>]) {
-    heading(out, report, &format!("更正（{CORRECTED}）"));
+    heading(out, &format!("更正（{CORRECTED}）"));
     if all.is_empty() {
+        banner(out, report);
         out.push_str("<p>各月截止后没有变化。</p></section>\n");
         return;
     }
-    let mut sorted: Vec<&Correction<'_>> = all.iter().collect();
+    let mut sorted: Vec<&Correction<'_>> = all.iter().filter(|one| one.now != one.was).collect();
     sorted.sort_by_key(|one| (i32::from(one.row.level()), one.row.month.clone()));
     let _ = writeln!(
         out,
-        "<p>截止后共有 {} 处更正，此处列出 {} 处，先大后小；全部见工作簿“更正”表。原数与现数相差很小时不示原数。</p>\
-         <table><thead><tr><th>月份</th><th class=\"name\">地区</th><th class=\"name\">指标</th>\
-         <th>现数</th><th>截止时</th><th class=\"name\">原因</th></tr></thead><tbody>",
-        all.len(),
-        all.len().min(CORRECTIONS_MAX)
+        "<p>截止后共有 {} 处更正，此处列出 {} 处，先大后小，所示数值没有变化的不列；全部见工作簿“更正”表。\
+         原数与现数相差很小时不示原数。</p>",
+        grouped(&all.len().to_string()),
+        sorted.len().min(CORRECTIONS_MAX)
     );
+    let named = [("", "月份"), ("name", "地区"), ("name", "指标"), ("", "现数"), ("", "截止时")];
+    head(out, report, "", &[columns(named).as_slice(), &columns([("name", "原因")])].concat());
     for one in sorted.into_iter().take(CORRECTIONS_MAX) {
         let _ = writeln!(
             out,
@@ -342,8 +389,8 @@ fn listed(out: &mut String, report: &pb::CoverageReport, all: &[Correction<'_>])
             escape(&one.row.name),
             escape(&one.indicator.name),
             escape(&one.indicator.unit),
-            escape(&one.now),
-            escape(&one.was),
+            escape(&grouped(&one.now)),
+            escape(&grouped(&one.was)),
             escape(&one.why)
         );
     }
@@ -351,12 +398,9 @@ fn listed(out: &mut String, report: &pb::CoverageReport, all: &[Correction<'_>])
 }
 
 fn meanings(out: &mut String, report: &pb::CoverageReport) {
-    heading(out, report, "指标口径");
-    out.push_str(
-        "<table><thead><tr><th class=\"name\">指标</th><th class=\"name\">算法</th><th>版本</th>\
-         <th class=\"name\">分子</th><th class=\"name\">分母</th><th class=\"name\">隐去</th>\
-         <th class=\"name\">说明</th></tr></thead><tbody>\n",
-    );
+    heading(out, "指标口径");
+    let named = ["指标", "算法", "版本", "分子", "分母", "隐去", "说明"];
+    head(out, report, "", &columns(named.map(|name| ("name", name))));
     for indicator in &report.indicators {
         let what = |counter: &Option<pb::Counter>| {
             counter.as_ref().map(|counter| escape(&counter.what)).unwrap_or_default()
@@ -403,6 +447,13 @@ mod tests {
             [10.0, 19.0, 20.0, 30.0, 49.0, 60.0].iter().map(|v| shade(*v, 10.0, 60.0)).collect();
         assert_eq!(shades, [0, 0, 1, 2, 3, 4]);
         assert_eq!(shade(5.0, 5.0, 5.0), 0);
+    }
+
+    #[test]
+    fn thousands_are_apart_and_nothing_else_is_touched() {
+        let all = ["0", "999", "1000", "260016", "12345.5", "≤24", "*", "—", "100.0"];
+        let grouped = all.map(grouped);
+        assert_eq!(grouped, ["0", "999", "1,000", "260,016", "12,345.5", "≤24", "*", "—", "100.0"]);
     }
 
     #[test]

@@ -156,7 +156,7 @@ pub(super) fn made(report: &pb::CoverageReport) -> String {
 /// What the marks mean.
 pub(super) fn legend() -> String {
     format!(
-        "{HIDDEN} 小于5的数，或会由此推算出小数的数；{UNKNOWN} 尚未报送，不是零；{NOT_COUNTED} 目前无人统计；\
+        "{HIDDEN} 1至4的数，或会由此推算出小数的数；{UNKNOWN} 尚未报送，不是零；{NOT_COUNTED} 目前无人统计；\
          {OF_NOTHING} 分母为零；{CORRECTED} 截止后有迟报或补报，数已更正"
     )
 }

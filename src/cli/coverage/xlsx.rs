@@ -18,6 +18,8 @@ use crate::sharing::reporting::month::day_of_ms;
 const FONT: &str = "宋体";
 /// A4.
 const A4: u8 = 9;
+/// Pages beside each other that a table of places is printed on; each has the names of the places.
+const PAGES_WIDE: u16 = 4;
 /// Rows above a table: title, who made it, what the marks mean, headings of groups, headings.
 const HEAD_ROWS: u32 = 5;
 
@@ -187,6 +189,8 @@ impl Book {
                 .set_maximum_color(Color::RGB(0x009E_CAE1));
             sheet.add_conditional_format(first, column, last, column, &scale)?;
         }
+        // All columns on one page could not be read.
+        sheet.set_print_fit_to_pages(PAGES_WIDE, 0).set_repeat_columns(0, 2)?;
         sheet.set_row_height(HEAD_ROWS - 1, 54)?;
         sheet.set_freeze_panes(HEAD_ROWS, 3)?;
         let right = column_of(3 + report.indicators.len());
