@@ -121,7 +121,10 @@ impl Coverage {
         problems.unless(fits, "month", "must be this month or one of the 23 before it");
         problems.unless(telling.revision > 0, "revision", "must be above 0");
         let area = self.areas.get(node).map_or("", String::as_str);
-        let is_known = self.tables.places.number(&telling.place).is_some();
+        let places = &self.tables.places;
+        let place = places.number(&telling.place).and_then(|number| places.get(number));
+        // As it stands there, so that nothing is counted under two codes of one place.
+        let is_known = place.is_some_and(|place| place.code == telling.place);
         problems.unless(is_known, "place", "must be a division code of models/regions");
         let is_own = !area.is_empty() && telling.place.starts_with(area);
         let own = "must lie in the area that link.nodes of the hub has for the node";
