@@ -24,3 +24,6 @@ CREATE TABLE presence (
     hours  bigint NOT NULL,
     PRIMARY KEY (day_ms, node)
 );
+
+-- When a document was handed over, of those that went into this inbox with it.
+ALTER TABLE inbox ADD COLUMN handed_ms bigint;

@@ -12,6 +12,9 @@ CREATE TABLE coverage_told (
 ALTER TABLE outbox ADD COLUMN settled_ms INTEGER;
 CREATE INDEX outbox_of_document ON outbox (document);
 
+-- When the hub had a document that it sent on to this node at once; none of others.
+ALTER TABLE document ADD COLUMN handed_ms INTEGER;
+
 -- A month's answers are counted without going through all others.
 CREATE INDEX record_by_kind_time ON record (kind, created_ms);
 CREATE INDEX document_by_time ON document (kind, received_ms);

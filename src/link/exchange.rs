@@ -276,7 +276,7 @@ fn numbered(number: u64, document: Document) -> pb::ExchangedDocument {
 }
 
 fn delivered(number: u64, delivery: Delivery) -> pb::ExchangedDocument {
-    let Delivery { document, sent_for, sender } = delivery;
+    let Delivery { document, sent_for, sender, handed_ms } = delivery;
     let sent_for = match sent_for {
         None => pb::SentFor::Unspecified,
         Some(SentFor::Village) => pb::SentFor::Village,
@@ -291,7 +291,8 @@ fn delivered(number: u64, delivery: Delivery) -> pb::ExchangedDocument {
         Some(SentFor::Correction) => pb::SentFor::Correction,
         Some(SentFor::Other) => pb::SentFor::Other,
     };
-    pb::ExchangedDocument { sent_for: sent_for.into(), sender, ..numbered(number, document) }
+    let sent_for = sent_for.into();
+    pb::ExchangedDocument { sent_for, sender, handed_ms, ..numbered(number, document) }
 }
 
 impl TryFrom<pb::ExchangedDocument> for Delivery {
@@ -312,8 +313,8 @@ impl TryFrom<pb::ExchangedDocument> for Delivery {
             // A hub of tomorrow: nothing is to be opened by what is not understood.
             Ok(pb::SentFor::Other) | Err(_) => Some(SentFor::Other),
         };
-        let sender = std::mem::take(&mut delivered.sender);
-        Ok(Self { document: delivered.try_into()?, sent_for, sender })
+        let (sender, handed_ms) = (std::mem::take(&mut delivered.sender), delivered.handed_ms);
+        Ok(Self { document: delivered.try_into()?, sent_for, sender, handed_ms })
     }
 }
 
@@ -486,7 +487,9 @@ mod tests {
         };
         let reasons = SentFor::ALL.into_iter().map(Some).chain([None]);
         for sent_for in reasons {
-            let said = Delivery { document: document(), sent_for, sender: "county".to_owned() };
+            let handed_ms = sent_for.map(|_| 1_790_784_000_000);
+            let sender = "county".to_owned();
+            let said = Delivery { document: document(), sent_for, sender, handed_ms };
             let wire = delivered(3, said.clone());
             assert_eq!(wire.number, 3);
             assert_eq!(Delivery::try_from(wire).unwrap(), said);
@@ -494,7 +497,7 @@ mod tests {
         // A hub of before says nothing, one of tomorrow something else.
         let before = numbered(1, document());
         let heard = Delivery::try_from(before.clone()).unwrap();
-        assert_eq!((heard.sent_for, heard.sender.as_str()), (None, ""));
+        assert_eq!((heard.sent_for, heard.sender.as_str(), heard.handed_ms), (None, "", None));
         let tomorrow = pb::ExchangedDocument { sent_for: 99, ..before };
         assert_eq!(Delivery::try_from(tomorrow).unwrap().sent_for, Some(SentFor::Other));
     }

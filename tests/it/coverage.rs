@@ -23,6 +23,7 @@ use xiangyi::store::sqlite::hub::reporting::HubReporting;
 
 use crate::harness::{TestNode, bad_fields, channel, complaint, hex, order};
 use crate::images::small;
+use crate::records;
 use crate::region::{member, node_with, token, until};
 
 /// A village, its neighbour, and their township and county.
@@ -44,7 +45,7 @@ pub(crate) fn counts(place: &str) -> lk::TellCoverageRequest {
 }
 
 /// Counts that cannot be, and the field.
-pub(crate) fn bad_counts() -> [(lk::TellCoverageRequest, &'static str); 12] {
+pub(crate) fn bad_counts() -> [(lk::TellCoverageRequest, &'static str); 13] {
     let good = || counts("361181");
     let month = |month: &str| lk::TellCoverageRequest { month: month.to_owned(), ..good() };
     let number = |counter: &str, value| {
@@ -58,6 +59,7 @@ pub(crate) fn bad_counts() -> [(lk::TellCoverageRequest, &'static str); 12] {
         (month("2021-01"), "month"),
         (counts("361102"), "place"),
         (counts("999999"), "place"),
+        (counts("361181000"), "place"),
         (lk::TellCoverageRequest { revision: 0, ..good() }, "revision"),
         (lk::TellCoverageRequest { numbers: Vec::new(), ..good() }, "numbers"),
         (number("patients", 1), "numbers[0]"),
@@ -100,8 +102,12 @@ fn asked(month: Month, level: pb::Level) -> pb::GetCoverageReportRequest {
 }
 
 async fn report(hub: &TestNode, month: Month) -> pb::CoverageReport {
+    report_in(hub, month, COUNTY).await
+}
+
+async fn report_in(hub: &TestNode, month: Month, region: &str) -> pb::CoverageReport {
     let request = pb::GetCoverageReportRequest {
-        region: COUNTY.to_owned(),
+        region: region.to_owned(),
         ..asked(month, pb::Level::Village)
     };
     let answered = reporting(&hub.channel).get_coverage_report(request).await.unwrap();
@@ -188,8 +194,9 @@ async fn what_a_village_does_is_in_the_report_and_what_it_did_offline_comes_late
         stated(&first, NEIGHBOUR, "diagnoses").now.unwrap().standing(),
         pb::Standing::Unknown
     );
-    let delivery = stated(&first, COUNTY, "delivery_lag").now.unwrap();
-    assert_eq!(delivery.standing(), pb::Standing::NotCounted);
+    // There is no middle of nothing; it is not nought.
+    let delivery = stated(&first, VILLAGE, "delivery_lag").now.unwrap();
+    assert_eq!((delivery.numerator, delivery.value), (Some(0), None));
     // While the line is down the village works on.
     let offline = node_in_nowhere(village).await;
     for patient in 6..11 {
@@ -222,6 +229,44 @@ async fn node_in_nowhere(node: TestNode) -> TestNode {
     let address = closed.local_addr().unwrap();
     drop(closed);
     again(node, address).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_long_records_took_is_told_of_those_that_were_on_their_way_at_once() {
+    let hub = records::hub().await;
+    let county = records::node("county", &hub).await;
+    let mut names = Vec::new();
+    for number in 0..6 {
+        let content = records::stroke(&format!("CYXJ-{number}"));
+        names.push(records::submit(&county, content).await);
+    }
+    records::handed_over(&county).await;
+    let start = async |name: &str, area: &str, data| {
+        records::node_with(name, &hub, data, |c| area.clone_into(&mut c.node.area)).await
+    };
+    // One has them by the address; the other by a contract that was written down after all that.
+    for (name, area) in &records::NODES[1..] {
+        let node = start(name, area, tempfile::tempdir().unwrap()).await;
+        if *name == "elsewhere" {
+            records::register(&node, false).await;
+        }
+        for kept in &names {
+            records::has(&node, &kept.name, kept.version).await;
+        }
+        // With the next start it tells its counts at once.
+        let TestNode { node, data, .. } = node;
+        node.stop().await;
+        let node = start(name, area, data).await;
+        let six = async || {
+            let report = report_in(&hub, now(), &area[..6]).await;
+            (value(&report, area, "delivered") == Some(6.0)).then_some(report)
+        };
+        let report = until(&format!("{name} tells what came"), six).await;
+        let lag = stated(&report, area, "delivery_lag").now.unwrap();
+        let expected = if *name == "village" { (Some(6), Some(1.0)) } else { (Some(0), None) };
+        assert_eq!((lag.numerator, lag.value), expected, "{name}");
+        node.node.stop().await;
+    }
 }
 
 fn telling(place: &str, revision: u32, consultations: u64) -> Telling {

@@ -33,7 +33,7 @@ impl NodeDesk {
     /// why.
     fn arrived(&self, delivery: Delivery) -> Result<Arrived, Error> {
         let at_ms = self.app.clock.now_ms();
-        let Delivery { document, sent_for, sender } = delivery;
+        let Delivery { document, sent_for, sender, handed_ms } = delivery;
         let unread = |problem: String| Indexed {
             sm3: Sm3::digest(&document.body).into(),
             format: "unread",
@@ -85,7 +85,7 @@ impl NodeDesk {
                 Err(_) => unread("consent_invalid".to_owned()),
             },
         };
-        indexed.sender = sender;
+        (indexed.sender, indexed.handed_ms) = (sender, handed_ms);
         let tasks: Vec<NewTask> = found;
         Ok(Arrived { document, indexed, tasks, task: change, grant, sent_for, at_ms })
     }

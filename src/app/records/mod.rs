@@ -255,6 +255,7 @@ pub(super) fn indexed(
         keys: PersonKeys::of(&reading.record),
         author: author(&reading.record),
         sender: String::new(),
+        handed_ms: None,
         replaces: replaces(name, &reading.record),
         discharged: discharge_day(&reading.record),
         replaces_itself: reading.record.document.replaces.trim() == name,

@@ -36,6 +36,8 @@ pub struct Indexed {
     pub author: String,
     /// Name of the node that handed it over first, this one's own included; empty where not known.
     pub sender: String,
+    /// When the hub had it, where it was sent on at once, in milliseconds since 1970.
+    pub handed_ms: Option<i64>,
     /// Name of the document that it says it replaces; empty if none.
     pub replaces: String,
     /// Day of discharge that it says, ISO 8601; empty where not known.

@@ -98,6 +98,9 @@ pub struct Delivery {
     pub sent_for: Option<SentFor>,
     /// Name of the node that handed it over first; empty: a hub of before did not say.
     pub sender: String,
+    /// When it was handed over, in milliseconds since 1970; none where the node is to have it only by what
+    /// was said later, or the hub is one of before.
+    pub handed_ms: Option<i64>,
 }
 
 /// Documents with their numbers, and whether there is no more.
@@ -278,7 +281,7 @@ impl SentFor {
 impl From<Document> for Delivery {
     /// From a hub that does not say why.
     fn from(document: Document) -> Self {
-        Self { document, sent_for: None, sender: String::new() }
+        Self { document, sent_for: None, sender: String::new(), handed_ms: None }
     }
 }
 

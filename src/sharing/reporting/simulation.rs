@@ -197,6 +197,8 @@ impl Writer<'_> {
         self.spread(of, ("sync_hours", sent, 1), chance);
         let read = chance.of(delivered, 810);
         self.add(of, "records_delivered", delivered);
+        // Some come by a relation that was written down later.
+        self.spread(of, ("delivery_hours", chance.of(delivered, 900), 2), chance);
         self.add(of, "records_read", read);
         self.spread(of, ("read_hours", read, 5), chance);
         let due = some(site.size / 6, chance);

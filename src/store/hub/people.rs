@@ -41,7 +41,8 @@ pub(in crate::store) fn deliveries(
         for ((_, document), Meeting { sha256, relation, .. }) in all {
             cursor = cursor.after(&sha256);
             let reason = relation_named(&relation).map_or("linked", relation_name);
-            inbox.push(InboxRow { node: node.clone(), cursor, document, reason });
+            let node = node.clone();
+            inbox.push(InboxRow { node, cursor, document, reason, handed_ms: None });
         }
         changed.push(HeadRow { node, cursor, handed: 0 });
     }

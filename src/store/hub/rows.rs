@@ -15,6 +15,8 @@ pub(in crate::store) struct InboxRow {
     pub(in crate::store) cursor: Cursor,
     pub(in crate::store) document: i64,
     pub(in crate::store) reason: &'static str,
+    /// When the document was handed over, where it is sent on at once.
+    pub(in crate::store) handed_ms: Option<i64>,
 }
 
 /// Where an inbox has come to, and how many more its node has handed over.
@@ -124,11 +126,16 @@ impl Rows {
             let Some((cursor, _)) = changed.get_mut(&node) else { continue };
             for delivery in deliveries {
                 *cursor = cursor.after(&delivery.sha256);
+                let handed = match delivery.document {
+                    At::New(new) => plan.new.get(new).and_then(|place| batch.get(*place)),
+                    At::There(_) => None,
+                };
                 rows.inbox.push(InboxRow {
                     node: node.clone(),
                     cursor: *cursor,
                     document: number(delivery.document)?,
                     reason: delivery.reason,
+                    handed_ms: handed.map(|submission| submission.at_ms),
                 });
             }
         }

@@ -150,6 +150,13 @@ const SYNC: &str = "
         AND o.settled = 1 AND o.settled_ms IS NOT NULL AND NOT EXISTS
         (SELECT 1 FROM document o WHERE o.kind = 'record' AND o.name = n.name AND o.seq < n.seq)";
 
+/// Milliseconds from when the hub had records until they came here, of those that were on their way at once.
+const DELIVERY: &str = "
+    SELECT n.received_ms - n.handed_ms FROM document n
+    WHERE n.kind = 'record' AND n.origin = 'hub' AND n.received_ms >= ?1 AND n.received_ms < ?2
+        AND n.handed_ms IS NOT NULL AND NOT EXISTS
+        (SELECT 1 FROM document o WHERE o.kind = 'record' AND o.name = n.name AND o.seq < n.seq)";
+
 /// Milliseconds from when records came until somebody read them first.
 const READ: &str = "
     SELECT min(a.at_ms) - n.received_ms FROM document n
@@ -195,7 +202,8 @@ impl Counts {
         for sql in [RECOGNITION, RECORDS] {
             named(&span(sql).fetch_one(&mut *transaction).await?, &mut numbers)?;
         }
-        for (id, sql) in [("sync_hours", SYNC), ("read_hours", READ)] {
+        let hours = [("delivery_hours", DELIVERY), ("sync_hours", SYNC), ("read_hours", READ)];
+        for (id, sql) in hours {
             let mut classes = [0_u64; CLASSES];
             for row in span(sql).fetch_all(&mut *transaction).await? {
                 if let Some(class) = classes.get_mut(class_of_ms(row.try_get(0)?)) {

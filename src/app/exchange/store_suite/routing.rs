@@ -175,6 +175,8 @@ pub(super) async fn sent_for(store: &dyn HubDocuments) {
         from("r2", "registered", "village-2"),
     ];
     assert_eq!(reasons(store, "county").await, expected);
+    // When it was handed over is said of what was on its way at once.
+    assert_eq!(handed(store, "county").await, [None, Some(1_000), Some(1_000)]);
     // Who lives there stays a patient of the village, also where it follows a programme.
     let follows = super::says(1, Relation::Subscription, true, None);
     kept(store, registration("village-1", 1, follows)).await;
@@ -192,6 +194,14 @@ pub(super) async fn sent_for(store: &dyn HubDocuments) {
     let back: Vec<_> = back.iter().map(|(name, why, by)| (&**name, *why, &**by)).collect();
     let own = |name| (name, "returned", "hospital");
     assert_eq!(back, [own("before"), own("r1"), own("r3")]);
+    assert_eq!(handed(store, "hospital").await, [None; 3]);
+}
+
+/// When records of an inbox were handed over.
+async fn handed(store: &dyn HubDocuments, node: &str) -> Vec<Option<i64>> {
+    let found = deliveries(store, node).await.into_iter();
+    let records = found.filter(|delivery| delivery.document.kind == Kind::Record);
+    records.map(|delivery| delivery.handed_ms).collect()
 }
 
 pub(super) async fn task(store: &dyn HubDocuments) {

@@ -212,6 +212,54 @@ proptest! {
     }
 }
 
+/// Whoever draws up reports of all levels, places and spans of months has no more than who draws up the one
+/// of all villages, which is what the tests above look at; and no figure is of several months.
+#[test]
+fn every_report_that_can_be_drawn_up_says_the_same_of_a_month_and_place() {
+    let tables = tables();
+    let months = [month("2026-09"), month("2026-10")];
+    let small = [3, 20, 4, 11, 2, 60, 1, 9, 13];
+    let mut all = Vec::new();
+    for (at, of_month) in months.iter().enumerate() {
+        let first = all.len();
+        for (code, number) in villages_of(tables).iter().zip(small.iter().cycle().skip(at)) {
+            let numbers =
+                [("consultations", *number), ("tasks_due", number * 2), ("tasks_on_time", *number)];
+            let mut one = told(tables, code, &numbers);
+            (one.month, one.at_ms) = (*of_month, of_month.end_ms() + HOUR_MS);
+            all.push(one);
+        }
+        // One village of each month comes late.
+        let late = &mut all[first + at + 1];
+        late.at_ms = of_month.cut_off_ms(CUT_OFF_DAY) + HOUR_MS;
+    }
+    let mut known: BTreeMap<(Month, usize, String), Stated> = BTreeMap::new();
+    let (mut hidden, mut shown, mut corrected) = (0, 0, 0);
+    let regions = ["3611", "361102", TOWN].map(|code| tables.places.number(code).unwrap());
+    for span in [&months[..], &months[..1], &months[1..]] {
+        for (region, level) in regions.into_iter().flat_map(|region| {
+            [Level::Village, Level::Township, Level::Region].map(|level| (region, level))
+        }) {
+            let (months, as_of_ms) = (span.to_vec(), later());
+            let question = Question { months, level, region, as_of_ms, cut_off_day: CUT_OFF_DAY };
+            let drawn = tables.report(question, &all, &sites(&all));
+            let places = tables.shown(region, level).len();
+            assert_eq!(drawn.rows.len(), places * span.len(), "no row but of one month");
+            for row in &drawn.rows {
+                for (id, stated) in drawn.indicators.iter().zip(&row.figures) {
+                    let key = (row.month, row.place, id.clone());
+                    let before = *known.entry(key.clone()).or_insert(*stated);
+                    assert_eq!(before, *stated, "{key:?}");
+                    hidden += usize::from(stated.now.standing == Standing::Hidden);
+                    shown += usize::from(stated.now.numerator.is_some_and(|n| n >= 5));
+                    corrected += usize::from(stated.was.is_some_and(|was| was.value.is_some()));
+                }
+            }
+        }
+    }
+    assert!(hidden > 50 && shown > 50 && corrected > 10, "{hidden} {shown} {corrected}");
+}
+
 #[test]
 fn a_single_small_village_takes_another_with_it_and_not_the_township() {
     use Standing::{Hidden, Known};

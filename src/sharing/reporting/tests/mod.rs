@@ -131,7 +131,7 @@ fn coverage_is_of_all_divisions_and_not_of_those_that_came() {
 }
 
 #[test]
-fn what_nobody_told_is_unknown_and_what_nobody_counts_says_so() {
+fn what_nobody_told_is_unknown_and_never_nought() {
     let tables = tables();
     let all = [told(tables, VILLAGES[0], &[("consultations", 0)])];
     let report = report(tables, &all, later());
@@ -140,7 +140,6 @@ fn what_nobody_told_is_unknown_and_what_nobody_counts_says_so() {
     assert_eq!(figure(VILLAGES[1], "diagnoses").standing, Standing::Unknown);
     assert_eq!(figure("361103", "diagnoses").standing, Standing::Unknown);
     assert_eq!(figure(VILLAGES[0], "prescriptions").standing, Standing::Unknown);
-    assert_eq!(figure("3611", "delivery_lag").standing, Standing::NotCounted);
     assert_eq!(figure("361103", "reporting").value, None);
 }
 
@@ -237,9 +236,27 @@ fn numbers_that_are_told_are_checked_one_by_one() {
     for unknown in ["check", "checks/24", "read_hours", "read_hours/25", "villages", "sites", ""] {
         assert_eq!(taken(&[("checks", 1), (unknown, 1)]), Err((1, NotTaken::Unknown)), "{unknown}");
     }
-    assert_eq!(taken(&[("delivery_hours/24", 1)]), Err((0, NotTaken::Unknown)));
     assert_eq!(taken(&[("checks", 1), ("checks", 1)]), Err((1, NotTaken::Twice)));
     assert_eq!(taken(&[("checks", u64::MAX)]), Err((0, NotTaken::TooLarge)));
+}
+
+#[test]
+fn what_nobody_counts_is_said_to_be_uncounted_and_never_nought() {
+    let mut files = embedded::files();
+    let path = "reporting/counters.csv";
+    let text = files.text(path).unwrap().to_owned();
+    let row = text.lines().find(|line| line.starts_with("delivery_hours,")).unwrap();
+    let uncounted = row.replace(",-,yes,", ",-,no,");
+    assert_ne!(row, uncounted);
+    let text = text.replace(row, &uncounted);
+    files.insert(path, text.into_bytes());
+    let tables = load(&files).unwrap();
+    let told_it = [("delivery_hours/24".to_owned(), 1)];
+    assert_eq!(tables.counters.taken(&told_it, ToldBy::Node), Err((0, NotTaken::Unknown)));
+    let all = [told(&tables, VILLAGES[0], &[("consultations", 9)])];
+    let report = report(&tables, &all, later());
+    let figure = now(&tables, &report, VILLAGES[0], "delivery_lag");
+    assert_eq!((figure.standing, figure.value), (Standing::NotCounted, None));
 }
 
 #[test]

@@ -56,8 +56,9 @@ const WRITE: &str = "\
     SELECT * FROM unnest($14::text[], $15::text[], $16::int8[], $17::int8[])), \
     keys AS (INSERT INTO document_key (key, document) \
     SELECT * FROM unnest($18::bytea[], $19::int8[])), \
-    deliveries AS (INSERT INTO inbox (node, number, document, chain, reason) \
-    SELECT * FROM unnest($20::text[], $21::int8[], $22::int8[], $23::bytea[], $24::text[])), \
+    deliveries AS (INSERT INTO inbox (node, number, document, chain, reason, handed_ms) \
+    SELECT * FROM unnest($20::text[], $21::int8[], $22::int8[], $23::bytea[], $24::text[], \
+    $59::int8[])), \
     heads AS (INSERT INTO head (node, number, chain, handed) \
     SELECT * FROM unnest($25::text[], $26::int8[], $27::bytea[], $28::int8[]) \
     ON CONFLICT (node) DO UPDATE SET number = excluded.number, chain = excluded.chain, \
@@ -240,6 +241,7 @@ async fn write(
         .bind(column(&names, |of| of.document.name.as_str()))
         .bind(column(&names, |of| of.node.as_str()))
         .bind(column(&names, |of| of.facts.author.as_str()))
+        .bind(column(&rows.inbox, |row| row.handed_ms))
         .execute(connection)
         .await?;
     Ok(())

@@ -19,13 +19,13 @@ pub(super) async fn inbox(
     // One more than asked for tells whether there is more; a document that begins past the bytes
     // is not read, the first always is.
     let rows = sqlx::query(
-        "WITH w AS MATERIALIZED (SELECT i.number AS number, i.document AS document, i.reason, \
+        "WITH w AS MATERIALIZED (SELECT i.number AS number, i.document AS document, i.reason, i.handed_ms, \
          sum(d.bytes) OVER (ORDER BY i.number) - d.bytes AS before \
-         FROM (SELECT number, document, reason FROM inbox WHERE node = $1 AND number > $2 \
+         FROM (SELECT number, document, reason, handed_ms FROM inbox WHERE node = $1 AND number > $2 \
          ORDER BY number LIMIT $3::int8 + 1) i CROSS JOIN LATERAL \
          (SELECT d.bytes FROM document d WHERE d.number = i.document OFFSET 0) d) \
          SELECT w.number, d.kind, d.name, d.version, d.media_type, d.sha256, d.body, \
-         (SELECT max(number) FROM w), w.reason, d.node \
+         (SELECT max(number) FROM w), w.reason, d.node, w.handed_ms \
          FROM w CROSS JOIN LATERAL (SELECT d.* FROM document d WHERE d.number = w.document \
          OFFSET 0) d WHERE w.before < $4::int8 ORDER BY w.number LIMIT $3::int8",
     )
@@ -47,7 +47,8 @@ pub(super) async fn inbox(
 fn delivery(row: &PgRow) -> Result<Delivery, sqlx::Error> {
     let sent_for: String = row.try_get(8)?;
     let sent_for = SentFor::named(&sent_for);
-    Ok(Delivery { document: document(row)?, sent_for, sender: row.try_get(9)? })
+    let (sender, handed_ms) = (row.try_get(9)?, row.try_get(10)?);
+    Ok(Delivery { document: document(row)?, sent_for, sender, handed_ms })
 }
 
 pub(super) fn document(row: &PgRow) -> Result<Document, sqlx::Error> {

@@ -159,9 +159,10 @@ async fn insert(
     let row = sqlx::query(
         "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
          reading_json, summary_json, patient, person, withdrawn, current, origin, problem, received_ms, \
-         resident, card, born, sent_for, sender, author, replaces, discharged) \
+         resident, card, born, sent_for, sender, author, replaces, discharged, \
+         handed_ms) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-         ?20, ?21, ?22, ?23, ?24, ?25) \
+         ?20, ?21, ?22, ?23, ?24, ?25, ?26) \
          RETURNING seq",
     )
     .bind(document.kind.name())
@@ -189,6 +190,7 @@ async fn insert(
     .bind(&indexed.author)
     .bind(&indexed.replaces)
     .bind(&indexed.discharged)
+    .bind(indexed.handed_ms)
     .fetch_one(&mut *connection)
     .await?;
     let seq: i64 = row.try_get("seq")?;

@@ -112,7 +112,8 @@ async fn give_back(
     for row in &rows {
         cursor = cursor.after(&sha(row.try_get(1)?)?);
         let document = row.try_get(0)?;
-        let row = InboxRow { node: name.clone(), cursor, document, reason: "returned" };
+        let (node, reason) = (name.clone(), "returned");
+        let row = InboxRow { node, cursor, document, reason, handed_ms: None };
         deliver(connection, &row).await?;
     }
     set_head(connection, &HeadRow { node: name, cursor, handed: 0 }).await?;

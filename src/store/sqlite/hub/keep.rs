@@ -137,13 +137,15 @@ pub(super) async fn deliver(
     row: &InboxRow,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO inbox (node, number, document, chain, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO inbox (node, number, document, chain, reason, handed_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )
     .bind(&row.node)
     .bind(int(row.cursor.number))
     .bind(row.document)
     .bind(row.cursor.chain.as_slice())
     .bind(row.reason)
+    .bind(row.handed_ms)
     .execute(connection)
     .await?;
     Ok(())

@@ -21,12 +21,12 @@ pub(super) async fn inbox(
     // One more than asked for tells whether there is more; a document that begins past the bytes
     // is not read, the first always is.
     let rows = sqlx::query(
-        "WITH w AS MATERIALIZED (SELECT i.number AS number, i.document AS document, i.reason, \
+        "WITH w AS MATERIALIZED (SELECT i.number AS number, i.document AS document, i.reason, i.handed_ms, \
          sum(d.bytes) OVER (ORDER BY i.number) - d.bytes AS before \
-         FROM (SELECT number, document, reason FROM inbox WHERE node = ?1 AND number > ?2 \
+         FROM (SELECT number, document, reason, handed_ms FROM inbox WHERE node = ?1 AND number > ?2 \
          ORDER BY number LIMIT ?3 + 1) i JOIN document d ON d.number = i.document) \
          SELECT w.number, d.kind, d.name, d.version, d.media_type, d.sha256, d.body, \
-         (SELECT max(number) FROM w), w.reason, d.node \
+         (SELECT max(number) FROM w), w.reason, d.node, w.handed_ms \
          FROM w JOIN document d ON d.number = w.document \
          WHERE w.before < ?4 ORDER BY w.number LIMIT ?3",
     )
@@ -48,7 +48,8 @@ pub(super) async fn inbox(
 fn delivery(row: &SqliteRow) -> Result<Delivery, sqlx::Error> {
     let sent_for: String = row.try_get(8)?;
     let sent_for = SentFor::named(&sent_for);
-    Ok(Delivery { document: document(row)?, sent_for, sender: row.try_get(9)? })
+    let (sender, handed_ms) = (row.try_get(9)?, row.try_get(10)?);
+    Ok(Delivery { document: document(row)?, sent_for, sender, handed_ms })
 }
 
 pub(super) fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {

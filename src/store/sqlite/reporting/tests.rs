@@ -217,6 +217,8 @@ async fn records_are_counted_by_their_first_version_and_what_became_of_it() {
     for name in ["hub-1", "hub-2"] {
         node.document(name, "hub", at(7, 8), whole.clone()).await;
     }
+    // The other one came by a relation that was written down later.
+    node.run("UPDATE document SET handed_ms = ?1 WHERE name = 'hub-1'", &[json!(at(7, 5))]).await;
     node.audit("read_records", "li", "hub-1", at(7, 7)).await;
     node.audit("read_records", "li", "hub-1", at(8, 8)).await;
     node.audit("read_records", "li", "hub-1", at(20, 8)).await;
@@ -241,6 +243,8 @@ async fn records_are_counted_by_their_first_version_and_what_became_of_it() {
     assert_eq!((of("records_made"), of("records_complete"), of("records_sent")), (2, 1, 1));
     assert_eq!((of("sync_hours/4"), of("sync_hours/2")), (1, 0));
     assert_eq!((of("records_delivered"), of("records_read")), (2, 1));
+    let delivery = counted.iter().filter(|(name, _)| name.starts_with("delivery_hours/"));
+    assert_eq!((of("delivery_hours/4"), delivery.map(|(_, n)| n).sum::<u64>()), (1, 1));
     assert_eq!((of("read_hours/24"), of("read_hours/48")), (1, 0));
     assert_eq!((of("tasks_due"), of("tasks_on_time")), (3, 1));
     assert_eq!(of("active_doctors"), 2);
