@@ -48,6 +48,7 @@ section { break-inside: auto; }
 thead .simulated { text-align: center; padding: 1px 10px; }
 @media print { body { margin: 0; font-size: 9px; line-height: 1.2; } h1 { font-size: 15px; }
   .page { break-before: page; } th, td { padding: 1px 4px; } h2 { margin: 6px 0 3px; }
+  .summary td { padding: 0 4px; }
   .trends { grid-template-columns: repeat(6, 1fr); gap: 4px 8px; } .simulated { font-size: 10px; }
   .counties th, .counties td { padding: 1px 2px; } .counties th.head { font-size: 8px; min-width: 0; } }
 ";
@@ -122,6 +123,10 @@ fn summary(out: &mut String, report: &pb::CoverageReport) {
         escape(&report.region_name),
         escape(last_month(report))
     );
+    let why = late(now);
+    if !why.is_empty() {
+        let _ = writeln!(out, "<p>{CORRECTED} {}</p>", escape(&why));
+    }
     let named = [("name", "类别"), ("name", "指标"), ("", "单位"), ("", "本月"), ("", "分子")];
     let others = [("", "分母"), ("", "上月"), ("", "截止时")];
     head(out, report, "summary", &[columns(named), columns(others)].concat());
@@ -149,12 +154,7 @@ fn summary(out: &mut String, report: &pb::CoverageReport) {
             escape(&was)
         );
     }
-    out.push_str("</tbody></table>\n");
-    let why = late(now);
-    if !why.is_empty() {
-        let _ = writeln!(out, "<p>{CORRECTED} {}</p>", escape(&why));
-    }
-    out.push_str("</section>\n");
+    out.push_str("</tbody></table></section>\n");
 }
 
 /// Counties of the last month, or what else lies directly in the place that the report is of.
