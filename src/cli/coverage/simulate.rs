@@ -71,7 +71,7 @@ struct Written {
 }
 
 fn make(args: &SimulateArgs) -> Result<Written, Failure> {
-    let months = Month::of_year(args.year).map_err(|error| format!("--year: a month {error}"))?;
+    let months = Month::of_year(args.year).map_err(|_| "--year must be from 2020 to 2199")?;
     let files = embedded::files();
     let tables = ReportingTables::load(&files, &Divisions::load(&files)?)?;
     let simulated = year(&tables, &months, args.seed);
