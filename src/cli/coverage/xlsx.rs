@@ -196,7 +196,7 @@ impl Book {
         let right = column_of(3 + report.indicators.len());
         sheet.autofilter(HEAD_ROWS - 1, 0, last, right)?;
         sheet.set_column_width(0, 9)?.set_column_width(1, 14)?.set_column_width(2, 24)?;
-        sheet.set_column_range_width(3, right - 1, 10)?.set_column_width(right, 22)?;
+        sheet.set_column_range_width(3, right - 1, 10)?.set_column_width(right, 30)?;
         Ok(())
     }
 
