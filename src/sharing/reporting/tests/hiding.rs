@@ -235,29 +235,31 @@ fn every_report_that_can_be_drawn_up_says_the_same_of_a_month_and_place() {
     }
     let mut known: BTreeMap<(Month, usize, String), Stated> = BTreeMap::new();
     let (mut hidden, mut shown, mut corrected) = (0, 0, 0);
-    let regions = ["3611", "361102", TOWN].map(|code| tables.places.number(code).unwrap());
-    for span in [&months[..], &months[..1], &months[1..]] {
-        for (region, level) in regions.into_iter().flat_map(|region| {
-            [Level::Village, Level::Township, Level::Region].map(|level| (region, level))
-        }) {
-            let (months, as_of_ms) = (span.to_vec(), later());
-            let question = Question { months, level, region, as_of_ms, cut_off_day: CUT_OFF_DAY };
-            let drawn = tables.report(question, &all, &sites(&all));
-            let places = tables.shown(region, level).len();
-            assert_eq!(drawn.rows.len(), places * span.len(), "no row but of one month");
-            for row in &drawn.rows {
-                for (id, stated) in drawn.indicators.iter().zip(&row.figures) {
-                    let key = (row.month, row.place, id.clone());
-                    let before = *known.entry(key.clone()).or_insert(*stated);
-                    assert_eq!(before, *stated, "{key:?}");
-                    hidden += usize::from(stated.now.standing == Standing::Hidden);
-                    shown += usize::from(stated.now.numerator.is_some_and(|n| n >= 5));
-                    corrected += usize::from(stated.was.is_some_and(|was| was.value.is_some()));
-                }
+    let number = |code| tables.places.number(code).unwrap();
+    let asked = [
+        (number("3611"), Level::Village, &months[..]),
+        (number("3611"), Level::County, &months[1..]),
+        (number("361102"), Level::Township, &months[..1]),
+        (number(TOWN), Level::Village, &months[..]),
+    ];
+    for (region, level, span) in asked {
+        let (months, as_of_ms) = (span.to_vec(), later());
+        let question = Question { months, level, region, as_of_ms, cut_off_day: CUT_OFF_DAY };
+        let drawn = tables.report(question, &all, &sites(&all));
+        let places = tables.shown(region, level).len();
+        assert_eq!(drawn.rows.len(), places * span.len(), "no row but of one month");
+        for row in &drawn.rows {
+            for (id, stated) in drawn.indicators.iter().zip(&row.figures) {
+                let key = (row.month, row.place, id.clone());
+                let before = *known.entry(key.clone()).or_insert(*stated);
+                assert_eq!(before, *stated, "{key:?}");
+                hidden += usize::from(stated.now.standing == Standing::Hidden);
+                shown += usize::from(stated.now.numerator.is_some_and(|n| n >= 5));
+                corrected += usize::from(stated.was.is_some_and(|was| was.value.is_some()));
             }
         }
     }
-    assert!(hidden > 50 && shown > 50 && corrected > 10, "{hidden} {shown} {corrected}");
+    assert!(hidden > 10 && shown > 20 && corrected > 5, "{hidden} {shown} {corrected}");
 }
 
 #[test]
