@@ -129,7 +129,7 @@ fn every_cell_is_as_it_is_typed_here() {
             }
         }
     }
-    assert_eq!(cells, 8 * 5 * 46 * 8);
+    assert_eq!(cells, 8 * 5 * 48 * 8);
 }
 
 #[test]
