@@ -262,6 +262,7 @@ async fn untrailed() -> Way {
         records: None,
         audit: None,
         hub: None,
+        coverage: None,
         elsewhere: None,
         institution: String::new(),
         area: String::new(),
