@@ -5,11 +5,11 @@
 //! that writes.
 
 use sha2::{Digest as _, Sha256};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::documents::audit_as;
-use super::{Database, options, writers};
+use super::{Database, pools};
 use crate::app::access::Role;
 use crate::app::error::Error;
 use crate::app::identity::accounts::password::Hashed;
@@ -37,11 +37,7 @@ pub struct AccountsStore {
 impl AccountsStore {
     /// Over the database that [`super::SqliteStore::open`] has brought up to date.
     pub fn open(database: impl Into<Database>) -> Self {
-        let options = options(database).synchronous(SqliteSynchronous::Full).foreign_keys(true);
-        let writer = writers().connect_lazy_with(options.clone());
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        let (readers, writer) = pools(database, READERS_MAX);
         Self { readers, writer }
     }
 

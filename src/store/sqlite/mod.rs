@@ -189,6 +189,17 @@ fn writers() -> SqlitePoolOptions {
     })
 }
 
+/// Connections that read, at most so many, and the one that writes and waits for the disk, to a database that
+/// was brought up to date. They are opened when first used.
+fn pools(database: impl Into<Database>, readers_max: u32) -> (SqlitePool, SqlitePool) {
+    let options = options(database).create_if_missing(false);
+    let writer = writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
+    let readers = SqlitePoolOptions::new()
+        .max_connections(readers_max)
+        .connect_lazy_with(options.read_only(true));
+    (readers, writer)
+}
+
 pub(super) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
     Migrator::with_migrations(
         migrations

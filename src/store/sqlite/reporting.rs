@@ -8,9 +8,9 @@
 mod tests;
 
 use sqlx::Row as _;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::{Database, options, writers};
+use super::{Database, pools};
 use crate::app::error::{Cause, Error};
 use crate::app::ports::BoxFuture;
 use crate::app::reporting::ports::{NodeCounts, Spoken, Telling};
@@ -177,12 +177,7 @@ pub struct Counts {
 impl Counts {
     /// Over the database that [`super::SqliteStore::open`] has brought up to date.
     pub fn open(database: impl Into<Database>) -> Self {
-        let options = options(database).create_if_missing(false);
-        let writer =
-            writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .connect_lazy_with(options.read_only(true));
+        let (readers, writer) = pools(database, READERS_MAX);
         Self { readers, writer }
     }
 

@@ -1,6 +1,6 @@
 //! Codes and certificates of nodes, beside the documents of a hub.
 
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::keep;
@@ -11,7 +11,7 @@ use crate::app::nodes::ports::{
 use crate::app::ports::BoxFuture;
 use crate::store::hub::rows::AuditRow;
 use crate::store::hub::{failed, sha, version};
-use crate::store::sqlite::{Database, options, writers};
+use crate::store::sqlite::{Database, pools};
 
 /// Connections that only read.
 const READERS_MAX: u32 = 2;
@@ -26,12 +26,7 @@ pub struct NodeCertificates {
 impl NodeCertificates {
     /// Over a database, which [`super::HubStore::open`] has brought up to date.
     pub fn open(database: impl Into<Database>) -> Self {
-        let options = options(database).create_if_missing(false).foreign_keys(true);
-        let writer =
-            writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .connect_lazy_with(options.read_only(true));
+        let (readers, writer) = pools(database, READERS_MAX);
         Self { readers, writer }
     }
 

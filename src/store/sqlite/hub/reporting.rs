@@ -1,6 +1,6 @@
 //! What nodes told and when they were connected, beside the documents of a hub.
 
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::SqlitePool;
 
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
@@ -8,7 +8,7 @@ use crate::app::reporting::ports::{Heard, KeptTelling, Present, ReportingStore};
 use crate::sharing::reporting::{Month, Site};
 use crate::store::hub::failed;
 use crate::store::hub::reporting::{PresentRow, ToldRow, heard, numbers, present, telling};
-use crate::store::sqlite::{Database, options, writers};
+use crate::store::sqlite::{Database, pools};
 
 /// Connections that only read.
 const READERS_MAX: u32 = 2;
@@ -23,12 +23,7 @@ pub struct HubReporting {
 impl HubReporting {
     /// Over a database, which [`super::HubStore::open`] has brought up to date.
     pub fn open(database: impl Into<Database>) -> Self {
-        let options = options(database).create_if_missing(false).foreign_keys(true);
-        let writer =
-            writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .connect_lazy_with(options.read_only(true));
+        let (readers, writer) = pools(database, READERS_MAX);
         Self { readers, writer }
     }
 

@@ -1,7 +1,7 @@
 //! Sealing the audit trail of a hub, and reading it as a chain.
 
 use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use crate::app::audit::ports::{Chained, Sealing};
 use crate::app::error::Error;
@@ -9,7 +9,7 @@ use crate::app::ports::BoxFuture;
 use crate::sharing::audit::{DIGEST_BYTES, Entry, Head, Origin};
 use crate::store::hub::seal::{AUDIT, LOOK_UP, LookedUp, Seal, Unsealed, of_audit, seal};
 use crate::store::hub::{count, failed, int};
-use crate::store::sqlite::{Database, options, writers};
+use crate::store::sqlite::{Database, pools};
 
 /// Connections that only read.
 const READERS_MAX: u32 = 2;
@@ -26,12 +26,7 @@ pub struct HubTrail {
 impl HubTrail {
     /// Over the database that [`super::HubStore::open`] has brought up to date.
     pub fn open(database: impl Into<Database>) -> Self {
-        let options = options(database).create_if_missing(false);
-        let writer =
-            writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .connect_lazy_with(options.read_only(true));
+        let (readers, writer) = pools(database, READERS_MAX);
         Self { readers, writer }
     }
 }

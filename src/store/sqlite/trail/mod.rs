@@ -5,11 +5,11 @@ pub(super) mod chain;
 #[cfg(test)]
 mod tests;
 
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{ConnectOptions as _, Row as _};
 
 use self::chain::{number, signed};
-use super::{Database, OpenError, options, writers};
+use super::{Database, OpenError, pools};
 use crate::app::audit::ports::{
     AlarmCount, AlarmQuery, AuditTrail, Chained, EntryQuery, KeptAlarm, Whose,
 };
@@ -41,12 +41,7 @@ pub struct Trail {
 impl Trail {
     /// Over the database that [`super::SqliteStore::open`] has brought up to date.
     pub fn open(database: impl Into<Database>) -> Self {
-        let options = options(database).create_if_missing(false);
-        let writer =
-            writers().connect_lazy_with(options.clone().synchronous(SqliteSynchronous::Full));
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .connect_lazy_with(options.read_only(true));
+        let (readers, writer) = pools(database, READERS_MAX);
         Self { readers, writer: Some(writer) }
     }
 
