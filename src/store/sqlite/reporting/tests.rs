@@ -13,7 +13,7 @@ use super::*;
 use crate::sharing::discharge::divisions::Divisions;
 use crate::sharing::reporting::month::{DAY_MS, HOUR_MS};
 use crate::sharing::reporting::{ReportingTables, ToldBy};
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{SqliteStore, options};
 
 struct Node {
     _folder: TempDir,
