@@ -49,6 +49,7 @@ use self::ports::{
     ListQuery, ListedRecord, ModelDescription, NewRecord, RecordKind,
 };
 use self::records::RecordDesk;
+use self::records::neighbours::Neighbourhood;
 use self::regional::behind::Behind;
 use self::regional::ports::Region;
 use self::reporting::Coverage;
@@ -59,7 +60,7 @@ use self::request::{PageRequest, Problems};
 pub struct App {
     name: String,
     started_ms: i64,
-    knowledge: ArcSwap<Knowledge>,
+    knowledge: Arc<ArcSwap<Knowledge>>,
     source: Arc<dyn KnowledgeSource>,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
@@ -167,10 +168,19 @@ pub struct KnowledgeInfo {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
+        let knowledge = Arc::new(ArcSwap::new(parts.knowledge));
+        if let Some(images) = &parts.images {
+            images.imaging().know(Arc::new(Neighbourhood {
+                name: parts.name.clone(),
+                desk: parts.records.clone(),
+                knowledge: Arc::clone(&knowledge),
+                clock: Arc::clone(&parts.clock),
+            }));
+        }
         Self {
             name: parts.name,
             started_ms: parts.clock.now_ms(),
-            knowledge: ArcSwap::new(parts.knowledge),
+            knowledge,
             source: parts.source,
             journal: parts.journal,
             clock: parts.clock,

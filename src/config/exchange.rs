@@ -10,6 +10,10 @@ use super::{ConfigError, NodeRole, NodeSection, SecretUrl, check_schema, refuse}
 /// more than one place treats and too few to harvest a county.
 const PERSONS_PER_HOUR_MAX: u32 = 300;
 
+/// Persons of whom it is given records whom a node may register within an hour where the configuration does
+/// not say: an assumption; a clinic that begins, and registers a village at once, is done in an afternoon.
+const REGISTERED_PER_HOUR_MAX: u32 = 500;
+
 /// Where the hub keeps the documents that nodes exchange.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,6 +32,9 @@ pub struct ExchangeSection {
     pub key_file: Option<PathBuf>,
     /// Different persons whose records or images one node may look up within an hour; 0: nobody's.
     pub look_up_persons_per_hour_max: u32,
+    /// Different persons of whom it is given records that it did not have whom one node may register
+    /// within an hour; those beyond wait at the node. 0: nobody.
+    pub registered_persons_per_hour_max: u32,
     /// Bytes of nodes' messages that the hub has under way at most, of all nodes together. A node has
     /// at most 33 MiB of them; who comes when there is no room waits.
     pub receive_bytes_max: usize,
@@ -46,6 +53,7 @@ impl Default for ExchangeSection {
             postgres_schema: "xiangyi_hub".to_owned(),
             key_file: None,
             look_up_persons_per_hour_max: PERSONS_PER_HOUR_MAX,
+            registered_persons_per_hour_max: REGISTERED_PER_HOUR_MAX,
             receive_bytes_max: RECEIVE_BYTES_DEFAULT,
         }
     }
@@ -60,7 +68,8 @@ impl ExchangeSection {
         let shared = url != (false, false);
         let has_more = self.key_file.is_some()
             || self.receive_bytes_max != RECEIVE_BYTES_DEFAULT
-            || self.look_up_persons_per_hour_max != PERSONS_PER_HOUR_MAX;
+            || self.look_up_persons_per_hour_max != PERSONS_PER_HOUR_MAX
+            || self.registered_persons_per_hour_max != REGISTERED_PER_HOUR_MAX;
         if node.role != NodeRole::Hub && (shared || has_more) {
             return refuse("section exchange is for a hub: set node.role = \"hub\"");
         }

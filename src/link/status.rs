@@ -1,9 +1,14 @@
 //! Errors of the application as statuses of the link, and back. A node and its hub run the same
 //! program, so the code says enough; words are for logs.
 
+use std::time::Duration;
+
 use tonic::{Code, Status};
 
 use crate::app::error::{self, Error};
+
+/// Seconds after which to ask again whom the other side does not answer now.
+const RETRY_AFTER: &str = "retry-after";
 
 /// An error as the other side reads it. Faults of ours are logged here with their cause.
 pub(super) fn of(error: &Error) -> Status {
@@ -22,7 +27,11 @@ pub(super) fn of(error: &Error) -> Status {
         error::Code::FailedPrecondition => Code::FailedPrecondition,
         error::Code::Internal => Code::Internal,
     };
-    Status::new(code, error.public())
+    let mut status = Status::new(code, error.public());
+    if let Error::Overloaded { retry_after, .. } = error {
+        status.metadata_mut().insert(RETRY_AFTER, retry_after.as_secs().max(1).into());
+    }
+    status
 }
 
 /// Another node attends under the same name.
@@ -38,6 +47,12 @@ pub(super) fn stalled() -> Status {
 /// What the other side said.
 pub(super) fn error(status: Status) -> Error {
     let words = status.message().to_owned();
+    if status.code() == Code::ResourceExhausted
+        && let Some(after) = status.metadata().get(RETRY_AFTER)
+        && let Some(seconds) = after.to_str().ok().and_then(|text| text.parse().ok())
+    {
+        return Error::Overloaded { what: "region", retry_after: Duration::from_secs(seconds) };
+    }
     match status.code() {
         Code::NotFound => Error::NotFound { kind: "study" },
         Code::PermissionDenied => Error::Denied { action: "ask the region" },

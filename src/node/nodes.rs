@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_util::task::TaskTracker;
 
+use super::backup::RESTORED_CODES;
 use super::{NodeError, SystemClock, pem, records, secret};
 use crate::app::chain;
 use crate::app::error::Cause;
@@ -114,7 +115,30 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Open
         }
         tracing::warn!(error = chain(&error), "the authority is compared when the store answers");
     }
+    after_restore(&nodes, config).await?;
     Ok(Opened { nodes: Some(nodes), tls: Some(Arc::new(tls)), lines })
+}
+
+/// Ends codes where the hub was put back from a backup and has not started since.
+async fn after_restore(nodes: &Nodes, config: &Config) -> Result<(), NodeError> {
+    let failed = |source: std::io::Error| NodeError::Link(source.into());
+    let mark = config.store.dir.join(RESTORED_CODES);
+    if !tokio::fs::try_exists(&mark).await.map_err(failed)? {
+        return Ok(());
+    }
+    let section = &config.exchange;
+    if section.postgres_url.is_some() || section.postgres_url_file.is_some() {
+        // The codes are not in what was put back.
+        return tokio::fs::remove_file(&mark).await.map_err(failed);
+    }
+    let ended = nodes.after_restore().await.map_err(|e| NodeError::Link(e.into()))?;
+    tracing::warn!(
+        codes = ended,
+        "put back from a backup: codes to enrol with were ended; nodes that enrolled since must enrol again, \
+         and certificates that were revoked since are good again: look through them \
+         (`xiangyi admin nodes`)"
+    );
+    tokio::fs::remove_file(&mark).await.map_err(failed)
 }
 
 /// The certificate of the hub's door: the configured one, or one of its own authority.

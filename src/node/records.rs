@@ -12,7 +12,7 @@ use crate::app::chain;
 use crate::app::exchange::clock::HubTime;
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
-use crate::app::exchange::look_up::LookUps;
+use crate::app::exchange::look_up::{LookUps, Most};
 use crate::app::exchange::ports::{HubDocuments, Scope};
 use crate::app::knowledge::Knowledge;
 use crate::app::ports::{Clock, IdSource};
@@ -97,8 +97,11 @@ pub(super) async fn open(
     let key = key.map_err(NodeError::Link)?;
     let members = config.link.nodes.iter();
     let areas = members.map(|m| (m.name.clone(), m.area.clone())).collect();
-    let persons_max = section.look_up_persons_per_hour_max.into();
-    let look_ups = LookUps::new(knowledge.policy.clone(), areas, persons_max);
+    let most = Most {
+        looked_up: section.look_up_persons_per_hour_max.into(),
+        registered: section.registered_persons_per_hour_max.into(),
+    };
+    let look_ups = LookUps::new(knowledge.policy.clone(), areas, most);
     let with = (HubKey::new(&key), knowledge.divisions.clone(), Arc::clone(&knowledge.people));
     let hub = Exchange::new(store, with, look_ups, Arc::clone(clock));
     link::until(stop, tasks, Arc::clone(hub.people()).run());

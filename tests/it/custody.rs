@@ -88,15 +88,14 @@ async fn a_held_study_is_not_erased_until_every_hold_is_lifted_and_the_history_s
     assert_eq!(holds(&node, false).await, [lifted]);
     assert_eq!(erase(&node, "1.2.1", false).await.unwrap().object_count, 1);
 
-    let mut trail = trail(&node).await;
+    let trail = trail(&node).await;
     let id = &hold.hold_id;
-    // What is meant is written before it is done; the second hold was meant to be another one.
-    let meant = trail.remove(2);
-    assert!(meant.starts_with("local|hold_images|1.2.1|P1|asked|hold "), "{meant}");
-    assert!(meant.ends_with(": a court asked") && !meant.contains(id), "{meant}");
+    // What is meant is written before it is done; which hold it became, or which one stood, after.
+    let meant = "local|hold_images|1.2.1|P1|asked|hold: a court asked".to_owned();
     let told = [
-        format!("local|hold_images|1.2.1|P1|asked|hold {id}: a court asked"),
+        meant.clone(),
         format!("local|hold_images|1.2.1|P1|ok|hold {id}: a court asked"),
+        meant,
         format!("local|hold_images|1.2.1|P1|ok|hold {id}: a court asked"),
         "local|erase_images|1.2.1|P1|held|the patient asked".to_owned(),
         "local|erase_images|1.2.1|P1|held|a mistake".to_owned(),

@@ -41,6 +41,7 @@ mod journal;
 mod limits;
 mod link;
 mod look_ups;
+mod neighbours;
 mod operation;
 mod pacs;
 mod parity;

@@ -43,11 +43,16 @@ pub(crate) fn member(name: &str, area: &str) -> MemberSection {
 }
 
 async fn hub_at(listen: &str, data: TempDir) -> TestNode {
+    hub_with(listen, data, |_| ()).await
+}
+
+async fn hub_with(listen: &str, data: TempDir, more: impl FnOnce(&mut Config)) -> TestNode {
     let setup = small().with(|c| {
         "hub".clone_into(&mut c.node.name);
         c.node.role = NodeRole::Hub;
         c.link.listen = Some(listen.parse().unwrap());
         c.link.nodes = MEMBERS.map(|(name, area)| member(name, area)).to_vec();
+        more(c);
     });
     setup.start_in(data).await
 }
@@ -276,6 +281,31 @@ async fn what_only_an_offline_node_holds_is_told_and_not_promised() {
         let code = (status.code(), bad_fields(&status));
         assert_eq!(code, (Code::InvalidArgument, vec![field.to_owned()]));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_has_asked_for_too_many_persons_is_told_when_to_ask_again() {
+    let data = tempfile::tempdir().unwrap();
+    let hub = hub_with("127.0.0.1:0", data, |c| c.exchange.look_up_persons_per_hour_max = 2).await;
+    let village = node("village", &hub).await;
+    store_slices(&village, &[Slice::head("1.2.1", 1)]).await;
+    published(&hub, "village", 1).await;
+    let nobody = |number: &str| im::SearchStudiesRequest {
+        patient_id: number.to_owned(),
+        scope: im::SearchScope::Region.into(),
+        ..Default::default()
+    };
+    for request in [wang(), nobody("P-2")] {
+        let region = ask(&village, request).await.region.unwrap();
+        assert_eq!((region.reachable, region.retry_after), (true, None));
+    }
+    let region = ask(&village, nobody("P-3")).await.region.unwrap();
+    let after = region.retry_after.expect("it is not out of reach").seconds;
+    assert!(!region.reachable && (3_000..=3_600).contains(&after), "{after}");
+    // Who was asked for already still is.
+    let again = ask(&village, wang()).await;
+    assert!(again.region.unwrap().reachable);
+    assert_eq!(again.studies.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

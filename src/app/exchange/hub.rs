@@ -145,6 +145,9 @@ impl Exchange {
                     facts,
                     at_ms,
                 };
+                if let Some(waits) = self.counted(&submission).await? {
+                    return Ok(waits);
+                }
                 match self.store.keep(submission).await? {
                     Outcome::Refused { code, reason } => ((code, reason), document),
                     outcome @ (Outcome::Kept(_) | Outcome::Known(_) | Outcome::Forked) => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::facts;
 use super::hub::Exchange;
 use super::ports::{
-    Allowance, Entered, HeldRecord, LookUpEntry, PersonKey, Spent, TOO_MANY, Wanted,
+    Allowance, Counting, Entered, HeldRecord, LookUpEntry, PersonKey, Spent, TOO_MANY, Wanted,
 };
 use crate::app::error::Error;
 use crate::app::ports::BoxFuture;
@@ -183,8 +183,17 @@ pub trait Elsewhere: fmt::Debug + Send + Sync {
 pub struct LookUps {
     policy: PolicyTables,
     areas: HashMap<String, String>,
-    persons_max: u64,
+    most: Most,
     counts: Counts,
+}
+
+/// Different persons within an hour, of each node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Whose records or images may be asked for.
+    pub looked_up: u64,
+    /// Who may be registered of those of whom the node is given records then.
+    pub registered: u64,
 }
 
 /// How often what came of look-ups, since the hub started.
@@ -212,10 +221,9 @@ struct Counts {
 }
 
 impl LookUps {
-    /// By `policy`; `areas` are the nodes' division codes by name. A node may look `persons_max`
-    /// different persons up within an hour.
-    pub fn new(policy: PolicyTables, areas: HashMap<String, String>, persons_max: u64) -> Self {
-        Self { policy, areas, persons_max, counts: Counts::default() }
+    /// By `policy`; `areas` are the nodes' division codes by name.
+    pub fn new(policy: PolicyTables, areas: HashMap<String, String>, most: Most) -> Self {
+        Self { policy, areas, most, counts: Counts::default() }
     }
 
     /// Why the hub does not allow what the node has: a stable name, and the reason in Chinese.
@@ -422,12 +430,17 @@ impl Exchange {
         Ok(Asked { node, question, record, keys, at_ms: self.clock.now_ms() })
     }
 
-    fn allowance(&self, at_ms: i64) -> Allowance {
-        Allowance { persons_max: self.look_ups.persons_max, since_ms: at_ms - HOUR_MS }
+    pub(super) fn allowance(&self, of: Counting, at_ms: i64) -> Allowance {
+        let Most { looked_up, registered } = self.look_ups.most;
+        let persons_max = match of {
+            Counting::LookUps => looked_up,
+            Counting::Registrations => registered,
+        };
+        Allowance { of, persons_max, since_ms: at_ms - HOUR_MS }
     }
 
     pub(super) async fn enter(&self, entry: LookUpEntry) -> Result<Entered, Error> {
-        let allowance = self.allowance(entry.at_ms);
+        let allowance = self.allowance(Counting::LookUps, entry.at_ms);
         self.store.enter(entry, allowance).await
     }
 
@@ -449,8 +462,8 @@ impl Exchange {
         } else if is_taken_back {
             said("withdrawn", "患者已撤回同意，不再提供其病历")
         } else {
-            let allowance = self.allowance(at_ms);
-            let spent = self.store.spent(node, &asked.person(), allowance.since_ms).await?;
+            let allowance = self.allowance(Counting::LookUps, at_ms);
+            let spent = self.store.spent(node, &asked.person(), allowance).await?;
             (!spent.allows(allowance)).then(|| (TOO_MANY, self.too_many(node, spent, at_ms)))
         };
         let Some((outcome, refusal)) = refused else { return Ok(None) };

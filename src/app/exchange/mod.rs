@@ -14,5 +14,6 @@ pub mod key;
 pub mod look_up;
 pub mod ports;
 mod quarantine;
+mod registering;
 #[cfg(test)]
 pub(crate) mod store_suite;

@@ -12,7 +12,8 @@ use crate::app::ports::BoxFuture;
 use crate::sharing::exchange::{Delivery, Document, Hello, Kind, Numbered, Outcome, Welcome};
 
 pub use self::look_ups::{
-    Allowance, Entered, HeldRecord, HubLookUps, LookUpEntry, Spent, TOO_MANY, Wanted,
+    Allowance, Counting, Entered, HeldRecord, HubLookUps, LookUpEntry, REGISTER, Spent, TOO_MANY,
+    Wanted,
 };
 
 /// A keyed digest of what identifies a person: an identifier together with the name, so that the
@@ -259,6 +260,14 @@ pub trait HubDocuments: HubLookUps + HubPeople {
     ///   consent, and after them what was said of the tasks of the person's records, likewise, for the
     ///   relation that it says.
     fn keep(&self, submission: Submission) -> BoxFuture<'_, Result<Outcome, Error>>;
+
+    /// Whether a node that registered the person of these keys would be given records that it neither sent
+    /// nor has in its inbox.
+    fn opens<'a>(
+        &'a self,
+        node: &'a str,
+        keys: &'a [PersonKey],
+    ) -> BoxFuture<'a, Result<bool, Error>>;
 
     /// What the person of these keys has taken back, and not given again: by any number that a record of
     /// the person has.

@@ -96,7 +96,7 @@ impl App {
 
     /// Whether something happened since.
     pub async fn has_changes(&self, feed: &Feed) -> Result<bool, Error> {
-        Ok(!self.changes(&feed.requester, feed.last, 1).await?.changes.is_empty())
+        Ok(self.changes(&feed.requester, feed.last, 1).await?.last > feed.last)
     }
 
     /// What happened since.
@@ -132,6 +132,9 @@ impl App {
         let more = u64::try_from(changes.len()).unwrap_or(0) > size;
         changes.truncate(usize::try_from(size).unwrap_or(usize::MAX));
         let last = changes.last().map_or(after, |c| c.number);
+        let studies = changes.iter().map(|c| c.uids.study.clone()).collect();
+        let near = images.imaging.near_studies(requester, studies).await?;
+        changes.retain(|c| near.contains(&c.uids.study));
         Ok(ChangePage { changes, last, more })
     }
 
@@ -149,6 +152,9 @@ impl App {
         let mut objects = images.imaging.apart(&requester, skip, size + 1).await?;
         let more = u64::try_from(objects.len()).unwrap_or(0) > size;
         objects.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        let studies = objects.iter().map(|object| object.uids.study.clone()).collect();
+        let near = images.imaging.near_studies(&requester, studies).await?;
+        objects.retain(|object| near.contains(&object.uids.study));
         let studies = objects.iter().map(|object| object.uids.study.as_str()).collect();
         let detail = counted(objects.len(), "objects");
         images.imaging.enter_told(&requester, &studies, detail).await?;

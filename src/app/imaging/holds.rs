@@ -41,19 +41,19 @@ impl App {
         };
         let patient = imaging.patient_of(study).await?;
         // The hold is not in the trail's database: what is meant is written down before, what came of
-        // it after.
-        let about = |outcome, id: &str| AuditEntry {
+        // it after. Which hold it is, is known then: another may stand already.
+        let about = |outcome, hold: &str| AuditEntry {
             outcome,
-            ..self.explained(study, &patient, format!("hold {id}: {reason}"))
+            ..self.explained(study, &patient, format!("{hold}: {reason}"))
         };
-        self.journal.audit(&permit, about(MEANT, &new.id)).await?;
+        self.journal.audit(&permit, about(MEANT, "hold")).await?;
         let placed = imaging.custody.place(new).await?;
         let Placed::Stands(hold) = placed else {
-            self.journal.audit(&permit, about("refused", "none")).await?;
+            self.journal.audit(&permit, about("refused", "hold")).await?;
             let reason = "objects of the study are being erased".to_owned();
             return Err(Error::Refused { reason });
         };
-        self.journal.audit(&permit, about("ok", &hold.id)).await?;
+        self.journal.audit(&permit, about("ok", &format!("hold {}", hold.id))).await?;
         Ok(hold)
     }
 

@@ -71,6 +71,7 @@ impl App {
         let (size, skip) = request.open()?;
         let requester = Requester::of(caller.clone());
         let found = images.study(&requester, &request.study).await?;
+        images.imaging.must_be_near(&requester, &request.study, Action::FindImages).await?;
         let patient = found.header.patient.id.clone();
         self.journal.audit(&permit, self.entry(&request.study, &patient)).await?;
         let knowledge = self.knowledge.load_full();

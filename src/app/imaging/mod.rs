@@ -22,6 +22,7 @@ pub(crate) mod index_suite;
 mod keeping;
 pub mod metadata;
 pub mod models;
+pub mod near;
 pub mod objects;
 pub mod peers;
 pub mod pictures;
@@ -37,7 +38,7 @@ mod testing;
 pub(in crate::app) mod tests;
 pub mod worklist;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Semaphore, mpsc};
 
@@ -49,6 +50,7 @@ use self::eraser::{Eraser, Errand};
 use self::holdings::{Holdings, Uses};
 pub use self::incoming::{Expected, Incoming, Refused};
 pub use self::keeping::{Keeper, Kept, Stored};
+use self::near::Neighbours;
 use self::peers::{Service, Services};
 use self::ports::{Archive, StudyIndex};
 pub use self::reading::{ANSWERS_MAX, Found, INSTANCES_PAGE_MAX};
@@ -95,6 +97,7 @@ pub struct Imaging {
     errands: mpsc::Sender<Errand>,
     room: Arc<Room>,
     uses: Arc<Uses>,
+    neighbours: OnceLock<Arc<dyn Neighbours>>,
 }
 
 /// What imaging works with.
@@ -219,6 +222,7 @@ impl Imaging {
             errands,
             room,
             uses,
+            neighbours: OnceLock::new(),
         };
         Ok((Arc::new(imaging), keeper, caught))
     }

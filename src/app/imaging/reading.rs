@@ -32,7 +32,8 @@ pub struct Found {
 
 impl Imaging {
     /// Answers a question, with at most [`ANSWERS_MAX`] answers, which are in the audit trail before
-    /// they are told: how many, and of whom, where that is one.
+    /// they are told: how many, and of whom, where that is one. Who works for a part of the node is told of
+    /// its patients alone; offsets count the others too.
     pub async fn answer(&self, requester: &Requester, mut query: Query) -> Result<Found, Error> {
         let limit = query.limit.min(ANSWERS_MAX);
         query.limit = limit.saturating_add(1);
@@ -41,6 +42,7 @@ impl Imaging {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = answers.len() > limit;
         answers.truncate(limit);
+        let answers = self.only_near(requester, answers, |found| &found.header.patient).await?;
         self.enter_answers(requester, &asked, (&answers, offset)).await?;
         Ok(Found { answers, more })
     }
@@ -174,6 +176,7 @@ impl Imaging {
         detail: String,
     ) -> Result<(), Error> {
         let permit = authorise(&requester.caller, Action::RetrieveImages)?;
+        self.must_be_near(requester, study, Action::RetrieveImages).await?;
         let entry = AuditEntry {
             at_ms: self.clock.now_ms(),
             record_id: study.to_owned(),

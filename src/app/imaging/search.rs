@@ -3,6 +3,8 @@
 //! The index answers what stands in headers. What was examined is derived, so a question for it
 //! looks through the candidates, a bounded number a call, and the token says how far it has come.
 
+use std::time::Duration;
+
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
@@ -88,6 +90,9 @@ pub struct RegionState {
     pub nodes: u64,
     /// Those that are not connected: what was made there since is not known.
     pub offline: Vec<OfflineNode>,
+    /// Where the region was reached and does not answer now, when to ask again: this node has asked for as
+    /// many persons as it may within an hour, or the hub is busy.
+    pub retry_after: Option<Duration>,
 }
 
 impl App {
@@ -140,12 +145,16 @@ impl App {
             if !derived {
                 found.truncate(size);
             }
-            for one in self.describe(requester, knowledge, found).await? {
+            let patients = found.iter().map(|found| &found.header.patient).collect();
+            let near = images.imaging.near(requester, patients).await?;
+            for (one, is_near) in
+                self.describe(requester, knowledge, found).await?.into_iter().zip(near)
+            {
                 if studies.len() == size {
                     return Ok(page(studies, token(at)));
                 }
                 at += 1;
-                if search.fits(knowledge, &one.facts.examined.derived) {
+                if is_near && search.fits(knowledge, &one.facts.examined.derived) {
                     studies.push(one.facts);
                 }
             }

@@ -319,6 +319,16 @@ impl Nodes {
         Ok(revoked)
     }
 
+    /// The hub was put back from a backup: codes that were used since are good again, and end with all others
+    /// that were not used then; gives how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn after_restore(&self) -> Result<u64, Error> {
+        let why = "the hub was put back from a backup";
+        self.store.retract(self.entry("", "retract_codes", "ok", why)).await
+    }
+
     /// Every certificate that is not long past.
     ///
     /// # Errors

@@ -94,6 +94,8 @@ pub trait NodeStore: Debug + Send + Sync {
     fn invite(&self, invitation: Invitation, entry: NodeEntry) -> BoxFuture<'_, Result<(), Error>>;
     /// Codes that are, or were until `since_ms`, good.
     fn invitations(&self, since_ms: i64) -> BoxFuture<'_, Result<Vec<Invitation>, Error>>;
+    /// Ends every code that was not used and is good at `entry.at_ms`; gives how many.
+    fn retract(&self, entry: NodeEntry) -> BoxFuture<'_, Result<u64, Error>>;
     /// Uses a code for a certificate, if it is good now and was not used with another key. A try with
     /// another key is counted; after `failures_max` the code is used up for every key.
     fn enrol(

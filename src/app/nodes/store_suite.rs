@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("the_first_authority_counts", |s| Box::pin(authority(s))),
     ("a_code_is_used_once_and_the_same_key_gets_the_same", |s| Box::pin(once(s))),
     ("a_code_that_is_past_or_another_nodes_gives_nothing", |s| Box::pin(gone(s))),
+    ("codes_that_were_not_used_are_ended_together", |s| Box::pin(retracted(s))),
     ("another_key_uses_a_code_up", |s| Box::pin(used_up(s))),
     ("of_all_who_race_for_a_code_one_gets_it", |s| Box::pin(raced(s))),
     ("what_is_revoked_is_revoked_at_every_hub", |s| Box::pin(revoked(s))),
@@ -114,6 +115,21 @@ async fn gone(hubs: Hubs) {
     }
     assert!(one.certificates(0).await.unwrap().is_empty());
     assert_eq!(one.invitations(0).await.unwrap()[0].key, None);
+}
+
+async fn retracted(hubs: Hubs) {
+    let (one, other) = two(&hubs);
+    for (code, node) in [(1, "a"), (2, "b"), (3, "c")] {
+        one.invite(invitation(code, node), entry(10)).await.unwrap();
+    }
+    assert_eq!(enrol(one, 1, certificate(1, "a", 7, 20)).await, Enrolment::Issued);
+    assert_eq!(other.retract(entry(30)).await.unwrap(), 2);
+    assert_eq!(one.retract(entry(40)).await.unwrap(), 0);
+    assert_eq!(enrol(one, 2, certificate(2, "b", 8, 40)).await, Enrolment::Gone);
+    // Who had used one may ask again for what it got.
+    assert!(matches!(enrol(one, 1, certificate(9, "a", 7, 40)).await, Enrolment::Again(_)));
+    one.invite(Invitation { made_ms: 50, ..invitation(4, "b") }, entry(50)).await.unwrap();
+    assert_eq!(enrol(one, 4, certificate(3, "b", 8, 60)).await, Enrolment::Issued);
 }
 
 async fn used_up(hubs: Hubs) {

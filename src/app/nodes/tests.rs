@@ -43,6 +43,18 @@ impl NodeStore for Memory {
         done(kept.invitations.iter().filter(|i| i.until_ms > since_ms).cloned().collect())
     }
 
+    fn retract(&self, entry: NodeEntry) -> BoxFuture<'_, Result<u64, Error>> {
+        let mut kept = self.0.lock().unwrap();
+        let at_ms = entry.at_ms;
+        let mut ended = 0;
+        for code in kept.invitations.iter_mut().filter(|i| i.key.is_none() && i.until_ms > at_ms) {
+            code.until_ms = at_ms;
+            ended += 1;
+        }
+        kept.entries.push(entry);
+        done(ended)
+    }
+
     fn enrol(
         &self,
         code: Sha,

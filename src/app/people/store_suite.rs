@@ -13,7 +13,7 @@ use crate::app::error::{Code, Error};
 use crate::app::exchange::facts::{JSON, RegisteredPerson, RegistrationBody, RelationName};
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
-use crate::app::exchange::look_up::LookUps;
+use crate::app::exchange::look_up::{LookUps, Most};
 use crate::app::exchange::ports::{HubDocuments, Scope, Wanted};
 use crate::app::ports::{BoxFuture, Clock};
 use crate::sharing::consent::PolicyTables;
@@ -72,7 +72,11 @@ pub(crate) fn hub(documents: Arc<dyn HubDocuments>) -> Hub {
     let files = crate::embedded::files();
     let tables = Arc::new(PeopleTables::load(&files).unwrap());
     let divisions = Divisions::load(&files).unwrap();
-    let look_ups = LookUps::new(PolicyTables::load(&files).unwrap(), HashMap::new(), 10);
+    let look_ups = LookUps::new(
+        PolicyTables::load(&files).unwrap(),
+        HashMap::new(),
+        Most { looked_up: 10, registered: 10 },
+    );
     let with = (HubKey::new(SECRET), divisions, tables);
     let exchange = Exchange::new(Arc::clone(&documents), with, look_ups, Arc::new(At(5_000)));
     let people = Arc::clone(exchange.people());

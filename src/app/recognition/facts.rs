@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::planned::{PlannedRequest, StatedFacts};
 use crate::app::App;
+use crate::app::access::Action;
 use crate::app::error::Error;
 use crate::app::imaging::Requester;
 use crate::app::imaging::images::Images;
@@ -78,6 +79,12 @@ impl App {
             region = Some(state);
         }
         one_person(request, told.iter().map(|t| &t.facts.found))?;
+        let of = told.iter().map(|t| &t.facts.found.header.patient).collect();
+        if images.imaging().near(requester, of).await?.contains(&false) {
+            // To leave some out would be to say that the patient has none.
+            let of = ("", request.patient_id.as_str());
+            images.imaging().out_of_place(requester, of, Action::FindImages).await?;
+        }
         let beyond = beyond + told.len().saturating_sub(STUDIES_MAX);
         let left_out = u64::try_from(beyond).unwrap_or(u64::MAX);
         let (mut existing, mut studies) = (Vec::new(), Vec::new());

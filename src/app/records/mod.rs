@@ -9,6 +9,7 @@ mod consent;
 pub mod desk;
 pub mod elsewhere;
 pub mod grants;
+pub(in crate::app) mod neighbours;
 pub mod notices;
 pub mod person;
 mod place;

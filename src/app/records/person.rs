@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 use crate::app::exchange::facts::RegisteredPerson;
 use crate::sharing::discharge::DischargeRecord;
 use crate::sharing::discharge::model::IdentifierKind;
+use crate::sharing::imaging::header::Patient;
+use crate::sharing::imaging::value::NameGroups;
 use crate::sharing::patient::ResidentId;
 use crate::tables::text::{self, hex};
 
@@ -49,6 +51,24 @@ impl PersonKeys {
     /// Of somebody who is registered.
     pub(in crate::app) fn of_registered(person: &RegisteredPerson) -> Self {
         Self::new(&person.name, (&person.resident_id, &person.health_card), &person.birth_date)
+    }
+
+    /// Of whom images are. A patient ID is a resident ID or a hospital's number, which no record has; a name
+    /// in letters alone leads nowhere.
+    pub(super) fn of_imaged(patient: &Patient) -> Self {
+        let NameGroups { alphabetic, ideographic, .. } = NameGroups::of(&patient.name);
+        // Old systems put a Chinese name where letters belong.
+        let name = if ideographic.is_empty() { alphabetic } else { ideographic };
+        let name: String = name.split('^').map(str::trim).collect();
+        let resident = ResidentId::parse(patient.id.trim()).map_or("", |_| patient.id.trim());
+        let born = patient.birth_date.trim();
+        let born = match (born.get(..4), born.get(4..6), born.get(6..)) {
+            (Some(year), Some(month), Some(day)) if day.len() == 2 => {
+                format!("{year}-{month}-{day}")
+            }
+            _ => String::new(),
+        };
+        Self::new(&name, (resident, ""), &born)
     }
 
     fn new(name: &str, (resident, card): (&str, &str), born: &str) -> Self {
@@ -203,6 +223,36 @@ mod tests {
             (keys("饶建国", ID, "", ""), keys("饶建国", "", "3611-1", "1957-03-17"));
         assert!(!by_id.fits(&by_card));
         assert!(by_id.fits(&keys("饶建国", "", "", "1957-03-17")));
+    }
+
+    #[test]
+    fn whose_images_are_is_known_by_a_chinese_name_with_a_resident_id_or_a_birth_date() {
+        const ID: &str = "36112119570317051X";
+        let all = keys("饶建国", ID, "3611-1", "1957-03-17");
+        let imaged = |id: &str, name: &str, born: &str| {
+            let patient = Patient {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                birth_date: born.to_owned(),
+                ..Patient::default()
+            };
+            PersonKeys::of_imaged(&patient)
+        };
+        for (id, name, born, fits) in [
+            (ID, "饶^建国", "", true),
+            ("H-17", "Rao^Jianguo=饶^建国", "19570317", true),
+            ("H-17", "饶建国", "19570317", true),
+            ("H-17", "饶建国", "19570318", false),
+            ("H-17", "饶建国", "1957", false),
+            ("H-17", "饶建国", "", false),
+            // The number of somebody else, whatever the birth date says.
+            ("361121195803214233", "饶建国", "19570317", false),
+            (ID, "饶小明", "19570317", false),
+            (ID, "Rao^Jianguo", "19570317", false),
+            (ID, "", "19570317", false),
+        ] {
+            assert_eq!(imaged(id, name, born).fits(&all), fits, "{id} {name} {born}");
+        }
     }
 
     #[test]

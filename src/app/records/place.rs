@@ -69,10 +69,7 @@ impl App {
                 (caller.looks_after(division), self.desk()?.store.grants(keys).await?)
             }
         };
-        let in_person = |grant: &KeptGrant| {
-            matches!(grant.kind, GrantKind::Presence | GrantKind::Referral)
-                && grant.to(&self.name).holds(now)
-        };
+        let in_person = |grant: &KeptGrant| is_in_person(grant, &self.name, now);
         Ok(is_of_place || (near == Near::InPerson && grants.iter().any(in_person)))
     }
 
@@ -89,6 +86,11 @@ impl App {
         self.journal.audit(permit, AuditEntry { outcome: "not_found", ..entry }).await?;
         Err(Error::NotFound { kind: "discharge record" })
     }
+}
+
+/// Whether a grant says that the patient is here in person now: present, or referred.
+pub(super) fn is_in_person(grant: &KeptGrant, node: &str, now_ms: i64) -> bool {
+    matches!(grant.kind, GrantKind::Presence | GrantKind::Referral) && grant.to(node).holds(now_ms)
 }
 
 /// There is no version above the last one.

@@ -462,6 +462,12 @@ pub trait DocumentStore: Debug + Send + Sync {
     /// Grants of a person, the last to end first, those that have ended included; at most 50.
     fn grants<'a>(&'a self, person: &'a PersonKeys)
     -> BoxFuture<'a, Result<Vec<KeptGrant>, Error>>;
+    /// Where a person lives, as the newest versions of records say and registrations that hold.
+    fn homes<'a>(
+        &'a self,
+        person: &'a PersonKeys,
+        now_ms: i64,
+    ) -> BoxFuture<'a, Result<Vec<Address>, Error>>;
     /// Changes what stands between this clinic and a person. False: there was nothing to end.
     fn change_grant<'a>(
         &'a self,

@@ -175,6 +175,7 @@ impl App {
             sm3: Sm3::digest(&document.body).into(),
             format: "registration",
             withdrawn: !active,
+            patient: keys.name.clone(),
             keys,
             ..Indexed::default()
         };

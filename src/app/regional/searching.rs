@@ -67,6 +67,9 @@ impl App {
         }
         let (answer, region) = self.ask_region(search.patient()).await?;
         self.merge(knowledge, &search.patient(), answer, &mut studies);
+        let imaging = images.imaging();
+        let mut studies =
+            imaging.only_near(requester, studies, |told| &told.facts.found.header.patient).await?;
         studies.retain(|told| {
             search.fits(knowledge, &told.facts.examined.derived) && search.admits(&told.facts)
         });
@@ -100,7 +103,13 @@ impl App {
         match self.region()?.find(question).await {
             Ok(answer) => {
                 let (nodes, offline) = (answer.nodes, answer.offline.clone());
-                Ok((answer, RegionState { reachable: true, nodes, offline }))
+                Ok((answer, RegionState { reachable: true, nodes, offline, retry_after: None }))
+            }
+            Err(Error::Overloaded { what, retry_after }) => {
+                tracing::info!(what, "region does not answer now");
+                let state =
+                    RegionState { retry_after: Some(retry_after), ..RegionState::default() };
+                Ok((RegionalAnswer::default(), state))
             }
             Err(error) if error.retryable() => {
                 tracing::info!(error = chain(&error), "region cannot be asked");

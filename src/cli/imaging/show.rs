@@ -26,6 +26,14 @@ pub(super) fn studies(found: &pb::SearchStudiesResponse) -> String {
 
 /// How much of the region the answer speaks for.
 fn region(out: &mut String, state: &pb::RegionState) {
+    if let Some(after) = &state.retry_after {
+        let minutes = after.seconds.saturating_add(59) / 60;
+        let _ = writeln!(
+            out,
+            "区域中心暂不答复（本机一小时内查询的人数已满，或中心繁忙），约 {minutes} 分钟后再试；以上只是本机所存"
+        );
+        return;
+    }
     if !state.reachable {
         out.push_str("未能连接区域中心，以上只是本机所存\n");
         return;

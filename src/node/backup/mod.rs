@@ -35,6 +35,8 @@ const IMAGING: &str = "imaging";
 /// Name of the empty file in the store's directory that says that it was put back from a backup and that no
 /// node has started on it since: sessions that were ended after the backup would go on.
 pub(super) const RESTORED: &str = "restored-from-backup";
+/// Likewise, of codes that nodes have enrolled with since, at a hub.
+pub(super) const RESTORED_CODES: &str = "restored-enrolment-codes";
 
 /// What is in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

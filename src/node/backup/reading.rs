@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::file::{HeaderError, Reader};
 use super::{
-    BackupError, FORMAT, IMAGING, Listed, MANIFEST, Manifest, RESTORED, STORE, Tried as _,
+    BackupError, FORMAT, IMAGING, Listed, MANIFEST, Manifest, RESTORED, RESTORED_CODES, STORE,
+    Tried as _,
 };
 use crate::config::EncryptionSection;
 use crate::node::keys::{KEYRING, KeysError, source};
@@ -134,13 +135,15 @@ fn read(
     agrees(&manifest, &files).map_err(|(name, what)| damaged(&name, what))?;
     if let Some(into) = into {
         opens(&into.join(KEYRING), master.as_ref())?;
-        let mark = into.join(RESTORED);
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&mark)
-            .tried("write", &mark)?;
+        for mark in [RESTORED, RESTORED_CODES] {
+            let mark = into.join(mark);
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&mark)
+                .tried("write", &mark)?;
+        }
         sync_all(into)?;
     }
     Ok(manifest)

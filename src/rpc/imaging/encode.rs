@@ -217,7 +217,12 @@ impl From<search::RegionState> for pb::RegionState {
             node: o.node,
             indexed_at: (o.indexed_ms > 0).then(|| timestamp(o.indexed_ms)),
         });
-        Self { reachable: state.reachable, node_count: state.nodes, offline: offline.collect() }
+        Self {
+            reachable: state.reachable,
+            node_count: state.nodes,
+            offline: offline.collect(),
+            retry_after: state.retry_after.and_then(|after| after.try_into().ok()),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub use self::database::Database;
 use self::writer::Writer;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 16] = [
+const MIGRATIONS: [(i64, &str, &str); 17] = [
     (1, "records and audit", include_str!("../../../migrations/sqlite/0001_records_and_audit.sql")),
     (
         2,
@@ -61,6 +61,11 @@ const MIGRATIONS: [(i64, &str, &str); 16] = [
     ),
     (15, "words on consent", include_str!("../../../migrations/sqlite/0015_words_on_consent.sql")),
     (16, "reporting", include_str!("../../../migrations/sqlite/0016_reporting.sql")),
+    (
+        17,
+        "people registered",
+        include_str!("../../../migrations/sqlite/0017_people_registered.sql"),
+    ),
 ];
 
 /// How long a reader waits for a lock.

@@ -236,16 +236,25 @@ def web(tmp_path):
     running.stop()
 
 
-def test_every_resource_of_dicomweb_leaves_an_entry_also_where_nothing_changed(web):
-    study = "1.2.826.1"
+STOW = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=part',
+        "Accept": "application/dicom+json"}
+
+
+def parts(*slices):
+    """The body of a request that stores."""
+    begin = b"--part\r\nContent-Type: application/dicom\r\n\r\n"
+    return b"".join(begin + written(slice_) + b"\r\n" for slice_ in slices) + b"--part--"
+
+
+def resources(study):
+    """Each route of the door: what is asked, as what it is given, and what that is in the trail."""
     below = f"/dicom-web/studies/{study}"
     series = f"{below}/series/{study}.1"
     instance = f"{series}/instances/{study}.1.1"
     wado = (f"/wado?requestType=WADO&studyUID={study}&seriesUID={study}.1"
             f"&objectUID={study}.1.1&contentType=")
     find, give = "find_images", "retrieve_images"
-    # Each route of the door: what is asked, as what it is given, and what that is in the trail.
-    routes = {
+    return {
         "/studies": [(find, "/dicom-web/studies", None), (find, "/dicom-web/studies?PatientID=P1", None)],
         "/series": [(find, "/dicom-web/series", None), (find, f"{below}/series", None)],
         "/instances": [(find, "/dicom-web/instances", None), (find, f"{below}/instances", None),
@@ -260,14 +269,16 @@ def test_every_resource_of_dicomweb_leaves_an_entry_also_where_nothing_changed(w
         "/frames/{frames}/thumbnail": [(give, f"{instance}/frames/1/thumbnail", None)],
         "/wado": [(give, wado + "application/dicom", None), (give, wado + "image/jpeg", None)],
     }
+
+
+def test_every_resource_of_dicomweb_leaves_an_entry_also_where_nothing_changed(web):
+    study = "1.2.826.1"
+    find, give = "find_images", "retrieve_images"
+    routes = resources(study)
     door = (ROOT / "src/web/dicomweb/mod.rs").read_text(encoding="utf-8")
     assert set(re.findall(r'\.route\("([^"]+)"', door)) == set(routes), "a route is missing here"
     trail = Trail(web)
-    body = (b"--part\r\nContent-Type: application/dicom\r\n\r\n" + written(image("P1", study))
-            + b"\r\n--part\r\nContent-Type: application/dicom\r\n\r\n"
-            + written(image("P1", study, 2)) + b"\r\n--part--")
-    kind = 'multipart/related; type="application/dicom"; boundary=part'
-    headers = {"Content-Type": kind, "Accept": "application/dicom+json", "data": body}
+    headers = dict(STOW, data=parts(image("P1", study), image("P1", study, 2)))
     name, answer = web.ask("POST", "/dicom-web/studies", **headers)
     assert answer.status_code == 200, answer.text
     trail.says(name, "store_images", study, "P1", 1)
@@ -284,3 +295,39 @@ def test_every_resource_of_dicomweb_leaves_an_entry_also_where_nothing_changed(w
     name, answer = web.ask("GET", "/dicom-web/studies?PatientID=P9")
     assert answer.status_code == 204
     assert trail.says(name, find, "", "P9", 1) == ["answers: 0"]
+
+
+def test_who_works_for_another_village_is_refused_by_every_resource(tmp_path):
+    areas = {"township": "", "village": 'area = "361104204202"\n'}
+    tokens = "".join(f'[[auth.tokens]]\nname = "{name}"\nrole = "village_doctor"\n{area}'
+                     f'sha256 = "{hashlib.sha256(name.encode()).hexdigest()}"\n'
+                     for name, area in areas.items())
+    place = '[node]\narea = "361104204"\n'
+    node = Node(tmp_path, f'[web]\nlisten = "127.0.0.1:0"\n{place}{tokens}')
+    try:
+        study = "1.2.826.1"
+
+        def ask(method, address, caller, data=None, **headers):
+            headers["Authorization"] = f"Bearer {caller}"
+            return requests.request(method, f"http://{node.web}{address}", data=data,
+                                    headers=headers, timeout=60)
+        stored = ask("POST", "/dicom-web/studies", "township",
+                     parts(image("P1", study), image("P1", study, 2)), **STOW)
+        assert stored.status_code == 200, stored.text
+        trail = Trail(node)
+        for action, address, accept in (one for all_ in resources(study).values() for one in all_):
+            headers = {"Accept": accept} if accept else {}
+            seen = ask("GET", address, "township", **headers)
+            assert seen.status_code == 200, (address, seen.status_code)
+            trail.new()
+            if "ETag" in seen.headers:
+                headers["If-None-Match"] = seen.headers["ETag"]
+            answer = ask("GET", address, "village", **headers)
+            if action == "find_images":
+                assert (answer.status_code, answer.content) == (204, b""), address
+            else:
+                assert answer.status_code == 403, (address, answer.status_code)
+                entries = [row[:5] for row in trail.new()]
+                assert entries == [("village", action, "out_of_place", study, "P1")], address
+    finally:
+        node.stop()

@@ -464,7 +464,9 @@ class World:
             self.nodes[name] = Node(
                 self.folder / name, name, "hub",
                 f'[link]\nlisten = "127.0.0.1:{port}"\n{members}'
-                f'[exchange]\npostgres_url_file = "{url}"\nkey_file = "{key}"\n')
+                f'[exchange]\npostgres_url_file = "{url}"\nkey_file = "{key}"\n'
+                # Hours of a clinic's work pass within minutes here.
+                'registered_persons_per_hour_max = 1000000\n')
         for name in (HOSPITAL, *CLINICS):
             line = self.lines[name] = Line(name, ports, seed)
             line.at = len(self.lines) % len(ports)

@@ -48,7 +48,7 @@ pub struct LookUpEntry {
     pub caller: String,
     /// As what.
     pub role: &'static str,
-    /// `look_up` or `fetch`.
+    /// `look_up`, `fetch`, [`REGISTER`] or what is done with images.
     pub action: &'static str,
     /// What for.
     pub purpose: &'static str,
@@ -70,9 +70,20 @@ pub struct LookUpEntry {
     pub counted: bool,
 }
 
-/// How many different persons a node may look up.
+/// What is counted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// Whose records or images a node asks for.
+    LookUps,
+    /// Whom a node registers of whom it is given what it did not have: entries of [`REGISTER`].
+    Registrations,
+}
+
+/// How many different persons a node may look up, or register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
+    /// Which of them.
+    pub of: Counting,
     /// Persons at most.
     pub persons_max: u64,
     /// Counted from after this time, in milliseconds since 1970.
@@ -107,6 +118,8 @@ pub struct Entered {
     pub over: Option<Spent>,
 }
 
+/// Action of an entry that says whom a node has registered.
+pub const REGISTER: &str = "register";
 /// Outcome of a look-up by a node that has used its allowance up.
 pub const TOO_MANY: &str = "too_many_persons";
 
@@ -124,12 +137,12 @@ pub trait HubLookUps: Debug + Send + Sync {
     /// [`Error::Internal`] if it is damaged.
     fn document(&self, number: u64) -> BoxFuture<'_, Result<Option<Document>, Error>>;
 
-    /// How much of its allowance a node has used, by entries that count.
+    /// How much of an allowance a node has used, by entries that count.
     fn spent<'a>(
         &'a self,
         node: &'a str,
         person: &'a [u8],
-        since_ms: i64,
+        allowance: Allowance,
     ) -> BoxFuture<'a, Result<Spent, Error>>;
 
     /// Writes an entry. One that counts is checked against the allowance in the same transaction, also

@@ -8,12 +8,13 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::error::Code;
+use crate::app::exchange::facts::{JSON, RegisteredPerson, RegistrationBody, RelationName};
 use crate::app::exchange::hub::Exchange;
 use crate::app::exchange::key::HubKey;
 use crate::app::exchange::look_up::{
-    DAMAGED, Decision, LookUpCounts, LookUps, Question, Refusal, StatedPerson,
+    DAMAGED, Decision, LookUpCounts, LookUps, Most, Question, Refusal, StatedPerson,
 };
-use crate::app::exchange::ports::HubDocuments;
+use crate::app::exchange::ports::{HubDocuments, TOO_MANY};
 use crate::app::ports::{BoxFuture, Clock};
 use crate::app::regional::ports::{AskedImages, Ledger as _};
 use crate::sharing::consent::{PolicyTables, Purpose, Role};
@@ -31,6 +32,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("what_the_policy_does_not_allow_is_refused_and_written_down", |s| Box::pin(denied(s))),
     ("a_node_that_looks_too_many_persons_up_is_refused", |s| Box::pin(harvesting(s))),
     ("whose_images_are_asked_for_counts_with_whose_records", |s| Box::pin(images(s))),
+    ("whom_a_node_registers_counts_where_it_is_given_records", |s| Box::pin(registering(s))),
     ("a_question_that_cannot_be_is_refused_by_field", |s| Box::pin(impossible(s))),
 ];
 
@@ -71,7 +73,7 @@ impl Asking {
         let hub = Exchange::new(
             store,
             (HubKey::new(&[7; 32]), divisions, people),
-            LookUps::new(policy, areas, 2),
+            LookUps::new(policy, areas, Most { looked_up: 2, registered: 1 }),
             Arc::<Watch>::clone(&clock),
         );
         Self { hub, clock }
@@ -298,6 +300,54 @@ async fn impossible(store: Arc<dyn HubDocuments>) {
         let refused = asking.hub.fetch(NODE, &question(), (name, 0)).await.unwrap_err();
         assert!(refused.public().contains("name "), "{}", refused.public());
     }
+}
+
+async fn registering(store: Arc<dyn HubDocuments>) {
+    let asking = Asking::new(store);
+    asking.submit(1, ("r", 1), |_| ()).await;
+    asking.submit(2, ("other", 1), |r| r.patient.name = "饶建中".into()).await;
+    let register = async |number: u64, (name, version): (&str, u32)| {
+        let person = RegisteredPerson {
+            name: name.to_owned(),
+            resident_id: RESIDENT_ID.to_owned(),
+            ..RegisteredPerson::default()
+        };
+        let said = RegistrationBody {
+            relation: RelationName::Registered,
+            active: true,
+            until_ms: None,
+            reason: String::new(),
+            person,
+        };
+        let body = serde_json::to_vec(&said).unwrap();
+        let document = Document {
+            kind: Kind::Registration,
+            name: format!("registration of {name}"),
+            version,
+            media_type: JSON.to_owned(),
+            sha256: Sha256::digest(&body).into(),
+            body: body.into(),
+        };
+        match asking.hub.submit(NODE, "n".to_owned(), number, document).await.unwrap() {
+            Outcome::Kept(_) => "kept".to_owned(),
+            Outcome::Refused { code, reason } => {
+                assert!(reason.contains("自动重新提交"), "{reason}");
+                code
+            }
+            other @ (Outcome::Known(_) | Outcome::Forked) => panic!("{other:?}"),
+        }
+    };
+    let inbox = async || asking.hub.inbox(NODE, 0, 10).await.unwrap().0.len();
+    assert_eq!(register(1, ("无名氏", 1)).await, "kept", "of whom there is nothing");
+    assert_eq!(register(2, (NAME, 1)).await, "kept");
+    assert_eq!(register(3, ("饶建中", 1)).await, TOO_MANY);
+    assert_eq!((inbox().await, asking.hub.quarantined_count().await.unwrap()), (1, 0));
+    assert_eq!(register(4, (NAME, 2)).await, "kept", "nothing more is given");
+    assert!(asking.hub.look_up(NODE, &question()).await.unwrap().result.is_ok(), "by itself");
+    // Nothing else waits behind it, and it comes again by itself.
+    asking.clock.0.fetch_add(3_600_001, Ordering::Relaxed);
+    assert_eq!(register(3, ("饶建中", 1)).await, "kept");
+    assert_eq!(inbox().await, 2);
 }
 
 async fn images(store: Arc<dyn HubDocuments>) {

@@ -7,11 +7,12 @@ use futures_util::future::join_all;
 use super::handles::Hubs;
 use super::{document, kept, key, of, person, record, registration, says};
 use crate::app::exchange::ports::{
-    Allowance, Facts, HeldRecord, HubDocuments, LookUpEntry, Relation, Spent, TOO_MANY, Wanted,
+    Allowance, Counting, Facts, HeldRecord, HubDocuments, LookUpEntry, REGISTER, Relation, Spent,
+    TOO_MANY, Wanted,
 };
 use crate::sharing::exchange::Kind;
 
-const TWO: Allowance = Allowance { persons_max: 2, since_ms: 1_000 };
+const TWO: Allowance = Allowance { of: Counting::LookUps, persons_max: 2, since_ms: 1_000 };
 
 fn entry(node: &str, person: u8, at_ms: i64) -> LookUpEntry {
     LookUpEntry {
@@ -106,7 +107,7 @@ pub(super) async fn allowance(store: &dyn HubDocuments) {
     let denied = LookUpEntry { counted: false, ..entry("village-1", 8, 1_002) };
     assert!(enter(denied).await.number > first.number);
     enter(entry("village-1", 2, 1_003)).await;
-    let spent = async |person| store.spent("village-1", &key(person), 1_000).await.unwrap();
+    let spent = async |person| store.spent("village-1", &key(person), TWO).await.unwrap();
     let used = Spent { persons: 2, is_known: false, oldest_ms: 1_001 };
     assert_eq!(spent(3).await, used);
     let refused = enter(entry("village-1", 3, 1_004)).await;
@@ -117,10 +118,21 @@ pub(super) async fn allowance(store: &dyn HubDocuments) {
     let known = Spent { is_known: true, oldest_ms: 1_003, ..used };
     assert_eq!(spent(1).await, known);
     assert!(enter(entry("village-2", 3, 1_006)).await.over.is_none());
+    // Who is registered counts by itself.
+    let registers = Allowance { of: Counting::Registrations, persons_max: 1, ..TWO };
+    let registered =
+        |person, at_ms| LookUpEntry { action: REGISTER, ..entry("village-1", person, at_ms) };
+    let register =
+        async |person, at_ms| store.enter(registered(person, at_ms), registers).await.unwrap().over;
+    assert_eq!(register(3, 1_007).await, None);
+    let one = Spent { persons: 1, is_known: false, oldest_ms: 1_007 };
+    assert_eq!(register(4, 1_008).await, Some(one));
+    assert_eq!(register(3, 1_009).await, None, "again is no other person");
+    assert_eq!(spent(1).await, known);
     // An hour later it is free again.
     let later = Allowance { since_ms: 1_003, ..TWO };
     assert!(store.enter(entry("village-1", 3, 4_000), later).await.unwrap().over.is_none());
-    let none = Allowance { persons_max: 0, since_ms: 5_000 };
+    let none = Allowance { persons_max: 0, since_ms: 5_000, ..TWO };
     assert!(store.enter(entry("village-1", 3, 6_000), none).await.unwrap().over.is_some());
 }
 
@@ -153,7 +165,7 @@ pub(crate) const TRAIL: [&str; 4] = [
 /// Hubs that count at the same time let no more through than one would.
 pub(super) async fn counted_at_once(hubs: Hubs) {
     let store = Arc::clone(&hubs[0]);
-    let allowance = Allowance { persons_max: 10, since_ms: 0 };
+    let allowance = Allowance { persons_max: 10, since_ms: 0, ..TWO };
     let asks =
         (0..60_u8).map(|at| {
             let hub = Arc::clone(&hubs[usize::from(at) % hubs.len()]);
@@ -168,7 +180,7 @@ pub(super) async fn counted_at_once(hubs: Hubs) {
     let_through.sort_unstable();
     let_through.dedup();
     assert_eq!(let_through.len(), 10);
-    assert_eq!(store.spent("village-1", &key(99), 0).await.unwrap().persons, 10);
+    assert_eq!(store.spent("village-1", &key(99), allowance).await.unwrap().persons, 10);
     assert!(done.iter().any(|(_, entered)| entered.over.is_some()));
     assert_eq!(TOO_MANY, "too_many_persons");
 }

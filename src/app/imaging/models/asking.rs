@@ -90,6 +90,7 @@ impl App {
             reason: "no imaging model is installed: imaging.models.dir names none".to_owned(),
         };
         let requester = Requester::of(caller.clone());
+        images.imaging.must_be_near(&requester, &request.study, Action::AnalyseImages).await?;
         let subjects = images.subjects(&requester, request).await?;
         let analyses = Arc::clone(images.analyses.as_ref().ok_or_else(none)?);
         for model in &request.models {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::app::exchange::ports::Consent;
+use crate::app::exchange::ports::{Consent, PersonKey};
 use crate::sharing::exchange::Kind;
 use crate::store::hub::plan::{At, Loaded, Missing, Owner, Questions, Registration, Said};
 use crate::store::hub::{damaged, int, relation_named, sha, version};
@@ -148,17 +148,8 @@ pub(super) async fn load(
         });
     }
     if !questions.missing.is_empty() {
-        let rows = sqlx::query(MISSING)
-            .bind(column(&questions.missing, |(node, _)| node.as_str()))
-            .bind(column(&questions.missing, |(_, key)| key.as_slice()))
-            .fetch_all(connection)
-            .await?;
-        for row in &rows {
-            let asked = asked(row, 0, &questions.missing)?;
-            let kind = Kind::named(row.try_get(1)?).ok_or_else(|| damaged("kind"))?;
-            let (number, sha256) = (row.try_get(2)?, sha(row.try_get(3)?)?);
-            let document = Missing { kind, number, sha256 };
-            let missing = loaded.missing.entry(asked.clone()).or_default();
+        for (asked, document) in missing(connection, &questions.missing).await? {
+            let missing = loaded.missing.entry(asked).or_default();
             // The same question may stand there twice.
             if !missing.contains(&document) {
                 missing.push(document);
@@ -166,6 +157,35 @@ pub(super) async fn load(
         }
     }
     Ok(loaded)
+}
+
+async fn missing(
+    connection: &mut PgConnection,
+    of: &[(String, PersonKey)],
+) -> Result<Vec<((String, PersonKey), Missing)>, sqlx::Error> {
+    let rows = sqlx::query(MISSING)
+        .bind(column(of, |(node, _)| node.as_str()))
+        .bind(column(of, |(_, key)| key.as_slice()))
+        .fetch_all(connection)
+        .await?;
+    let mut missing = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let kind = Kind::named(row.try_get(1)?).ok_or_else(|| damaged("kind"))?;
+        let (number, sha256) = (row.try_get(2)?, sha(row.try_get(3)?)?);
+        missing.push((asked(row, 0, of)?.clone(), Missing { kind, number, sha256 }));
+    }
+    Ok(missing)
+}
+
+/// Whether a node that registered the person would be given records.
+pub(super) async fn opens(
+    connection: &mut PgConnection,
+    node: &str,
+    keys: &[PersonKey],
+) -> Result<bool, sqlx::Error> {
+    let of: Vec<(String, PersonKey)> = keys.iter().map(|key| (node.to_owned(), *key)).collect();
+    let missing = missing(connection, &of).await?;
+    Ok(missing.iter().any(|(_, missing)| missing.kind == Kind::Record))
 }
 
 /// Who has records of which tasks or further versions are in the batch, and whom the latter are about.

@@ -8,7 +8,8 @@ use super::read::document;
 use super::{HubStore, again};
 use crate::app::error::Error;
 use crate::app::exchange::ports::{
-    Allowance, Entered, HeldRecord, HubLookUps, LookUpEntry, PersonKey, Spent, Wanted,
+    Allowance, Counting, Entered, HeldRecord, HubLookUps, LookUpEntry, PersonKey, REGISTER, Spent,
+    Wanted,
 };
 use crate::app::ports::BoxFuture;
 use crate::sharing::exchange::Document;
@@ -68,11 +69,11 @@ impl HubLookUps for HubStore {
         &'a self,
         node: &'a str,
         person: &'a [u8],
-        since_ms: i64,
+        allowance: Allowance,
     ) -> BoxFuture<'a, Result<Spent, Error>> {
         Box::pin(again(move || async move {
             let mut connection = self.pool.acquire().await?;
-            spent(&mut connection, (node, person), since_ms).await
+            spent(&mut connection, (node, person), allowance).await
         }))
     }
 
@@ -123,16 +124,19 @@ async fn held(
 async fn spent(
     connection: &mut PgConnection,
     (node, person): (&str, &[u8]),
-    since_ms: i64,
+    Allowance { of, since_ms, .. }: Allowance,
 ) -> Result<Spent, sqlx::Error> {
     let row = sqlx::query(
         "SELECT count(*), coalesce(bool_or(p.person = $2), false), coalesce(min(p.last_ms), 0) \
          FROM (SELECT person, max(at_ms) AS last_ms FROM look_up \
-         WHERE node = $1 AND at_ms > $3 AND counted GROUP BY person) p",
+         WHERE node = $1 AND at_ms > $3 AND counted \
+         AND (action = $4) = $5 GROUP BY person) p",
     )
     .bind(node)
     .bind(person)
     .bind(since_ms)
+    .bind(REGISTER)
+    .bind(of == Counting::Registrations)
     .fetch_one(connection)
     .await?;
     Ok(Spent {
@@ -157,7 +161,7 @@ async fn enter(
             .execute(&mut *transaction)
             .await?;
         let who = (entry.node.as_str(), entry.person.as_slice());
-        has = Some(spent(&mut transaction, who, allowance.since_ms).await?);
+        has = Some(spent(&mut transaction, who, allowance).await?);
     }
     let (entry, over) = over(entry, has, allowance);
     let number: i64 = sqlx::query_scalar(

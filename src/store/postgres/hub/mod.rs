@@ -262,6 +262,16 @@ impl HubDocuments for HubStore {
         })
     }
 
+    fn opens<'a>(
+        &'a self,
+        node: &'a str,
+        keys: &'a [PersonKey],
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(again(move || async move {
+            load::opens(&mut *self.pool.acquire().await?, node, keys).await
+        }))
+    }
+
     fn withdrawals<'a>(
         &'a self,
         keys: &'a [PersonKey],

@@ -54,6 +54,24 @@ impl NodeStore for NodeCertificates {
         Box::pin(async move { invitations(&self.pool, since_ms).await.map_err(failed) })
     }
 
+    fn retract(&self, mut entry: NodeEntry) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move {
+            let mut transaction = self.pool.begin().await.map_err(failed)?;
+            let ended = sqlx::query(
+                "UPDATE node_invitation SET until_ms = $1 WHERE key IS NULL AND until_ms > $1",
+            )
+            .bind(entry.at_ms)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?
+            .rows_affected();
+            entry.outcome = format!("{ended} ended");
+            enter(&mut transaction, entry).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            Ok(ended)
+        })
+    }
+
     fn enrol(
         &self,
         code: Sha,

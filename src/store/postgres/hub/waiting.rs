@@ -162,6 +162,14 @@ impl HubDocuments for Waiting {
         Box::pin(async move { self.store()?.keep(submission).await })
     }
 
+    fn opens<'a>(
+        &'a self,
+        node: &'a str,
+        keys: &'a [PersonKey],
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move { self.store()?.opens(node, keys).await })
+    }
+
     fn withdrawals<'a>(
         &'a self,
         keys: &'a [PersonKey],

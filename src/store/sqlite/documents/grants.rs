@@ -7,6 +7,7 @@ use crate::app::records::grants::GrantChange;
 use crate::app::records::person::PersonKeys;
 use crate::app::records::ports::KeptGrant;
 use crate::sharing::consent::GrantKind;
+use crate::sharing::discharge::model::Address;
 
 /// Grants of a person that are looked at, the last to end first.
 const GRANTS_MAX: usize = 50;
@@ -83,6 +84,35 @@ pub(super) async fn of<'e>(
     }
     grants.truncate(GRANTS_MAX);
     Ok(grants)
+}
+
+/// Where a person lives, as the newest versions of records say and registrations that hold.
+pub(super) async fn homes<'e>(
+    executor: impl SqliteExecutor<'e>,
+    person: &PersonKeys,
+    now_ms: i64,
+) -> Result<Vec<Address>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT person, patient, resident, card, born, CASE kind WHEN 'record' THEN \
+         json_extract(nullif(reading_json, ''), '$.record.patient.address') \
+         ELSE json_object('division', json_extract(CAST(body AS TEXT), '$.person.division')) END \
+         AS address FROM document WHERE kind IN ('record', 'registration') AND current = 1 \
+         AND withdrawn = 0 AND patient = ?1 AND (kind = 'record' \
+         OR coalesce(json_extract(CAST(body AS TEXT), '$.until_ms') > ?2, 1))",
+    )
+    .bind(&person.name)
+    .bind(now_ms)
+    .fetch_all(executor)
+    .await?;
+    let mut homes = Vec::new();
+    for row in &rows {
+        if !keys_of(row)?.fits(person) {
+            continue;
+        }
+        let address: Option<String> = row.try_get("address")?;
+        homes.extend(address.and_then(|json| serde_json::from_str::<Address>(&json).ok()));
+    }
+    Ok(homes)
 }
 
 /// False: there was nothing to end. What holds already in the same words is left as it is.

@@ -33,6 +33,7 @@ use crate::app::records::ports::{
     KeptTask, ListedDocument, NewDocument, RecordStanding, Submitted, TakenBack, TaskQuery,
 };
 use crate::sharing::audit::Said;
+use crate::sharing::discharge::model::Address;
 use crate::sharing::exchange::{Cursor, Hello, Kind, Numbered, Outcome};
 
 /// Connections that only read.
@@ -175,6 +176,14 @@ impl DocumentStore for Documents {
         person: &'a PersonKeys,
     ) -> BoxFuture<'a, Result<Vec<KeptGrant>, Error>> {
         Box::pin(async move { grants::of(&self.readers, person).await.map_err(failed) })
+    }
+
+    fn homes<'a>(
+        &'a self,
+        person: &'a PersonKeys,
+        now_ms: i64,
+    ) -> BoxFuture<'a, Result<Vec<Address>, Error>> {
+        Box::pin(async move { grants::homes(&self.readers, person, now_ms).await.map_err(failed) })
     }
 
     fn change_grant<'a>(

@@ -109,19 +109,40 @@ pub(super) async fn load(
         loaded.consents.insert(*key, said);
     }
     for (node, key) in &questions.missing {
-        let rows = sqlx::query(MISSING)
-            .bind(key.as_slice())
-            .bind(node)
-            .fetch_all(&mut *connection)
-            .await?;
-        let mut missing = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let kind = Kind::named(row.try_get(0)?).ok_or_else(|| damaged("kind"))?;
-            missing.push(Missing { kind, number: row.try_get(1)?, sha256: sha(row.try_get(2)?)? });
-        }
+        let missing = missing(connection, node, key).await?;
         loaded.missing.insert((node.clone(), *key), missing);
     }
     Ok(loaded)
+}
+
+async fn missing(
+    connection: &mut SqliteConnection,
+    node: &str,
+    key: &PersonKey,
+) -> Result<Vec<Missing>, sqlx::Error> {
+    let rows =
+        sqlx::query(MISSING).bind(key.as_slice()).bind(node).fetch_all(&mut *connection).await?;
+    let mut missing = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let kind = Kind::named(row.try_get(0)?).ok_or_else(|| damaged("kind"))?;
+        missing.push(Missing { kind, number: row.try_get(1)?, sha256: sha(row.try_get(2)?)? });
+    }
+    Ok(missing)
+}
+
+/// Whether a node that registered the person would be given records.
+pub(super) async fn opens(
+    connection: &mut SqliteConnection,
+    node: &str,
+    keys: &[PersonKey],
+) -> Result<bool, sqlx::Error> {
+    for key in keys {
+        let missing = missing(connection, node, key).await?;
+        if missing.iter().any(|missing| missing.kind == Kind::Record) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whose the name of a record is, if it is anybody's.

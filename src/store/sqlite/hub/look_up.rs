@@ -9,7 +9,8 @@ use super::HubStore;
 use super::read::document;
 use crate::app::error::Error;
 use crate::app::exchange::ports::{
-    Allowance, Entered, HeldRecord, HubLookUps, LookUpEntry, PersonKey, Spent, Wanted,
+    Allowance, Counting, Entered, HeldRecord, HubLookUps, LookUpEntry, PersonKey, REGISTER, Spent,
+    Wanted,
 };
 use crate::app::ports::BoxFuture;
 use crate::sharing::exchange::Document;
@@ -47,11 +48,11 @@ impl HubLookUps for HubStore {
         &'a self,
         node: &'a str,
         person: &'a [u8],
-        since_ms: i64,
+        allowance: Allowance,
     ) -> BoxFuture<'a, Result<Spent, Error>> {
         Box::pin(async move {
             let mut connection = self.readers.acquire().await.map_err(failed)?;
-            spent(&mut connection, (node, person), since_ms).await.map_err(failed)
+            spent(&mut connection, (node, person), allowance).await.map_err(failed)
         })
     }
 
@@ -65,7 +66,7 @@ impl HubLookUps for HubStore {
             let mut has = None;
             if entry.counted {
                 let who = (entry.node.as_str(), entry.person.as_slice());
-                let spent = spent(&mut transaction, who, allowance.since_ms).await;
+                let spent = spent(&mut transaction, who, allowance).await;
                 has = Some(spent.map_err(failed)?);
             }
             let (entry, over) = over(entry, has, allowance);
@@ -133,16 +134,19 @@ async fn held(
 async fn spent(
     connection: &mut SqliteConnection,
     (node, person): (&str, &[u8]),
-    since_ms: i64,
+    Allowance { of, since_ms, .. }: Allowance,
 ) -> Result<Spent, sqlx::Error> {
     let row = sqlx::query(
         "SELECT count(*), coalesce(max(person = ?2), 0), coalesce(min(last_ms), 0) \
          FROM (SELECT person, max(at_ms) AS last_ms FROM look_up \
-         WHERE node = ?1 AND at_ms > ?3 AND counted = 1 GROUP BY person)",
+         WHERE node = ?1 AND at_ms > ?3 AND counted = 1 \
+         AND (action = ?4) = ?5 GROUP BY person)",
     )
     .bind(node)
     .bind(person)
     .bind(since_ms)
+    .bind(REGISTER)
+    .bind(of == Counting::Registrations)
     .fetch_one(connection)
     .await?;
     Ok(Spent {

@@ -160,6 +160,17 @@ impl HubDocuments for HubStore {
         Box::pin(self.kept(submission))
     }
 
+    fn opens<'a>(
+        &'a self,
+        node: &'a str,
+        keys: &'a [PersonKey],
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let mut connection = self.readers.acquire().await.map_err(failed)?;
+            load::opens(&mut connection, node, keys).await.map_err(failed)
+        })
+    }
+
     fn withdrawals<'a>(
         &'a self,
         keys: &'a [PersonKey],

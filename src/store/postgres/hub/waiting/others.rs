@@ -120,9 +120,9 @@ impl HubLookUps for Waiting {
         &'a self,
         node: &'a str,
         person: &'a [u8],
-        since_ms: i64,
+        allowance: Allowance,
     ) -> BoxFuture<'a, Result<Spent, Error>> {
-        Box::pin(async move { self.store()?.spent(node, person, since_ms).await })
+        Box::pin(async move { self.store()?.spent(node, person, allowance).await })
     }
 
     fn enter(

@@ -427,6 +427,61 @@ async fn records_from_before_are_told_apart_by_what_they_say() {
     assert_eq!(listed_names(&node.documents).await, ["d", "c", "b"]);
 }
 
+#[tokio::test]
+async fn where_people_live_is_known_from_registrations_that_hold_and_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let mut connection = options(&path).connect().await.unwrap();
+    migrator(&MIGRATIONS[..16]).run(&mut connection).await.unwrap();
+    let registration = |division: &str, until_ms: &str| {
+        format!(
+            r#"{{"until_ms": {until_ms}, "person": {{"name": " a ", "division": "{division}"}}}}"#
+        )
+    };
+    let record = r#"{"record": {"patient": {"address": {"division": "361104"}}}}"#;
+    for (name, kind, body, reading, resident, withdrawn) in [
+        ("holds", "registration", registration("361104204201", "null"), "", "x", 0),
+        ("until", "registration", registration("361104204202", "11"), "", "x", 0),
+        ("past", "registration", registration("361104204203", "10"), "", "x", 0),
+        ("ended", "registration", registration("361104204204", "null"), "", "x", 1),
+        ("another", "registration", registration("361104204205", "null"), "", "y", 0),
+        ("broken", "registration", "{".to_owned(), "", "x", 0),
+        ("record", "record", String::new(), record, "x", 0),
+    ] {
+        // What this node knew before people could be found by their registration.
+        let patient = if kind == "record" { "a" } else { "" };
+        sqlx::query(
+            "INSERT INTO document (kind, name, version, media_type, sha256, sm3, body, format, \
+             reading_json, summary_json, patient, person, withdrawn, current, origin, problem, \
+             received_ms, resident) VALUES (?1, ?2, 1, '', zeroblob(32), zeroblob(32), ?3, '', ?4, '', \
+             ?5, '', ?6, 1, 'own', '', 1, ?7)",
+        )
+        .bind(kind)
+        .bind(name)
+        .bind(body.as_bytes())
+        .bind(reading)
+        .bind(patient)
+        .bind(withdrawn)
+        .bind(resident)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    }
+    connection.close().await.unwrap();
+    drop(SqliteStore::open(&path, 16, &TaskTracker::new()).await.unwrap());
+    let documents = Documents::open(&path, "first").await.unwrap();
+    let homes = async |keys: &PersonKeys| {
+        let homes = documents.homes(keys, 10).await.unwrap();
+        let mut divisions: Vec<String> = homes.into_iter().map(|home| home.division).collect();
+        divisions.sort();
+        divisions
+    };
+    let here = ["361104", "361104204201", "361104204202"];
+    assert_eq!(homes(&keys("a", "x", "")).await, here);
+    assert_eq!(homes(&keys("b", "x", "")).await, [""; 0], "a borrowed card");
+    assert_eq!(homes(&keys("a", "z", "")).await, [""; 0]);
+}
+
 fn said_of(name: &'static str, replaces: &'static str) -> Said {
     said(name, 1, "text", replaces)
 }
