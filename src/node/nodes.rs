@@ -23,7 +23,7 @@ use crate::telemetry::Metrics;
 use crate::tls::{self, Clients, H2, Identity, Versions};
 
 /// Name of the authority's file in the store's directory, where the configuration names no other.
-const FILE: &str = "link-ca.pem";
+pub(super) const FILE: &str = "link-ca.pem";
 /// Between two looks at what was revoked. It ends everywhere within this and what a look takes.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long the certificate of the hub's own door is good; each start makes another.

@@ -7,12 +7,14 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 use xiangyi::config::Config;
 use xiangyi::node::backup::{BackupError, reading, taking};
+use xiangyi::node::enrolment::enrol;
 use xiangyi::node::keys::rotation::To;
 use xiangyi::node::keys::{checking, encrypting, rotation};
 use xiangyi::node::{Node, NodeError};
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
 use xiangyi::rpc::proto::xiangyi::imaging::v1 as im;
 
+use crate::enrolment::{self, Region};
 use crate::harness::{Setup, TestNode, complaint, reason};
 use crate::images::{Slice, retrieve, search, small, store_slices};
 use crate::records::{hub, node_with, status, stroke, submit};
@@ -465,4 +467,39 @@ async fn a_village_that_was_put_back_from_a_backup_is_noticed_as_an_old_copy() {
         events.iter().any(|e| e.kind == "renewed" && e.advice.contains("old copy")).then_some(())
     })
     .await;
+}
+
+/// What was used after the backup is not used in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_is_put_back_from_a_backup_takes_no_code_from_before() {
+    let keys = tempfile::tempdir().unwrap();
+    let key = master(keys.path(), "master", 1);
+    let to = keys.path().join("backup");
+    let started = async |data: tempfile::TempDir| {
+        let setup = enrolment::setup().with(|c| c.encryption.key_file = Some(key.clone()));
+        let mut config = setup.config.clone();
+        data.path().clone_into(&mut config.store.dir);
+        Region { hub: setup.start_in(data).await, config }
+    };
+    let region = started(tempfile::tempdir().unwrap()).await;
+    let (used, unused) = (region.code("a").await, region.code("b").await);
+    Box::pin(taking::take(&region.config, &to, &mut |_, _| ())).await.unwrap();
+    let (clinic, _data) = region.clinic("a");
+    Box::pin(enrol(&clinic, &region.url(), &used)).await.unwrap();
+    assert!(region.hub.node.stop().await);
+    let into = tempfile::tempdir().unwrap();
+    reading::restore(&region.config.encryption, &to, into.path(), &mut |_, _| ()).unwrap();
+
+    let region = started(into).await;
+    for (name, code) in [("a", &used), ("b", &unused)] {
+        let (thief, _data) = region.clinic(name);
+        assert!(Box::pin(enrol(&thief, &region.url(), code)).await.is_err(), "{name}");
+    }
+    let fresh = region.code("a").await;
+    let TestNode { node, data, .. } = region.hub;
+    assert!(node.stop().await);
+    // Once, not with every start.
+    let region = started(data).await;
+    let (clinic, _data) = region.clinic("a");
+    Box::pin(enrol(&clinic, &region.url(), &fresh)).await.unwrap();
 }

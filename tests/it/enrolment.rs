@@ -20,7 +20,6 @@ use xiangyi::link::proto::xiangyi::link::v1::attend_request::Message as Said;
 use xiangyi::link::proto::xiangyi::link::v1::attend_response::Message as Heard;
 use xiangyi::link::proto::xiangyi::link::v1::enrolment_service_client::EnrolmentServiceClient;
 use xiangyi::link::proto::xiangyi::link::v1::link_service_client::LinkServiceClient;
-use xiangyi::node::backup::{reading, taking};
 use xiangyi::node::enrolment::{Files, Held, enrol};
 use xiangyi::node::nodes;
 use xiangyi::rpc::proto::xiangyi::node::v1 as nd;
@@ -66,11 +65,11 @@ pub(crate) async fn region() -> Region {
 }
 
 impl Region {
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}", self.hub.node.link_address().unwrap().port())
     }
 
-    async fn code(&self, node: &str) -> Code {
+    pub(crate) async fn code(&self, node: &str) -> Code {
         let nodes = Box::pin(nodes::beside(&self.config)).await.unwrap();
         let caller = Caller::local("test");
         nodes.invite(&caller, node, Duration::from_hours(1)).await.unwrap().0
@@ -95,7 +94,7 @@ impl Region {
     }
 
     /// A node's own configuration and data.
-    fn clinic(&self, name: &str) -> (Config, tempfile::TempDir) {
+    pub(crate) fn clinic(&self, name: &str) -> (Config, tempfile::TempDir) {
         let data = tempfile::tempdir().unwrap();
         let setup = small().with(|c| {
             name.clone_into(&mut c.node.name);
@@ -255,41 +254,6 @@ async fn denied_callers_get_no_certificate() {
     let refused = desk.enrol(right).await.unwrap_err();
     assert_eq!(refused.code(), Status_::ResourceExhausted, "{refused:?}");
     assert!(region.certificates().await.is_empty());
-}
-
-/// What was used after the backup is not used in it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hub_that_is_put_back_from_a_backup_takes_no_code_from_before() {
-    let keys = tempfile::tempdir().unwrap();
-    let key = crate::at_rest::master(keys.path(), "master", 1);
-    let to = keys.path().join("backup");
-    let started = async |data: tempfile::TempDir| {
-        let setup = setup().with(|c| c.encryption.key_file = Some(key.clone()));
-        let mut config = setup.config.clone();
-        data.path().clone_into(&mut config.store.dir);
-        Region { hub: setup.start_in(data).await, config }
-    };
-    let region = started(tempfile::tempdir().unwrap()).await;
-    let (used, unused) = (region.code("a").await, region.code("b").await);
-    Box::pin(taking::take(&region.config, &to, &mut |_, _| ())).await.unwrap();
-    let (clinic, _data) = region.clinic("a");
-    Box::pin(enrol(&clinic, &region.url(), &used)).await.unwrap();
-    assert!(region.hub.node.stop().await);
-    let into = tempfile::tempdir().unwrap();
-    reading::restore(&region.config.encryption, &to, into.path(), &mut |_, _| ()).unwrap();
-
-    let region = started(into).await;
-    for (name, code) in [("a", &used), ("b", &unused)] {
-        let (thief, _data) = region.clinic(name);
-        assert!(Box::pin(enrol(&thief, &region.url(), code)).await.is_err(), "{name}");
-    }
-    let fresh = region.code("a").await;
-    let TestNode { node, data, .. } = region.hub;
-    assert!(node.stop().await);
-    // Once, not with every start.
-    let region = started(data).await;
-    let (clinic, _data) = region.clinic("a");
-    Box::pin(enrol(&clinic, &region.url(), &fresh)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ use super::{BackupError, FORMAT, IMAGING, Listed, MANIFEST, Manifest, STORE, Tri
 use crate::app::ports::Clock as _;
 use crate::config::Config;
 use crate::node::keys::{self, KEYRING, database_in, databases, is_there, random, source};
-use crate::node::{SystemClock, imaging};
+use crate::node::{SystemClock, imaging, nodes};
 use crate::store::sqlite::copying;
 use crate::tables::text::hex;
 
@@ -59,6 +59,13 @@ pub async fn take(
     let mut sources = database_copies(config, &copies).await?;
     // The keyring after the databases: it has the keys of all of them.
     sources.push(Source { name: format!("{STORE}/{KEYRING}"), path: dir.join(KEYRING) });
+    // Without it, every node would have to enrol again with a hub that is put back.
+    if let Some(ca) = config.link.ca.as_ref().filter(|ca| ca.file.is_none()) {
+        let path = nodes::authority_path(config, ca);
+        if is_there(&path)? {
+            sources.push(Source { name: format!("{STORE}/{}", nodes::FILE), path });
+        }
+    }
     let part = part_of(to);
     let taken = async {
         let mut taking = Taking::begin(config, to, &part)?;
