@@ -12,6 +12,7 @@ mod coverage;
 mod deidentify;
 mod demo;
 mod diagnose;
+mod doctor;
 mod eval;
 mod forwarding;
 mod imaging;
@@ -80,6 +81,8 @@ enum Command {
     Coverage(coverage::CoverageArgs),
     /// Give images, records and tables out for research and teaching, de-identified
     Deidentify(deidentify::DeidentifyArgs),
+    /// Say what is wrong with a node and what to do about it, whether it runs or not
+    Doctor(doctor::DoctorArgs),
     /// List the models being served
     Models(models::ModelsArgs),
     /// Look at the region that a node belongs to
@@ -144,6 +147,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Audit(args) => Box::pin(audit::run(args)).await,
         Command::Coverage(args) => Box::pin(coverage::run(args)).await,
         Command::Deidentify(args) => Box::pin(deidentify::run(args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Models(args) => models::run(args).await,
         Command::Region(args) => region::run(args).await,
         Command::Record(args) => records::record(args).await,

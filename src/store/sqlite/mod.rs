@@ -11,6 +11,7 @@ pub mod documents;
 pub mod exchange;
 pub mod hub;
 mod journal;
+pub mod looking;
 pub mod region;
 pub mod reporting;
 pub mod studies;
