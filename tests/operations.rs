@@ -10,6 +10,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -261,7 +262,7 @@ fn prometheus_reads_the_alerts_their_tests_and_every_expression_of_the_dashboard
     for (at, (_, expr)) in targets().iter().enumerate() {
         let expr = expr.replace("$__rate_interval", "5m").replace("$instance", ".*");
         let quoted = Value::String(expr);
-        rules.push_str(&format!("      - record: dashboard_{at}\n        expr: {quoted}\n"));
+        writeln!(rules, "      - record: dashboard_{at}\n        expr: {quoted}").unwrap();
     }
     let scratch = tempfile::tempdir().unwrap();
     fs::write(scratch.path().join("dashboard.yml"), rules).unwrap();

@@ -18,12 +18,6 @@ const FORM: u32 = 1;
 /// With `--strict`: nothing failed, and there are warnings.
 const WARNED: u8 = 3;
 
-/// Looks at a node from beside, whether it runs or not: configuration, doors, keys, clock, disk, models,
-/// databases, `PostgreSQL`, hub, DICOM peers, limits. Says of each how it stands and what to do.
-///
-/// Nothing of the node's is changed, and none of it is made. Run it as the user of the node, with the
-/// environment that the node has. It ends with 0 when nothing failed, with 1 when something did, and with 3
-/// when `--strict` is given, nothing failed, and there are warnings.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     /// Configuration of the node; without it `XIANGYI_CONFIG`, and without that the defaults

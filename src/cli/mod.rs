@@ -82,6 +82,13 @@ enum Command {
     /// Give images, records and tables out for research and teaching, de-identified
     Deidentify(deidentify::DeidentifyArgs),
     /// Say what is wrong with a node and what to do about it, whether it runs or not
+    ///
+    /// Looks from beside at configuration, doors, keys, clock, disk, models, databases, PostgreSQL, hub, DICOM
+    /// peers and limits. Nothing of the node's is changed, and none of it is made. Run it as the user of the
+    /// node, with the environment that the node has.
+    ///
+    /// Ends with 0 when nothing failed, with 1 when something did, and with 3 when --strict is given, nothing
+    /// failed, and there are warnings.
     Doctor(doctor::DoctorArgs),
     /// List the models being served
     Models(models::ModelsArgs),

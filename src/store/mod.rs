@@ -10,3 +10,5 @@ pub mod looking;
 pub mod postgres;
 pub mod sqlite;
 mod studies;
+#[cfg(test)]
+mod upgrades;

@@ -26,13 +26,14 @@ pub(super) async fn check(seen: &Seen, notes: &Notes) {
         notes.ok("clock", format!("says {shown}"));
     }
     newest(seen, notes, now_ms).await;
-    synchronised(notes).await;
     if seen.config.link.hub.is_some() {
         match hub::ask(&seen.config).await {
             Ok(answer) => against_hub(notes, (answer.time_ms, answer.trip.as_millis())),
             Err(_) => notes.skip("hub's clock", "the hub does not answer: see `hub`"),
         }
     }
+    // Last: it asks other programs, which may hang.
+    synchronised(notes).await;
 }
 
 /// Against the newest entry of the node's audit trail.

@@ -17,7 +17,11 @@ use super::{Notes, apart};
 use crate::node::imaging;
 
 /// Of the databases' disk so much should be free, and so much must.
-const FREE_BYTES: (u64, u64) = (1 << 30, 64 << 20);
+const FREE_BYTES: Room = Room {
+    should: 1 << 30,
+    must: 64 << 20,
+    means: "databases may stop taking anything at any moment",
+};
 /// So many inodes should be free.
 const FREE_INODES: u64 = 1_000;
 /// A sync that takes longer makes every answer late.
@@ -45,6 +49,15 @@ const REMOTE: [&str; 15] = [
 /// File systems whose content goes with the machine's power, or with the container.
 const PASSING: [&str; 3] = ["overlay", "ramfs", "tmpfs"];
 
+/// Bytes that should be free, and that must.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    should: u64,
+    must: u64,
+    /// What it means that there are fewer than must be.
+    means: &'static str,
+}
+
 /// Where a path lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mount {
@@ -62,7 +75,9 @@ pub(super) async fn check(seen: &Seen, notes: &Notes) {
         let images = imaging::folder(&config);
         if config.imaging.enabled {
             let least = config.imaging.free_bytes_min;
-            folder("imaging", &images, (least.saturating_mul(2), least), &to);
+            let means = "no image is taken (imaging.free_bytes_min)";
+            let wanted = Room { should: least.saturating_mul(2), must: least, means };
+            folder("imaging", &images, wanted, &to);
         }
     });
     if looked.await.is_err() {
@@ -70,8 +85,8 @@ pub(super) async fn check(seen: &Seen, notes: &Notes) {
     }
 }
 
-/// Looks at a folder; `free`: bytes that should be free, and that must.
-fn folder(key: &str, dir: &Path, free: (u64, u64), notes: &Notes) {
+/// Looks at a folder.
+fn folder(key: &str, dir: &Path, wanted: Room, notes: &Notes) {
     let subject = format!("{key} {}", dir.display());
     // What is not there yet will lie where the nearest folder does that is.
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
@@ -96,7 +111,7 @@ fn folder(key: &str, dir: &Path, free: (u64, u64), notes: &Notes) {
         notes.ok(subject.clone(), "not there yet: the first start makes it");
     }
     kind(&subject, there, notes);
-    room(&subject, there, free, notes);
+    room(&subject, there, wanted, notes);
     if there == dir {
         syncs(&subject, there, notes);
     }
@@ -150,7 +165,7 @@ fn mount(table: &str, path: &Path) -> Option<Mount> {
     best
 }
 
-fn room(subject: &str, dir: &Path, (should, must): (u64, u64), notes: &Notes) {
+fn room(subject: &str, dir: &Path, Room { should, must, means }: Room, notes: &Notes) {
     let found = match rustix::fs::statvfs(dir) {
         Ok(found) => found,
         Err(error) => {
@@ -169,7 +184,7 @@ fn room(subject: &str, dir: &Path, (should, must): (u64, u64), notes: &Notes) {
     let advice = "make room: `journalctl --vacuum-size=200M`, old backups, or a larger disk; never \
                   delete anything in the node's own folders by hand";
     if free < must {
-        let found = format!("{said}; below {} nothing more is taken", mebibytes(must));
+        let found = format!("{said}; below {} {means}", mebibytes(must));
         notes.fail(subject, (found, advice));
     } else if free < should {
         notes.warn(subject, (format!("{said}; less than {}", mebibytes(should)), advice));
@@ -252,9 +267,9 @@ mod tests {
     #[test]
     fn little_room_is_told_by_the_configured_limit() {
         let folder = tempfile::tempdir().unwrap();
-        let standing = |free| {
+        let standing = |(should, must)| {
             let notes = Notes::of(Check::Disk);
-            room("x", folder.path(), free, &notes);
+            room("x", folder.path(), Room { should, must, means: "x" }, &notes);
             notes.taken()[0].standing
         };
         assert_eq!(standing((0, 0)), Standing::Ok);
@@ -268,7 +283,8 @@ mod tests {
         synced(dir.path()).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let notes = Notes::of(Check::Disk);
-        folder("store.dir", &dir.path().join("a/b"), (0, 0), &notes);
+        let wanted = Room { should: 0, must: 0, means: "x" };
+        folder("store.dir", &dir.path().join("a/b"), wanted, &notes);
         assert!(!dir.path().join("a").exists());
         assert!(notes.taken().iter().any(|line| line.found.contains("not there yet")));
     }

@@ -212,8 +212,8 @@ pub(super) async fn ask(config: &Config) -> Result<Answer, Cause> {
 }
 
 fn said(notes: &Notes, subject: &str, (name, answer): (&str, Answer)) {
-    let nodes = match answer.nodes {
-        Ok(nodes) => nodes,
+    let members = match answer.nodes {
+        Ok(members) => members,
         Err(Error::Refused { reason }) => {
             let advice = "at the hub: is the node in link.nodes, and was its certificate revoked (`xiangyi \
                           admin nodes`)? A new code (`xiangyi admin enrol-code NAME`) and `xiangyi admin \
@@ -226,7 +226,7 @@ fn said(notes: &Notes, subject: &str, (name, answer): (&str, Answer)) {
         }
     };
     let took = answer.trip.as_millis();
-    let own: Option<&NodeLine> = nodes.iter().find(|line| line.node == name);
+    let own: Option<&NodeLine> = members.iter().find(|line| line.node == name);
     match own {
         None => {
             let found = format!("answers in {took} ms, and knows no node {name:?}");

@@ -29,7 +29,8 @@ pub struct Looked {
 }
 
 impl Which {
-    fn steps(self) -> &'static [Step] {
+    /// Its released steps.
+    pub(in crate::store) fn steps(self) -> &'static [Step] {
         match self {
             Self::Hub => &hub::MIGRATIONS,
             Self::Studies => &studies::MIGRATIONS,

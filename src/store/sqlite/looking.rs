@@ -45,7 +45,8 @@ impl Which {
     pub const ALL: [Self; 6] =
         [Self::Node, Self::Exchange, Self::Hub, Self::Region, Self::Anchors, Self::Studies];
 
-    fn steps(self) -> &'static [Step] {
+    /// Its released steps.
+    pub(in crate::store) fn steps(self) -> &'static [Step] {
         match self {
             Self::Node => &super::MIGRATIONS,
             Self::Exchange => &exchange::MIGRATIONS,

@@ -165,7 +165,7 @@ async fn make_folder(path: &Path) -> Result<(), OpenError> {
 }
 
 /// How every database here is opened.
-fn options(database: impl Into<Database>) -> SqliteConnectOptions {
+pub(in crate::store) fn options(database: impl Into<Database>) -> SqliteConnectOptions {
     database
         .into()
         .options()
