@@ -429,6 +429,12 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Names of the variables that override a key, in their order.
+pub fn overrides() -> Vec<String> {
+    let all = environment().into_keys();
+    all.filter(|name| name.starts_with("XIANGYI_") && !RESERVED.contains(&name.as_str())).collect()
+}
+
 /// A reserved variable that the command line may fall back on: [`client_token`] and the like.
 pub fn client_variable(name: &str) -> Option<String> {
     environment().remove(name)

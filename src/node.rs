@@ -6,6 +6,7 @@ pub mod audit;
 pub mod backup;
 mod callers;
 pub mod deidentify;
+pub mod doctor;
 pub mod enrolment;
 mod exchange;
 mod fhir;
@@ -21,6 +22,7 @@ mod pacs;
 mod pem;
 mod records;
 mod reporting;
+mod room;
 mod secret;
 pub mod security;
 mod web;
@@ -369,6 +371,7 @@ impl Node {
         let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics))?;
         let health = health::service(&app, until).await;
         if let Some(listener) = metrics_listener {
+            link::until(&stop, &tasks, room::watch(config.clone(), Arc::clone(&metrics)));
             tasks.spawn(serve_metrics(listener, (&app, &metrics), stop.clone()));
         }
         let dicom_address = imaging::open_door(&config, images.as_ref(), worklist, until).await?;

@@ -1,6 +1,9 @@
 //! Logs and metrics. Logs carry no patient data: no request content, no answers.
 
 mod certificates;
+mod system;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -272,6 +275,7 @@ pub struct Metrics {
     copies: CopyMetrics,
     exchange: ExchangeMetrics,
     certificates: certificates::CertificateMetrics,
+    system: system::SystemMetrics,
     look_ups: Family<OutcomeLabel, Counter>,
     audit_alarms: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
     audit_alarms_open: Family<AlarmLabel, Gauge<i64, AtomicI64>>,
@@ -329,6 +333,7 @@ impl Metrics {
             copies: CopyMetrics::default(),
             exchange: ExchangeMetrics::default(),
             certificates: certificates::CertificateMetrics::default(),
+            system: system::SystemMetrics::default(),
             look_ups: Family::default(),
             audit_alarms: Family::default(),
             audit_alarms_open: Family::default(),
@@ -362,6 +367,7 @@ impl Metrics {
         metrics.copies.register(&mut registry);
         metrics.exchange.register(&mut registry);
         metrics.certificates.register(&mut registry);
+        metrics.system.register(&mut registry);
         registry.register(
             "look_ups",
             "At the hub: what came of nodes' look-ups of records, since it started",

@@ -12,6 +12,7 @@ mod coverage;
 mod deidentify;
 mod demo;
 mod diagnose;
+mod doctor;
 mod eval;
 mod forwarding;
 mod imaging;
@@ -80,6 +81,15 @@ enum Command {
     Coverage(coverage::CoverageArgs),
     /// Give images, records and tables out for research and teaching, de-identified
     Deidentify(deidentify::DeidentifyArgs),
+    /// Say what is wrong with a node and what to do about it, whether it runs or not
+    ///
+    /// Looks from beside at configuration, doors, keys, clock, disk, models, databases, PostgreSQL, hub, DICOM
+    /// peers and limits. Nothing of the node's is changed, and none of it is made. Run it as the user of the
+    /// node, with the environment that the node has.
+    ///
+    /// Ends with 0 when nothing failed, with 1 when something did, and with 3 when --strict is given, nothing
+    /// failed, and there are warnings.
+    Doctor(doctor::DoctorArgs),
     /// List the models being served
     Models(models::ModelsArgs),
     /// Look at the region that a node belongs to
@@ -144,6 +154,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Audit(args) => Box::pin(audit::run(args)).await,
         Command::Coverage(args) => Box::pin(coverage::run(args)).await,
         Command::Deidentify(args) => Box::pin(deidentify::run(args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Models(args) => models::run(args).await,
         Command::Region(args) => region::run(args).await,
         Command::Record(args) => records::record(args).await,

@@ -204,6 +204,11 @@ impl HubLink {
         }
     }
 
+    /// Whether the node attends.
+    pub fn is_attending(&self) -> bool {
+        self.session.borrow().is_some()
+    }
+
     async fn dial(&self) -> Result<Channel, Cause> {
         let Some(source) = &self.tls else { return Ok(self.endpoint.connect().await?) };
         let dial = tls::Dial::new(source()?);

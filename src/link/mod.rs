@@ -4,6 +4,7 @@
 //! ([`identity`]), and gets its certificate here ([`enrolment`]); what is said is in `proto/xiangyi/link/v1`.
 
 mod anchors;
+pub mod asking;
 pub mod client;
 mod convert;
 pub mod enrolment;

@@ -28,7 +28,7 @@ use crate::archive::local::{
     LocalArchive, Options, Recovery, ScrubProgress, ScrubReport, Tended, Tender,
 };
 use crate::archive::s3::{self, S3Options};
-use crate::config::{Config, DicomSection, IndexName};
+use crate::config::{Config, DicomSection, IndexName, PeerSection};
 use crate::dicom::{self, Dialler, DicomOptions, Moves};
 use crate::render::{self, Workers};
 use crate::store::postgres;
@@ -375,21 +375,22 @@ pub(super) fn folder(config: &Config) -> PathBuf {
 /// The table of application entities that the configuration gives.
 pub(super) fn peers(section: &DicomSection) -> Peers {
     let titles = [&section.ae_title].into_iter().chain(&section.aliases).cloned().collect();
-    let table = section
-        .peers
-        .iter()
-        .map(|peer| Peer {
-            ae_title: peer.ae_title.clone(),
-            address: peer.address.clone(),
-            hosts: peer.hosts.iter().map(std::net::IpAddr::to_canonical).collect(),
-            tls: peer.tls,
-            certificates: peer.marks().into_iter().flatten().collect(),
-            services: peer.services.iter().copied().collect(),
-            character_set: peer.character_set,
-        })
-        .collect();
+    let table = section.peers.iter().map(peer).collect();
     let others = section.others().map(|services| services.into_iter().collect());
     Peers::new(titles, table, others)
+}
+
+/// An entry of the table.
+pub(super) fn peer(section: &PeerSection) -> Peer {
+    Peer {
+        ae_title: section.ae_title.clone(),
+        address: section.address.clone(),
+        hosts: section.hosts.iter().map(std::net::IpAddr::to_canonical).collect(),
+        tls: section.tls,
+        certificates: section.marks().into_iter().flatten().collect(),
+        services: section.services.iter().copied().collect(),
+        character_set: section.character_set,
+    }
 }
 
 /// Which versions of TLS are spoken with devices.

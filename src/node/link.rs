@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_rustls::rustls::RootCertStore;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,8 @@ use crate::tls::{self, H2, Versions};
 const DATABASE: &str = "region.db";
 /// Name of the database of nodes' signed heads in the store's directory.
 const ANCHORS: &str = "anchors.db";
+/// Between two looks at the line for metrics.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 
 /// What a certificate that the node enrolled for is renewed with.
 pub(super) type Renewal = (Files, (String, Option<RootCertStore>));
@@ -161,7 +164,9 @@ impl Joined {
             until(stop, tasks, publisher.run());
         }
         match self {
-            Self::Hub { door, listen, given, .. } => {
+            Self::Hub { hub, door, listen, given, .. } => {
+                let connected = Arc::clone(&metrics);
+                until(stop, tasks, watch(move || connected.nodes_connected(hub.attending_count())));
                 if let Some(given) = given {
                     until(stop, tasks, nodes::watch(given, metrics));
                 }
@@ -176,6 +181,9 @@ impl Joined {
                 Ok(Some(address))
             }
             Self::Node { link, holder, renewal } => {
+                let (watched, connected) = (Arc::clone(&link), Arc::clone(&metrics));
+                let tell = move || connected.hub_connected(watched.is_attending());
+                until(stop, tasks, watch(tell));
                 if let Some((files, with)) = renewal {
                     until(stop, tasks, enrolment::renew(files, with, metrics));
                 }
@@ -187,6 +195,14 @@ impl Joined {
                 Ok(None)
             }
         }
+    }
+}
+
+/// Tells the metrics how the line stands, for ever.
+async fn watch(tell: impl Fn()) {
+    loop {
+        tell();
+        tokio::time::sleep(WATCH_EVERY).await;
     }
 }
 
@@ -230,7 +246,7 @@ async fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
 
 /// What the hub at a URL is dialled with, and what the certificate is renewed with where the node enrolled
 /// for it.
-fn dialled_with(
+pub(super) fn dialled_with(
     config: &Config,
     hub: &str,
 ) -> Result<(Option<TlsSource>, Option<Renewal>), NodeError> {

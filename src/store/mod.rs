@@ -6,6 +6,9 @@
 
 pub mod discard;
 mod hub;
+pub mod looking;
 pub mod postgres;
 pub mod sqlite;
 mod studies;
+#[cfg(test)]
+mod upgrades;

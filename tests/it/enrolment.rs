@@ -105,11 +105,22 @@ impl Region {
     }
 
     /// One that has enrolled.
-    async fn enrolled(&self, name: &str) -> (Held, Config, tempfile::TempDir) {
+    pub(crate) async fn enrolled(&self, name: &str) -> (Held, Config, tempfile::TempDir) {
         let (config, data) = self.clinic(name);
         let code = self.code(name).await;
         Box::pin(enrol(&config, &self.url(), &code)).await.unwrap();
         (Files::of(&config).held().unwrap().unwrap(), config, data)
+    }
+
+    /// Takes all certificates of a node back.
+    pub(crate) async fn revoke_node(&self, name: &str) {
+        self.revoke(Which::Node(name.to_owned())).await;
+    }
+
+    /// Enrols the node of a configuration anew.
+    pub(crate) async fn enrol_again(&self, config: &Config) {
+        let code = self.code(&config.node.name).await;
+        Box::pin(enrol(config, &self.url(), &code)).await.unwrap();
     }
 
     /// Dials with a certificate, or none.

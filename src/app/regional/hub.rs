@@ -464,6 +464,11 @@ impl Hub {
         self.members.get(node).ok_or(Error::Denied { action: "attend" })
     }
 
+    /// How many nodes attend.
+    pub fn attending_count(&self) -> usize {
+        lock(&self.attending).len()
+    }
+
     fn is_online(&self, node: &str) -> bool {
         node == self.name || lock(&self.attending).contains_key(node)
     }

@@ -171,6 +171,18 @@ pub fn is_on(config: &Config) -> Result<bool, KeysError> {
     }
 }
 
+/// Opens the keyring and makes none; none where nothing is sealed, or nothing was kept yet.
+pub(super) fn look(config: &Config) -> Result<Option<Keyring>, KeysError> {
+    if !is_on(config)? {
+        return Ok(None);
+    }
+    let master = source::master(&config.encryption)?;
+    match sealed(config)? {
+        Some(sealed) => sealed.open(&[master.as_ref()]).map(Some).map_err(faulty(&place(config))),
+        None => nothing_kept(config).map(|()| None),
+    }
+}
+
 /// Opens the keyring; none where nothing is sealed. Where nothing was kept yet, a new one is made.
 pub fn open(config: &Config) -> Result<Option<Keyring>, KeysError> {
     if !is_on(config)? {

@@ -11,7 +11,7 @@ const DIALS: &str = "dials";
 const DICOM: &str = "dicom";
 
 /// Every door: TLS, on this machine only, or neither.
-pub(super) fn doors(config: &Config) -> Vec<Finding> {
+pub(in crate::node) fn doors(config: &Config) -> Vec<Finding> {
     let has = |cert: &Option<PathBuf>| cert.is_some();
     let (server, web, fhir, dicom, link) =
         (&config.server, &config.web, &config.fhir, &config.dicom, &config.link);

@@ -18,7 +18,7 @@ const OWN: [&str; 5] = ["hub.key", "people.key", "audit.key", "setup-code", "xia
 const DEVICES_MAX: usize = 8;
 
 /// Who may read files of secrets.
-pub(super) fn secrets(config: &Config, file: Option<&Path>) -> Vec<Finding> {
+pub(in crate::node) fn secrets(config: &Config, file: Option<&Path>) -> Vec<Finding> {
     let named = |path: &Option<PathBuf>| path.clone();
     let mut configured: Vec<Option<PathBuf>> = vec![
         named(&config.server.tls_key),

@@ -1,9 +1,9 @@
 //! How well a node is protected, by its configuration and the files it has: every door, every credential,
 //! every secret's file. Nothing is asked of a running node, and no secret is shown.
 
-mod credentials;
-mod doors;
-mod files;
+pub(super) mod credentials;
+pub(super) mod doors;
+pub(super) mod files;
 
 use serde::Serialize;
 

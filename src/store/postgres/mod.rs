@@ -6,6 +6,7 @@
 //! machine is spoken to over TLS with a verified certificate or not at all.
 
 pub mod hub;
+pub mod looking;
 pub mod studies;
 
 use std::fmt;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::Server;
@@ -46,6 +47,15 @@ impl Scratch {
         let mut connection = self.server.options(&self.schema).connect().await.unwrap();
         sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
+    }
+
+    /// The schema, made and empty, and a connection to it.
+    pub(crate) async fn made(&self) -> PgConnection {
+        let mut connection = self.server.options(&self.schema).connect().await.unwrap();
+        // The name was made of hex digits above.
+        let sql = sqlx::AssertSqlSafe(format!("CREATE SCHEMA \"{}\"", self.schema));
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection
     }
 
     /// Takes the schema away.

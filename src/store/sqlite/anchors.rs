@@ -11,7 +11,7 @@ use crate::app::ports::BoxFuture;
 use crate::sharing::audit::{Anchor, Head, Mark};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 1] =
+pub(super) const MIGRATIONS: [(i64, &str, &str); 1] =
     [(1, "anchors", include_str!("../../../migrations/sqlite-anchors/0001_anchors.sql"))];
 
 /// Connections that only read.

@@ -11,6 +11,7 @@ pub mod documents;
 pub mod exchange;
 pub mod hub;
 mod journal;
+pub mod looking;
 pub mod region;
 pub mod reporting;
 pub mod studies;
@@ -169,7 +170,7 @@ async fn make_folder(path: &Path) -> Result<(), OpenError> {
 }
 
 /// How every database here is opened.
-fn options(database: impl Into<Database>) -> SqliteConnectOptions {
+pub(in crate::store) fn options(database: impl Into<Database>) -> SqliteConnectOptions {
     database
         .into()
         .options()

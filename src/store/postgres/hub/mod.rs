@@ -51,7 +51,7 @@ use crate::store::hub::{Grown, Scopes, check_names, failed};
 use crate::store::sqlite::migrator;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "documents", include_str!("../../../../migrations/postgres-hub/0001_documents.sql")),
     (
         2,

@@ -41,7 +41,7 @@ use crate::store::studies::queue::{Writer, failed};
 use crate::store::studies::{COMMON_NAMES_MAX, DESCRIPTIONS_MAX, FAR, KEYS_MAX, NAMES_MAX};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 1] =
+pub(super) const MIGRATIONS: [(i64, &str, &str); 1] =
     [(1, "studies", include_str!("../../../../migrations/postgres-imaging/0001_studies.sql"))];
 
 /// Studies of the first step of a walk to patients, and of the longest.

@@ -22,7 +22,7 @@ use super::{Database, OpenError, make_folder, migrator, options, writers};
 use crate::app::error::Error;
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "forwarding", include_str!("../../../../migrations/sqlite-exchange/0001_forwarding.sql")),
     (2, "worklist", include_str!("../../../../migrations/sqlite-exchange/0002_worklist.sql")),
     (

@@ -18,7 +18,7 @@ use crate::app::regional::{IndexState, Publication};
 use crate::sharing::imaging::published::{Key, PublishedStudy};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 2] = [
     (1, "region", include_str!("../../../../migrations/sqlite-region/0001_region.sql")),
     (2, "by time", include_str!("../../../../migrations/sqlite-region/0002_by_time.sql")),
 ];

@@ -40,7 +40,7 @@ use crate::store::studies::queue::{Writer, failed};
 use crate::store::studies::{COMMON_NAMES_MAX, DESCRIPTIONS_MAX, FAR, KEYS_MAX, NAMES_MAX};
 
 /// Released migrations. One never changes once released; a change is a new one.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 2] = [
     (1, "studies", include_str!("../../../../migrations/sqlite-imaging/0001_studies.sql")),
     (
         2,
