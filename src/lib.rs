@@ -8,6 +8,7 @@
 
 pub mod app;
 pub mod archive;
+pub mod benchmark;
 pub mod cli;
 pub mod config;
 pub mod dicom;

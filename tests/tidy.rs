@@ -29,6 +29,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/render", &["node", "cli", "config"]),
     ("src/dicom", &["node", "cli", "config"]),
     ("src/link", &["node", "cli", "config"]),
+    ("src/benchmark", &["medicine", "sharing", "node", "cli", "config", "telemetry"]),
 ];
 
 /// The layers around `app`: nothing below or beside them names them, nor they each other.

@@ -4,6 +4,7 @@
 mod admin;
 mod archive;
 mod audit;
+mod bench;
 mod calculate;
 mod check;
 mod client;
@@ -18,6 +19,7 @@ mod forwarding;
 mod imaging;
 mod interview;
 mod json;
+mod made_up;
 mod models;
 mod people;
 mod plan;
@@ -27,6 +29,7 @@ mod region;
 mod review;
 mod serve;
 mod token;
+mod wire;
 mod worklist;
 
 use std::io::Write as _;
@@ -71,6 +74,8 @@ enum Command {
     Imaging(Box<imaging::ImagingArgs>),
     /// Measure decisions on files of cases
     Eval(eval::EvalArgs),
+    /// Measure this box and a node on it, or a node elsewhere; compare reports
+    Bench(Box<bench::BenchArgs>),
     /// Look after a node: accounts, keys, encryption, backups, certificates
     Admin(admin::AdminArgs),
     /// Look after the archive of images of a node that does not run
@@ -149,6 +154,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Calculate(args) => calculate::run(args).await,
         Command::Imaging(args) => imaging::run(*args).await,
         Command::Eval(args) => eval::run(args).await,
+        Command::Bench(args) => Box::pin(bench::run(*args)).await,
         Command::Admin(args) => Box::pin(admin::run(args)).await,
         Command::Archive(args) => archive::run(args).await,
         Command::Audit(args) => Box::pin(audit::run(args)).await,

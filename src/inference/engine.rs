@@ -2,10 +2,11 @@
 //!
 //! Deliberately absent: any dtype but `f32`, and any shape but two: rows of numbers with rows of
 //! probabilities as the answer ([`Engine`]), and one image with a row of each output
-//! ([`ImageEngine`]).
+//! ([`ImageEngine`]). A model that is only timed may have others ([`AnyEngine`]).
 
 use ndarray::{Array2, ArrayView2};
 
+use super::any::AnyEngine;
 use super::error::InferenceError;
 
 /// A loaded model that can be run. Not `Sync`: it belongs to one thread.
@@ -70,6 +71,9 @@ pub trait EngineSource: Send + Sync + std::fmt::Debug {
 
     /// Reads an ONNX model that takes an image. Blocks likewise.
     fn open_image(&self, model: &[u8]) -> Result<Box<dyn ImageEngine>, InferenceError>;
+
+    /// Reads an ONNX model of any shape, to be timed. Blocks likewise.
+    fn open_any(&self, model: &[u8]) -> Result<Box<dyn AnyEngine>, InferenceError>;
 }
 
 /// An input or output as the graph declares it.

@@ -7,6 +7,7 @@
 //! Deliberately absent: what inputs and labels mean to a doctor (that is `medicine`), transport
 //! codes, metrics formats, reading of configuration or environment, and any network access.
 
+pub mod any;
 mod check;
 pub mod choice;
 pub mod engine;
@@ -27,6 +28,7 @@ mod parity;
 #[cfg(test)]
 mod testing;
 
+pub use any::{AnyEngine, Tensor};
 pub use choice::EngineChoice;
 pub use engine::{Engine, EngineSource, ImageEngine, Port};
 pub use error::InferenceError;

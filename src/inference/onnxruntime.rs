@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ndarray::{Array2, ArrayView2, ArrayView4, Ix2};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
-use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
+use super::any::{AnyEngine, Numbers, Tensor};
 use super::engine::{Engine, EngineSource, F32, ImageEngine, Port, one_row};
 use super::error::InferenceError;
 use super::library::{LibrarySearch, version_in};
@@ -97,6 +98,10 @@ impl EngineSource for OnnxRuntime {
     }
 
     fn open_image(&self, model: &[u8]) -> Result<Box<dyn ImageEngine>, InferenceError> {
+        Ok(Box::new(self.engine(model)?))
+    }
+
+    fn open_any(&self, model: &[u8]) -> Result<Box<dyn AnyEngine>, InferenceError> {
         Ok(Box::new(self.engine(model)?))
     }
 }
@@ -200,6 +205,38 @@ impl ImageEngine for OrtEngine {
         };
         outputs.iter().map(row).collect()
     }
+}
+
+impl AnyEngine for OrtEngine {
+    fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    fn run_any(&mut self, inputs: &[Tensor]) -> Result<(), InferenceError> {
+        let failed = |error: ort::Error| InferenceError::engine(NAME, "run the model", error);
+        let mut values = Vec::with_capacity(inputs.len());
+        for tensor in inputs {
+            // `ort` would reach into the session's name table with an unknown name.
+            if !self.inputs.iter().any(|port| port.name == tensor.name) {
+                return Err(InferenceError::input(&tensor.name, "the graph has no such input"));
+            }
+            values.push((tensor.name.as_str(), value(tensor).map_err(failed)?));
+        }
+        self.session.run(values).map_err(failed)?;
+        Ok(())
+    }
+}
+
+fn value(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
+    let shape = tensor.shape.as_slice();
+    Ok(match &tensor.numbers {
+        Numbers::F32(all) => TensorRef::from_array_view((shape, all.as_slice()))?.into(),
+        Numbers::I64(all) => TensorRef::from_array_view((shape, all.as_slice()))?.into(),
+        Numbers::I32(all) => TensorRef::from_array_view((shape, all.as_slice()))?.into(),
+        Numbers::U8(all) => TensorRef::from_array_view((shape, all.as_slice()))?.into(),
+        Numbers::I8(all) => TensorRef::from_array_view((shape, all.as_slice()))?.into(),
+        Numbers::Bool(all) => TensorRef::from_array_view((shape, all.as_slice()))?.into(),
+    })
 }
 
 /// Loads the library at `path`, or says why it does not serve.

@@ -13,6 +13,7 @@ use rten::{
     ValueType, ValueView,
 };
 
+use super::any::{AnyEngine, Numbers, Tensor};
 use super::engine::{Engine, EngineSource, F32, ImageEngine, Port, one_row};
 use super::error::InferenceError;
 
@@ -54,6 +55,10 @@ impl EngineSource for Rten {
     }
 
     fn open_image(&self, model: &[u8]) -> Result<Box<dyn ImageEngine>, InferenceError> {
+        Ok(Box::new(self.engine(model)?))
+    }
+
+    fn open_any(&self, model: &[u8]) -> Result<Box<dyn AnyEngine>, InferenceError> {
         Ok(Box::new(self.engine(model)?))
     }
 }
@@ -163,6 +168,43 @@ impl ImageEngine for RtenEngine {
     }
 }
 
+impl AnyEngine for RtenEngine {
+    fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    fn run_any(&mut self, inputs: &[Tensor]) -> Result<(), InferenceError> {
+        let mut values: Vec<(NodeId, ValueOrView<'_>)> = Vec::with_capacity(inputs.len());
+        for tensor in inputs {
+            let node = node(&self.model, &self.inputs, &tensor.name).ok_or_else(|| {
+                InferenceError::input(&tensor.name, "the graph has no such input")
+            })?;
+            values.push((node, view(tensor)?.into()));
+        }
+        let outputs: Vec<NodeId> = self.model.output_ids().to_vec();
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
+        self.model
+            .run(values, &outputs, Some(options))
+            .map_err(|error| InferenceError::engine(NAME, "run the model", error))?;
+        Ok(())
+    }
+}
+
+fn view(tensor: &Tensor) -> Result<ValueView<'_>, InferenceError> {
+    let shape = tensor.shape.as_slice();
+    let failed =
+        |error: &dyn std::error::Error| InferenceError::input(&tensor.name, error.to_string());
+    match &tensor.numbers {
+        Numbers::F32(all) => ValueView::from_shape(shape, all).map_err(|e| failed(&e)),
+        Numbers::I32(all) => ValueView::from_shape(shape, all).map_err(|e| failed(&e)),
+        Numbers::U8(all) => ValueView::from_shape(shape, all).map_err(|e| failed(&e)),
+        Numbers::I8(all) => ValueView::from_shape(shape, all).map_err(|e| failed(&e)),
+        Numbers::I64(_) | Numbers::Bool(_) => {
+            Err(InferenceError::input(&tensor.name, "rten takes whole numbers of 32 bits"))
+        }
+    }
+}
+
 /// The node of an input or output; other nodes of the graph are not to be had by name.
 fn node(model: &Model, ports: &[Port], name: &str) -> Option<NodeId> {
     ports.iter().any(|port| port.name == name).then(|| model.find_node(name)).flatten()
@@ -215,6 +257,10 @@ fn ports(model: &Model, nodes: &[NodeId]) -> Vec<Port> {
             name: info.name().unwrap_or_default().to_owned(),
             dtype: match info.dtype() {
                 Some(ValueType::Tensor(DataType::Float)) => F32.to_owned(),
+                // Truth values and whole numbers of 64 bits are such numbers for it, too.
+                Some(ValueType::Tensor(DataType::Int32)) => "i32".to_owned(),
+                Some(ValueType::Tensor(DataType::Int8)) => "i8".to_owned(),
+                Some(ValueType::Tensor(DataType::UInt8)) => "u8".to_owned(),
                 Some(other) => format!("{other:?}"),
                 None => "unknown".to_owned(),
             },

@@ -16,8 +16,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What is used in tests, benchmarks and at build time alone.
-NEVER_LINKED = {"proptest", "criterion", "hdrhistogram", "protox", "tonic-prost-build",
-                "serde_derive", "syn", "cc", "dicom-object"}
+NEVER_LINKED = {"proptest", "criterion", "protox", "tonic-prost-build", "serde_derive", "syn", "cc",
+                "dicom-object"}
 
 
 def sbom(*arguments, **environment):

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::super::client::{Client, connect, readable};
+use super::super::made_up::{self as patient, HOSPITAL, VILLAGE};
 use super::super::records::{reconciled, tasks};
+use super::super::wire::Wire;
 use super::super::{Failure, json, say};
 use super::CALL_TIMEOUT;
 use crate::config::{Config, MemberSection, NodeRole};
@@ -24,17 +24,10 @@ use crate::rpc::proto::xiangyi::records::v1::record_service_client::RecordServic
 use crate::sharing::discharge::{Moment, fhir};
 use crate::tables::text::hex;
 
-mod patient;
-
 /// How long anything may take to arrive.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The village in which the clinic stands: 石峡村, 广信区 of Shangrao; made up for the demo are
-/// clinic, hospital and patient.
-const VILLAGE: (&str, &str) = ("village-clinic", "361104111202");
-/// The county's hospital.
-const HOSPITAL: (&str, &str) = ("county-hospital", "361104");
 
 /// Three nodes, and a wire that can be cut.
 struct Region {
@@ -42,43 +35,6 @@ struct Region {
     hospital: Node,
     village: Node,
     wire: Wire,
-}
-
-/// Passes bytes on between the village and the hub, until it is cut.
-struct Wire {
-    listener: std::net::TcpListener,
-    to: SocketAddr,
-    running: JoinSet<()>,
-}
-
-impl Wire {
-    fn new(to: SocketAddr) -> Result<(Self, SocketAddr), Failure> {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        Ok((Self { listener, to, running: JoinSet::new() }, address))
-    }
-
-    fn join(&mut self) -> Result<(), Failure> {
-        let listener = TcpListener::from_std(self.listener.try_clone()?)?;
-        let to = self.to;
-        self.running.spawn(async move {
-            let mut lines = JoinSet::new();
-            while let Ok((mut near, _)) = listener.accept().await {
-                lines.spawn(async move {
-                    if let Ok(mut far) = TcpStream::connect(to).await {
-                        // A line that ends is what a cut looks like.
-                        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-                    }
-                });
-            }
-        });
-        Ok(())
-    }
-
-    async fn cut(&mut self) {
-        self.running.shutdown().await;
-    }
 }
 
 fn token(name: &str) -> String {

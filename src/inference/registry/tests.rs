@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::super::any::AnyEngine;
 use super::super::engine::{Engine, ImageEngine, Port};
 use super::super::rten_engine::Rten;
 use super::super::testing::{
@@ -69,6 +70,10 @@ impl EngineSource for Hooked {
 
     fn open_image(&self, model: &[u8]) -> Result<Box<dyn ImageEngine>, InferenceError> {
         self.inner.open_image(model)
+    }
+
+    fn open_any(&self, model: &[u8]) -> Result<Box<dyn AnyEngine>, InferenceError> {
+        self.inner.open_any(model)
     }
 }
 

@@ -1,7 +1,7 @@
-//! The patient of the demo: made up, like the clinic, the hospital and every number.
+//! The patient of the demo, and many like him to measure with: made up, like the clinic, the hospital and
+//! every number.
 
-use super::super::super::Failure;
-use super::VILLAGE;
+use super::Failure;
 use crate::rpc::proto::xiangyi::records::v1 as pb;
 use crate::sharing::discharge::Moment;
 use crate::sharing::discharge::model::{
@@ -9,6 +9,7 @@ use crate::sharing::discharge::model::{
     FollowUp, Identifier, IdentifierKind, Measurement, Medicine, MedicineChange, Narrative,
     Patient, Quantity, Sex, Stay,
 };
+use crate::sharing::patient::identifier::check_digit;
 
 /// When the record was written.
 pub(super) const WRITTEN: &str = "2026-11-28T10:30:00+08:00";
@@ -18,6 +19,11 @@ pub(super) const PRESCRIBED: [&str; 4] =
 
 /// Last day of the contract: 2099-12-31, in milliseconds since 1970 of its end.
 const CONTRACT_UNTIL_MS: i64 = 4_102_415_999_999;
+/// The village in which the clinic stands: 石峡村, 广信区 of Shangrao; made up for the demo are clinic,
+/// hospital and patient.
+pub(super) const VILLAGE: (&str, &str) = ("village-clinic", "361104111202");
+/// The county's hospital.
+pub(super) const HOSPITAL: (&str, &str) = ("county-hospital", "361104");
 const NAME: &str = "饶春生";
 const RESIDENT_ID: &str = "361121195803214233";
 
@@ -35,6 +41,69 @@ pub(super) fn registration() -> pb::RegisterPatientRequest {
         relation: pb::Relation::Contract.into(),
         until_ms: CONTRACT_UNTIL_MS,
         ..pb::RegisterPatientRequest::default()
+    }
+}
+
+/// One of many people, of whom no two have the same name, birth date or number.
+#[derive(Debug, Clone)]
+pub(super) struct Somebody {
+    name: String,
+    resident_id: String,
+    birth_date: String,
+    document: String,
+}
+
+impl Somebody {
+    /// The person of a number.
+    pub(super) fn new(number: usize) -> Result<Self, Failure> {
+        const SURNAMES: [char; 10] = ['王', '李', '张', '刘', '陈', '杨', '黄', '赵', '吴', '周'];
+        const GIVEN: [char; 16] = [
+            '春', '夏', '秋', '冬', '梅', '兰', '竹', '菊', '山', '河', '湖', '海', '松', '柏',
+            '云', '雨',
+        ];
+        let pick = |all: &[char], at: usize| all.get(at % all.len()).copied().unwrap_or('春');
+        let name: String = [
+            pick(&SURNAMES, number),
+            pick(&GIVEN, number / SURNAMES.len()),
+            pick(&GIVEN, number / SURNAMES.len() / GIVEN.len() + number % 7),
+        ]
+        .into_iter()
+        .collect();
+        let days = i64::try_from(number % 18_000)?;
+        let born = jiff::civil::date(1940, 1, 1).checked_add(jiff::Span::new().days(days))?;
+        let birth_date = born.to_string();
+        // The last of the three digits before the check is odd for men.
+        let digits = format!("361121{}{:03}", birth_date.replace('-', ""), number % 499 * 2 + 1);
+        let check = check_digit(&digits).ok_or("a made-up number")?;
+        Ok(Self {
+            name,
+            resident_id: format!("{digits}{check}"),
+            birth_date,
+            document: format!("urn:oid:2.16.156.10011.1.1|CYXJ-BENCH-{number:06}"),
+        })
+    }
+
+    /// Registered by the clinic.
+    pub(super) fn registration(&self) -> pb::RegisterPatientRequest {
+        let mut request = registration();
+        if let Some(person) = &mut request.person {
+            self.name.clone_into(&mut person.name);
+            self.resident_id.clone_into(&mut person.resident_id);
+            self.birth_date.clone_into(&mut person.birth_date);
+        }
+        request
+    }
+
+    /// Discharged by the county hospital.
+    pub(super) fn record(&self) -> Result<DischargeRecord, Failure> {
+        let mut record = record()?;
+        self.document.clone_into(&mut record.document.name);
+        self.name.clone_into(&mut record.patient.name);
+        record.patient.birth_date = Some(moment(&self.birth_date)?);
+        for identifier in &mut record.patient.identifiers {
+            self.resident_id.clone_into(&mut identifier.value);
+        }
+        Ok(record)
     }
 }
 
@@ -141,4 +210,27 @@ pub(super) fn record() -> Result<DischargeRecord, Failure> {
         }],
         ..DischargeRecord::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::sharing::patient::ResidentId;
+
+    #[test]
+    fn many_people_are_all_different_and_have_numbers_that_hold() {
+        let mut seen = BTreeSet::new();
+        for number in 0..2_000 {
+            let somebody = Somebody::new(number).unwrap();
+            let id = ResidentId::parse(&somebody.resident_id).unwrap();
+            assert_eq!(id.birth_date().to_string(), somebody.birth_date);
+            assert!(seen.insert(somebody.resident_id.clone()), "{number}");
+            assert!(seen.insert(format!("{} {}", somebody.name, somebody.birth_date)));
+        }
+        let record = Somebody::new(7).unwrap().record().unwrap();
+        assert!(record.document.name.ends_with("CYXJ-BENCH-000007"));
+        assert_ne!(record.patient.name, NAME);
+    }
 }
