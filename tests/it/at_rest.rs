@@ -475,7 +475,7 @@ async fn a_hub_that_is_put_back_from_a_backup_takes_no_code_from_before() {
     let keys = tempfile::tempdir().unwrap();
     let key = master(keys.path(), "master", 1);
     let to = keys.path().join("backup");
-    let started = async |data: tempfile::TempDir| {
+    let started = async |data: TempDir| {
         let setup = enrolment::setup().with(|c| c.encryption.key_file = Some(key.clone()));
         let mut config = setup.config.clone();
         data.path().clone_into(&mut config.store.dir);
