@@ -62,12 +62,11 @@ fn value(column: &Column, check: Option<&str>) -> String {
 fn kept(of: &str, before: &Tables, after: &Tables) {
     for (table, rows) in before {
         assert!(!rows.is_empty(), "{of}: no row was made in {table}");
-        if let Some((_, to)) = MOVED.iter().find(|(from, _)| from == table) {
-            if !after.contains_key(table) {
-                let there = after.get(*to).map_or(0, BTreeSet::len);
-                assert!(there >= rows.len(), "{of}: rows of {table} did not come to {to}");
-                continue;
-            }
+        let moved = MOVED.iter().find(|(from, _)| from == table);
+        if let Some((_, to)) = moved.filter(|_| !after.contains_key(table)) {
+            let there = after.get(*to).map_or(0, BTreeSet::len);
+            assert!(there >= rows.len(), "{of}: rows of {table} did not come to {to}");
+            continue;
         }
         let now = after.get(table).unwrap_or_else(|| panic!("{of}: {table} is gone"));
         for row in rows {

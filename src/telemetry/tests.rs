@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::app::exchange::look_up::LookUpCounts;
+use crate::app::imaging::custody::Evictions;
 use crate::app::imaging::forwarding::{Counts, DestinationStatus};
-use crate::app::imaging::holdings::{CopyTotals, Evictions};
+use crate::app::imaging::holdings::CopyTotals;
 use crate::app::nodes::NodeCounts;
 
 const OPERATIONS: &str = include_str!("../../OPERATIONS.md");

@@ -1,6 +1,7 @@
 //! The likely faults of OPERATIONS.md, each made on purpose: what a node and `xiangyi doctor` say of it, and
 //! that the remedy helps. Doctor runs as a program of its own, as an operator runs it.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -128,7 +129,7 @@ fn can_fake_time() -> bool {
     let required = std::env::var("XIANGYI_REQUIRE_ORT").is_ok();
     assert!(is_here || !required, "faketime is not installed");
     if !is_here {
-        eprintln!("NOT RUN: faketime is not installed");
+        let _ = writeln!(std::io::stderr(), "NOT RUN: faketime is not installed");
     }
     is_here
 }
@@ -275,7 +276,7 @@ async fn a_damaged_database_is_told_and_a_backup_takes_its_place() {
     let keys = tempfile::tempdir().unwrap();
     let key = master(keys.path(), "master.key", 7);
     let (config, data) =
-        used(Setup::new().with(|c| c.encryption.key_file = Some(key.clone()))).await;
+        Box::pin(used(Setup::new().with(|c| c.encryption.key_file = Some(key.clone())))).await;
     doctor(&config, "database").await.fine();
     let backup = keys.path().join("backup");
     let xiangyi = |arguments: &[&Path]| {
@@ -299,7 +300,7 @@ async fn a_damaged_database_is_told_and_a_backup_takes_its_place() {
     // A database that is gone while others are there: a start would begin anew over it.
     std::fs::remove_file(data.path().join("xiangyi.db")).unwrap();
     doctor(&config, "database").await.failed(&["xiangyi.db", "is not there, and others are"]);
-    assert!(!data.path().join("xiangyi.db").exists(), "doctor makes none");
+    assert!(!data.path().join("xiangyi.db").try_exists().unwrap(), "doctor makes none");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -307,7 +308,7 @@ async fn a_key_that_is_lost_or_open_to_others_is_told_and_put_back() {
     let keys = tempfile::tempdir().unwrap();
     let key = master(keys.path(), "master.key", 7);
     let (config, _data) =
-        used(Setup::new().with(|c| c.encryption.key_file = Some(key.clone()))).await;
+        Box::pin(used(Setup::new().with(|c| c.encryption.key_file = Some(key.clone())))).await;
     doctor(&config, "keys,database").await.fine();
     let mode = |mode| {
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -320,7 +321,7 @@ async fn a_key_that_is_lost_or_open_to_others_is_told_and_put_back() {
     std::fs::rename(&key, &away).unwrap();
     assert!(refusal(&config).await.contains("cannot read the secret"));
     doctor(&config, "keys,database").await.failed(&["keyring", "cannot read the secret", "put"]);
-    assert!(!key.exists(), "no other is made");
+    assert!(!key.try_exists().unwrap(), "no other is made");
     std::fs::write(&key, [8; 32]).unwrap();
     mode(0o600);
     doctor(&config, "keys").await.failed(&["keyring"]);
@@ -342,7 +343,7 @@ async fn a_key_that_is_lost_or_open_to_others_is_told_and_put_back() {
     std::fs::remove_file(&path).unwrap();
     let found = doctor(&config, "keys").await;
     found.failed(&["hub.key", "is lost", "do not start the hub"]);
-    assert!(!path.exists(), "doctor makes none");
+    assert!(!path.try_exists().unwrap(), "doctor makes none");
     std::fs::write(&path, kept).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     doctor(&config, "keys").await.fine();
@@ -447,7 +448,8 @@ async fn onnx_runtime_that_is_missing_is_told_and_rten_serves_in_its_place() {
     found.fine();
     assert!(found.says("warning", &["engine", "rten", "ONNX Runtime is not found"]), "{found:?}");
     let Some(library) = ort_library() else {
-        eprintln!("NOT RUN on ONNX Runtime: ORT_DYLIB_PATH is not set");
+        let note = "NOT RUN on ONNX Runtime: ORT_DYLIB_PATH is not set";
+        let _ = writeln!(std::io::stderr(), "{note}");
         return;
     };
     config.models.onnxruntime_library = Some(library);
@@ -512,7 +514,7 @@ async fn a_document_that_the_hub_refuses_is_told_and_holds_up_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schema_of_a_newer_program_is_told_and_stays_as_it_is() {
-    let (config, data) = used(Setup::new()).await;
+    let (config, data) = Box::pin(used(Setup::new())).await;
     let path = data.path().join("xiangyi.db");
     let run = async |sql: &'static str| {
         let options = SqliteConnectOptions::new().filename(&path);

@@ -21,7 +21,7 @@ async fn a_check_that_hangs_or_breaks_keeps_its_lines_and_stops_no_other() {
                 Box::pin(async move {
                     notes.ok("first", "seen before it hung");
                     // A thread in a call that never comes back, as on a disk that is gone.
-                    let hung = apart(|| std::thread::sleep(Duration::from_secs(3_600))).await;
+                    let hung = apart(|| std::thread::sleep(Duration::from_hours(1))).await;
                     notes.ok("second", format!("{hung:?}"));
                 })
             },
