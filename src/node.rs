@@ -371,8 +371,7 @@ impl Node {
         let door = Door::new(options, Arc::clone(&app), Arc::clone(&metrics))?;
         let health = health::service(&app, until).await;
         if let Some(listener) = metrics_listener {
-            link::until(&stop, &tasks, room::watch(config.clone(), Arc::clone(&metrics)));
-            tasks.spawn(serve_metrics(listener, (&app, &metrics), stop.clone()));
+            serve_metrics(listener, (&config, &app, &metrics), until);
         }
         let dicom_address = imaging::open_door(&config, images.as_ref(), worklist, until).await?;
         let link_address = match region {
@@ -468,17 +467,19 @@ fn serve_grpc<E: std::error::Error + Send>(
     });
 }
 
+/// Serves metrics, and measures what nobody else does.
 fn serve_metrics(
     listener: TcpListener,
-    (app, metrics): (&Arc<App>, &Arc<Metrics>),
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send + use<> {
-    let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
-    async move {
+    (config, app, metrics): (&Config, &Arc<App>, &Arc<Metrics>),
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) {
+    link::until(stop, tasks, room::watch(config.clone(), Arc::clone(metrics)));
+    let (app, metrics, stop) = (Arc::clone(app), Arc::clone(metrics), stop.clone());
+    tasks.spawn(async move {
         if let Err(error) = crate::web::serve(listener, app, metrics, stop).await {
             tracing::error!(error = %error, "metrics door");
         }
-    }
+    });
 }
 
 /// Turns what the model threads tell into metrics.

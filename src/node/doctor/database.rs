@@ -89,7 +89,13 @@ async fn known(notes: &Notes, (file, database): (&DatabaseFile, &Database)) -> b
     let schema = match looking::schema(database, file.which).await {
         Ok(schema) => schema,
         Err(error) => {
-            notes.fail(subject, (format!("does not open: {error}"), advice(file.which)));
+            if looking::is_damage(&error) {
+                notes.fail(subject, (format!("is damaged: {error}"), advice(file.which)));
+            } else {
+                let advice =
+                    "look at its rights and its folder's; run this as the user of the node";
+                notes.fail(subject, (format!("cannot be opened: {error}"), advice));
+            }
             return false;
         }
     };
