@@ -39,7 +39,8 @@ fn states(report: &Value) -> Vec<(String, String)> {
 fn value(report: &Value, name: &str) -> f64 {
     let metrics = report["metrics"].as_array().unwrap();
     let found = metrics.iter().find(|metric| metric["name"] == name);
-    found.unwrap_or_else(|| panic!("no {name} in {metrics:#?}"))["value"].as_f64().unwrap()
+    let names: Vec<&Value> = metrics.iter().map(|metric| &metric["name"]).collect();
+    found.unwrap_or_else(|| panic!("no {name} in {names:?}"))["value"].as_f64().unwrap()
 }
 
 #[test]
@@ -51,8 +52,16 @@ fn a_short_run_measures_a_node_and_its_report_can_be_used() {
     let (out, data) = (path(&folder, "out"), path(&folder, "data"));
     fs::create_dir(&data).unwrap();
     let output = run(&[
-        "--quick", "--only", "start,check", "--json", "--out", &out, "--require", &site,
-        "--data-dir", &data,
+        "--quick",
+        "--only",
+        "start,check",
+        "--json",
+        "--out",
+        &out,
+        "--require",
+        &site,
+        "--data-dir",
+        &data,
     ]);
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "a requirement is missed: {told}");
@@ -62,7 +71,10 @@ fn a_short_run_measures_a_node_and_its_report_can_be_used() {
     let report = report(&output);
     assert_eq!(report["schema"], "xiangyi-bench/1");
     assert_eq!(report["node"]["kind"], "child");
-    assert_eq!(states(&report), [("start".into(), "measured".into()), ("check".into(), "measured".into())]);
+    assert_eq!(
+        states(&report),
+        [("start".into(), "measured".into()), ("check".into(), "measured".into())]
+    );
     assert_eq!(report["whole"], true);
     let (knee, full) =
         (value(&report, "check.knee_per_second"), value(&report, "check.saturated_per_second"));
@@ -123,8 +135,20 @@ fn a_model_that_cannot_be_run_is_named_and_the_others_are_measured() {
     let good = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/fixture.onnx");
     let missing = path(&folder, "missing.onnx");
     let output = run(&[
-        "--quick", "--only", "models", "--threads", "1", "--batch", "1,2", "--json", "--model",
-        &broken, "--model", good, "--model", &missing,
+        "--quick",
+        "--only",
+        "models",
+        "--threads",
+        "1",
+        "--batch",
+        "1,2",
+        "--json",
+        "--model",
+        &broken,
+        "--model",
+        good,
+        "--model",
+        &missing,
     ]);
     let report = report(&output);
     assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
