@@ -6,12 +6,14 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::Failure;
-use super::statistics::number;
+use super::statistics::{BLOCKS_MIN, Chance, Interval, between, number};
 
 /// Longest latency that is told apart; what is longer counts as this: an hour.
 const NANOS_MAX: u64 = 3_600_000_000_000;
 /// Nanoseconds of a millisecond.
 const MS: f64 = 1_000_000.0;
+/// Times that a bootstrap draws.
+const DRAWS: usize = 200;
 /// Quantiles of a spectrum, as one over what lies above: 2 is the median, 100 the 99th percentile.
 const ABOVE: [f64; 13] =
     [1.0, 1.11, 1.33, 2.0, 4.0, 10.0, 20.0, 50.0, 100.0, 200.0, 1_000.0, 10_000.0, 100_000.0];
@@ -70,6 +72,27 @@ impl Latencies {
     }
 }
 
+/// What the quantiles of all blocks together lie between with 95 %, in milliseconds: blocks are drawn as
+/// often as there are blocks and put together. None of fewer than [`BLOCKS_MIN`].
+pub fn intervals(blocks: &[&Latencies], shares: &[f64]) -> Result<Vec<Interval>, Failure> {
+    if blocks.len() < BLOCKS_MIN {
+        return Ok(Vec::new());
+    }
+    let (mut chance, mut drawn) = (Chance::new(3), vec![Vec::with_capacity(DRAWS); shares.len()]);
+    for _ in 0..DRAWS {
+        let mut together = Latencies::new()?;
+        for _ in 0..blocks.len() {
+            if let Some(block) = blocks.get(chance.below(blocks.len())) {
+                together.add(block)?;
+            }
+        }
+        for (found, share) in drawn.iter_mut().zip(shares) {
+            found.push(together.ms(*share));
+        }
+    }
+    Ok(drawn.into_iter().filter_map(between).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +108,23 @@ mod tests {
         assert!((all.mean_ms() - 500.5).abs() < 1.0 && (all.max_ms() - 1_000.0).abs() < 1.0);
         let spectrum = all.spectrum();
         assert_eq!(spectrum.last().unwrap().0.to_string(), "1000", "no call tells the 99.99th");
+    }
+
+    /// A pause in one of ten blocks: the 99th percentile of all may be with it or without it.
+    #[test]
+    fn an_interval_of_a_quantile_holds_the_quantile() {
+        let mut blocks = vec![Latencies::new().unwrap(); 10];
+        for (at, block) in blocks.iter_mut().enumerate() {
+            for call in 0..100 {
+                let ms = if at == 3 && call < 30 { 500 } else { 10 + call % 7 };
+                block.record(Duration::from_millis(ms));
+            }
+        }
+        let all: Vec<&Latencies> = blocks.iter().collect();
+        let found = intervals(&all, &[0.5, 0.99]).unwrap();
+        assert!(found[0].low >= 12.0 && found[0].high <= 14.1, "{found:?}");
+        assert!(found[1].low < 17.0 && found[1].high > 490.0, "{found:?}");
+        assert!(intervals(&all[..4], &[0.5]).unwrap().is_empty());
     }
 
     #[test]

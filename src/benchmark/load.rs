@@ -66,6 +66,9 @@ pub struct Seen {
     pub latency: Latencies,
     /// How late calls were sent after they were due.
     pub late: Latencies,
+    /// When calls were due and when good answers came, from the beginning on.
+    dues: Latencies,
+    ends: Latencies,
     /// Parts in time.
     pub blocks: Vec<Block>,
     /// Calls on their way, on average.
@@ -96,6 +99,8 @@ impl Seen {
             seconds: 0.0,
             latency: Latencies::new()?,
             late: Latencies::new()?,
+            dues: Latencies::new()?,
+            ends: Latencies::new()?,
             blocks: (0..blocks.max(1)).map(|_| new()).collect::<Result<_, _>>()?,
             in_flight: 0.0,
             error: None,
@@ -106,6 +111,17 @@ impl Seen {
     /// Good answers a second.
     pub fn per_second(&self) -> f64 {
         if self.seconds > 0.0 { number(self.done) / self.seconds } else { 0.0 }
+    }
+
+    /// How many calls were due a second, from the first hundredth of them to the last.
+    pub fn due_per_second(&self) -> f64 {
+        middle(&self.dues)
+    }
+
+    /// Good answers a second, likewise: what each call takes shifts the answers and does not slow them, and
+    /// one late answer at the end does not count for all.
+    pub fn answered_per_second(&self) -> f64 {
+        middle(&self.ends)
     }
 
     /// The share of calls that failed or were not sent.
@@ -140,6 +156,7 @@ impl Seen {
             Ok(()) => {
                 self.done += 1;
                 self.latency.record(latency);
+                self.ends.record(ended);
                 let from = call.from.saturating_duration_since(begun);
                 if let Some(block) = self.block_at(from) {
                     block.latency.record(latency);
@@ -161,6 +178,12 @@ impl Seen {
         }
         self
     }
+}
+
+/// How many of `times` there are in a second of their middle 98 %.
+fn middle(times: &Latencies) -> f64 {
+    let span = (times.ms(0.99) - times.ms(0.01)) / 1_000.0;
+    if span > 0.0 { number(times.len()) * 0.98 / span } else { 0.0 }
 }
 
 struct Call {
@@ -231,6 +254,7 @@ where
             at = due.recv() => {
                 let Some(at) = at else { break };
                 seen.due += 1;
+                seen.dues.record(at.saturating_duration_since(begun));
                 if running.len() >= load.in_flight_max {
                     seen.unsent += 1;
                     continue;
@@ -357,7 +381,7 @@ mod tests {
         let late = seen.latency.ms(0.9);
         assert!(late > 100.0, "the 90th percentile is {late} ms");
         assert!(seen.latency.max_ms() >= 390.0, "{}", seen.latency.max_ms());
-        assert!(seen.in_flight > 20.0, "{}", seen.in_flight);
+        assert!(seen.in_flight > 8.0, "{}", seen.in_flight);
 
         let server = Stalling::new(100, STALL);
         let load = ClosedLoad { clients: 1, time: Duration::from_secs(1), blocks: 4 };
@@ -365,6 +389,32 @@ mod tests {
         let late = seen.latency.ms(0.99);
         assert!(late < 50.0, "a client that waits sees one late call, not {late} ms at the 99th");
         assert!(seen.latency.max_ms() >= 390.0);
+    }
+
+    /// Slow answers are no fewer; a server that takes too long for each falls behind.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_rate_is_kept_up_whatever_a_call_takes_and_not_when_calls_queue() {
+        let slow = |_| async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok(())
+        };
+        let seen = open_loop(&open(300.0, 600), slow).await.unwrap();
+        let share = seen.answered_per_second() / seen.due_per_second();
+        assert!((0.96..1.04).contains(&share), "{share}");
+        assert!((seen.due_per_second() / 300.0 - 1.0).abs() < 0.3);
+
+        let line = Arc::new(Mutex::new(()));
+        let queue = move |_| {
+            let line = Arc::clone(&line);
+            async move {
+                let _turn = line.lock().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                Ok(())
+            }
+        };
+        let seen = open_loop(&open(300.0, 600), queue).await.unwrap();
+        let share = seen.answered_per_second() / seen.due_per_second();
+        assert!(share < 0.75, "{share}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

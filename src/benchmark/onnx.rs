@@ -3,8 +3,8 @@
 
 use prost::Message;
 
-/// Fewest elements of a tensor that counts; shapes and axes are stored as tensors too.
-const ELEMENTS_MIN: u64 = 16;
+/// Fewest elements of a tensor that counts: scales and limits are stored as tensors of one.
+const ELEMENTS_MIN: u64 = 2;
 
 /// A part of `ModelProto` of ONNX.
 #[derive(Clone, PartialEq, Message)]
@@ -77,7 +77,7 @@ mod tests {
     fn the_precision_is_that_of_most_weights() {
         assert_eq!(precision(&model(&[(1, &[16, 8]), (3, &[512, 8]), (7, &[100_000])])), "int8");
         assert_eq!(precision(&model(&[(10, &[64, 64]), (1, &[64])])), "f16");
-        assert_eq!(precision(&model(&[(1, &[4])])), "unknown");
+        assert_eq!(precision(&model(&[(1, &[1])])), "unknown");
         assert_eq!(precision("这不是模型".as_bytes()), "unknown");
     }
 

@@ -5,6 +5,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Failure;
+use super::latency::{Latencies, intervals};
+use super::load::Seen;
 use super::machine::Machine;
 use super::metrics::{Better, known};
 use super::sensors::Weather;
@@ -119,8 +122,8 @@ pub struct Metric {
     pub better: Better,
     /// The figure, of the whole measurement.
     pub value: f64,
-    /// What it lies between: of figures with blocks the 95 % interval of their mean, of a knee the last rate
-    /// that was kept up and the first that was not.
+    /// What it lies between with 95 %, by a bootstrap over the blocks; of a knee the last rate that was kept
+    /// up and the first that was not.
     #[serde(default)]
     pub low: Option<f64>,
     /// Upper end.
@@ -292,6 +295,34 @@ impl Report {
         } else {
             self.notes.push(format!("{name} is no figure of this report"));
         }
+    }
+
+    /// Adds figures that are quantiles of one load: name and share.
+    pub fn add_quantiles(&mut self, seen: &Seen, figures: &[(String, f64)]) -> Result<(), Failure> {
+        let blocks: Vec<&Latencies> = seen.blocks.iter().map(|block| &block.latency).collect();
+        self.add_quantiles_of((&seen.latency, blocks.as_slice()), figures)
+    }
+
+    /// Likewise, of latencies and their blocks.
+    pub fn add_quantiles_of(
+        &mut self,
+        (all, blocks): (&Latencies, &[&Latencies]),
+        figures: &[(String, f64)],
+    ) -> Result<(), Failure> {
+        let some: Vec<&Latencies> =
+            blocks.iter().copied().filter(|block| !block.is_empty()).collect();
+        let shares: Vec<f64> = figures.iter().map(|(_, share)| *share).collect();
+        let intervals = intervals(&some, &shares)?;
+        for (at, (name, share)) in figures.iter().enumerate() {
+            self.add(name, all.ms(*share), some.iter().map(|block| block.ms(*share)).collect());
+            let Some(metric) = self.metrics.last_mut().filter(|metric| metric.name == *name) else {
+                continue;
+            };
+            // That of the blocks' means would be of something else than the value.
+            metric.low = intervals.get(at).map(|interval| interval.low);
+            metric.high = intervals.get(at).map(|interval| interval.high);
+        }
+        Ok(())
     }
 
     /// A figure by its name.

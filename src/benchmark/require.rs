@@ -120,9 +120,9 @@ pub fn to_text(held: &[Held]) -> String {
     let mut out = String::new();
     for one in held {
         let bound = match (one.min, one.max) {
-            (Some(min), Some(max)) => format!("{}–{}", text::figure(min), text::figure(max)),
-            (Some(min), None) => format!("≥ {}", text::figure(min)),
-            (None, Some(max)) => format!("≤ {}", text::figure(max)),
+            (Some(min), Some(max)) => format!("{min}–{max}"),
+            (Some(min), None) => format!("≥ {min}"),
+            (None, Some(max)) => format!("≤ {max}"),
             (None, None) => String::new(),
         };
         let value = match one.value {

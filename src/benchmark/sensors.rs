@@ -95,7 +95,7 @@ impl Watch {
             if passed > 0.0 { ((now - then) / passed).clamp(0.0, 1.0) } else { 0.0 }
         };
         let stolen_share = share(now.stolen, self.began.stolen);
-        let idle = share(now.idle, self.began.idle);
+        let idle = if passed > 0.0 { share(now.idle, self.began.idle) } else { 1.0 };
         let throttled =
             throttled(&self.host).zip(self.throttled).map(|(now, then)| now.saturating_sub(then));
         Weather {

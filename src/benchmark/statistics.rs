@@ -96,7 +96,7 @@ pub fn mean_interval(values: &[f64]) -> Option<Interval> {
         return None;
     }
     let mut chance = Chance::new(1);
-    interval((0..DRAWS).filter_map(|_| drawn(values, &mut chance)).collect())
+    between((0..DRAWS).filter_map(|_| drawn(values, &mut chance)).collect())
 }
 
 /// What the mean of `b` over that of `a` lies between with 95 %; none of fewer than [`BLOCKS_MIN`]
@@ -110,7 +110,7 @@ pub fn ratio_interval(a: &[f64], b: &[f64]) -> Option<Interval> {
         let (a, b) = (drawn(a, &mut chance)?, drawn(b, &mut chance)?);
         (a > 0.0).then(|| b / a)
     });
-    interval(ratios.collect())
+    between(ratios.collect())
 }
 
 /// The mean of as many values as there are, each drawn from all.
@@ -120,7 +120,8 @@ fn drawn(values: &[f64], chance: &mut Chance) -> Option<f64> {
     sum.map(|sum| sum / count(values.len()))
 }
 
-fn interval(mut drawn: Vec<f64>) -> Option<Interval> {
+/// What 95 % of what was drawn lie between.
+pub(super) fn between(mut drawn: Vec<f64>) -> Option<Interval> {
     drawn.sort_by(f64::total_cmp);
     let at = |share: f64| {
         let place = whole(count(drawn.len().saturating_sub(1)) * share + 0.5);

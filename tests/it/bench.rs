@@ -39,7 +39,8 @@ fn states(report: &Value) -> Vec<(String, String)> {
 fn value(report: &Value, name: &str) -> f64 {
     let metrics = report["metrics"].as_array().unwrap();
     let found = metrics.iter().find(|metric| metric["name"] == name);
-    found.unwrap_or_else(|| panic!("no {name} in {metrics:#?}"))["value"].as_f64().unwrap()
+    let names: Vec<&Value> = metrics.iter().map(|metric| &metric["name"]).collect();
+    found.unwrap_or_else(|| panic!("no {name} in {names:?}"))["value"].as_f64().unwrap()
 }
 
 #[test]

@@ -24,6 +24,7 @@ h1 small { font-size: 15px; display: block; } h2 small { font-size: 14px; } h3 s
 p { margin: 4px 0; } .quiet { color: #555; font-size: 12px; }
 .warn { border: 2px solid #d55e00; padding: 4px 10px; margin: 8px 0; font-weight: bold; }
 table { border-collapse: collapse; width: 100%; margin: 4px 0; }
+table.narrow { max-width: 720px; }
 th, td { border-bottom: 1px solid #ccc; padding: 3px 8px; text-align: right; vertical-align: top; }
 th { background: #f3f6f8; font-weight: 600; }
 th.l, td.l { text-align: left; } td small, th small { color: #555; font-weight: normal; }
@@ -149,7 +150,7 @@ fn requirements(out: &mut String, held: &[Held]) {
     out.push_str("<table><tr><th class=\"l\">指标 figure</th><th>要求 asked</th><th>实测 measured</th><th></th></tr>\n");
     for one in held {
         let bound = |value: Option<f64>, sign: &str| {
-            value.map(|value| format!("{sign} {} ", figure(value))).unwrap_or_default()
+            value.map(|value| format!("{sign} {value} ")).unwrap_or_default()
         };
         let (zh, en) = title(&one.name);
         let (class, word) =
@@ -343,7 +344,7 @@ fn others(out: &mut String, report: &Report) {
             continue;
         }
         heading(out, zh, en);
-        out.push_str("<table>\n");
+        out.push_str("<table class=\"narrow\">\n");
         for metric in there {
             let (zh, en) = title(&metric.name);
             let _ = writeln!(
@@ -427,7 +428,7 @@ fn soak(out: &mut String, report: &Report) {
     };
     let _ = writeln!(
         out,
-        "<div class=\"pair\"><div>{}</div><div>{}</div></div>\n<table>",
+        "<div class=\"pair\"><div>{}</div><div>{}</div></div>\n<table class=\"narrow\">",
         latency.svg(),
         memory.svg()
     );

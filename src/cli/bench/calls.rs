@@ -86,9 +86,7 @@ pub(super) async fn measure(
     let alone = ClosedLoad { clients: 1, time: budget.alone, blocks: budget.blocks };
     let alone = closed_loop(alone, by(&call)).await?;
     works(&alone)?;
-    for (figure, share) in [("alone_p50_ms", 0.5), ("alone_p99_ms", 0.99)] {
-        bench.quantile(&format!("{name}.{figure}"), &alone, share);
-    }
+    bench.quantiles(name, &alone, &[("alone_p50_ms", 0.5), ("alone_p99_ms", 0.99)])?;
 
     bench.step(&format!("{name}: {CLIENTS}"), budget.saturated);
     let full = ClosedLoad { clients: CLIENTS, time: budget.saturated, blocks: budget.blocks };
@@ -146,8 +144,8 @@ async fn rising(
         driven.is_there()?;
         let tried = Try {
             per_second,
-            due_per_second: number(seen.due) / budget.step.as_secs_f64(),
-            done_per_second: seen.per_second(),
+            due_per_second: seen.due_per_second(),
+            done_per_second: seen.answered_per_second(),
             p99_ms: seen.latency.ms(0.99),
             failed_share: seen.failed_share(),
         };
@@ -163,7 +161,7 @@ async fn rising(
             ..metric
         }));
         if search.missed_at().is_none() {
-            bench.note(format!("{name}: the last rate that was tried was still kept up"));
+            bench.remark(format!("{name}: the last rate that was tried was still kept up"));
         }
     }
     Ok(curve)
@@ -176,7 +174,7 @@ fn step(asked: f64, seen: &Seen, missed: Option<&str>) -> Step {
     }
     Step {
         asked_per_second: asked,
-        done_per_second: seen.per_second(),
+        done_per_second: seen.answered_per_second(),
         in_flight: seen.in_flight,
         p50_ms: seen.latency.ms(0.5),
         p95_ms: seen.latency.ms(0.95),
@@ -211,14 +209,13 @@ async fn half(
     let seen = open_loop(&load, by(call)).await?;
     driven.is_there()?;
     works(&seen)?;
-    for (figure, share) in [
+    let figures = [
         ("half_knee_p50_ms", 0.5),
         ("half_knee_p95_ms", 0.95),
         ("half_knee_p99_ms", 0.99),
         ("half_knee_p999_ms", 0.999),
-    ] {
-        bench.quantile(&format!("{name}.{figure}"), &seen, share);
-    }
+    ];
+    bench.quantiles(name, &seen, &figures)?;
     curve.spectrum = seen.latency.spectrum();
     let each = |whole: f64| whole * 1_000.0 / number(seen.done.max(1));
     if let (Some(before), Some(after)) = (cpu, driven.used(&bench.host)) {
@@ -230,7 +227,7 @@ async fn half(
         bench.report.add(&name, each(after - before), Vec::new());
     }
     if seen.late.ms(0.99) > 5.0 {
-        bench.note(format!(
+        bench.remark(format!(
             "{name}: the generator itself was late by {:.1} ms (p99): the machine is busy with more \
              than the node",
             seen.late.ms(0.99)

@@ -10,7 +10,6 @@ use super::Failure;
 use super::run::Bench;
 use crate::benchmark::latency::Latencies;
 use crate::benchmark::machine::EngineThere;
-use crate::benchmark::metrics::OF_MODELS;
 use crate::benchmark::onnx;
 use crate::benchmark::report::ModelRun;
 use crate::benchmark::statistics::number;
@@ -144,10 +143,6 @@ async fn one(
     let each = |joules: f64| joules * 1_000.0 / rows.max(1.0);
     let energy = joules.zip(bench.joules()).map(|(before, after)| each(after - before));
     let per_second = rows / timed.seconds.max(1e-9);
-    let quantile = |share: f64| {
-        let blocks = timed.blocks.iter().filter(|block| !block.is_empty());
-        (timed.all.ms(share), blocks.map(|block| block.ms(share)).collect::<Vec<f64>>())
-    };
     let rate = |block: &Latencies| f64::from(way.batch) * 1_000.0 / block.mean_ms().max(1e-9);
     let rates: Vec<f64> = timed.blocks.iter().filter(|b| !b.is_empty()).map(rate).collect();
     let run = ModelRun {
@@ -161,18 +156,13 @@ async fn one(
     };
     let prefix =
         format!("model.{}.{engine}.{}.t{}.b{}", run.id, run.precision, run.threads, run.batch);
-    for known in OF_MODELS {
-        let (value, blocks) = match known.name {
-            "p50_ms" => quantile(0.5),
-            "p95_ms" => quantile(0.95),
-            "p99_ms" => quantile(0.99),
-            "rows_per_second" => (per_second, rates.clone()),
-            _ => match energy {
-                Some(energy) => (energy, Vec::new()),
-                None => continue,
-            },
-        };
-        bench.report.add(&format!("{prefix}.{}", known.name), value, blocks);
+    let figures = [("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99)];
+    let figures = figures.map(|(name, share)| (format!("{prefix}.{name}"), share));
+    let blocks: Vec<&Latencies> = timed.blocks.iter().collect();
+    bench.report.add_quantiles_of((&timed.all, blocks.as_slice()), &figures)?;
+    bench.report.add(&format!("{prefix}.rows_per_second"), per_second, rates);
+    if let Some(energy) = energy {
+        bench.report.add(&format!("{prefix}.energy_mj_per_row"), energy, Vec::new());
     }
     bench.report.models.push(run);
     Ok(None)

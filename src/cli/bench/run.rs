@@ -85,9 +85,20 @@ impl Bench {
         self.energy.as_ref().map(Energy::joules)
     }
 
-    /// A quantile of a load as a figure.
-    pub(super) fn quantile(&mut self, name: &str, seen: &Seen, share: f64) {
-        self.report.add(name, seen.latency.ms(share), seen.quantiles(share));
+    /// What a reader must know of the figures, where nothing is missing.
+    pub(super) fn remark(&mut self, remark: String) {
+        self.report.notes.push(remark);
+    }
+
+    /// Quantiles of a load as figures.
+    pub(super) fn quantiles(
+        &mut self,
+        prefix: &str,
+        seen: &Seen,
+        figures: &[(&str, f64)],
+    ) -> Result<(), Failure> {
+        let named = figures.iter().map(|(name, share)| (format!("{prefix}.{name}"), *share));
+        self.report.add_quantiles(seen, &named.collect::<Vec<_>>())
     }
 }
 
@@ -104,7 +115,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let (mut bench, asked) = prepare(&args, &folder, config.models).await?;
     let mut termination = lifecycle::Termination::listen()?;
     let mut clocks = Clocks::begin(Arc::new(SystemClock));
-    bench.report = Report::new(when(clocks.began_ms()));
+    bench.report.began = when(clocks.began_ms());
     bench.report.plan = plan_name(&args).to_owned();
     describe(&mut bench, &asked, &folder).await?;
 
@@ -287,6 +298,13 @@ async fn describe(bench: &mut Bench, asked: &Asked, folder: &TempDir) -> Result<
         machine
     });
     bench.report.machine = found.await?;
+    // The last minute's, before anything of ours.
+    let load = bench.host.text("proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().and_then(|load| load.parse::<f64>().ok());
+    if let Some(load) = load.filter(|load| *load > f64::from(bench.report.machine.cpu.usable) / 2.0)
+    {
+        bench.remark(format!("other programs were busy before the run began (load {load})"));
+    }
     bench.report.machine.energy = energy;
     "none".clone_into(&mut bench.report.node.kind);
     Ok(())
@@ -391,9 +409,10 @@ async fn machine(bench: &mut Bench) -> Result<(), Failure> {
     }
     let mut all = Latencies::new()?;
     blocks.iter().try_for_each(|block| all.add(block))?;
-    let of = |share: f64| blocks.iter().map(|block| block.ms(share)).collect::<Vec<f64>>();
-    bench.report.add("disk.fsync_p50_ms", all.ms(0.5), of(0.5));
-    bench.report.add("disk.fsync_p99_ms", all.ms(0.99), of(0.99));
+    let figures =
+        [("disk.fsync_p50_ms", 0.5), ("disk.fsync_p99_ms", 0.99)].map(|(n, s)| (n.to_owned(), s));
+    let parts: Vec<&Latencies> = blocks.iter().collect();
+    bench.report.add_quantiles_of((&all, parts.as_slice()), &figures)?;
     let part = budget.fsync.as_secs_f64() / count(blocks.len().max(1));
     let rates = blocks.iter().map(|block| number(block.len()) / part).collect();
     let rate = number(all.len()) / budget.fsync.as_secs_f64();

@@ -79,7 +79,7 @@ pub(super) async fn measure(
         })
         .collect();
     bench.report.add("soak.per_second", seen.per_second(), rates);
-    bench.quantile("soak.p99_ms", &seen, 0.99);
+    bench.quantiles("soak", &seen, &[("p99_ms", 0.99)])?;
     bench.report.add("soak.failed_percent", seen.failed_share() * 100.0, Vec::new());
     let medians = seen.quantiles(0.5);
     if let Some(drift) = drift(&medians) {

@@ -54,8 +54,7 @@ fn tell(bench: &mut Bench, clients: usize, seen: &Seen) -> Result<(), Failure> {
     let name = format!("store.commits_{clients}_per_second");
     bench.report.add(&name, seen.per_second(), seen.rates());
     if clients == 1 {
-        bench.quantile("store.commit_p50_ms", seen, 0.5);
-        bench.quantile("store.commit_p99_ms", seen, 0.99);
+        bench.quantiles("store", seen, &[("commit_p50_ms", 0.5), ("commit_p99_ms", 0.99)])?;
     }
     Ok(())
 }
