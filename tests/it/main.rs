@@ -12,7 +12,6 @@
 mod at_rest;
 mod audit;
 mod bad_input;
-mod bench;
 mod clocks;
 mod command_line;
 mod consent;

@@ -1,9 +1,13 @@
 //! `xiangyi bench` as who chooses a box runs it: a real node, a short run, its report, and what is said of
-//! bad input.
+//! bad input. A program of its own, and one run at a time: what is measured beside hundreds of other tests
+//! says nothing.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a check that cannot run fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,7 +18,14 @@ fn bench(arguments: &[&str]) -> Command {
     command
 }
 
+/// The box for oneself.
+fn alone() -> MutexGuard<'static, ()> {
+    static BOX: Mutex<()> = Mutex::new(());
+    BOX.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn run(arguments: &[&str]) -> Output {
+    let _alone = alone();
     bench(arguments).output().unwrap()
 }
 
@@ -225,6 +236,7 @@ fn an_interrupted_run_tells_what_it_has_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let data = path(&folder, "data");
     fs::create_dir(&data).unwrap();
+    let _alone = alone();
     let mut command =
         bench(&["--quick", "--only", "machine", "--soak", "5", "--json", "--data-dir", &data]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
