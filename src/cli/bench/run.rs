@@ -112,7 +112,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     telemetry::start_logging(&config.log);
     lifecycle::raise_files_max();
     let folder = folder(args.data_dir.as_deref())?;
-    let (mut bench, asked) = prepare(&args, &folder, config.models).await?;
+    let (mut bench, asked) = prepare(&args, &folder, config.models)?;
     let mut termination = lifecycle::Termination::listen()?;
     let mut clocks = Clocks::begin(Arc::new(SystemClock));
     bench.report.began = when(clocks.began_ms());
@@ -213,7 +213,7 @@ fn plan_name(args: &RunArgs) -> &'static str {
     }
 }
 
-async fn prepare(
+fn prepare(
     args: &RunArgs,
     folder: &TempDir,
     mut section: ModelsSection,
