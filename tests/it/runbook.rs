@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use xiangyi::app::chain;
 use xiangyi::config::{Config, EngineName, PeerSection};
 use xiangyi::node::Node;
+use xiangyi::rpc::proto::xiangyi::imaging::v1 as im;
 
 use crate::at_rest::master;
 use crate::enrolment;
@@ -103,6 +104,10 @@ async fn doctor(config: &Config, only: &str) -> Found {
 fn config_in(setup: Setup, data: &Path) -> Config {
     let mut config = setup.config;
     data.clone_into(&mut config.store.dir);
+    // A node makes it so; what a test makes others may look into.
+    if data.is_dir() {
+        std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
     config
 }
 
@@ -141,8 +146,10 @@ async fn a_full_disk_is_told_and_with_room_images_are_taken_again() {
     let config = config_in(Setup { config: full.config.clone() }, data.path());
     let node = full.start_in(data).await;
     let slice = Slice::head("1.2.77", 1);
-    let refused = store(&node, as_data_set(&slice.uid(), &slice.bytes())).await.unwrap_err();
-    assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused:?}");
+    let stored = store(&node, as_data_set(&slice.uid(), &slice.bytes())).await.unwrap();
+    let refused = &stored.results[0];
+    assert_eq!(refused.outcome(), im::StoreOutcome::Refused, "{refused:?}");
+    assert!(refused.retryable && refused.reason == "archive is full", "{refused:?}");
     let found = doctor(&config, "disk").await;
     found.failed(&["disk", "no image is taken", "make room"]);
     let TestNode { node, data, .. } = node;
@@ -227,7 +234,10 @@ async fn a_hub_that_is_not_there_is_told_step_by_step_and_what_waited_goes_out()
     .await;
     found.fine();
     // Being looked at does not end its line.
-    assert!(county.metrics().await.contains("xiangyi_link_connected{to=\"hub\"} 1"));
+    until("the metric says so", async || {
+        county.metrics().await.contains("xiangyi_link_connected{to=\"hub\"} 1").then_some(())
+    })
+    .await;
     let TestNode { node, data, .. } = hub;
     assert!(node.stop().await, "drains");
     doctor(&config, "hub").await.failed(&["hub", "nobody listens at", "works on"]);
@@ -288,12 +298,18 @@ async fn a_damaged_database_is_told_and_a_backup_takes_its_place() {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     };
     xiangyi(&[Path::new("backup"), &backup]);
-    spoil(&data.path().join("xiangyi.db"));
-    let found = doctor(&config, "database").await;
+    // One whose log was copied into it, as a backup's is.
+    let restored = |name: &str| {
+        let new = keys.path().join(name);
+        xiangyi(&[Path::new("restore"), &backup, &new]);
+        config_in(Setup { config: config.clone() }, &new)
+    };
+    let spoilt = restored("spoilt");
+    doctor(&spoilt, "database").await.fine();
+    spoil(&spoilt.store.dir.join("xiangyi.db"));
+    let found = doctor(&spoilt, "database").await;
     found.failed(&["database", "xiangyi.db", "is damaged", "xiangyi admin restore"]);
-    let new = keys.path().join("new");
-    xiangyi(&[Path::new("restore"), &backup, &new]);
-    let restored = config_in(Setup { config: config.clone() }, &new);
+    let restored = restored("new");
     doctor(&restored, "database,keys").await.fine();
     let node = Box::pin(Node::start(restored)).await.unwrap();
     assert!(node.stop().await, "drains");
