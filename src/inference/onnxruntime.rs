@@ -1,7 +1,8 @@
 //! ONNX Runtime through `ort`, its library loaded at run time.
 //!
 //! One library and one environment serve the whole process and are never unloaded. Telemetry is
-//! off. Deliberately absent: execution providers other than the CPU, and any download.
+//! off by the environment that `main` gives the program, before the library is loaded; the switch here comes
+//! after its first words. Deliberately absent: execution providers other than the CPU, and any download.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -48,6 +48,30 @@ fn terminate(child: &mut Child) -> bool {
     child.wait().unwrap().success()
 }
 
+/// ONNX Runtime leaves an identifier of the machine in the user's home unless it is told not to before it is
+/// loaded.
+#[test]
+fn onnx_runtime_leaves_nothing_in_the_users_home() {
+    let Some(library) = crate::harness::ort_library() else { return };
+    for set in [None, Some("0")] {
+        let home = tempfile::tempdir().unwrap();
+        let mut command =
+            xiangyi(&["diagnose", "--text", "发热伴咳嗽三天", "--age", "40", "--json"]);
+        command
+            .env("XIANGYI_MODELS_ENGINE", "onnxruntime")
+            .env("ORT_DYLIB_PATH", &library)
+            .env("HOME", home.path())
+            .env_remove("XDG_CACHE_HOME")
+            .env_remove("ORT_DISABLE_TELEMETRY");
+        if let Some(set) = set {
+            command.env("ORT_DISABLE_TELEMETRY", set);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "{set:?}");
+    }
+}
+
 #[test]
 fn help_explains_every_subcommand_and_every_one_has_json() {
     let help = text(&run(&["--help"]).stdout);
