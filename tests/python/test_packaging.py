@@ -169,7 +169,9 @@ def test_it_has_what_it_needs_with_the_modes_it_needs(package, tmp_path):
             "usr/lib/sysusers.d/xiangyi.conf", "usr/lib/tmpfiles.d/xiangyi.conf",
             "usr/lib/systemd/journald@xiangyi.conf.d/xiangyi.conf",
             "usr/share/doc/xiangyi/copyright", "usr/share/doc/xiangyi/sbom.cdx.json",
-            "usr/share/doc/xiangyi/onnxruntime/LICENSE"} <= set(modes)
+            "usr/share/doc/xiangyi/onnxruntime/LICENSE",
+            "usr/share/doc/xiangyi/OPERATIONS.md",
+            "usr/share/doc/xiangyi/ops/grafana/xiangyi.json"} <= set(modes)
     assert (root / "DEBIAN/conffiles").read_text("utf-8") == "/etc/xiangyi/node.toml\n"
     # Of all that is packed only the configuration may be changed by hand.
     sums = (root / "DEBIAN/md5sums").read_text("utf-8")
