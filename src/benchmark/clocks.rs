@@ -74,7 +74,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_is_set_back_is_told_once_for_each_time() {
         let wall = Arc::new(Wall(AtomicI64::new(1_000_000)));
-        let mut clocks = Clocks::begin(Arc::clone(&wall) as Arc<dyn Clock>);
+        let shown: Arc<dyn Clock> = wall.clone();
+        let mut clocks = Clocks::begin(shown);
         let pass = |ms: i64| wall.0.fetch_add(ms, Ordering::SeqCst);
         tokio::time::advance(Duration::from_secs(10)).await;
         pass(10_400);
