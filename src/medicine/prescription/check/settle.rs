@@ -17,20 +17,24 @@ const SAME_CAUSE: &[(Kind, Kind)] = &[
     (Kind::Disease, Kind::Hepatic),
 ];
 
+/// Whether both name the same, in whichever order: that of the lines must not decide what is said.
+fn alike(a: &[String], b: &[String]) -> bool {
+    a.len() == b.len() && a.iter().all(|name| b.contains(name))
+}
+
 /// Removes what another finding already says.
 pub(super) fn settle(findings: &mut Vec<Finding>) {
     let mut drop = vec![false; findings.len()];
     for (i, a) in findings.iter().enumerate() {
         for (j, b) in findings.iter().enumerate() {
-            // Findings about the same medicines begin at the same place.
-            if i == j || a.place != b.place {
+            if i == j || !alike(&a.lines, &b.lines) {
                 continue;
             }
             let same_kind = a.kind == b.kind && a.kind == Kind::Duration;
             let pair =
                 SAME_CAUSE.contains(&(a.kind, b.kind)) || SAME_CAUSE.contains(&(b.kind, a.kind));
             let seen = drop.get(i) == Some(&true) || drop.get(j) == Some(&true);
-            if seen || !(pair || same_kind && i < j) || a.medicines != b.medicines {
+            if seen || !(pair || same_kind && i < j) || !alike(&a.medicines, &b.medicines) {
                 continue;
             }
             let first = same_kind || SAME_CAUSE.contains(&(a.kind, b.kind));

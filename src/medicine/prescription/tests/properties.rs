@@ -93,6 +93,20 @@ fn every_line_is_accounted_for(order: &Order, report: &Report) -> bool {
     })
 }
 
+/// Found by the property below: of what is in use the calcium may go into a vein, the line is by mouth.
+#[test]
+fn what_is_in_use_is_told_beside_an_interaction_in_either_order() {
+    let mut order = super::order(&["葡萄糖酸钙@口服", "头孢曲松"]);
+    order.current = vec!["葡萄糖酸钙".to_owned(), "头孢曲松".to_owned()];
+    let told = ids(&KNOWN.check(&order));
+    for kind in ["duplicate:", "interaction:"] {
+        assert!(told.iter().any(|id| id.starts_with(kind)), "{kind} {told:?}");
+    }
+    order.lines.reverse();
+    order.current.reverse();
+    assert_eq!(ids(&KNOWN.check(&order)), told);
+}
+
 proptest! {
     #[test]
     fn any_text_as_a_name_is_checked_or_unchecked(
