@@ -17,6 +17,23 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Text as a page (HTML) holds it, in an attribute too; control characters become spaces.
+pub fn markup(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Whether a line of text shows as it is written: no control characters, no breaks of lines, no marks that
 /// turn the direction of writing.
 pub fn is_printable(text: &str) -> bool {

@@ -10,6 +10,7 @@ use super::metrics::{CALLS, OF_CALLS, OTHERS, title};
 use super::report::{Curve, Metric, Report, SectionState, SoakPart, Step};
 use super::require::Held;
 use super::text::{figure, machine_rows};
+use crate::tables::text::markup as escape;
 
 const STYLE: &str = "
 @page { size: A4; margin: 12mm; }
@@ -95,7 +96,7 @@ pub fn page(report: &Report, held: &[Held]) -> String {
 fn plan(report: &Report) -> &'static str {
     match report.plan.as_str() {
         "quick" => "快速 quick: figures are rough",
-        "usual" => "完整 the usual run",
+        "usual" => "常规 the usual run",
         _ => "部分项目 chosen sections",
     }
 }
@@ -489,24 +490,6 @@ fn method(out: &mut String, report: &Report) {
          in turn. Small figures are 95 % intervals by a bootstrap over blocks of the run, of a knee the rates next \
          to it.</p>"
     );
-}
-
-/// Text that is no markup.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // Control characters have no place in a page.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::super::statistics::count;
 use super::super::text::figure;
-use super::escape;
+use crate::tables::text::markup as escape;
 
 /// Size of a plot, and what is left free around the area of the lines: left, right, top, bottom.
 const SIZE: (f64, f64) = (520.0, 320.0);

@@ -23,8 +23,8 @@ use crate::rpc::proto::xiangyi::treatment::v1::treatment_service_client::Treatme
 const CLIENTS: usize = 32;
 /// Calls on their way at most.
 pub(super) const IN_FLIGHT_MAX: usize = 2_048;
-/// Interviews that wait for an answer.
-const INTERVIEWS: u64 = 64;
+/// Interviews under way, over all connections: fewer than the streams of one.
+const INTERVIEWS: u32 = 64;
 
 /// A call by its number.
 pub(super) type Call = Arc<dyn Fn(u64) -> Answer + Send + Sync>;

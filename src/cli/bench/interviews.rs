@@ -1,8 +1,13 @@
 //! Interviews that are under way, so that one step of one can be timed: an answer goes out, the next
 //! question comes. Who took a step puts the interview back, or opens another where it has ended.
+//!
+//! There are never more than a fixed number: each holds a stream of its connection also while it waits for an
+//! answer. Without that, steps that came in a burst each opened one, until streams ran out, and those that still
+//! waited for a stream waited for ever, because the interviews that had them waited for a step.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::driven::Clients;
@@ -19,6 +24,8 @@ const QUESTIONS: u32 = 30;
 pub(super) struct Pool {
     clients: Clients,
     waiting: Arc<Mutex<Vec<Open>>>,
+    /// Interviews that there may be, each with a step or being opened.
+    busy: Arc<Semaphore>,
     tracker: TaskTracker,
 }
 
@@ -29,18 +36,29 @@ struct Open {
 }
 
 impl Pool {
-    /// Opens so many.
-    pub(super) async fn open(clients: &Clients, count: u64) -> Result<Self, Failure> {
-        let pool =
-            Self { clients: clients.clone(), waiting: Arc::default(), tracker: TaskTracker::new() };
+    /// Opens so many; there are never more.
+    pub(super) async fn open(clients: &Clients, count: u32) -> Result<Self, Failure> {
+        let pool = Self {
+            clients: clients.clone(),
+            waiting: Arc::default(),
+            busy: Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(1))),
+            tracker: TaskTracker::new(),
+        };
         for number in 0..count {
-            pool.refill(number).await?;
+            pool.refill(number.into()).await?;
         }
         Ok(pool)
     }
 
-    /// One step. Where nobody waits an interview is opened first, and that counts.
+    /// One step. Where all interviews have a step one is waited for, and where one is lacking it is opened
+    /// first; both count.
     pub(super) async fn step(self, number: u64) -> Result<(), String> {
+        let turn = Arc::clone(&self.busy).acquire_owned().await;
+        let turn = turn.map_err(|error| error.to_string())?;
+        self.with_turn(number, turn).await
+    }
+
+    async fn with_turn(self, number: u64, turn: OwnedSemaphorePermit) -> Result<(), String> {
         let waiting = self.taken();
         let Open { mut talk, question } = match waiting {
             Some(open) => open,
@@ -57,6 +75,7 @@ impl Pool {
                 self.tracker.spawn(async move {
                     // One less waits; who comes then opens one.
                     let _ = pool.refill(number).await;
+                    drop(turn);
                 });
             }
         }

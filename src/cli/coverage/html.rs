@@ -10,6 +10,7 @@ use super::shown::{
     rows_of, suppression, title, whole,
 };
 use crate::rpc::proto::xiangyi::reporting::v1 as pb;
+use crate::tables::text::markup as escape;
 
 /// Corrections that are listed at most; the workbook has all.
 const CORRECTIONS_MAX: usize = 200;
@@ -420,21 +421,6 @@ fn meanings(out: &mut String, report: &pb::CoverageReport) {
         );
     }
     out.push_str("</tbody></table></section>\n");
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
