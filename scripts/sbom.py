@@ -151,7 +151,7 @@ def embedded():
             )
 
 
-def describe(target, binary):
+def describe(target, binary, glibc=None):
     needs, packages = linked(target)
     locked = checksums()
     (root,) = [key for key in needs if key[0] == "xiangyi"]
@@ -170,8 +170,11 @@ def describe(target, binary):
     rust = re.search(r"^release: (\S+)$", run("rustc", "-vV"), re.M).group(1)
     std = generic("rust-std", rust, "MIT OR Apache-2.0", description="Rust's standard library")
     c = sqlite(packages)
-    runtime = onnxruntime(target)
+    # A static program has the C library in it and loads none.
+    runtime = None if glibc else onnxruntime(target)
     data = list(embedded())
+    if glibc:
+        data.append(generic("glibc", glibc, "LGPL-2.1-or-later", description="the C library, linked statically"))
 
     bom = Bom()
     bom.metadata.component = main
@@ -215,8 +218,9 @@ def main():
     parser.add_argument("--out", metavar="FILE", help="write here instead of standard output")
     parser.add_argument("--target", metavar="TRIPLE", help="default: this machine's")
     parser.add_argument("--binary", metavar="FILE", help="the built binary, for its SHA-256")
+    parser.add_argument("--glibc", metavar="VERSION", help="of a static program: the C library in it")
     args = parser.parse_args()
-    text = written(describe(args.target or host(), args.binary))
+    text = written(describe(args.target or host(), args.binary, args.glibc))
     if args.out:
         Path(args.out).write_text(text, "utf-8")
         count = len(json.loads(text)["components"])

@@ -36,7 +36,7 @@ pub use self::imaging::{
     PeerSection, RetrieveName, S3Section,
 };
 pub use self::link::{CaSection, LinkSection, MemberSection};
-pub use self::models::{EngineName, ModelsSection};
+pub use self::models::{EngineName, ModelsSection, PrecisionName};
 pub use self::oidc::OidcSection;
 pub use self::reporting::ReportingSection;
 pub use self::secret::SecretUrl;

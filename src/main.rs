@@ -14,6 +14,10 @@ const SILENCE: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 /// send counts to as soon as it is loaded (seen with 1.32.0); the call that turns that off comes too late,
 /// and a program cannot set its own environment safely.
 fn keep_silent() {
+    // A static program loads no library.
+    if cfg!(target_feature = "crt-static") {
+        return;
+    }
     let (name, value) = SILENCE;
     let mut arguments = std::env::args_os();
     let Some(program) = arguments.next() else { return };

@@ -45,10 +45,11 @@ use crate::app::imaging::models::AnalysisStore;
 use crate::app::knowledge::{Knowledge, Tables};
 use crate::app::ports::{BoxFuture, Clock, IdSource, IndicationFit, Journal, KnowledgeSource};
 use crate::app::{App, NodeKind, Parts, error};
-use crate::config::{Config, EngineName, ModelsSection, NodeRole};
+use crate::config::{Config, EngineName, ModelsSection, NodeRole, PrecisionName};
 use crate::inference::port::{self, Differential, describe};
 use crate::inference::{
-    Dropped, EngineChoice, LibrarySearch, ModelKind, Models, Observer, Options, RunReport,
+    Dropped, EngineChoice, LibrarySearch, ModelKind, Models, Observer, Options, PrecisionChoice,
+    RunReport,
 };
 use crate::lifecycle;
 use crate::medicine::diagnosis::prior;
@@ -239,6 +240,7 @@ impl ModelFiles {
             if section.indication_fit { ModelKind::ALL } else { &[ModelKind::Differential] };
         let options = Options {
             kinds,
+            precision: precision_choice(section.precision),
             threads: section.threads,
             queue_max: section.queue_max,
             batch_max: section.batch_max,
@@ -509,6 +511,14 @@ fn engine_choice(name: EngineName) -> EngineChoice {
         EngineName::Auto => EngineChoice::Auto,
         EngineName::OnnxRuntime => EngineChoice::OnnxRuntime,
         EngineName::Rten => EngineChoice::Rten,
+    }
+}
+
+fn precision_choice(name: PrecisionName) -> PrecisionChoice {
+    match name {
+        PrecisionName::Auto => PrecisionChoice::Auto,
+        PrecisionName::F32 => PrecisionChoice::F32,
+        PrecisionName::Int8 => PrecisionChoice::Int8,
     }
 }
 

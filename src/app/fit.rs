@@ -96,6 +96,7 @@ mod tests {
                 id: "indication-fit".to_owned(),
                 version: "1".to_owned(),
                 sha256: String::new(),
+                precision: "f32",
                 size_bytes: 0,
                 engine: String::new(),
                 inputs: Vec::new(),

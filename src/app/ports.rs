@@ -64,6 +64,8 @@ pub struct ModelDescription {
     pub version: String,
     /// SHA-256 of the ONNX file, hex.
     pub sha256: String,
+    /// What most of its weights are: `f32` or `int8`.
+    pub precision: &'static str,
     /// Size of the ONNX file.
     pub size_bytes: u64,
     /// Engine and its version, for example `rten 0.27.0`.

@@ -164,6 +164,7 @@ pub(super) fn models(response: &model::ListModelsResponse) -> String {
     for m in &response.models {
         let _ = writeln!(out, "{} {}", m.model_id, m.version);
         let _ = writeln!(out, "  engine    {}", m.engine);
+        let _ = writeln!(out, "  weights   {}", m.precision);
         let _ = writeln!(out, "  features  {}   labels {}", m.feature_count, m.label_count);
         for (title, tensors) in [("input", &m.inputs), ("output", &m.outputs)] {
             for t in tensors {

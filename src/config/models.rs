@@ -18,6 +18,9 @@ pub struct ModelsSection {
     pub site_prevalence: Option<PathBuf>,
     /// Engine: `auto` (ONNX Runtime where its library is found, else rten), `onnxruntime`, `rten`.
     pub engine: EngineName,
+    /// Which of a model's files: `auto` (what the manifest names for the engine and the processor), `f32`,
+    /// `int8` (8-bit weights wherever there are any).
+    pub precision: PrecisionName,
     /// The ONNX Runtime library; none looks at `ORT_DYLIB_PATH` and beside the program.
     pub onnxruntime_library: Option<PathBuf>,
     /// Threads of one model run.
@@ -49,12 +52,25 @@ pub enum EngineName {
     Rten,
 }
 
+/// Which of a model's files to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionName {
+    /// What the manifest names for the engine and the processor.
+    Auto,
+    /// Each model's own file.
+    F32,
+    /// 8-bit weights wherever there are any.
+    Int8,
+}
+
 impl Default for ModelsSection {
     fn default() -> Self {
         Self {
             dir: None,
             site_prevalence: None,
             engine: EngineName::Auto,
+            precision: PrecisionName::Auto,
             onnxruntime_library: None,
             threads: 1,
             queue_max: 256,

@@ -11,6 +11,8 @@ use serde::Deserialize;
 
 use super::engine::F32;
 use super::error::{Cause, InferenceError};
+use super::precision::{CpuFeature, Precision, Variant};
+use super::{onnxruntime, rten_engine};
 use crate::tables::files::Files;
 
 /// The version of the manifest's layout that this build reads.
@@ -84,6 +86,10 @@ pub struct ModelSpec {
     pub output: Column,
     /// Cases with a known answer; at least one.
     pub self_tests: Vec<KnownAnswer>,
+    /// What most weights of the file are.
+    pub precision: Precision,
+    /// Files that are taken in its place on some engines and processors, in the order of preference.
+    pub variants: Vec<Variant>,
 }
 
 /// A case whose answer is known, as the kind of the model writes it.
@@ -231,6 +237,20 @@ struct RawModel {
     self_tests: Vec<SelfTest>,
     #[serde(default, rename = "fit_test")]
     fit_tests: Vec<FitTest>,
+    #[serde(default, rename = "variant")]
+    variants: Vec<RawVariant>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVariant {
+    precision: Precision,
+    file: String,
+    sha256: String,
+    bytes: u64,
+    engines: Vec<String>,
+    cpu: Vec<CpuFeature>,
+    tolerance: f64,
 }
 
 #[derive(Deserialize)]
@@ -266,11 +286,8 @@ impl RawModel {
         for path in [&self.file, &self.card].into_iter().chain(&self.tables) {
             inside(path)?;
         }
-        if self.sha256.len() != 64
-            || !self.sha256.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
-        {
-            return Err("the sha256 is not 64 lower-case hex digits".to_owned());
-        }
+        digest(&self.sha256)?;
+        let variants = variants(self.variants, &self.file)?;
         distinct("feature", &self.features)?;
         distinct("label", &self.labels)?;
         let inputs = columns(self.inputs)?;
@@ -354,7 +371,48 @@ impl RawModel {
             inputs,
             output,
             self_tests,
+            precision: Precision::F32,
+            variants,
         })
+    }
+}
+
+fn variants(raw: Vec<RawVariant>, own: &str) -> Result<Vec<Variant>, String> {
+    let mut checked: Vec<Variant> = Vec::with_capacity(raw.len());
+    for variant in raw {
+        let name = variant.precision.name();
+        if variant.precision == Precision::F32 {
+            return Err(format!("a variant with precision `{name}`: that is the model itself"));
+        }
+        if checked.iter().any(|other| other.precision == variant.precision) {
+            return Err(format!("two variants with precision `{name}`"));
+        }
+        let wrong = |message: String| format!("variant `{name}`: {message}");
+        variant.check(own).map_err(wrong)?;
+        let RawVariant { precision, file, sha256, bytes, engines, cpu, tolerance } = variant;
+        checked.push(Variant { precision, file, sha256, bytes, engines, cpu, tolerance });
+    }
+    Ok(checked)
+}
+
+impl RawVariant {
+    fn check(&self, own: &str) -> Result<(), String> {
+        inside(&self.file)?;
+        if self.file == own {
+            return Err("it has the file of the model itself".to_owned());
+        }
+        digest(&self.sha256)?;
+        let known = [onnxruntime::NAME, rten_engine::NAME];
+        if let Some(odd) = self.engines.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(format!("engine `{odd}`, expected one of `{}`", known.join("`, `")));
+        }
+        if self.engines.is_empty() {
+            return Err("expected engines, found none".to_owned());
+        }
+        if self.cpu.is_empty() {
+            return Err("expected processor features, found none".to_owned());
+        }
+        tolerable(self.tolerance)
     }
 }
 
@@ -422,6 +480,14 @@ fn inside(path: &str) -> Result<(), String> {
         return Err(format!("path `{}` leaves the manifest's directory", path.escape_debug()));
     }
     Ok(())
+}
+
+/// Refuses what is no SHA-256 as it is written here.
+fn digest(text: &str) -> Result<(), String> {
+    if text.len() == 64 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+        return Ok(());
+    }
+    Err("the sha256 is not 64 lower-case hex digits".to_owned())
 }
 
 fn distinct<'a>(what: &str, ids: impl IntoIterator<Item = &'a String>) -> Result<(), String> {

@@ -59,6 +59,10 @@ impl OnnxRuntime {
     ///
     /// [`InferenceError::NotAvailable`] with every place looked at and why it did not serve.
     pub fn load(search: &LibrarySearch, threads: usize) -> Result<Self, InferenceError> {
+        if cfg!(target_feature = "crt-static") {
+            let looked = "this program is linked statically and loads no libraries".to_owned();
+            return Err(InferenceError::NotAvailable { engine: NAME, looked });
+        }
         // A panic under this lock leaves `None` or a complete runtime behind.
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         let mut looked = Vec::new();

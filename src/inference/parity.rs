@@ -3,7 +3,8 @@
 use ndarray::{Array2, s};
 
 use super::check;
-use super::manifest::{self, DIAGNOSIS, MEDICINE, PATIENT};
+use super::manifest::{self, DIAGNOSIS, MEDICINE, ModelSpec, PATIENT};
+use super::precision::{Precision, PrecisionChoice};
 use super::testing::{MANIFEST_PATH, engines, fixture, shipped};
 use crate::tables::files::Files;
 
@@ -29,11 +30,21 @@ fn cases(rows: usize, name: &str, width: usize) -> Array2<f32> {
     })
 }
 
+/// Every model with each of its files.
+fn all_files(files: &Files) -> Vec<ModelSpec> {
+    let each = |spec: ModelSpec| {
+        let own = spec.clone().fitting(PrecisionChoice::F32, "", |_| false);
+        let other = spec.fitting(PrecisionChoice::Int8, "", |_| false);
+        if own.file == other.file { vec![own] } else { vec![own, other] }
+    };
+    manifest::read(files, MANIFEST_PATH).unwrap().into_iter().flat_map(each).collect()
+}
+
 /// The answers of every engine at hand to the same rows, in batches of several sizes; they may
 /// not differ from those of the first engine one row at a time.
 fn assert_parity(files: &Files) {
     const ROWS: usize = 96;
-    for spec in manifest::read(files, MANIFEST_PATH).unwrap() {
+    for spec in all_files(files) {
         let inputs: Vec<_> =
             spec.inputs.iter().map(|input| cases(ROWS, &input.name, input.width)).collect();
         let mut reference: Option<Array2<f32>> = None;
@@ -60,7 +71,7 @@ fn assert_parity(files: &Files) {
                 assert!(
                     apart <= PARITY,
                     "{} of {}: {apart} apart in batches of {batch}",
-                    spec.id,
+                    spec.file,
                     source.name()
                 );
             }
@@ -76,7 +87,8 @@ fn every_engine_gives_the_same_probabilities_in_every_batch_size() {
 #[test]
 fn every_shipped_model_is_accepted_and_both_engines_agree_on_it() {
     let files = shipped();
-    assert!(!manifest::read(&files, MANIFEST_PATH).unwrap().is_empty());
+    let all = all_files(&files);
+    assert!(all.iter().any(|spec| spec.precision == Precision::Int8), "none has 8-bit weights");
     assert_parity(&files);
 }
 

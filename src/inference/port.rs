@@ -161,6 +161,7 @@ pub fn describe(model: &Model) -> ModelDescription {
         id: info.id,
         version: info.version,
         sha256: info.sha256,
+        precision: info.precision.name(),
         size_bytes: spec.bytes,
         engine: format!("{} {}", info.engine, info.engine_version),
         inputs: spec.inputs.iter().map(|Column { name, width }| tensor(name, *width)).collect(),

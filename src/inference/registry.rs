@@ -17,6 +17,7 @@ use super::error::InferenceError;
 use super::library::LibrarySearch;
 use super::manifest::{self, ModelKind, ModelSpec};
 use super::observer::{Observer, Unobserved};
+use super::precision::{CpuFeature, Precision, PrecisionChoice};
 use super::worker::{Clock, Worker, WorkerOptions, WorkerThread};
 use crate::tables::files::Files;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub engine: EngineChoice,
     /// Kinds of models to load; those of other kinds are read in the manifest and left alone.
     pub kinds: &'static [ModelKind],
+    /// Which of a model's files.
+    pub precision: PrecisionChoice,
     /// Where ONNX Runtime's library is looked for.
     pub library: LibrarySearch,
     /// Threads one run may use.
@@ -50,11 +53,18 @@ pub struct Models {
     set: ArcSwap<Set>,
     source: Arc<dyn EngineSource>,
     reason: String,
-    kinds: &'static [ModelKind],
+    wanted: Wanted,
     options: WorkerOptions,
     /// Threads that may still run, those of replaced sets included. Locked during a reload, so
     /// that two do not overlap.
     threads: Mutex<Vec<WorkerThread>>,
+}
+
+/// Which models, and which files of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) kinds: &'static [ModelKind],
+    pub(super) precision: PrecisionChoice,
 }
 
 /// A model that serves.
@@ -76,6 +86,8 @@ pub struct ModelInfo {
     pub version: String,
     /// SHA-256 of the model file, lower-case hex; checked at load.
     pub sha256: String,
+    /// What most of its weights are.
+    pub precision: Precision,
     /// Engine name.
     pub engine: &'static str,
     /// Engine version.
@@ -110,11 +122,13 @@ pub struct EngineInfo {
 type Set = BTreeMap<String, Arc<Model>>;
 
 impl Options {
-    /// Defaults for a small box: one thread per run, batches of 32, 256 waiting, not observed.
+    /// Defaults for a small box: all kinds, the files that the manifest names for the engine and the
+    /// processor, one thread per run, batches of 32, 256 waiting, not observed.
     pub fn new(engine: EngineChoice, library: LibrarySearch) -> Self {
         Self {
             engine,
             kinds: ModelKind::ALL,
+            precision: PrecisionChoice::Auto,
             library,
             threads: 1,
             queue_max: 256,
@@ -140,7 +154,8 @@ impl Models {
             observer: options.observer,
             clock: options.clock,
         };
-        Self::load_with(files, (chosen.source, chosen.reason), options.kinds, worker)
+        let wanted = Wanted { kinds: options.kinds, precision: options.precision };
+        Self::load_with(files, (chosen.source, chosen.reason), wanted, worker)
     }
 
     /// Replaces all models by those of `files`, or keeps the old ones and says why. Requests in
@@ -151,7 +166,7 @@ impl Models {
     /// As [`Models::load`]; the old models go on serving.
     pub fn reload(&self, files: &Files) -> Result<(), InferenceError> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let (set, started) = build(files, &self.source, self.kinds, &self.options)?;
+        let (set, started) = build(files, &self.source, self.wanted, &self.options)?;
         let old = self.set.swap(Arc::new(set));
         threads.retain(|thread| !thread.is_finished());
         threads.extend(started);
@@ -200,13 +215,13 @@ impl Models {
     pub(super) fn load_with(
         files: &Files,
         (source, reason): (Arc<dyn EngineSource>, String),
-        kinds: &'static [ModelKind],
+        wanted: Wanted,
         options: WorkerOptions,
     ) -> Result<Self, InferenceError> {
         tracing::info!(engine = source.name(), version = source.version(), reason, "engine chosen");
-        let (set, threads) = build(files, &source, kinds, &options)?;
+        let (set, threads) = build(files, &source, wanted, &options)?;
         let set = ArcSwap::from_pointee(set);
-        Ok(Self { set, source, reason, kinds, options, threads: Mutex::new(threads) })
+        Ok(Self { set, source, reason, wanted, options, threads: Mutex::new(threads) })
     }
 }
 
@@ -254,6 +269,7 @@ impl Model {
             id: spec.id.clone(),
             version: spec.version.clone(),
             sha256: spec.sha256.clone(),
+            precision: spec.precision,
             engine: self.engine,
             engine_version: self.engine_version.clone(),
             inputs: spec.inputs.iter().map(|input| (input.name.clone(), input.width)).collect(),
@@ -272,6 +288,7 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("engine", &self.engine)
             .field("kinds", &self.kinds)
+            .field("precision", &self.precision)
             .field("library", &self.library)
             .field("threads", &self.threads)
             .field("queue_max", &self.queue_max)
@@ -284,14 +301,15 @@ impl std::fmt::Debug for Options {
 fn build(
     files: &Files,
     source: &Arc<dyn EngineSource>,
-    kinds: &[ModelKind],
+    wanted: Wanted,
     options: &WorkerOptions,
 ) -> Result<(Set, Vec<WorkerThread>), InferenceError> {
     let mut opened = Vec::new();
     for spec in manifest::read(files, MANIFEST)? {
-        if !kinds.contains(&spec.kind) {
+        if !wanted.kinds.contains(&spec.kind) {
             continue;
         }
+        let spec = spec.fitting(wanted.precision, source.name(), CpuFeature::is_here);
         let started = (options.clock)();
         let engine = check::open(files, &spec, source.as_ref())?;
         let took = (options.clock)().saturating_duration_since(started);

@@ -61,6 +61,7 @@ impl From<ModelDescription> for pb::Model {
             feature_count: u32::try_from(m.features.len()).unwrap_or(u32::MAX),
             load_time: prost_types::Duration::try_from(Duration::from_micros(m.load_us)).ok(),
             self_test_count: u32::try_from(m.self_test_count).unwrap_or(u32::MAX),
+            precision: m.precision.to_owned(),
         }
     }
 }

@@ -3,7 +3,9 @@
 use ndarray::Array2;
 use std::sync::Arc;
 use xiangyi::embedded;
-use xiangyi::inference::{EngineChoice, LibrarySearch, Model, ModelSpec, Models, Options};
+use xiangyi::inference::{
+    EngineChoice, LibrarySearch, Model, ModelSpec, Models, Options, PrecisionChoice,
+};
 
 use crate::harness::ort_library;
 
@@ -76,8 +78,15 @@ async fn every_shipped_model_gives_the_same_probabilities_on_both_engines() {
     };
     let files = embedded::files();
     let search = || LibrarySearch::new(Some(library.clone()), None);
-    let rten = Models::load(&files, Options::new(EngineChoice::Rten, search())).unwrap();
-    let ort = Models::load(&files, Options::new(EngineChoice::OnnxRuntime, search())).unwrap();
+    for precision in [PrecisionChoice::F32, PrecisionChoice::Int8] {
+        let options = |choice| Options { precision, ..Options::new(choice, search()) };
+        let rten = Models::load(&files, options(EngineChoice::Rten)).unwrap();
+        let ort = Models::load(&files, options(EngineChoice::OnnxRuntime)).unwrap();
+        assert_alike(&rten, &ort).await;
+    }
+}
+
+async fn assert_alike(rten: &Models, ort: &Models) {
     let ids: Vec<String> = rten.list().into_iter().map(|info| info.id).collect();
     assert_eq!(ids, ["gp-differential", "indication-fit"]);
     for info in rten.list() {

@@ -1,8 +1,9 @@
-"""What the Debian package holds, without installing it: the unit, the default configuration and the
-build. scripts/package-test installs it.
+"""What the Debian package and the tarball hold, without installing them: unit, default configuration and
+build. scripts/package-test installs the one, scripts/tarball-test runs the other.
 """
 
 import gzip
+import hashlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
@@ -197,7 +199,62 @@ def test_a_crate_whose_licence_cannot_be_looked_for_is_an_error(home, tmp_path):
     assert not list(tmp_path.glob("*.deb"))
 
 
-@pytest.mark.parametrize("script", ["package", "package-test"])
+# ---- the tarball ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def static(tmp_path_factory):
+    """A small static program."""
+    folder = tmp_path_factory.mktemp("static")
+    (folder / "x.c").write_text('#include <stdio.h>\nint main(void) { puts("xiangyi 0"); return 0; }\n')
+    subprocess.run(["cc", "-static", "-o", folder / "x", folder / "x.c"], check=True)
+    return folder / "x"
+
+
+def packed(out, home, binary, *arguments, umask=0o022, **environment):
+    return subprocess.run(
+        [ROOT / "scripts/tarball", "--binary", binary, "--sbom", home / "sbom.json", "--out", out,
+         *arguments],
+        cwd="/", capture_output=True, text=True, umask=umask,
+        env=os.environ | {"CARGO_HOME": str(home)} | environment)
+
+
+def test_the_tarball_has_one_static_program_and_is_the_same_for_the_same_tree(home, static, tmp_path):
+    done = packed(tmp_path / "one", home, static)
+    assert done.returncode == 0, done.stderr
+    digest, path = done.stdout.split()
+    again = packed(tmp_path / "two", home, static, umask=0o077, TZ="Asia/Shanghai", LANG="C")
+    assert again.stdout.split()[0] == digest == hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    with tarfile.open(path) as tar:
+        members = {m.name: m for m in tar.getmembers() if m.isfile()}
+        (folder,) = {name.split("/")[0] for name in members}
+        assert re.fullmatch(r"xiangyi-[\d.]+-x86_64", folder)
+        programs = [name for name, m in members.items() if m.mode & 0o111]
+        assert programs == [f"{folder}/xiangyi"]
+        assert all((m.uid, m.gid, m.mode & 0o022) == (0, 0, 0) for m in members.values())
+        read = lambda name: tar.extractfile(f"{folder}/{name}").read().decode()  # noqa: E731
+        assert "@" not in read("README.txt") and "x86_64" in read("README.txt")
+        assert 'dir = "data"\n' in read("node.toml") and "/usr/share" not in read("node.toml")
+        assert "Permission is granted to left." in read("licences.txt")
+        assert "Apache License" in read("LICENSE")
+        tar.extractall(tmp_path, filter="data")
+    shown = subprocess.run([BINARY, "config", "--config", tmp_path / folder / "node.toml"],
+                           capture_output=True, text=True)
+    assert shown.returncode == 0 and 'dir = "data"' in shown.stdout, shown.stderr
+
+
+def test_a_program_that_needs_more_or_runs_elsewhere_is_not_packed(home, static, tmp_path):
+    dynamic = packed(tmp_path, home, "/bin/true")
+    assert dynamic.returncode == 1 and "/bin/true is not static" in dynamic.stderr
+    foreign = packed(tmp_path, home, static, "--target", "aarch64-unknown-linux-gnu")
+    assert foreign.returncode == 1 and "is not for aarch64" in foreign.stderr
+    missing = packed(tmp_path, home, tmp_path / "none")
+    assert missing.returncode == 1 and "there is no" in missing.stderr
+    assert not list(tmp_path.glob("*.gz"))
+
+
+@pytest.mark.parametrize(
+    "script", ["package", "package-test", "tarball", "tarball-test", "cross-arm64", "release"])
 def test_the_scripts_say_how_they_are_used(script):
     shown = subprocess.run([ROOT / "scripts" / script, "--help"], capture_output=True, text=True)
     assert shown.returncode == 0 and f"usage: scripts/{script}" in shown.stdout

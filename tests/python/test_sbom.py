@@ -152,3 +152,13 @@ def test_code_that_is_no_crate_is_there(bom):
     assert re.fullmatch(r"3\.\d+\.\d+", generic["sqlite"]["version"])
     if "onnxruntime" in generic:
         assert generic["onnxruntime"]["scope"] == "optional"
+
+
+def test_of_a_static_program_the_c_library_is_part_and_onnx_runtime_is_not(bom):
+    static = json.loads(sbom("--glibc", "2.36", "--target", "aarch64-unknown-linux-gnu"))
+    names = lambda one: {c["name"]: c for c in one["components"]}  # noqa: E731
+    assert names(static)["glibc"]["version"] == "2.36"
+    assert names(static)["glibc"]["licenses"][0]["license"]["id"] == "LGPL-2.1-or-later"
+    assert "onnxruntime" not in names(static) and "onnxruntime" in names(bom) and "glibc" not in names(bom)
+    (root,) = [d for d in static["dependencies"] if d["ref"].startswith("xiangyi@")]
+    assert any(ref.startswith("pkg:generic/glibc") for ref in root["dependsOn"])

@@ -105,9 +105,19 @@ Largest difference between ONNX Runtime and the same network in numpy: {result['
 
 def rewrite(path: Path, result: dict) -> None:
     """Replace the figures in the card; a card without the marks gets them at its end."""
-    text = path.read_text(encoding="utf-8") if path.exists() else "# gp-differential\n"
-    if BEGIN not in text:
-        text = text.rstrip("\n") + f"\n\n{BEGIN}\n{END}\n"
-    head, rest = text.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
-    path.write_text(f"{head}{BEGIN}\n\n{figures(result)}\n{END}{tail}", encoding="utf-8", newline="\n")
+    _between(path, BEGIN, END, figures(result))
+
+
+def replace(path: Path, name: str, script: str, text: str) -> None:
+    """Replace the part of the card that is called so, which the script writes."""
+    begin = f"<!-- {name}: written by {script}, do not edit by hand -->"
+    _between(path, begin, f"<!-- end of {name} -->", text)
+
+
+def _between(path: Path, begin: str, end: str, text: str) -> None:
+    card = path.read_text(encoding="utf-8") if path.exists() else "# gp-differential\n"
+    if begin not in card:
+        card = card.rstrip("\n") + f"\n\n{begin}\n{end}\n"
+    head, rest = card.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    path.write_text(f"{head}{begin}\n\n{text}\n{end}{tail}", encoding="utf-8", newline="\n")

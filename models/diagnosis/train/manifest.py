@@ -23,7 +23,8 @@ def entry(model: dict, onnx_path: Path) -> str:
     """The TOML text of one `[[model]]` block.
 
     model: id, version, file, card, tables, features, labels, comment and self_tests
-    (dicts with present, absent, age_years, sex, expect_top, expect_probability).
+    (dicts with present, absent, age_years, sex, expect_top, expect_probability); variants (dicts with
+    precision, file, path, engines, cpu, tolerance).
     """
     content = onnx_path.read_bytes()
     text = f"""[[model]]
@@ -54,6 +55,19 @@ sex = "{test['sex']}"
 expect_top = "{test['expect_top']}"
 expect_probability = {test['expect_probability']:.4f}
 tolerance = 1e-3
+"""
+    for variant in model.get("variants", []):
+        content = variant["path"].read_bytes()
+        text += f"""# the same model with other weights, for these engines on processors with one of these features
+[[model.variant]]
+precision = "{variant['precision']}"
+file = "{variant['file']}"
+sha256 = "{hashlib.sha256(content).hexdigest()}"
+bytes = {len(content)}
+engines = {_inline(variant['engines'])}
+cpu = {_inline(variant['cpu'])}
+# how far its known answers may be off those above
+tolerance = {variant['tolerance']}
 """
     return text
 

@@ -92,7 +92,10 @@ pub(super) async fn measure(bench: &mut Bench, section: &ModelsSection) -> Resul
                     }
                 };
                 bench.step(
-                    &format!("{engine} {} t{} b{}", model.id, way.threads, way.batch),
+                    &format!(
+                        "{engine} {} {} t{} b{}",
+                        model.id, model.precision, way.threads, way.batch
+                    ),
                     bench.budget.model,
                 );
                 if let Some(error) = one(bench, model, (engine, source), way).await? {
@@ -210,8 +213,12 @@ fn shipped(section: &ModelsSection) -> Result<Vec<Model>, Failure> {
     let files = folder::tables(section)?;
     let mut models = Vec::new();
     for spec in manifest::read(&files, MANIFEST)? {
-        let bytes = files.bytes(&spec.file)?;
-        models.push(Model { id: spec.id, precision: onnx::precision(bytes), bytes: bytes.into() });
+        let others = spec.variants.iter().map(|variant| &variant.file);
+        for file in std::iter::once(&spec.file).chain(others) {
+            let bytes = files.bytes(file)?;
+            let precision = onnx::precision(bytes);
+            models.push(Model { id: spec.id.clone(), precision, bytes: bytes.into() });
+        }
     }
     Ok(models)
 }

@@ -33,6 +33,8 @@ use crate::{lifecycle, telemetry};
 
 /// How often sensors are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Files of shipped models: two models, and one of them again with 8-bit weights.
+const SHIPPED: usize = 3;
 /// Threads and rows unless asked for.
 const BATCHES: [u32; 3] = [1, 8, 32];
 
@@ -243,7 +245,7 @@ fn prepare(
     let ways = ways(args, u32::try_from(cores)?);
     let energy = Energy::open(&host);
     let soak_time = soak.or(parts.contains(&Part::Soak).then_some(Duration::from_mins(10)));
-    let runs = ways.len() * (2 + args.model.len()) * 2;
+    let runs = ways.len() * (SHIPPED + args.model.len()) * 2;
     let of_part = |part: &Part| part.planned(&budget, runs, soak_time.unwrap_or_default());
     let all: Duration = parts.iter().map(of_part).sum();
     let mut report = Report::new(String::new());
@@ -311,7 +313,7 @@ async fn describe(bench: &mut Bench, asked: &Asked, folder: &TempDir) -> Result<
 }
 
 fn planned(part: Part, bench: &Bench, asked: &Asked) -> Duration {
-    let runs = bench.ways.len() * (2 + bench.given.len()) * 2;
+    let runs = bench.ways.len() * (SHIPPED + bench.given.len()) * 2;
     part.planned(&bench.budget, runs, asked.soak.unwrap_or_default())
 }
 

@@ -23,7 +23,11 @@ fn options() -> WorkerOptions {
 
 fn load(source: &Arc<dyn EngineSource>, files: &Files) -> Result<Models, InferenceError> {
     let chosen = (Arc::clone(source), "test".to_owned());
-    Models::load_with(files, chosen, ModelKind::ALL, options())
+    Models::load_with(files, chosen, wanted(ModelKind::ALL), options())
+}
+
+fn wanted(kinds: &'static [ModelKind]) -> Wanted {
+    Wanted { kinds, precision: PrecisionChoice::F32 }
 }
 
 fn version(models: &Models) -> String {
@@ -297,7 +301,7 @@ async fn the_observer_hears_of_every_run() {
     let options = WorkerOptions { observer: log.clone(), ..options() };
     let source: Arc<dyn EngineSource> = Arc::new(Rten { threads: 1 });
     let models =
-        Models::load_with(&fixture(), (source, "test".to_owned()), ModelKind::ALL, options)
+        Models::load_with(&fixture(), (source, "test".to_owned()), wanted(ModelKind::ALL), options)
             .unwrap();
     models.get("fixture").unwrap().self_test().await.unwrap();
     models.shutdown();
@@ -309,7 +313,8 @@ fn only_the_kinds_asked_for_are_loaded() {
     for source in engines() {
         let load = |kinds| {
             let chosen = (Arc::clone(&source), "test".to_owned());
-            let models = Models::load_with(&testing::shipped(), chosen, kinds, options()).unwrap();
+            let files = testing::shipped();
+            let models = Models::load_with(&files, chosen, wanted(kinds), options()).unwrap();
             let ids = models.list().into_iter().map(|info| info.id).collect::<Vec<_>>();
             models.shutdown();
             ids
@@ -317,4 +322,53 @@ fn only_the_kinds_asked_for_are_loaded() {
         assert_eq!(load(&[ModelKind::Differential]), ["gp-differential"]);
         assert_eq!(load(ModelKind::ALL), ["gp-differential", "indication-fit"]);
     }
+}
+
+#[tokio::test]
+async fn a_file_with_8_bit_weights_serves_where_it_is_wanted_and_answers_nearly_the_same() {
+    let files = testing::shipped();
+    for source in engines() {
+        let load = |precision| {
+            let chosen = (Arc::clone(&source), "test".to_owned());
+            let wanted = Wanted { kinds: &[ModelKind::Differential], precision };
+            Models::load_with(&files, chosen, wanted, options()).unwrap()
+        };
+        let (own, other) = (load(PrecisionChoice::F32), load(PrecisionChoice::Int8));
+        let [one, two] = [&own, &other].map(|models| models.list().remove(0));
+        assert_eq!((one.precision, two.precision), (Precision::F32, Precision::Int8));
+        assert_eq!(two.version, format!("{}+int8", one.version));
+        assert_ne!(one.sha256, two.sha256);
+        let (one, two) = (own.get(&one.id).unwrap(), other.get(&two.id).unwrap());
+        assert!(two.spec().bytes * 2 < one.spec().bytes);
+        let mut apart = 0.0_f32;
+        for test in &one.spec().self_tests {
+            let answer = async |model: &Model| {
+                let names = model.spec().inputs.iter().map(|input| input.name.as_str());
+                let rows = names.zip(check::inputs_of(model.spec(), test)).collect();
+                model.predict(rows, None).await.unwrap()
+            };
+            let (a, b) = (answer(&one).await, answer(&two).await);
+            apart = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(apart, f32::max);
+        }
+        assert!(apart > 0.0 && apart < 0.02, "{}: {apart} apart", source.name());
+        own.shutdown();
+        other.shutdown();
+    }
+}
+
+#[test]
+fn an_altered_file_with_8_bit_weights_is_refused_where_it_would_be_taken() {
+    let mut files = testing::shipped();
+    let mut bytes = files.bytes("diagnosis/gp-differential.int8.onnx").unwrap().to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    files.insert("diagnosis/gp-differential.int8.onnx", bytes);
+    let source: Arc<dyn EngineSource> = Arc::new(Rten { threads: 1 });
+    let load = |precision| {
+        let chosen = (Arc::clone(&source), "test".to_owned());
+        Models::load_with(&files, chosen, Wanted { kinds: ModelKind::ALL, precision }, options())
+    };
+    let error = load(PrecisionChoice::Int8).unwrap_err().to_string();
+    assert!(error.contains("gp-differential.int8.onnx") && error.contains("sha256"), "{error}");
+    load(PrecisionChoice::F32).unwrap().shutdown();
 }

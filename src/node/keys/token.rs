@@ -49,6 +49,12 @@ pub enum TokenError {
         #[source]
         source: Error,
     },
+    /// A static program loads no modules.
+    #[error(
+        "this program is linked statically and loads no PKCS#11 module (encryption.token.module); \
+         keep the key in a file or a systemd credential, or take the Debian package"
+    )]
+    Static,
     /// No token has the label.
     #[error("no token is called {label:?} (encryption.token.label); {there}")]
     Absent {
@@ -248,6 +254,9 @@ fn module(path: &Path) -> Result<Pkcs11, TokenError> {
     let mut modules = MODULES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some((_, module)) = modules.iter().find(|(known, _)| known == path) {
         return Ok(module.clone());
+    }
+    if cfg!(target_feature = "crt-static") {
+        return Err(TokenError::Static);
     }
     let module = Pkcs11::new(path).map_err(failed)?;
     match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {

@@ -85,11 +85,13 @@ impl Database {
     }
 }
 
+/// Whether the library was made ready.
+static READY: Once = Once::new();
+
 /// Makes the library ready, once in a process and before its first database. `sqlite3_initialize` counts
 /// itself as done before it has called `SQLITE_EXTRA_INIT`, where `SQLCipher` sets itself up: of two threads
 /// that come first at the same time one was told "sqlcipher not initialized".
 fn prepare() {
-    static READY: Once = Once::new();
     READY.call_once(|| {
         // The callers are tasks, and in a task nothing else may be waited for.
         let opener = std::thread::spawn(|| {
@@ -126,6 +128,12 @@ mod tests {
     use super::*;
 
     const CHILD: &str = "XIANGYI_OPEN_AT_ONCE";
+
+    #[test]
+    fn the_library_is_ready_before_anybody_learns_how_to_open_a_database() {
+        let _options = Database::new(PathBuf::from("x.db"), None).options();
+        assert!(READY.is_completed());
+    }
 
     /// In a process that has opened nothing, threads that all open a sealed database at once.
     fn opened_at_once(folder: &Path) {

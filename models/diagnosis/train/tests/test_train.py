@@ -1,5 +1,6 @@
 """The network, its ONNX graph, the simulator and the whole of train.py, on a small fixture."""
 
+import copy
 import json
 import tomllib
 
@@ -11,6 +12,7 @@ import cases as case_files
 import dialogue
 import export
 import fit
+import int8
 import measure
 import network as net
 import tables as tb
@@ -91,6 +93,81 @@ def test_the_graph_uses_plain_operators_only(folder):
     assert {node.op_type for node in proto.graph.node} <= allowed
     assert proto.ir_version <= 10 and proto.opset_import[0].version == 17
     assert onnx.TensorProto.FLOAT == proto.graph.output[0].type.tensor_type.elem_type
+
+
+def rounded_network(model):
+    """The network with the weights that the 8-bit file has, in float32."""
+    again = copy.deepcopy(model)
+    as_float = lambda w: (lambda whole, scale: whole.astype(np.float32) * scale)(*export.rounded(w))  # noqa: E731
+    n = model.features
+    again.weights["absent"] = as_float(model.weights["absent"])
+    again.weights["w1"][:n] = as_float(model.weights["w1"][:n])
+    again.weights["direct"][:n] = as_float(model.weights["direct"][:n])
+    return again
+
+
+def test_8_bit_weights_are_off_by_half_a_step_at_most():
+    rng = np.random.default_rng(5)
+    weights = rng.normal(0, 3, (50, 7)).astype(np.float32)
+    weights[:, 2] = 0
+    whole, scale = export.rounded(weights)
+    assert whole.dtype == np.int8 and (np.abs(whole).max(0)[[0, 1, 3, 4, 5, 6]] == 127).all()
+    assert (np.abs(whole * scale - weights) <= scale / 2 * 1.0001).all()
+    assert (whole[:, 2] == 0).all()
+
+
+def test_the_graph_with_8_bit_weights_computes_the_rounded_network_and_nothing_else(folder, tmp_path):
+    tables, _ = load(folder)
+    model, limits = random_network(tables)
+    proto = export.build(model, limits, "test", "0", int8=True)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    findings, patient = awkward_inputs(model.features)
+    expected = rounded_network(model).probabilities(findings, patient, limits)
+    plain = model.probabilities(findings, patient, limits)
+    assert 0 < np.abs(expected - plain).max() < 0.05
+    session = train.session(path)
+    together = session.run(None, {"findings": findings, "patient": patient})[0]
+    reference = ReferenceEvaluator(proto).run(None, {"findings": findings, "patient": patient})[0]
+    np.testing.assert_allclose(together, expected, atol=2e-5)
+    np.testing.assert_allclose(reference, expected, atol=2e-5)
+    # No scale is taken from the rows of a batch: a patient's answer is their own.
+    for i in range(len(findings)):
+        alone = session.run(None, {"findings": findings[i : i + 1], "patient": patient[i : i + 1]})[0]
+        np.testing.assert_allclose(alone[0], together[i], atol=1e-6)
+    kinds = {node.op_type for node in proto.graph.node}
+    assert "MatMulInteger" in kinds and not kinds & {"DynamicQuantizeLinear", "QuantizeLinear"}
+    integers = [t for t in proto.graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    assert {tuple(t.dims) for t in integers} == {
+        model.weights["absent"].shape,
+        (model.features, model.weights["w1"].shape[1] + model.weights["direct"].shape[1]),
+    }
+
+
+def test_the_shipped_file_with_8_bit_weights_is_made_from_the_shipped_file():
+    shipped = train.REPOSITORY / "models/diagnosis"
+    model, limits = export.read_back(str(shipped / f"{train.MODEL_ID}.onnx"))
+    made = export.build(model, limits, train.MODEL_ID.replace("-", "_"), train.VERSION, int8=True)
+    assert onnx.load(str(shipped / train.INT8)) == made
+
+
+def test_a_file_with_8_bit_weights_that_is_worse_or_no_faster_is_not_entered(folder):
+    right = np.eye(4, dtype=np.float32)[np.arange(20_000) % 4]
+    label = np.arange(20_000) % 4
+    wrong = right.copy()
+    wrong[: 300] = np.roll(wrong[: 300], 1, axis=1)
+    same, lower = int8.beside(right, right, label), int8.beside(right, wrong, label)
+    assert same["top1"] == [1.0, 1.0] and same["apart_max"] == 0 and same["same_first"] == 1
+    assert lower["top1_difference"] == -0.015 and lower["top1_lowest"] < -0.015
+    fast, slow = {"1": {"ratio": 1.5}}, {"1": {"ratio": 1.05}}
+    report = lambda accuracy, speed, features: {  # noqa: E731
+        "accuracy": {"x": accuracy}, "speed": speed, "features": features}
+    assert int8.worse(report(same, fast, ["avx512_vnni"])) == []
+    assert any("top-1" in why for why in int8.worse(report(lower, fast, ["avx512_vnni"])))
+    assert int8.worse(report(same, slow, ["avx512_vnni"])) == ["1 rows: 1.05 times as fast"]
+    assert int8.worse(report(same, fast, [])) == ["this processor has none of avx512_vnni, avx_vnni"]
+    # Some hundred cases say nothing about half a point.
+    assert int8.worse(report(lower | {"n": 300}, fast, ["avx512_vnni"])) == []
 
 
 def test_impossible_age_and_sex_are_ruled_out_only_when_known(folder):
