@@ -176,6 +176,51 @@ fn every_module_says_what_it_is_for() {
     }
 }
 
+/// What is wrong with a file as to processors: code for one of them, without anything for the others.
+fn bound_to_a_processor(text: &str) -> Vec<&'static str> {
+    let text: String = text.lines().map(code).collect::<Vec<_>>().join("\n");
+    let mut wrong = Vec::new();
+    for word in [
+        "arch::x86",
+        "arch::aarch64",
+        "asm!",
+        "target_feature(enable",
+        "target_feature = \"avx",
+        "target_feature = \"sse",
+        "target_pointer_width = \"64\"",
+    ] {
+        if text.contains(word) {
+            wrong.push(word);
+        }
+    }
+    let names_one = ["target_arch = \"x86_64\"", "target_arch = \"aarch64\""];
+    if names_one.iter().any(|name| text.contains(name))
+        && !text.contains("cfg(not(any(target_arch")
+        && !text.contains("cfg!(target_arch")
+    {
+        wrong.push("a target_arch without cfg(not(any(target_arch …))) for all others");
+    }
+    wrong
+}
+
+#[test]
+fn no_code_is_for_one_processor_alone() {
+    for dir in ["src", "benches"] {
+        for (name, text) in files(dir) {
+            let wrong = bound_to_a_processor(&text);
+            assert!(wrong.is_empty(), "{name}: {}", wrong.join(", "));
+        }
+    }
+    // The check can fail.
+    for bad in [
+        "use std::arch::x86_64::*;",
+        "#[target_feature(enable = \"avx2\")]",
+        "#[cfg(target_arch = \"x86_64\")]\nfn f() {}",
+    ] {
+        assert!(!bound_to_a_processor(bad).is_empty(), "{bad}");
+    }
+}
+
 /// Every `rpc Name(` of the contract.
 /// The RPCs of the doors, or those of the link between nodes.
 fn rpcs(link: bool) -> BTreeSet<String> {

@@ -36,8 +36,7 @@ pub(super) fn open(
     for path in std::iter::once(&spec.card).chain(&spec.tables) {
         files.bytes(path).map_err(|error| spec.refused(error.to_string()))?;
     }
-    let bytes = files.bytes(&spec.file).map_err(|error| spec.refused(error.message))?;
-    intact(spec, bytes)?;
+    let bytes = intact(files, spec)?;
     let mut engine = source.open(bytes).map_err(|error| {
         spec.refused_by("expected an ONNX model that the engine can read", error)
     })?;
@@ -45,6 +44,23 @@ pub(super) fn open(
     ports(spec, "output", std::slice::from_ref(&spec.output), engine.outputs())?;
     self_tests(spec, engine.as_mut())?;
     Ok(engine)
+}
+
+/// Refuses a model of which any file is not what the manifest says, the files that are not taken here
+/// included: a release is whole everywhere or nowhere.
+///
+/// # Errors
+///
+/// [`InferenceError::Refused`] with the model's id and file, what was expected and what was found.
+pub(super) fn whole(files: &Files, spec: &ModelSpec) -> Result<(), InferenceError> {
+    intact(files, spec)?;
+    for variant in &spec.variants {
+        let mut other = spec.clone();
+        (other.file, other.bytes) = (variant.file.clone(), variant.bytes);
+        other.sha256.clone_from(&variant.sha256);
+        intact(files, &other)?;
+    }
+    Ok(())
 }
 
 /// The input rows of a self-test, in the order of the model's inputs.
@@ -169,7 +185,9 @@ pub(super) fn run(
     Ok(answers)
 }
 
-fn intact(spec: &ModelSpec, bytes: &[u8]) -> Result<(), InferenceError> {
+/// The bytes of the file, if they are those that the manifest promises.
+fn intact<'a>(files: &'a Files, spec: &ModelSpec) -> Result<&'a [u8], InferenceError> {
+    let bytes = files.bytes(&spec.file).map_err(|error| spec.refused(error.message))?;
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if size != spec.bytes {
         return Err(spec.refused(format!("expected {} bytes, found {size}", spec.bytes)));
@@ -178,7 +196,7 @@ fn intact(spec: &ModelSpec, bytes: &[u8]) -> Result<(), InferenceError> {
     if found != spec.sha256 {
         return Err(spec.refused(format!("expected sha256 {}, found {found}", spec.sha256)));
     }
-    Ok(())
+    Ok(bytes)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -276,7 +276,8 @@ fn same_file(a: &Path, b: &Path) -> bool {
     }
 }
 
-/// The library's version: from its build information (`git-branch=rel-1.2.3`), else its file name.
+/// The library's version: from its build information (`git-branch=rel-1.2.3`), else its file name, else
+/// the commit that it was built from.
 fn version(path: &Path) -> String {
     let info = ort::info();
     let branch = info.split_once("git-branch=").map_or("", |(_, rest)| rest);
@@ -289,7 +290,13 @@ fn version(path: &Path) -> String {
         Some(numbers) if !numbers.is_empty() => {
             numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
         }
-        Some(_) | None => info.to_owned(),
+        Some(_) | None => {
+            let commit = info.split_once("git-commit-id=").map_or("", |(_, rest)| rest);
+            match commit.split([',', ' ']).next() {
+                Some(id) if !id.is_empty() => format!("of commit {id}"),
+                Some(_) | None => "of no known version".to_owned(),
+            }
+        }
     }
 }
 

@@ -309,6 +309,7 @@ fn build(
         if !wanted.kinds.contains(&spec.kind) {
             continue;
         }
+        check::whole(files, &spec)?;
         let spec = spec.fitting(wanted.precision, source.name(), CpuFeature::is_here);
         let started = (options.clock)();
         let engine = check::open(files, &spec, source.as_ref())?;

@@ -11,7 +11,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use xiangyi::app::access::{Place, Role};
-use xiangyi::config::{Config, EngineName, TokenSection};
+use xiangyi::config::{Config, EngineName, PrecisionName, TokenSection};
 use xiangyi::node::Node;
 use xiangyi::rpc::proto::xiangyi::common::v1 as common;
 use xiangyi::rpc::proto::xiangyi::diagnosis::v1 as dx;
@@ -93,6 +93,8 @@ impl Setup {
 
     pub(crate) fn onnxruntime(mut self, library: &Path) -> Self {
         self.config.models.engine = EngineName::OnnxRuntime;
+        // The same file on every machine, whatever its processor has.
+        self.config.models.precision = PrecisionName::F32;
         self.config.models.onnxruntime_library = Some(library.to_owned());
         self
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tonic::Code;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use xiangyi::app::chain;
-use xiangyi::config::Config;
+use xiangyi::config::{Config, PrecisionName};
 use xiangyi::node::Node;
 use xiangyi::rpc::proto::xiangyi::model::v1 as model;
 use xiangyi::rpc::proto::xiangyi::model::v1::model_service_client::ModelServiceClient;
@@ -157,6 +157,29 @@ async fn a_new_version_is_served_after_a_reload() {
     let mut models = ModelServiceClient::new(node.channel.clone());
     models.reload_models(model::ReloadModelsRequest {}).await.unwrap();
     assert_eq!(version(node.diagnose(complaint("发热")).await.unwrap()), "2099.1.1");
+}
+
+#[tokio::test]
+async fn an_answer_and_the_list_say_with_which_weights_it_came_about() {
+    for (precision, name, end) in [
+        (PrecisionName::F32, "f32", ""),
+        (PrecisionName::Auto, "f32", ""),
+        (PrecisionName::Int8, "int8", "+int8"),
+    ] {
+        // On rten nothing but a wish takes the file with 8-bit weights.
+        let node = Setup::new().with(|c| c.models.precision = precision).start().await;
+        let mut models = ModelServiceClient::new(node.channel.clone());
+        let listed = models.list_models(model::ListModelsRequest::default()).await.unwrap();
+        let listed = listed.into_inner().models.remove(0);
+        assert_eq!(
+            (listed.model_id.as_str(), listed.precision.as_str()),
+            ("gp-differential", name)
+        );
+        let answer = node.diagnose(complaint("发热3天，咳嗽")).await.unwrap();
+        let version = answer.provenance.unwrap().model_version;
+        assert_eq!(version, listed.version);
+        assert_eq!(version.split_once('+').map_or("", |(_, end)| end), end.trim_start_matches('+'));
+    }
 }
 
 #[tokio::test]

@@ -179,6 +179,9 @@ def test_it_has_what_it_needs_with_the_modes_it_needs(package, tmp_path):
     sums = (root / "DEBIAN/md5sums").read_text("utf-8")
     assert {line.split("  ")[1] for line in sums.splitlines()} == {
         name for name in modes if name.startswith("usr/")}
+    version = re.search(r"^version=(\S+)$", (ROOT / "scripts/onnxruntime").read_text("utf-8"), re.M)
+    library = root / "usr/lib/xiangyi/libonnxruntime.so"
+    assert library.readlink().name == f"libonnxruntime.so.{version.group(1)}"
     control = (root / "DEBIAN/control").read_text("utf-8")
     assert "Maintainer: 某县卫健委/信息科 <it@county.example>\n" in control
     assert re.search(r"^Depends: .*libc6 \(>= 2\.\d+\).*libstdc\+\+6.*systemd", control, re.M)
@@ -186,7 +189,6 @@ def test_it_has_what_it_needs_with_the_modes_it_needs(package, tmp_path):
     doc = root / "usr/share/doc/xiangyi"
     licences = gzip.decompress((doc / "licences.txt.gz").read_bytes()).decode()
     assert "left 1.0.0: MIT" in licences and "Permission is granted to left." in licences
-    version = re.search(r"^version=(\S+)$", (ROOT / "scripts/onnxruntime").read_text("utf-8"), re.M)
     assert f"ONNX Runtime {version.group(1)}," in (doc / "copyright").read_text("utf-8")
 
 

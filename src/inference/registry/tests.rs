@@ -357,7 +357,7 @@ async fn a_file_with_8_bit_weights_serves_where_it_is_wanted_and_answers_nearly_
 }
 
 #[test]
-fn an_altered_file_with_8_bit_weights_is_refused_where_it_would_be_taken() {
+fn an_altered_file_with_8_bit_weights_is_refused_also_where_it_would_not_be_taken() {
     let mut files = testing::shipped();
     let mut bytes = files.bytes("diagnosis/gp-differential.int8.onnx").unwrap().to_vec();
     let last = bytes.len() - 1;
@@ -368,7 +368,8 @@ fn an_altered_file_with_8_bit_weights_is_refused_where_it_would_be_taken() {
         let chosen = (Arc::clone(&source), "test".to_owned());
         Models::load_with(&files, chosen, Wanted { kinds: ModelKind::ALL, precision }, options())
     };
-    let error = load(PrecisionChoice::Int8).unwrap_err().to_string();
-    assert!(error.contains("gp-differential.int8.onnx") && error.contains("sha256"), "{error}");
-    load(PrecisionChoice::F32).unwrap().shutdown();
+    for precision in [PrecisionChoice::Int8, PrecisionChoice::F32, PrecisionChoice::Auto] {
+        let error = load(precision).unwrap_err().to_string();
+        assert!(error.contains("gp-differential.int8.onnx") && error.contains("sha256"), "{error}");
+    }
 }

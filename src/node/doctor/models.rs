@@ -34,7 +34,10 @@ fn look(config: &Config, notes: &Notes) {
         }
     };
     let engine = format!("{} {}", chosen.source.name(), chosen.source.version());
-    let is_second = section.engine == EngineName::Auto && chosen.source.name() == "rten";
+    // A static program has no other.
+    let is_second = section.engine == EngineName::Auto
+        && chosen.source.name() == "rten"
+        && !cfg!(target_feature = "crt-static");
     if is_second {
         let found = format!("{engine} serves; ONNX Runtime is not found: {}", chosen.reason);
         notes.warn("engine", (found, format!("{advice}; or set models.engine = \"rten\"")));
