@@ -313,6 +313,22 @@ fn every_fault_says_what_is_seen_what_to_do_and_which_test_makes_it() {
         }
     }
     assert!(count >= 10, "{count} faults");
+    // The Chinese ones name the same messages, metrics, keys and commands, fault by fault.
+    let chinese = read("OPERATIONS.zh.md");
+    let quoted = |text: &str| -> BTreeSet<String> {
+        text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let theirs: Vec<&str> = chinese.split("\n### ").skip(1).collect();
+    assert_eq!(theirs.len(), count);
+    for (own, other) in faults.split("\n### ").skip(1).zip(theirs) {
+        let title = other.lines().next().unwrap();
+        assert_eq!(own.split('.').next(), other.split('.').next(), "{title}");
+        for part in ["**看到：**", "**原因：**", "**处理：**", "**切勿：**"] {
+            assert_eq!(other.matches(part).count(), 1, "{title}: {part}");
+        }
+        let own = own.split("- **Test:**").next().unwrap();
+        assert_eq!(quoted(own), quoted(other), "{title}");
+    }
     // And what an alert sends somebody to is there.
     for line in alerts.lines().filter(|line| line.contains("fault: ")) {
         let number: usize = line.split('"').nth(1).unwrap().parse().unwrap();
