@@ -1,6 +1,7 @@
 """The network, its ONNX graph, the simulator and the whole of train.py, on a small fixture."""
 
 import copy
+import hashlib
 import json
 import tomllib
 
@@ -168,6 +169,26 @@ def test_a_file_with_8_bit_weights_that_is_worse_or_no_faster_is_not_entered(fol
     assert int8.worse(report(same, fast, [])) == ["this processor has none of avx512_vnni, avx_vnni"]
     # Some hundred cases say nothing about half a point.
     assert int8.worse(report(lower | {"n": 300}, fast, ["avx512_vnni"])) == []
+
+
+def test_the_manifest_names_the_variant_and_a_new_training_takes_it_back(folder, data):
+    out = folder
+    options = ["--out", str(out), "--data", str(data), "--patients", str(3 * fit.CHUNK), "--hidden", "32"]
+    assert train.main(options) == 0
+    read = lambda: tomllib.loads((out.parent / "manifest.toml").read_text(encoding="utf-8"))["model"][0]  # noqa: E731
+    assert "variant" not in read()
+    (out / "int8.json").write_text(json.dumps({"entered": True, "features": ["avx512_vnni"]}), encoding="utf-8")
+    assert train.main([*options, "--manifest-only"]) == 0
+    (variant,) = read()["variant"]
+    content = (out / train.INT8).read_bytes()
+    assert variant == {
+        "precision": "int8", "file": f"diagnosis/{train.INT8}", "bytes": len(content), "tolerance": train.INT8_TOLERANCE,
+        "sha256": hashlib.sha256(content).hexdigest(), "engines": ["onnxruntime"], "cpu": ["avx512_vnni"],
+    }
+    (out / "int8.json").write_text(json.dumps({"entered": False, "features": ["avx512_vnni"]}), encoding="utf-8")
+    assert train.main([*options, "--manifest-only"]) == 0 and "variant" not in read()
+    assert train.main(options) == 0
+    assert not (out / "int8.json").exists() and not (out / train.INT8).exists() and "variant" not in read()
 
 
 def test_impossible_age_and_sex_are_ruled_out_only_when_known(folder):
