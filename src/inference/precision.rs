@@ -40,9 +40,9 @@ pub enum CpuFeature {
     Avx512Vnni,
     /// x86-64: dot products of 8-bit integers, 256 bits wide.
     AvxVnni,
-    /// AArch64: dot products of 8-bit integers.
+    /// `AArch64`: dot products of 8-bit integers.
     Asimddp,
-    /// AArch64: matrix products of 8-bit integers.
+    /// `AArch64`: matrix products of 8-bit integers.
     I8mm,
 }
 

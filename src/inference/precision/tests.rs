@@ -48,7 +48,7 @@ fn a_variant_is_taken_on_its_engine_and_a_processor_that_it_names_and_nowhere_el
     assert_eq!((taken.bytes, taken.sha256.len()), (17, 64));
     assert!(taken.sha256.starts_with("0011"));
     assert_eq!(taken.version, format!("{}+int8", own.version));
-    assert!(tolerances(&taken).iter().all(|tolerance| *tolerance == 0.02));
+    assert!(tolerances(&taken).iter().all(|tolerance| (tolerance - 0.02).abs() < 1e-12));
     assert_eq!((&taken.labels, &taken.features), (&own.labels, &own.features));
     for (engine, there) in [
         ("onnxruntime", &[][..]),
