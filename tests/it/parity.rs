@@ -96,7 +96,6 @@ async fn assert_alike(rten: &Models, ort: &Models) {
         for (a, b) in one.iter().flatten().zip(other.iter().flatten()) {
             worst = worst.max((a - b).abs());
         }
-        println!("{}: largest difference over {ROWS} rows {worst:e}", info.id);
         assert!(worst <= TOLERANCE, "{}: {worst}", info.id);
         for row in &one {
             assert!(row.iter().all(|p| (0.0..=1.0).contains(p)), "{}", info.id);
