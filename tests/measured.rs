@@ -171,9 +171,16 @@ fn a_model_that_cannot_be_run_is_named_and_the_others_are_measured() {
         let wanted = |run: &&Value| run["id"] == id && run["engine"] == engine;
         runs.iter().filter(wanted).collect::<Vec<_>>()
     };
-    for id in ["gp-differential", "indication-fit", "fixture"] {
+    for (id, precisions) in [
+        ("gp-differential", &["f32", "int8"][..]),
+        ("indication-fit", &["f32"]),
+        ("fixture", &["f32"]),
+    ] {
         let runs = of(id, "rten");
-        assert_eq!(runs.len(), 2, "{id}");
+        let mut found: Vec<_> = runs.iter().map(|run| run["precision"].as_str().unwrap()).collect();
+        assert_eq!(found.len(), 2 * precisions.len(), "{id}");
+        found.dedup();
+        assert_eq!(found, precisions, "{id}");
         assert!(runs.iter().all(|run| run["p50_ms"].as_f64().unwrap() > 0.0), "{runs:#?}");
     }
     assert!(!of("broken", "rten")[0]["error"].as_str().unwrap().is_empty());

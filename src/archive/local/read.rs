@@ -170,6 +170,16 @@ pub(super) fn objects_after(
     after: Option<&Location>,
     limit: usize,
 ) -> Result<Vec<ArchivedObject>, Error> {
+    page(store, after, limit, &mut || ())
+}
+
+/// [`objects_after`]; `looked` is called whenever it is known how far a segment goes, before it is walked.
+pub(super) fn page(
+    store: &Store,
+    after: Option<&Location>,
+    limit: usize,
+    looked: &mut dyn FnMut(),
+) -> Result<Vec<ArchivedObject>, Error> {
     let limit = limit.min(OBJECTS_MAX);
     if limit == 0 {
         return Ok(Vec::new());
@@ -184,17 +194,21 @@ pub(super) fn objects_after(
         let behind = || format::aligned(after.offset.saturating_add(1)).unwrap_or(u64::MAX);
         at = next.unwrap_or_else(behind).max(FIRST_RECORD_AT);
     }
-    while let Some((there, segment)) = store.segment_from(number) {
+    let mut next = store.segment_from(number);
+    while let Some((there, _)) = next {
+        // What comes after a segment is looked for before its end is: where something does, nothing more is
+        // added to it. Otherwise the page ends here, whatever was begun meanwhile: what was added to the end
+        // of this segment while it was walked would be passed over.
+        next = store.segment_from(there.saturating_add(1));
+        let segment = store.segment(there).unwrap_or_default();
+        looked();
         let resumes = after.is_some_and(|after| after.segment == there);
         let from = if resumes { at } else { FIRST_RECORD_AT };
         if from < segment.end {
             let file = match store.file(there) {
                 Ok(file) => file,
                 // Its loss must not hide what came after it; the scrub reports it.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    number = there.saturating_add(1);
-                    continue;
-                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(refusal(&error)),
             };
             let steps = Walk::new(&file, store.eyes(), there, from, segment.end);
@@ -210,7 +224,6 @@ pub(super) fn objects_after(
                 }
             }
         }
-        number = there.saturating_add(1);
     }
     Ok(found)
 }

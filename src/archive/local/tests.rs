@@ -222,6 +222,50 @@ async fn objects_are_read_while_others_are_appended() {
     tokio::join!(append, read);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_passes_over_nothing_that_was_appended_while_it_was_read() {
+    let dir = tempfile::tempdir().unwrap();
+    // The smallest segments there are.
+    let options = Options { segment_bytes: 0, ..options(dir.path()) };
+    let (archive, _) = LocalArchive::open(options).unwrap();
+    let archive = Arc::new(archive);
+    let bodies: Vec<_> = (0..100_u32).map(u32::to_le_bytes).collect();
+    let append = async |archive: &LocalArchive, some: &[[u8; 4]]| {
+        let answers = archive.append(some.iter().map(|body| object(body)).collect()).await;
+        assert!(answers.iter().all(Result::is_ok));
+    };
+    append(&archive, &bodies[..3]).await;
+    let (writer, handle) = (Arc::clone(&archive), tokio::runtime::Handle::current());
+    let rest = bodies[3..].to_vec();
+    // Once it is known how far the first segment goes it grows, is closed, and others follow.
+    let mut meanwhile = Some(move || {
+        handle.block_on(async {
+            for some in rest.chunks(3) {
+                append(&writer, some).await;
+            }
+        });
+    });
+    let store = Arc::clone(&archive.store);
+    let read = move || {
+        read::page(&store, None, 1_000, &mut || {
+            if let Some(write) = meanwhile.take() {
+                write();
+            }
+        })
+    };
+    let mut found = tokio::task::spawn_blocking(read).await.unwrap().unwrap();
+    let mut last = found.last().unwrap().location;
+    loop {
+        let more = archive.objects_after(Some(last), 1_000).await.unwrap();
+        let Some(end) = more.last() else { break };
+        last = end.location;
+        found.extend(more);
+    }
+    let found: Vec<_> = found.into_iter().map(|object| object.digest).collect();
+    assert_eq!(found, bodies.iter().map(|body| digest(body)).collect::<Vec<_>>());
+    assert!(last.segment > 3, "{last:?}");
+}
+
 #[tokio::test]
 async fn an_archive_dropped_has_answered_everything_accepted() {
     let dir = tempfile::tempdir().unwrap();
