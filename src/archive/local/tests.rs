@@ -235,7 +235,7 @@ async fn a_page_passes_over_nothing_that_was_appended_while_it_was_read() {
         assert!(answers.iter().all(Result::is_ok));
     };
     append(&archive, &bodies[..3]).await;
-    let (writer, handle) = (Arc::clone(&archive), tokio::runtime::Handle::current());
+    let (writer, handle) = (Arc::clone(&archive), Handle::current());
     let rest = bodies[3..].to_vec();
     // Once it is known how far the first segment goes it grows, is closed, and others follow.
     let mut meanwhile = Some(move || {
