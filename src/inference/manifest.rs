@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::engine::F32;
 use super::error::{Cause, InferenceError};
-use super::precision::{CpuFeature, Precision, Variant};
+use super::precision::{Precision, Variant};
 use super::{onnxruntime, rten_engine};
 use crate::tables::files::Files;
 
@@ -238,19 +238,7 @@ struct RawModel {
     #[serde(default, rename = "fit_test")]
     fit_tests: Vec<FitTest>,
     #[serde(default, rename = "variant")]
-    variants: Vec<RawVariant>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawVariant {
-    precision: Precision,
-    file: String,
-    sha256: String,
-    bytes: u64,
-    engines: Vec<String>,
-    cpu: Vec<CpuFeature>,
-    tolerance: f64,
+    variants: Vec<Variant>,
 }
 
 #[derive(Deserialize)]
@@ -287,7 +275,7 @@ impl RawModel {
             inside(path)?;
         }
         digest(&self.sha256)?;
-        let variants = variants(self.variants, &self.file)?;
+        check_variants(&self.variants, &self.file)?;
         distinct("feature", &self.features)?;
         distinct("label", &self.labels)?;
         let inputs = columns(self.inputs)?;
@@ -372,48 +360,44 @@ impl RawModel {
             output,
             self_tests,
             precision: Precision::F32,
-            variants,
+            variants: self.variants,
         })
     }
 }
 
-fn variants(raw: Vec<RawVariant>, own: &str) -> Result<Vec<Variant>, String> {
-    let mut checked: Vec<Variant> = Vec::with_capacity(raw.len());
-    for variant in raw {
+/// Refuses variants that say too little or contradict each other or the model, whose file is `own`.
+fn check_variants(variants: &[Variant], own: &str) -> Result<(), String> {
+    for (at, variant) in variants.iter().enumerate() {
         let name = variant.precision.name();
         if variant.precision == Precision::F32 {
             return Err(format!("a variant with precision `{name}`: that is the model itself"));
         }
-        if checked.iter().any(|other| other.precision == variant.precision) {
+        if variants.iter().skip(at + 1).any(|other| other.precision == variant.precision) {
             return Err(format!("two variants with precision `{name}`"));
         }
         let wrong = |message: String| format!("variant `{name}`: {message}");
-        variant.check(own).map_err(wrong)?;
-        let RawVariant { precision, file, sha256, bytes, engines, cpu, tolerance } = variant;
-        checked.push(Variant { precision, file, sha256, bytes, engines, cpu, tolerance });
+        check_variant(variant, own).map_err(wrong)?;
     }
-    Ok(checked)
+    Ok(())
 }
 
-impl RawVariant {
-    fn check(&self, own: &str) -> Result<(), String> {
-        inside(&self.file)?;
-        if self.file == own {
-            return Err("it has the file of the model itself".to_owned());
-        }
-        digest(&self.sha256)?;
-        let known = [onnxruntime::NAME, rten_engine::NAME];
-        if let Some(odd) = self.engines.iter().find(|name| !known.contains(&name.as_str())) {
-            return Err(format!("engine `{odd}`, expected one of `{}`", known.join("`, `")));
-        }
-        if self.engines.is_empty() {
-            return Err("expected engines, found none".to_owned());
-        }
-        if self.cpu.is_empty() {
-            return Err("expected processor features, found none".to_owned());
-        }
-        tolerable(self.tolerance)
+fn check_variant(variant: &Variant, own: &str) -> Result<(), String> {
+    inside(&variant.file)?;
+    if variant.file == own {
+        return Err("it has the file of the model itself".to_owned());
     }
+    digest(&variant.sha256)?;
+    let known = [onnxruntime::NAME, rten_engine::NAME];
+    if let Some(odd) = variant.engines.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!("engine `{odd}`, expected one of `{}`", known.join("`, `")));
+    }
+    if variant.engines.is_empty() {
+        return Err("expected engines, found none".to_owned());
+    }
+    if variant.cpu.is_empty() {
+        return Err("expected processor features, found none".to_owned());
+    }
+    tolerable(variant.tolerance)
 }
 
 /// A tolerance above this would let almost any answer pass.

@@ -46,8 +46,9 @@ pub enum CpuFeature {
     I8mm,
 }
 
-/// A file beside a model's own.
-#[derive(Debug, Clone, PartialEq)]
+/// A file beside a model's own, as the manifest writes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Variant {
     /// What its weights are; never 32-bit floats.
     pub precision: Precision,
