@@ -1,9 +1,10 @@
 //! The index of studies at size: fills one with generated studies, then asks it what people ask.
 //!
-//! `cargo bench --bench index -- [--studies N] [--db FILE | --postgres URL] [--schema NAME]`. With
-//! `--db` the database stays, and a later run asks it without filling it again; so does the schema
-//! (`bench` unless named) with `--postgres`, whose URL `scripts/postgres start` prints. Prints medians
-//! and the worst of the repetitions.
+//! `cargo bench --bench index -- [--studies N] [--db FILE | --postgres URL] [--schema NAME]
+//! [--sealed]`. With `--db` the database stays, and a later run asks it without filling it again; so does
+//! the schema (`bench` unless named) with `--postgres`, whose URL `scripts/postgres start` prints. With
+//! `--sealed` the server has its patients sealed, always with the same key. Prints medians and the worst
+//! of the repetitions.
 
 #![expect(
     clippy::unwrap_used,
@@ -25,6 +26,9 @@ use xiangyi::app::imaging::ports::{IndexEntry, StudyIndex};
 use xiangyi::sharing::imaging::header::{Header, Instance, Patient, Series, Study};
 use xiangyi::sharing::imaging::object::{Digest, InstanceUids, Location, ObjectHead};
 use xiangyi::sharing::imaging::query::{Condition, Level, Matching, Query};
+use xiangyi::sharing::sealing::cipher::Cipher;
+use xiangyi::sharing::sealing::keyring::{DataKey, Keyring, KnownMaster, Master};
+use xiangyi::sharing::sealing::{Fault, Secret};
 use xiangyi::store::{postgres, sqlite};
 
 /// Studies unless asked otherwise.
@@ -223,6 +227,14 @@ fn questions() -> Vec<(&'static str, Query)> {
     ]
 }
 
+fn key() -> DataKey {
+    let master = KnownMaster::new(Cipher::Aes256Gcm, Secret::new(vec![7; 32])).unwrap();
+    let masters: [&dyn Master; 1] = [&master];
+    let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|_| Fault::Random);
+    let mut ring = Keyring::new(Cipher::Aes256Gcm, &masters, &random).unwrap();
+    ring.add("studies", Secret::new(vec![8; 32]), 0).unwrap()
+}
+
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -237,8 +249,10 @@ async fn main() {
     let index: Arc<dyn StudyIndex> = if let Some(url) = value("--postgres") {
         let server = postgres::Server::parse(&url).unwrap();
         let schema = value("--schema").unwrap_or_else(|| "bench".to_owned());
-        let opened = postgres::studies::StudyIndexStore::open(server, &schema, 4, &tracker).await;
-        Arc::new(opened.unwrap())
+        let key = arguments.iter().any(|argument| argument == "--sealed").then(key);
+        let opened =
+            postgres::studies::StudyIndexStore::open(server, &schema, 4, key.as_ref(), &tracker);
+        Arc::new(Box::pin(opened).await.unwrap())
     } else {
         Arc::new(sqlite::studies::StudyIndexStore::open(&path, &tracker).await.unwrap())
     };

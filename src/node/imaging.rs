@@ -233,8 +233,15 @@ pub(super) async fn open_index(
             let url = (section.postgres_url.as_ref(), section.postgres_url_file.as_deref());
             let server = server(url).map_err(NodeError::PostgresIndex)?;
             let (schema, readers) = (&section.postgres_schema, section.postgres_connections);
-            let opened =
-                postgres::studies::StudyIndexStore::open(server, schema, readers, tasks).await;
+            let key = keys::studies(config)?;
+            let opened = postgres::studies::StudyIndexStore::open(
+                server,
+                schema,
+                readers,
+                key.as_ref(),
+                tasks,
+            );
+            let opened = Box::pin(opened).await;
             Arc::new(opened.map_err(NodeError::PostgresIndex)?)
         }
     })

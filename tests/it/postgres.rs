@@ -12,6 +12,7 @@ use xiangyi::config::{Config, IndexName};
 use xiangyi::node;
 use xiangyi::rpc::proto::xiangyi::imaging::v1 as im;
 
+use crate::at_rest::{files, master};
 use crate::harness::{Setup, TestNode, reason};
 use crate::images::{Slice, as_data_set, search, small, store, store_slices};
 
@@ -119,6 +120,58 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.run("stop");
     }
+}
+
+/// What of the planted patient stands in the files of a server.
+fn names_in(server: &Server) -> Vec<&'static str> {
+    let files = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(&server.0).join("data"));
+    assert!(files.iter().any(|(path, _)| path.ends_with("PG_VERSION")), "no server's files");
+    let has = |word: &str| {
+        files.iter().any(|(_, bytes)| memchr::memmem::find(bytes, word.as_bytes()).is_some())
+    };
+    ["欧阳", "测试密", "ZZ-4417-QX"].into_iter().filter(|word| has(word)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_carried_away_names_no_patient_of_a_node_that_encrypts() {
+    if url().is_none() {
+        return;
+    }
+    let server = Server(PathBuf::from(format!("target/postgres-away-{}", std::process::id())));
+    let url = server.run("start");
+    let keys = tempfile::tempdir().unwrap();
+    let key = master(keys.path(), "master", 1);
+    let sealed = || on(&url, "sealed").with(|c| c.encryption.key_file = Some(key.clone()));
+    let slice = Slice {
+        name: "Ouyang^CeShi=欧阳^测试密".to_owned(),
+        patient_id: "ZZ-4417-QX".to_owned(),
+        ..Slice::head("1.2.79", 1)
+    };
+    let node = sealed().start().await;
+    store_slices(&node, std::slice::from_ref(&slice)).await;
+    assert_eq!(named(&node, "*测试*").await, ["1.2.79"]);
+    let TestNode { node: running, data, .. } = node;
+    assert!(running.stop().await, "drains");
+    // It is the keyring's key that opens the index again, and no node without it begins one there.
+    let node = sealed().start_in(data).await;
+    assert_eq!(named(&node, "欧阳^测试密").await, ["1.2.79"]);
+    let mut config = on(&url, "sealed").config;
+    let other = tempfile::tempdir().unwrap();
+    assert!(node.node.stop().await, "drains");
+    other.path().clone_into(&mut config.store.dir);
+    let refused = xiangyi::app::chain(&node::Node::start(config).await.expect_err("refused"));
+    assert!(refused.contains("sealed with key") && refused.contains("made anew"), "{refused}");
+    server.run("crash");
+    assert_eq!(names_in(&server), [""; 0]);
+
+    // A node that does not encrypt writes all of it there: this test can fail.
+    server.run("start");
+    let node = on(&url, "plain").start().await;
+    store_slices(&node, &[slice]).await;
+    assert!(node.node.stop().await, "drains");
+    server.run("crash");
+    assert_eq!(names_in(&server).len(), 3);
+    server.run("start");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ use crate::app::error::Cause;
 use crate::app::ports::Clock as _;
 use crate::archive::local::Seals;
 use crate::config::{Config, HsmSection};
-use crate::sharing::sealing::keyring::{Keyring, Master, Sealed};
+use crate::sharing::sealing::keyring::{DataKey, Keyring, Master, Sealed};
 use crate::sharing::sealing::{Fault, Secret};
 use crate::store::sqlite::Database;
 use crate::store::sqlite::database::Form;
@@ -33,6 +33,8 @@ pub const KEYRING: &str = "keyring.json";
 const LOCK: &str = "keyring.lock";
 /// What the archive's keys are for.
 const ARCHIVE: &str = "archive";
+/// What the key of patients in an index on a server is for.
+const STUDIES: &str = "studies";
 /// Names of databases in the store's directory.
 pub(super) const DATABASES: [&str; 5] =
     ["xiangyi.db", "exchange.db", "hub.db", "region.db", "anchors.db"];
@@ -317,14 +319,27 @@ pub(super) fn database(config: &Config, name: &str) -> Result<Database, KeysErro
 }
 
 /// The newest key for a purpose, made if there is none.
-pub(super) fn find_or_make(config: &Config, purpose: &str) -> Result<Secret, KeysError> {
+fn key(config: &Config, purpose: &str) -> Result<DataKey, KeysError> {
     change(config, |ring| {
         if let Some(known) = ring.newest(purpose) {
-            return Ok(known.secret.clone());
+            return Ok(known.clone());
         }
-        let secret = Secret::random(&random)?;
-        ring.add(purpose, secret, SystemClock.now_ms()).map(|key| key.secret)
+        ring.add(purpose, Secret::random(&random)?, SystemClock.now_ms())
     })
+}
+
+/// The secret of it.
+pub(super) fn find_or_make(config: &Config, purpose: &str) -> Result<Secret, KeysError> {
+    Ok(key(config, purpose)?.secret.clone())
+}
+
+/// The key of patients in an index of studies on a server; none where nothing is sealed.
+pub(super) fn studies(config: &Config) -> Result<Option<DataKey>, KeysError> {
+    let Some(ring) = open(config)? else { return Ok(None) };
+    match ring.newest(STUDIES) {
+        Some(key) => Ok(Some(key.clone())),
+        None => key(config, STUDIES).map(Some),
+    }
 }
 
 /// The keys of the archive; none where nothing is sealed.

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::Finding;
-use crate::config::Config;
+use crate::config::{Config, IndexName};
 use crate::node::enrolment::Files;
 use crate::node::{folder, nodes};
 
@@ -98,14 +98,37 @@ fn folder(dir: &Path) -> Option<Finding> {
     })
 }
 
-/// Whether what is kept is encrypted by the node, or lies on an encrypted device as far as the system
-/// tells.
-pub(super) fn storage(config: &Config) -> Finding {
+/// What is kept, and whether it is encrypted.
+pub(super) fn storage(config: &Config) -> Vec<Finding> {
+    [Some(own_storage(config)), studies_on_server(config)].into_iter().flatten().collect()
+}
+
+/// The index of studies where it lies on a server.
+fn studies_on_server(config: &Config) -> Option<Finding> {
+    let section = &config.imaging;
+    if !section.enabled || section.index != IndexName::Postgres {
+        return None;
+    }
+    let subject = format!("imaging.postgres_schema {}", section.postgres_schema);
+    let (means, remedy) = if config.encryption.is_on() {
+        let means = "patients are sealed on the server; dates, descriptions, accession numbers, doctors and \
+                     UIDs of their studies lie there as they are";
+        (means, "put the server's data directory and its backups on LUKS")
+    } else {
+        let means = "names, patient IDs and birth dates lie on the server as they are: whoever takes its disk, \
+                     or may read the database, reads them";
+        (means, "give the node a master key (section encryption, then `xiangyi admin encrypt`)")
+    };
+    Some(Finding::weak(STORAGE, subject, (means, remedy)))
+}
+
+/// Whether what is kept at the node is encrypted by it, or lies on an encrypted device as far as the
+/// system tells.
+fn own_storage(config: &Config) -> Finding {
     let dir = &config.store.dir;
     let subject = format!("store.dir {}", dir.display());
     if config.encryption.is_on() {
-        let means =
-            "databases, images and keys are encrypted under the master key of section encryption";
+        let means = "databases in it, images and keys are encrypted under the master key of section encryption";
         return Finding::ok(STORAGE, subject, means);
     }
     let about = dir.ancestors().find_map(|folder| std::fs::metadata(folder).ok());
@@ -166,4 +189,35 @@ pub(super) fn policies(config: &Config) -> Vec<Finding> {
         Finding::weak(POLICIES, name, (means, remedy))
     };
     drafts.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::security::Standing;
+
+    #[test]
+    fn of_an_index_on_a_server_is_said_what_lies_there() {
+        let mut config = Config::default();
+        config.encryption.key_file = Some(PathBuf::from("/media/key/master.key"));
+        let standings = |config: &Config| -> Vec<_> {
+            storage(config).into_iter().map(|f| (f.standing, f.subject)).collect()
+        };
+        let store = (Standing::Ok, format!("store.dir {}", config.store.dir.display()));
+        config.imaging.enabled = true;
+        assert_eq!(standings(&config), std::slice::from_ref(&store));
+        config.imaging.index = IndexName::Postgres;
+        config.imaging.postgres_schema = "images".to_owned();
+        let means =
+            |config: &Config| studies_on_server(config).map(|f| (f.standing, f.means)).unwrap();
+        let (standing, sealed) = means(&config);
+        assert_eq!((standing, standings(&config).len()), (Standing::Weak, 2));
+        assert!(sealed.contains("patients are sealed") && sealed.contains("accession"), "{sealed}");
+        config.encryption.key_file = None;
+        let (standing, clear) = means(&config);
+        assert!(standing == Standing::Weak && clear.contains("names"), "{clear}");
+        config.encryption.key_file = Some(PathBuf::from("/media/key/master.key"));
+        config.imaging.enabled = false;
+        assert_eq!(standings(&config), [store]);
+    }
 }

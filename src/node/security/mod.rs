@@ -71,7 +71,7 @@ pub async fn report(config: &Config, file: Option<&std::path::Path>) -> Vec<Find
     all.extend(Box::pin(credentials::at_hub(config)).await);
     all.extend(Box::pin(credentials::accounts(config)).await);
     all.extend(files::secrets(config, file));
-    all.push(files::storage(config));
+    all.extend(files::storage(config));
     all.extend(files::policies(config));
     all
 }

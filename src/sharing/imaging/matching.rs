@@ -445,7 +445,7 @@ fn folded(text: &str, kind: Kind) -> Cow<'_, str> {
 
 /// Whether `text` fits `pattern`, in which `*` stands for any characters and `?` for one. An empty
 /// text fits nothing.
-fn like(pattern: &str, text: &str) -> bool {
+pub fn like(pattern: &str, text: &str) -> bool {
     if text.is_empty() {
         return false;
     }

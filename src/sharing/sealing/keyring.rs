@@ -51,7 +51,7 @@ pub struct KnownMaster {
 pub struct DataKey {
     /// Its name.
     pub id: KeyId,
-    /// What it is for: `database/NAME`, `archive`, `secret/NAME`.
+    /// What it is for: `database/NAME`, `archive`, `studies`, `secret/NAME`.
     pub purpose: String,
     /// What it seals with.
     pub cipher: Cipher,

@@ -98,6 +98,19 @@ pub enum OpenError {
         #[source]
         source: sqlx::migrate::MigrateError,
     },
+    /// Its patients are sealed, and not for this node.
+    #[error(
+        "schema {schema} of {server} cannot be opened: {fault}. Put the keyring back from a backup, or drop \
+         the schema (DROP SCHEMA {schema} CASCADE): the index is made anew from the archive"
+    )]
+    Sealed {
+        /// Schema.
+        schema: String,
+        /// Server and database.
+        server: String,
+        /// Why.
+        fault: String,
+    },
 }
 
 /// A database on a server, and how to get in. `Debug` does not show the password.
@@ -167,6 +180,10 @@ impl Server {
         let settings =
             [("search_path", schema), ("jit", "off"), ("client_min_messages", "warning")];
         self.options.clone().options(settings)
+    }
+
+    fn sealed(&self, schema: &str, fault: String) -> OpenError {
+        OpenError::Sealed { schema: schema.to_owned(), server: self.name.clone(), fault }
     }
 
     fn unreachable(&self, source: sqlx::Error) -> OpenError {

@@ -91,7 +91,8 @@ fn is_away(error: &OpenError) -> bool {
         | OpenError::UrlFile { .. }
         | OpenError::Encoding { .. }
         | OpenError::Taken { .. }
-        | OpenError::Migrate { .. } => return false,
+        | OpenError::Migrate { .. }
+        | OpenError::Sealed { .. } => return false,
     };
     // Class 53: the server has no room for another connection.
     let is_full = matches!(source, sqlx::Error::Database(error)

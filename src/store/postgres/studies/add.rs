@@ -10,6 +10,7 @@ use super::batch::{Batch, Instances, Patients, Series, Studies};
 use super::desk::look_up;
 use super::read::{patient_of, series_state, study_state};
 use super::remove::forget;
+use super::sealed::SealedPatients;
 use super::values::{Rows, keep, sha256, uid, uids};
 use crate::app::imaging::ports::IndexEntry;
 use crate::sharing::imaging::header::Patient;
@@ -29,13 +30,13 @@ use crate::store::studies::plan::{
 /// Adds `entries`; what is there already changes nothing but how far the index has come.
 pub(super) async fn add(
     connection: &mut PgConnection,
-    memory: &mut Memory,
+    (memory, sealed): (&mut Memory, Option<&SealedPatients>),
     mut entries: Vec<IndexEntry>,
 ) -> Result<(), sqlx::Error> {
     entries.iter_mut().for_each(keep);
     while !entries.is_empty() {
         let later = entries.split_off(entries.len().min(INSTANCES_MAX));
-        add_some(connection, memory, entries).await?;
+        add_some(connection, (memory, sealed), entries).await?;
         entries = later;
     }
     Ok(())
@@ -44,22 +45,28 @@ pub(super) async fn add(
 /// Adds as many as one statement takes, in one transaction.
 async fn add_some(
     connection: &mut PgConnection,
-    memory: &mut Memory,
+    (memory, sealed): (&mut Memory, Option<&SealedPatients>),
     entries: Vec<IndexEntry>,
 ) -> Result<(), sqlx::Error> {
     let Some(reached) = entries.last().map(|entry| entry.location) else { return Ok(()) };
     let there = there(connection, &entries).await?;
     let fresh = fresh(entries, there);
-    load(connection, memory, &fresh).await?;
+    load(connection, (memory, sealed), &fresh).await?;
     let mut plan = Plan::new(memory, fresh);
-    load_patients(connection, memory, &plan).await?;
+    load_patients(connection, (memory, sealed), &plan).await?;
     plan.place_patients(memory);
     let left = std::mem::take(&mut plan.left);
     let changes = plan.changes;
-    batch(memory, plan, reached).write(connection).await?;
+    let people = sealed.map(|_| plan.patients.clone());
+    batch((memory, sealed), plan, reached)?.write(connection).await?;
     memory.changes = changes;
+    if let (Some(sealed), Some(people)) = (sealed, people) {
+        sealed.know(people);
+    }
     if !left.is_empty() {
-        forget(connection, &left).await?;
+        for gone in forget(connection, &left).await? {
+            sealed.inspect(|sealed| sealed.forget(gone));
+        }
         *memory = look_up(connection).await?;
     }
     Ok(())
@@ -92,7 +99,7 @@ async fn there(
 /// Reads the studies, series and words of `entries` that are not remembered.
 async fn load(
     connection: &mut PgConnection,
-    memory: &mut Memory,
+    (memory, sealed): (&mut Memory, Option<&SealedPatients>),
     entries: &[IndexEntry],
 ) -> Result<(), sqlx::Error> {
     let studies = memory.unknown_studies(entries);
@@ -100,14 +107,14 @@ async fn load(
         let rows = sqlx::query(concat!(
             "SELECT ",
             study_columns!(),
-            " FROM unnest($1::bytea[]) j(uid) JOIN study s ON s.uid = j.uid \
+            ", p.sealed FROM unnest($1::bytea[]) j(uid) JOIN study s ON s.uid = j.uid \
              JOIN patient p ON p.id = s.patient",
         ))
         .bind(uids(&studies))
         .fetch_all(&mut *connection)
         .await?;
         for row in &rows {
-            memory.remember_study(study_state(row)?);
+            memory.remember_study(study_state(row, sealed)?);
         }
     }
     let series = memory.unknown_series(entries);
@@ -144,34 +151,44 @@ async fn load(
 }
 
 /// What tells a patient from another, as one value.
-fn identity(Identity { id, issuer, look, birth_date }: &Identity) -> Vec<u8> {
-    sha256(&[id, issuer, look, birth_date]).to_vec()
+fn identity(identity: &Identity, sealed: Option<&SealedPatients>) -> Vec<u8> {
+    let Identity { id, issuer, look, birth_date } = identity;
+    match sealed {
+        None => sha256(&[id, issuer, look, birth_date]).to_vec(),
+        Some(sealed) => sealed.identity(identity),
+    }
 }
 
 /// Reads the patients that the plan moves studies to and that are not remembered.
 async fn load_patients(
     connection: &mut PgConnection,
-    memory: &mut Memory,
+    (memory, sealed): (&mut Memory, Option<&SealedPatients>),
     plan: &Plan,
 ) -> Result<(), sqlx::Error> {
-    let unknown: Vec<_> = plan.unknown_patients(memory).iter().map(identity).collect();
+    let unknown: Vec<_> =
+        plan.unknown_patients(memory).iter().map(|one| identity(one, sealed)).collect();
     if unknown.is_empty() {
         return Ok(());
     }
     let rows = sqlx::query(
-        "SELECT p.id, p.patient_id, p.issuer, p.name, p.birth_date, p.sex \
+        "SELECT p.id, p.patient_id, p.issuer, p.name, p.birth_date, p.sex, p.sealed \
          FROM unnest($1::bytea[]) j(identity) JOIN patient p ON p.identity = j.identity",
     )
     .bind(unknown)
     .fetch_all(connection)
     .await?;
     for row in &rows {
-        memory.remember_patient(row.try_get(0)?, patient_of(row, 1)?);
+        let id = row.try_get(0)?;
+        memory.remember_patient(id, patient_of(row, (id, 1), sealed)?);
     }
     Ok(())
 }
 
-fn batch(memory: &Memory, plan: Plan, reached: Location) -> Batch {
+fn batch(
+    (memory, sealed): (&Memory, Option<&SealedPatients>),
+    plan: Plan,
+    reached: Location,
+) -> Result<Batch, sqlx::Error> {
     let Changed { studies, series, study_counts, series_counts } = plan.changed(memory);
     let mut batch = Batch {
         words: Rows::new(),
@@ -206,9 +223,10 @@ fn batch(memory: &Memory, plan: Plan, reached: Location) -> Batch {
         batch.words.push([Some(id)], [], [word]);
     }
     for (id, patient) in plan.patients {
-        push_patient(&mut batch.patients, id, patient);
+        push_patient(&mut batch.patients, id, patient, sealed)?;
     }
-    for (key, patient) in plan.name_keys {
+    // What is sealed is looked for elsewhere.
+    for (key, patient) in plan.name_keys.into_iter().filter(|_| sealed.is_none()) {
         batch.name_keys.push([Some(patient)], [], [key]);
     }
     for instance in plan.instances {
@@ -226,7 +244,7 @@ fn batch(memory: &Memory, plan: Plan, reached: Location) -> Batch {
             [],
         );
     }
-    batch
+    Ok(batch)
 }
 
 /// Segment, start of the record, bytes from there to the data set, and its length.
@@ -235,13 +253,27 @@ fn place(location: Location) -> [i64; 4] {
     [int(segment), int(offset), int(body.saturating_sub(offset)), int(length)]
 }
 
-fn push_patient(rows: &mut Patients, id: i64, mut patient: Patient) {
-    let identity = identity(&Identity::of(&patient));
+fn push_patient(
+    rows: &mut Patients,
+    id: i64,
+    mut patient: Patient,
+    sealed: Option<&SealedPatients>,
+) -> Result<(), sqlx::Error> {
+    let identity = identity(&Identity::of(&patient), sealed);
+    if let Some(sealed) = sealed {
+        let text = sealed.seal(id, &patient).map_err(|fault| sqlx::Error::Encode(fault.into()))?;
+        let mut texts: [String; 7] = Default::default();
+        let [patient_id, ..] = &mut texts;
+        *patient_id = sealed.patient_id(&patient.id);
+        rows.push([Some(id)], [identity, text], texts);
+        return Ok(());
+    }
     let (look, sounds) = (name::look(&patient.name), sounds_column(&patient.name));
     let [patient_id, issuer, name, birth_date, sex] =
         patient_fields(&mut patient).map(std::mem::take);
     let texts = [patient_id, issuer, name, birth_date, sex, look, sounds];
-    rows.push([Some(id)], [identity], texts);
+    rows.push([Some(id)], [identity, Vec::new()], texts);
+    Ok(())
 }
 
 fn push_study(rows: &mut Studies, state: &StudyState) {

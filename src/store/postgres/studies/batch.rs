@@ -14,8 +14,8 @@ use crate::app::imaging::ports::IndexCounts;
 use crate::sharing::imaging::object::Location;
 use crate::store::studies::packed::int;
 
-/// Rows of patients: id; identity; ID, issuer, name, birth date, sex, look, sounds.
-pub(super) type Patients = Rows<1, 1, 7>;
+/// Rows of patients: id; identity, what is sealed; ID, issuer, name, birth date, sex, look, sounds.
+pub(super) type Patients = Rows<1, 2, 7>;
 /// Rows of studies, in the order of their columns.
 pub(super) type Studies = Rows<6, 1, 12>;
 /// Rows of series, in the order of their columns.
@@ -68,8 +68,10 @@ impl Text {
         self.sql.push(')');
     }
 
-    fn insert(&mut self, table: &str, columns: [usize; 3], then: &str) {
-        let _ = write!(self.sql, "{table}_new AS (INSERT INTO {table} SELECT * FROM ");
+    /// Adds an insert of rows into a table, given with its columns where they stand in another order.
+    fn insert(&mut self, into: &str, columns: [usize; 3], then: &str) {
+        let table = into.split(' ').next().unwrap_or_default();
+        let _ = write!(self.sql, "{table}_new AS (INSERT INTO {into} SELECT * FROM ");
         self.unnest(columns);
         let _ = write!(self.sql, " {then}), ");
     }
@@ -79,7 +81,7 @@ impl Text {
         let fresh: Vec<_> = names.split(", ").map(|name| format!("EXCLUDED.{name}")).collect();
         let fresh = fresh.join(", ");
         self.insert(
-            table,
+            &format!("{table} (id, {names})"),
             columns,
             &format!("ON CONFLICT (id) DO UPDATE SET ({names}) = ROW({fresh})"),
         );
@@ -105,8 +107,8 @@ fn statement(full: bool) -> SqlStr {
         text.insert("word", [1, 0, 1], "");
         text.replace(
             "patient",
-            [1, 1, 7],
-            "identity, patient_id, issuer, name, birth_date, sex, look, sounds",
+            [1, 2, 7],
+            "identity, sealed, patient_id, issuer, name, birth_date, sex, look, sounds",
         );
         text.insert("name_key", [1, 0, 1], "ON CONFLICT DO NOTHING");
         text.replace(

@@ -15,6 +15,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::sealed::{self, Misfit, SealedPatients};
 use super::{KEYED, MIGRATIONS, add, remove};
 use crate::app::chain;
 use crate::app::error::Cause;
@@ -62,6 +63,7 @@ pub(super) struct Desk {
     schema: String,
     connection: Option<PgConnection>,
     memory: Memory,
+    sealed: Option<Arc<SealedPatients>>,
     undone: Arc<Undone>,
 }
 
@@ -114,6 +116,7 @@ impl Desk {
     pub(super) async fn open(
         server: Server,
         schema: &str,
+        sealed: Option<Arc<SealedPatients>>,
         undone: Arc<Undone>,
     ) -> Result<Self, OpenError> {
         let mut connection = connect(&server, schema).await?;
@@ -123,6 +126,13 @@ impl Desk {
             source,
         })?;
         let failed = |source| server.unreachable(source);
+        sealed::prepare(&mut connection, sealed.as_deref()).await.map_err(|why| match why {
+            Misfit::Server(source @ sqlx::Error::ColumnDecode { .. }) => {
+                server.sealed(schema, source.to_string())
+            }
+            Misfit::Server(source) => server.unreachable(source),
+            Misfit::Key { .. } => server.sealed(schema, why.to_string()),
+        })?;
         let mut memory = look_up(&mut connection).await.map_err(failed)?;
         let closed: i64 = sqlx::query_scalar("SELECT closed FROM state")
             .fetch_one(&mut connection)
@@ -133,7 +143,7 @@ impl Desk {
         }
         sign(&mut connection, memory.changes, false).await.map_err(failed)?;
         let connection = Some(connection);
-        Ok(Self { server, schema: schema.to_owned(), connection, memory, undone })
+        Ok(Self { server, schema: schema.to_owned(), connection, memory, sealed, undone })
     }
 
     /// Connects again if the connection was lost. Whether the server has lost additions then.
@@ -143,6 +153,9 @@ impl Desk {
         }
         let mut connection = connect(&self.server, &self.schema).await?;
         let mut memory = look_up(&mut connection).await?;
+        if let Some(sealed) = &self.sealed {
+            sealed.load(&mut connection).await?;
+        }
         let lost = memory.changes < self.memory.changes;
         if lost {
             tracing::warn!(
@@ -180,13 +193,17 @@ impl Desk {
             return Err(DeskError::Undone.into());
         }
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        Ok(add::add(connection, &mut self.memory, entries).await?)
+        Ok(add::add(connection, (&mut self.memory, self.sealed.as_deref()), entries).await?)
     }
 
     async fn remove_now(&mut self, digest: Digest, at_ms: i64) -> Result<(), Cause> {
         self.ready().await?;
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        remove::remove(connection, digest, at_ms).await?;
+        if let Some(gone) = remove::remove(connection, digest, at_ms).await?
+            && let Some(sealed) = &self.sealed
+        {
+            sealed.forget(gone);
+        }
         self.memory = look_up(connection).await?;
         Ok(())
     }
@@ -202,6 +219,9 @@ impl Desk {
         )
         .execute(&mut *connection)
         .await?;
+        if let Some(sealed) = &self.sealed {
+            sealed.clear();
+        }
         self.memory = look_up(connection).await?;
         Ok(())
     }

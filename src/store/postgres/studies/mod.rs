@@ -13,6 +13,7 @@ mod desk;
 mod question;
 mod read;
 mod remove;
+mod sealed;
 mod values;
 
 use std::collections::HashSet;
@@ -25,7 +26,8 @@ use sqlx::{Postgres, QueryBuilder, Row as _};
 use tokio_util::task::TaskTracker;
 
 use self::desk::{Desk, Undone};
-use self::question::{Narrow, Place};
+use self::question::{Narrow, Place, Search};
+use self::sealed::SealedPatients;
 use super::{KEYED, OpenError, Server, lost, pool};
 use crate::app::error::Error;
 use crate::app::imaging::ports::{
@@ -34,6 +36,7 @@ use crate::app::imaging::ports::{
 use crate::app::ports::BoxFuture;
 use crate::sharing::imaging::object::{Digest, Location};
 use crate::sharing::imaging::query::{Level, Match, Query};
+use crate::sharing::sealing::keyring::DataKey;
 use crate::store::studies::answers::{instance_columns, series_columns, study_columns};
 use crate::store::studies::packed::int;
 use crate::store::studies::question::{KeyRange, Question};
@@ -41,8 +44,10 @@ use crate::store::studies::queue::{Writer, failed};
 use crate::store::studies::{COMMON_NAMES_MAX, DESCRIPTIONS_MAX, FAR, KEYS_MAX, NAMES_MAX};
 
 /// Released migrations. One never changes once released; a change is a new one.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "studies", include_str!("../../../../migrations/postgres-imaging/0001_studies.sql"))];
+pub(super) const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "studies", include_str!("../../../../migrations/postgres-imaging/0001_studies.sql")),
+    (2, "sealed", include_str!("../../../../migrations/postgres-imaging/0002_sealed.sql")),
+];
 
 /// Studies of the first step of a walk to patients, and of the longest.
 const STEP: u64 = if cfg!(test) { 2 } else { 512 };
@@ -64,7 +69,7 @@ const LOOKUPS_MAX: u32 = 2;
 const WALK: &str = "BEGIN; SET LOCAL enable_sort = off";
 
 /// Reads an answer from its row.
-type Reader = fn(&PgRow) -> Result<Match, sqlx::Error>;
+type Reader = fn(&PgRow, Option<&SealedPatients>) -> Result<Match, sqlx::Error>;
 
 /// An open index of studies.
 #[derive(Debug)]
@@ -74,6 +79,7 @@ pub struct StudyIndexStore {
     /// For what is found by its key.
     lookups: PgPool,
     writer: Writer,
+    sealed: Option<Arc<SealedPatients>>,
     undone: Arc<Undone>,
 }
 
@@ -90,37 +96,56 @@ where
 
 impl StudyIndexStore {
     /// Opens `schema` on `server`, or makes it, and brings it up to date. At most `readers` questions
-    /// are answered at the same time. The writer runs on `tracker` until the index is dropped.
+    /// are answered at the same time. The writer runs on `tracker` until the index is dropped. With a
+    /// key patients are sealed, also those that lie there already.
     ///
     /// # Errors
     ///
-    /// The server does not answer, another node works on the schema, or it is newer than this program.
+    /// The server does not answer, another node works on the schema, it is newer than this program, or its
+    /// patients are sealed with another key.
     pub async fn open(
         server: Server,
         schema: &str,
         readers: u32,
+        key: Option<&DataKey>,
         tracker: &TaskTracker,
     ) -> Result<Self, OpenError> {
         let undone = Arc::new(Undone::default());
         let options = server.options(schema).options([("default_transaction_read_only", "on")]);
-        let desk = Desk::open(server, schema, Arc::clone(&undone)).await?;
+        let sealed = key.map(SealedPatients::new).transpose();
+        let sealed =
+            sealed.map_err(|fault| server.sealed(schema, fault.to_string()))?.map(Arc::new);
+        let desk = Desk::open(server, schema, sealed.clone(), Arc::clone(&undone)).await?;
         let readers = pool(readers, options.clone().options(PLANNED));
         let lookups = pool(LOOKUPS_MAX, options.options(KEYED));
-        Ok(Self { readers, lookups, writer: Writer::start(desk, tracker), undone })
+        Ok(Self { readers, lookups, writer: Writer::start(desk, tracker), sealed, undone })
     }
 
-    async fn answer(&self, question: &Question, query: &Query) -> Result<Vec<Match>, sqlx::Error> {
-        let narrow = self.narrow(question).await?;
+    async fn answer(
+        &self,
+        question: &Question,
+        who: Option<&[i64]>,
+        query: &Query,
+    ) -> Result<Vec<Match>, sqlx::Error> {
+        let narrow = match who {
+            None => self.narrow(question).await?,
+            Some(who) if i64::try_from(who.len()).is_ok_and(|few| few < NAMES_MAX) => {
+                Narrow::Nothing
+            }
+            Some(_) => Narrow::Walk,
+        };
+        let search = Search { question, narrow, who };
         if query.level == Level::Patient {
-            return self.patients(question, &narrow, query).await;
+            return self.patients(&search, query).await;
         }
         let (columns, read): (_, Reader) = match query.level {
             Level::Patient | Level::Study => {
-                (concat!("SELECT ", study_columns!()), read::study_match)
+                (concat!("SELECT ", study_columns!(), ", p.sealed"), read::study_match)
             }
-            Level::Series => {
-                (concat!("SELECT ", study_columns!(), ", ", series_columns!()), read::series_match)
-            }
+            Level::Series => (
+                concat!("SELECT ", study_columns!(), ", ", series_columns!(), ", p.sealed"),
+                read::series_match,
+            ),
             Level::Image => (
                 concat!(
                     "SELECT ",
@@ -128,7 +153,8 @@ impl StudyIndexStore {
                     ", ",
                     series_columns!(),
                     ", ",
-                    instance_columns!()
+                    instance_columns!(),
+                    ", p.sealed"
                 ),
                 read::instance_match,
             ),
@@ -140,14 +166,14 @@ impl StudyIndexStore {
         if far {
             sql.push(" FROM (SELECT s.id AS id");
         }
-        question::push(question, &mut sql, &narrow, !far);
+        question::push(&search, &mut sql, !far);
         question::push_order(question, &mut sql);
         sql.push(" LIMIT ").push_bind(int(query.limit));
         sql.push(" OFFSET ").push_bind(int(query.offset));
         if far {
             sql.push(") w JOIN study s ON s.id = w.id JOIN patient p ON p.id = s.patient");
         }
-        let mut rows = self.rows(sql, &narrow).await?;
+        let mut rows = self.rows(sql, &search.narrow).await?;
         if far {
             // Put in order here: a walk may not sort, and would walk through everything for it.
             let mut placed = Vec::with_capacity(rows.len());
@@ -157,7 +183,7 @@ impl StudyIndexStore {
             placed.sort_by(|(a, _), (b, _)| b.cmp(a));
             rows = placed.into_iter().map(|(_, row)| row).collect();
         }
-        rows.iter().map(read).collect()
+        rows.iter().map(|row| read(row, self.sealed.as_deref())).collect()
     }
 
     async fn rows(
@@ -178,8 +204,7 @@ impl StudyIndexStore {
     /// steps, meets each there first.
     async fn patients(
         &self,
-        question: &Question,
-        narrow: &Narrow,
+        search: &Search<'_>,
         query: &Query,
     ) -> Result<Vec<Match>, sqlx::Error> {
         let enough = query.offset.saturating_add(query.limit);
@@ -189,13 +214,13 @@ impl StudyIndexStore {
         let mut after: Option<Place> = None;
         while u64::try_from(seen.len()).unwrap_or(u64::MAX) < enough {
             let mut sql = QueryBuilder::<Postgres>::new("SELECT s.patient, s.date, s.time, s.id");
-            question::push(question, &mut sql, narrow, false);
+            question::push(search, &mut sql, false);
             if let Some(place) = &after {
                 question::push_after(&mut sql, place);
             }
-            question::push_order(question, &mut sql);
+            question::push_order(search.question, &mut sql);
             sql.push(" LIMIT ").push_bind(int(step));
-            let rows = self.rows(sql, narrow).await?;
+            let rows = self.rows(sql, &search.narrow).await?;
             for row in &rows {
                 let id: i64 = row.try_get(0)?;
                 let place = u64::try_from(seen.len()).unwrap_or(u64::MAX);
@@ -211,15 +236,15 @@ impl StudyIndexStore {
             step = step.saturating_mul(2).min(STEP_MAX);
         }
         let rows = sqlx::query(
-            "SELECT p.patient_id, p.issuer, p.name, p.birth_date, p.sex, count(*), \
-             sum(s.series)::int8, sum(s.instances)::int8, sum(s.bytes)::int8 \
+            "SELECT p.id, p.patient_id, p.issuer, p.name, p.birth_date, p.sex, count(*), \
+             sum(s.series)::int8, sum(s.instances)::int8, sum(s.bytes)::int8, p.sealed \
              FROM unnest($1::int8[]) WITH ORDINALITY j(id, at) JOIN patient p ON p.id = j.id \
              JOIN study s ON s.patient = p.id GROUP BY j.at, p.id ORDER BY j.at",
         )
         .bind(wanted)
         .fetch_all(&self.readers)
         .await?;
-        rows.iter().map(read::patient_match).collect()
+        rows.iter().map(|row| read::patient_match(row, self.sealed.as_deref())).collect()
     }
 
     /// What narrows the search of a question.
@@ -316,8 +341,12 @@ impl StudyIndex for StudyIndexStore {
 
     fn find(&self, query: Query) -> BoxFuture<'_, Result<Vec<Match>, Error>> {
         Box::pin(async move {
-            let question = Question::new(&query)?;
-            twice(|| self.answer(&question, &query)).await
+            let mut question = Question::new(&query)?;
+            let who = match &self.sealed {
+                Some(sealed) => sealed.who(&mut question).await.map_err(failed)?,
+                None => None,
+            };
+            twice(|| self.answer(&question, who.as_deref(), &query)).await
         })
     }
 
@@ -328,7 +357,8 @@ impl StudyIndex for StudyIndexStore {
         limit: u64,
     ) -> BoxFuture<'_, Result<Vec<IndexedInstance>, Error>> {
         Box::pin(async move {
-            twice(|| read::instances(&self.readers, &selection, offset, limit)).await
+            let sealed = self.sealed.as_deref();
+            twice(|| read::instances(&self.readers, sealed, &selection, (offset, limit))).await
         })
     }
 
@@ -345,7 +375,8 @@ impl StudyIndex for StudyIndexStore {
     }
 
     fn patient_of<'a>(&'a self, study: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
-        Box::pin(async move { twice(|| read::patient_id(&self.lookups, study)).await })
+        let sealed = self.sealed.as_deref();
+        Box::pin(async move { twice(|| read::patient_id(&self.lookups, sealed, study)).await })
     }
 
     fn counts(&self) -> BoxFuture<'_, Result<IndexCounts, Error>> {

@@ -26,9 +26,18 @@ pub(super) enum Narrow {
 /// A place in the order of studies: date, time and id.
 pub(super) type Place = (String, String, i64);
 
+/// A question, and how it is searched for.
+#[derive(Debug)]
+pub(super) struct Search<'a> {
+    pub(super) question: &'a Question,
+    pub(super) narrow: Narrow,
+    /// The patients that fit, where the server cannot tell.
+    pub(super) who: Option<&'a [i64]>,
+}
+
 /// Adds `FROM ... WHERE ...`: patient `p`, study `s`, and down to the level of the question series
 /// `e` and instance `i`. Patients are left out if nothing is asked of them and they are not `shown`.
-pub(super) fn push(question: &Question, sql: &mut Sql, narrow: &Narrow, shown: bool) {
+pub(super) fn push(Search { question, narrow, who }: &Search<'_>, sql: &mut Sql, shown: bool) {
     sql.push(" FROM study s");
     if shown || question.asks_of_patient() {
         sql.push(" JOIN patient p ON p.id = s.patient");
@@ -40,6 +49,9 @@ pub(super) fn push(question: &Question, sql: &mut Sql, narrow: &Narrow, shown: b
         sql.push(" JOIN instance i ON i.series = e.id");
     }
     sql.push(" WHERE true");
+    if let Some(who) = who {
+        sql.push(" AND s.patient = ANY(").push_bind(who.to_vec()).push(")");
+    }
     match narrow {
         Narrow::Nothing | Narrow::Walk => {}
         Narrow::Names(keys) => {
@@ -163,7 +175,7 @@ fn push_text(sql: &mut Sql, text: &str) {
 }
 
 /// Whether a test asks for NUL, which no value that is kept has.
-fn asks_for_nul(test: &Test) -> bool {
+pub(super) fn asks_for_nul(test: &Test) -> bool {
     let has = |text: &String| text.contains('\0');
     match test {
         Test::Any | Test::Never | Test::Numbers(_) | Test::Either(_) => false,

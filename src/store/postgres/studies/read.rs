@@ -4,6 +4,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgPool, PgRow};
 
 use super::question::Place;
+use super::sealed::SealedPatients;
 use super::values::{kept, uid as packed, uids as packed_uids};
 use crate::app::imaging::ports::{
     Change, ChangeKind, IndexCounts, IndexedInstance, KnownObject, Selection,
@@ -43,21 +44,36 @@ fn small(row: &PgRow, column: usize) -> Result<u32, sqlx::Error> {
     Ok(number.and_then(|n| u32::try_from(n).ok()).unwrap_or_default())
 }
 
-/// The patient whose columns begin at `at`.
-pub(super) fn patient_of(row: &PgRow, at: usize) -> Result<Patient, sqlx::Error> {
+/// The patient whose columns, as they are, begin at `at`.
+pub(super) fn patient_fields_of(row: &PgRow, at: usize) -> Result<Patient, sqlx::Error> {
     let mut patient = Patient::default();
     read_fields(row, at, patient_fields(&mut patient))?;
     Ok(patient)
 }
 
-/// The study whose columns a row begins with.
-pub(super) fn study_state(row: &PgRow) -> Result<StudyState, sqlx::Error> {
+/// The patient `id` whose columns begin at `at`, or stand in column `sealed`.
+pub(super) fn patient_of(
+    row: &PgRow,
+    (id, at): (i64, usize),
+    sealed: Option<&SealedPatients>,
+) -> Result<Patient, sqlx::Error> {
+    match sealed {
+        None => patient_fields_of(row, at),
+        Some(sealed) => sealed.read(id, row.try_get("sealed")?),
+    }
+}
+
+/// The study whose columns a row begins with; `p.sealed` is among them.
+pub(super) fn study_state(
+    row: &PgRow,
+    sealed: Option<&SealedPatients>,
+) -> Result<StudyState, sqlx::Error> {
     let mut study = Study { uid: uid(row, 3)?, ..Study::default() };
     read_fields(row, 14, study_fields(&mut study))?;
     Ok(StudyState {
         id: row.try_get(0)?,
         patient_id: row.try_get(1)?,
-        patient: patient_of(row, 9)?,
+        patient: patient_of(row, (row.try_get(1)?, 9), sealed)?,
         study,
         guessed: row.try_get::<i64, _>(2)? != 0,
         modalities: parted(row.try_get(4)?).collect(),
@@ -87,32 +103,45 @@ pub(super) fn series_state(row: &PgRow, at: usize) -> Result<SeriesState, sqlx::
     })
 }
 
-/// The answer of a question for patients: columns of the patient, then counts.
-pub(super) fn patient_match(row: &PgRow) -> Result<Match, sqlx::Error> {
+/// The answer of a question for patients: id and columns of the patient, then counts.
+pub(super) fn patient_match(
+    row: &PgRow,
+    sealed: Option<&SealedPatients>,
+) -> Result<Match, sqlx::Error> {
+    let patient = patient_of(row, (row.try_get(0)?, 1), sealed)?;
     Ok(Match {
-        header: Header { patient: patient_of(row, 0)?, ..Header::default() },
-        studies: whole(row, 5)?,
-        series: whole(row, 6)?,
-        instances: whole(row, 7)?,
-        bytes: whole(row, 8)?,
+        header: Header { patient, ..Header::default() },
+        studies: whole(row, 6)?,
+        series: whole(row, 7)?,
+        instances: whole(row, 8)?,
+        bytes: whole(row, 9)?,
         ..Match::default()
     })
 }
 
 /// The answer of a question for studies.
-pub(super) fn study_match(row: &PgRow) -> Result<Match, sqlx::Error> {
-    Ok(answers::study_match(study_state(row)?))
+pub(super) fn study_match(
+    row: &PgRow,
+    sealed: Option<&SealedPatients>,
+) -> Result<Match, sqlx::Error> {
+    Ok(answers::study_match(study_state(row, sealed)?))
 }
 
 /// The answer of a question for series.
-pub(super) fn series_match(row: &PgRow) -> Result<Match, sqlx::Error> {
-    Ok(answers::series_match(study_state(row)?, series_state(row, STUDY_COLUMNS)?))
+pub(super) fn series_match(
+    row: &PgRow,
+    sealed: Option<&SealedPatients>,
+) -> Result<Match, sqlx::Error> {
+    Ok(answers::series_match(study_state(row, sealed)?, series_state(row, STUDY_COLUMNS)?))
 }
 
 /// The answer of a question for instances.
-pub(super) fn instance_match(row: &PgRow) -> Result<Match, sqlx::Error> {
+pub(super) fn instance_match(
+    row: &PgRow,
+    sealed: Option<&SealedPatients>,
+) -> Result<Match, sqlx::Error> {
     const AT: usize = STUDY_COLUMNS + SERIES_COLUMNS;
-    let mut answer = series_match(row)?;
+    let mut answer = series_match(row, sealed)?;
     answer.transfer_syntax = row.try_get(AT + 1)?;
     answer.bytes = whole(row, AT + 4)?;
     answer.header.instance = Instance {
@@ -225,9 +254,9 @@ pub(super) async fn apart(
 /// The instances that `selection` names.
 pub(super) async fn instances(
     readers: &PgPool,
+    sealed: Option<&SealedPatients>,
     selection: &Selection,
-    offset: u64,
-    limit: u64,
+    (offset, limit): (u64, u64),
 ) -> Result<Vec<IndexedInstance>, sqlx::Error> {
     if *selection == Selection::default() {
         return Ok(Vec::new());
@@ -241,7 +270,9 @@ pub(super) async fn instances(
     );
     if let Some(id) = &selection.patient_id {
         query.push(" AND s.patient IN (SELECT id FROM patient WHERE patient_id = ");
-        query.push_bind(kept(id).into_owned()).push(")");
+        let id = kept(id);
+        let there = sealed.map_or_else(|| id.to_string(), |sealed| sealed.patient_id(&id));
+        query.push_bind(there).push(")");
     }
     for (column, uids) in [
         ("s.uid", &selection.studies),
@@ -331,14 +362,21 @@ pub(super) async fn reached(readers: &PgPool) -> Result<Option<Location>, sqlx::
 /// The patient ID of a study.
 pub(super) async fn patient_id(
     readers: &PgPool,
+    sealed: Option<&SealedPatients>,
     study: &str,
 ) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT patient_id FROM patient WHERE id = (SELECT patient FROM study WHERE uid = $1)",
+    let row = sqlx::query(
+        "SELECT id, patient_id, sealed FROM patient \
+         WHERE id = (SELECT patient FROM study WHERE uid = $1)",
     )
     .bind(packed(study))
     .fetch_optional(readers)
-    .await
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(match sealed {
+        None => row.try_get(1)?,
+        Some(sealed) => sealed.read(row.try_get(0)?, row.try_get(2)?)?.id,
+    }))
 }
 
 /// How much there is; kept up with every addition, not counted.

@@ -23,13 +23,15 @@ struct Leaving {
     last_of_study: bool,
 }
 
-/// Forgets the object with `digest`; nothing happens if there is none.
+/// Forgets the object with `digest`; nothing happens if there is none. Answers the patient who went with
+/// it.
 pub(super) async fn remove(
     connection: &mut PgConnection,
     digest: Digest,
     at_ms: i64,
-) -> Result<(), sqlx::Error> {
-    let Some((id, apart)) = object(connection, &digest).await? else { return Ok(()) };
+) -> Result<Option<i64>, sqlx::Error> {
+    let Some((id, apart)) = object(connection, &digest).await? else { return Ok(None) };
+    let mut patient = None;
     let mut transaction = connection.begin().await?;
     let change: i64 =
         sqlx::query_scalar("UPDATE state SET changes = changes + 1 RETURNING changes")
@@ -48,9 +50,10 @@ pub(super) async fn remove(
         .execute(&mut *transaction)
         .await?;
     } else {
-        take_out(&mut transaction, id, change, at_ms).await?;
+        patient = take_out(&mut transaction, id, change, at_ms).await?;
     }
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(patient)
 }
 
 /// The change that stored the object with `digest`, and whether it is kept apart.
@@ -73,13 +76,13 @@ async fn object(
     Ok(None)
 }
 
-/// Takes instance `id` out, and what is empty without it.
+/// Takes instance `id` out, and what is empty without it. Answers the patient who went.
 async fn take_out(
     connection: &mut PgConnection,
     id: i64,
     change: i64,
     at_ms: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<Option<i64>, sqlx::Error> {
     let row = sqlx::query(
         "WITH i AS (DELETE FROM instance WHERE id = $2 RETURNING *), \
          g AS (INSERT INTO gone SELECT $1, i.id, 0, i.received_ms, $3, s.uid, e.uid, i.uid \
@@ -110,9 +113,11 @@ async fn take_out(
         .bind(leaving.study)
         .execute(&mut *connection)
         .await?;
-        return forget_patient(connection, leaving.patient).await;
+        let gone = forget_patient(connection, leaving.patient).await?;
+        return Ok(gone.then_some(leaving.patient));
     }
-    count_study(connection, &leaving).await
+    count_study(connection, &leaving).await?;
+    Ok(None)
 }
 
 async fn take_from_series(
@@ -191,20 +196,24 @@ async fn count_study(connection: &mut PgConnection, leaving: &Leaving) -> Result
     Ok(())
 }
 
-/// Takes away those of these patients that no study names any more.
+/// Takes away those of these patients that no study names any more, and answers them.
 pub(super) async fn forget(
     connection: &mut PgConnection,
     patients: &[i64],
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<i64>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    let mut gone = Vec::new();
     for id in patients {
-        forget_patient(&mut transaction, *id).await?;
+        if forget_patient(&mut transaction, *id).await? {
+            gone.push(*id);
+        }
     }
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(gone)
 }
 
-/// Takes away patient `id` and the keys of its name, if no study names it any more.
-async fn forget_patient(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
+/// Takes away patient `id` and the keys of its name, if no study names it any more. Whether it went.
+async fn forget_patient(connection: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
     let name: Option<String> = sqlx::query_scalar(
         "DELETE FROM patient WHERE id = $1 \
          AND NOT EXISTS (SELECT 1 FROM study WHERE patient = $1) RETURNING name",
@@ -212,7 +221,7 @@ async fn forget_patient(connection: &mut PgConnection, id: i64) -> Result<(), sq
     .bind(id)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some(name) = name else { return Ok(()) };
+    let Some(name) = name else { return Ok(false) };
     sqlx::query(
         "WITH k AS (DELETE FROM name_key WHERE patient = $1 AND key = ANY($2)) \
          UPDATE state SET patients = patients - 1",
@@ -221,5 +230,5 @@ async fn forget_patient(connection: &mut PgConnection, id: i64) -> Result<(), sq
     .bind(name::keys(&name).into_iter().collect::<Vec<_>>())
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(true)
 }

@@ -11,15 +11,26 @@ use super::StudyIndexStore;
 use crate::app::imaging::index_suite::{TESTS, entry};
 use crate::app::imaging::ports::{IndexEntry, StudyIndex};
 use crate::sharing::imaging::query::{Condition, Level, Matching, Query};
+use crate::sharing::sealing::keyring::DataKey;
 use crate::store::postgres::testing::{Cluster, Scratch, url};
 use crate::store::postgres::{OpenError, Server};
 use dicom_dictionary_std::tags;
 
+mod sealed;
+
 const READERS: u32 = 3;
 
 async fn open(scratch: &Scratch, tracker: &TaskTracker) -> StudyIndexStore {
+    open_with(scratch, tracker, None).await.unwrap()
+}
+
+async fn open_with(
+    scratch: &Scratch,
+    tracker: &TaskTracker,
+    key: Option<&DataKey>,
+) -> Result<StudyIndexStore, OpenError> {
     let server = scratch.server.clone();
-    StudyIndexStore::open(server, &scratch.schema, READERS, tracker).await.unwrap()
+    StudyIndexStore::open(server, &scratch.schema, READERS, key, tracker).await
 }
 
 async fn close(index: StudyIndexStore, tracker: &TaskTracker) {
@@ -40,12 +51,16 @@ fn all() -> Query {
 
 #[tokio::test]
 async fn the_index_over_postgres_passes_the_suite() {
+    suite(None).await;
+}
+
+async fn suite(key: Option<&DataKey>) {
     let Some(url) = url() else { return };
     for (name, test) in TESTS {
         println!("{name}");
         let scratch = Scratch::new(&url);
         let tracker = TaskTracker::new();
-        let index = open(&scratch, &tracker).await;
+        let index = open_with(&scratch, &tracker, key).await.unwrap();
         test(&index).await;
         close(index, &tracker).await;
         scratch.drop().await;
@@ -91,7 +106,7 @@ async fn a_second_node_is_refused_and_told_who_has_the_schema() {
     let index = open(&scratch, &tracker).await;
     let other = TaskTracker::new();
     let server = scratch.server.clone();
-    let refused = StudyIndexStore::open(server.clone(), &scratch.schema, 1, &other).await;
+    let refused = StudyIndexStore::open(server.clone(), &scratch.schema, 1, None, &other).await;
     let Err(error @ OpenError::Taken { .. }) = refused else { panic!("{refused:?}") };
     let text = error.to_string();
     assert!(text.contains(&scratch.schema) && text.contains("server process"), "{text}");
@@ -111,7 +126,7 @@ async fn a_second_node_is_refused_and_told_who_has_the_schema() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named_without_the_password() {
     let server = Server::parse("postgres://me:secret@127.0.0.1:9/records").unwrap();
-    let refused = StudyIndexStore::open(server, "xiangyi", 1, &TaskTracker::new()).await;
+    let refused = StudyIndexStore::open(server, "xiangyi", 1, None, &TaskTracker::new()).await;
     let error = refused.unwrap_err();
     let text = crate::app::chain(&error);
     assert!(text.contains("127.0.0.1:9/records"), "{text}");
@@ -280,13 +295,17 @@ async fn keep_until(index: &StudyIndexStore, stop: &AtomicBool) -> (u32, u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_crashes_under_load_loses_nothing_that_is_caught_up() {
+    crashes_under_load("postgres-load", None).await;
+}
+
+async fn crashes_under_load(name: &str, key: Option<&DataKey>) {
     if url().is_none() {
         return;
     }
-    let (cluster, url) = Cluster::start("postgres-load");
+    let (cluster, url) = Cluster::start(name);
     let scratch = Scratch::new(&url);
     let tracker = TaskTracker::new();
-    let index = Arc::new(open(&scratch, &tracker).await);
+    let index = Arc::new(open_with(&scratch, &tracker, key).await.unwrap());
     let stop = Arc::new(AtomicBool::new(false));
     let adding = {
         let (index, stop) = (Arc::clone(&index), Arc::clone(&stop));
@@ -322,6 +341,15 @@ async fn a_server_that_crashes_under_load_loses_nothing_that_is_caught_up() {
     let changes = index.changes(0, 1_000_000).await.unwrap();
     assert_eq!(changes.len(), archive.len());
     assert!(changes.windows(2).all(|pair| pair[0].number < pair[1].number));
+    // Every patient is found by name and by ID.
+    let asked = |tag, value: &str| {
+        let matching = Matching::Single(value.to_owned());
+        index.find(Query { conditions: vec![Condition { tag, matching }], ..all() })
+    };
+    let named = asked(tags::PATIENT_NAME, "张^三").await.unwrap().len();
+    assert_eq!(named, usize::try_from(kept / 3).unwrap());
+    let last = format!("P{}", kept / 3);
+    assert_eq!(asked(tags::PATIENT_ID, &last).await.unwrap().len(), 1);
     close(Arc::into_inner(index).unwrap(), &tracker).await;
     drop(cluster);
 }
