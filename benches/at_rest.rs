@@ -1,8 +1,9 @@
 //! What encryption at rest costs: images taken in and consultations kept, by nodes with and without it,
 //! in one run on one machine; the repetitions alternate, medians and ratios are printed.
 //!
-//! `cargo bench --bench at_rest -- [--repeat N] [--images N] [--calls N]`. Nodes and clients share this
-//! process and its cores. `archive` is the archive alone, without reading, index and gRPC.
+//! `cargo bench --bench at_rest -- [--repeat N] [--images N] [--calls N] [--sm4]`. Nodes and clients share
+//! this process and its cores. `archive` is the archive alone, without reading, index and gRPC. A second
+//! plain node says how far two that are alike differ here.
 
 #![expect(
     clippy::unwrap_used,
@@ -49,8 +50,12 @@ const PIXELS: usize = 524_288;
 const CLIENTS: usize = 8;
 
 /// Ways to keep what is kept.
-const WAYS: [(&str, Option<Cipher>); 3] =
-    [("plain", None), ("aes-256-gcm", Some(Cipher::Aes256Gcm)), ("sm4-gcm", Some(Cipher::Sm4Gcm))];
+const WAYS: [(&str, Option<Cipher>); 4] = [
+    ("plain", None),
+    ("plain again", None),
+    ("aes-256-gcm", Some(Cipher::Aes256Gcm)),
+    ("sm4-gcm", Some(Cipher::Sm4Gcm)),
+];
 
 struct Running {
     node: Node,
@@ -218,15 +223,21 @@ async fn appended(archive: &LocalArchive, objects: usize) -> f64 {
     (objects / 2 * 2) as f64 / begun.elapsed().as_secs_f64()
 }
 
-fn median(figures: &mut [f64]) -> f64 {
+fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
 }
 
-fn print(work: &str, figures: &mut [Vec<f64>; 3]) {
-    let medians = figures.each_mut().map(|figures| median(figures));
-    for ((name, _), figure) in WAYS.iter().zip(medians) {
-        println!("{work:<38} {name:<12} {figure:>9.1}/s   {:.3} of plain", figure / medians[0]);
+/// The median of each way, and the median over the rounds of how it stands to the first way in the same
+/// round.
+fn print(work: &str, ways: &[(&str, Option<Cipher>)], figures: &[Vec<f64>]) {
+    for ((name, _), of_way) in ways.iter().zip(figures) {
+        let ratios = of_way.iter().zip(&figures[0]).map(|(figure, plain)| figure / plain);
+        println!(
+            "{work:<38} {name:<12} {:>9.1}/s   {:.3} of plain",
+            median(of_way.clone()),
+            median(ratios.collect())
+        );
     }
 }
 
@@ -237,28 +248,32 @@ async fn main() {
         let at = arguments.iter().position(|argument| argument == name);
         at.and_then(|at| arguments.get(at + 1)).map_or(usual, |text| text.parse().expect(name))
     };
-    let (repeat, images) = (value("--repeat", 7), value("--images", 200));
+    let (repeat, images) = (value("--repeat", 15), value("--images", 200));
     let calls = value("--calls", 2_000);
+    let all = arguments.iter().any(|argument| argument == "--sm4");
+    let ways = &WAYS[..if all { WAYS.len() } else { WAYS.len() - 1 }];
     let mut nodes = Vec::new();
-    for (_, cipher) in WAYS {
-        nodes.push(node(cipher).await);
-    }
-    let folders = WAYS.map(|_| tempfile::tempdir_in("target").unwrap());
-    let archives: Vec<_> =
-        WAYS.iter().zip(&folders).map(|((_, cipher), dir)| archive(dir.path(), *cipher)).collect();
-    let mut all: [[Vec<f64>; 3]; 3] = Default::default();
-    for round in 0..repeat {
-        for way in 0..WAYS.len() {
-            // Whoever begins is another one each time.
-            let way = (way + round) % WAYS.len();
-            all[0][way].push(appended(&archives[way], images).await);
-            all[1][way].push(taken_in(&nodes[way], 1 + round * images, images).await);
-            all[2][way].push(kept(&nodes[way], calls).await);
-        }
+    let mut archives = Vec::new();
+    let mut folders = Vec::new();
+    for (_, cipher) in ways {
+        nodes.push(node(*cipher).await);
+        let folder = tempfile::tempdir_in("target").unwrap();
+        archives.push(archive(folder.path(), *cipher));
+        folders.push(folder);
     }
     let works = ["0.5 MB CT into the archive", "0.5 MB CT over gRPC", "consultations, 8 clients"];
-    for (work, figures) in works.iter().zip(&mut all) {
-        print(work, figures);
+    let mut figures = vec![vec![Vec::new(); ways.len()]; works.len()];
+    for round in 0..repeat {
+        for way in 0..ways.len() {
+            // Whoever begins is another one each time.
+            let way = (way + round) % ways.len();
+            figures[0][way].push(appended(&archives[way], images).await);
+            figures[1][way].push(taken_in(&nodes[way], 1 + round * images, images).await);
+            figures[2][way].push(kept(&nodes[way], calls).await);
+        }
+    }
+    for (work, figures) in works.iter().zip(&figures) {
+        print(work, ways, figures);
     }
     for running in nodes {
         running.node.stop().await;

@@ -68,6 +68,12 @@ use crate::sharing::sealing::Fault;
 
 /// Least bytes of a segment.
 const SEGMENT_BYTES_MIN: u64 = 4096;
+/// Bytes of a batch that are sealed before the writer is given them: it writes and syncs them while the
+/// next are sealed.
+const HANDED_BYTES: u64 = 1024 * 1024;
+
+/// Tells where objects lie that were given to the writer.
+type Written = oneshot::Receiver<Vec<Result<Location, Error>>>;
 
 /// How an archive is kept.
 #[derive(Debug, Clone)]
@@ -258,21 +264,35 @@ impl LocalArchive {
     async fn append_all(&self, batch: Vec<NewObject>) -> Vec<Result<Location, Error>> {
         let mut refused = Vec::with_capacity(batch.len());
         let mut objects = Vec::with_capacity(batch.len());
+        let mut answers = Vec::new();
+        let mut sealed_bytes = 0_u64;
         for object in batch {
             match self.prepare(object).await {
                 Ok(prepared) => {
+                    if prepared.cover.is_some() {
+                        sealed_bytes = sealed_bytes.saturating_add(prepared.length);
+                    }
                     objects.push(prepared);
                     refused.push(None);
                 }
                 Err(error) => refused.push(Some(error)),
             }
-        }
-        let mut written = Vec::new();
-        if !objects.is_empty() {
-            let (reply, answer) = oneshot::channel();
-            if self.send(Job::Append { objects, reply }).await.is_ok() {
-                written = answer.await.unwrap_or_default();
+            // The disk takes what is sealed while the next is sealed.
+            if sealed_bytes >= HANDED_BYTES {
+                sealed_bytes = 0;
+                answers.push(self.hand_over(std::mem::take(&mut objects)).await);
             }
+        }
+        answers.push(self.hand_over(objects).await);
+        let mut written = Vec::new();
+        for (objects, answer) in answers {
+            let locations = match answer {
+                Some(answer) => answer.await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            let lost = objects.saturating_sub(locations.len());
+            written.extend(locations);
+            written.extend((0..lost).map(|_| Err(gone())));
         }
         let mut written = written.into_iter();
         refused
@@ -282,6 +302,17 @@ impl LocalArchive {
                 None => written.next().unwrap_or_else(|| Err(gone())),
             })
             .collect()
+    }
+
+    /// Gives objects to the writer. Answers how many, and what will tell where they lie.
+    async fn hand_over(&self, objects: Vec<Prepared>) -> (usize, Option<Written>) {
+        let many = objects.len();
+        if many == 0 {
+            return (0, None);
+        }
+        let (reply, answer) = oneshot::channel();
+        let sent = self.send(Job::Append { objects, reply }).await;
+        (many, sent.is_ok().then_some(answer))
     }
 
     async fn read_any(&self, location: Location, range: Range<u64>) -> Result<Bytes, Error> {
