@@ -68,6 +68,33 @@ fn named(length: usize) -> Vec<u8> {
     body
 }
 
+/// The writer is given a large batch in parts: every object has the answer that belongs to it.
+#[tokio::test]
+async fn a_batch_that_is_written_while_it_is_sealed_is_answered_in_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = aes(dir.path());
+    let all: Vec<_> = (0..9).map(|number| named(400_000 + number)).collect();
+    let whole: u64 = all.iter().map(|body| u64::try_from(body.len()).unwrap()).sum();
+    assert!(whole > 3 * HANDED_BYTES, "it is given in several parts");
+    let mut batch: Vec<_> = all.iter().map(|body| object(body)).collect();
+    // Refused before it is sealed: as the first, within, and as the last.
+    let refused = [0, 4, 10, 12];
+    for at in refused {
+        let mut other = object(b"refused");
+        other.head.source = "x".repeat(70_000);
+        batch.insert(at, other);
+    }
+    let mut answers = archive.append(batch).await;
+    assert_eq!(answers.len(), 13);
+    for at in refused.into_iter().rev() {
+        let answer = answers.remove(at);
+        assert!(matches!(answer, Err(Error::TooLarge { .. })), "{at}: {answer:?}");
+    }
+    for (answer, body) in answers.into_iter().zip(&all) {
+        assert_eq!(archive.read(answer.unwrap(), 0..u64::MAX).await.unwrap(), body);
+    }
+}
+
 #[tokio::test]
 async fn sealed_objects_read_back_and_say_nothing_on_the_disk() {
     for cipher in [Cipher::Aes256Gcm, Cipher::Sm4Gcm] {
