@@ -172,7 +172,7 @@ def test_it_has_what_it_needs_with_the_modes_it_needs(package, tmp_path):
             "usr/lib/systemd/journald@xiangyi.conf.d/xiangyi.conf",
             "usr/share/doc/xiangyi/copyright", "usr/share/doc/xiangyi/sbom.cdx.json",
             "usr/share/doc/xiangyi/onnxruntime/LICENSE",
-            "usr/share/doc/xiangyi/OPERATIONS.md",
+            "usr/share/doc/xiangyi/OPERATIONS.md", "usr/share/man/man1/xiangyi.1.gz",
             "usr/share/doc/xiangyi/ops/grafana/xiangyi.json"} <= set(modes)
     assert (root / "DEBIAN/conffiles").read_text("utf-8") == "/etc/xiangyi/node.toml\n"
     # Of all that is packed only the configuration may be changed by hand.
@@ -190,6 +190,16 @@ def test_it_has_what_it_needs_with_the_modes_it_needs(package, tmp_path):
     licences = gzip.decompress((doc / "licences.txt.gz").read_bytes()).decode()
     assert "left 1.0.0: MIT" in licences and "Permission is granted to left." in licences
     assert f"ONNX Runtime {version.group(1)}," in (doc / "copyright").read_text("utf-8")
+
+
+def test_the_page_of_the_manual_has_the_commands_of_the_program():
+    binary = os.environ.get("XIANGYI_BINARY", ROOT / "target/debug/xiangyi")
+    said = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = set(re.findall(r"^  ([a-z]+)  ", said.split("Commands:")[1].split("Options:")[0], re.M))
+    page = (ROOT / "packaging/deb/xiangyi.1").read_text("utf-8")
+    part = page.split(".SH COMMANDS")[1].split(".SH")[0]
+    assert set(re.findall(r"^\.B (\S+)$", part, re.M)) == commands - {"help"}
+    assert len(commands) > 20
 
 
 def test_a_crate_whose_licence_cannot_be_looked_for_is_an_error(home, tmp_path):
