@@ -1,8 +1,8 @@
 //! The suite of every index of studies, and what only a server can do wrong.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
@@ -19,6 +19,11 @@ use dicom_dictionary_std::tags;
 mod sealed;
 
 const READERS: u32 = 3;
+/// Ends the writer's connection.
+const END_WRITER: &str = "SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a \
+               WHERE a.application_name = 'xiangyi' AND a.pid <> pg_backend_pid() \
+               AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid \
+               AND l.locktype = 'advisory' AND l.objid = current_schema()::regnamespace::oid)";
 
 async fn open(scratch: &Scratch, tracker: &TaskTracker) -> StudyIndexStore {
     open_with(scratch, tracker, None).await.unwrap()
@@ -249,11 +254,7 @@ async fn a_connection_that_the_server_ended_is_made_again() {
     let index = open(&scratch, &tracker).await;
     index.add(vec![entry(1, 1, 1)]).await.unwrap();
     assert_eq!(index.find(all()).await.unwrap().len(), 1);
-    let end = "SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a \
-               WHERE a.application_name = 'xiangyi' AND a.pid <> pg_backend_pid() \
-               AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid \
-               AND l.locktype = 'advisory' AND l.objid = current_schema()::regnamespace::oid)";
-    scratch.run(end).await;
+    scratch.run(END_WRITER).await;
     // Questions have other connections, and the writer's is made again; who adds in between hears
     // that it failed.
     assert_eq!(index.find(all()).await.unwrap().len(), 1);
@@ -273,12 +274,13 @@ fn at(place: u32) -> IndexEntry {
 }
 
 /// Adds objects in order as a node does, after a failure from where the index has come to, until it
-/// is told to stop. Returns how many, and how often it failed.
-async fn keep_until(index: &StudyIndexStore, stop: &AtomicBool) -> (u32, u32) {
+/// is told to stop. Returns how many, and how often it failed; counts additions while it goes on.
+async fn keep_until(index: &StudyIndexStore, stop: &AtomicBool, added: &AtomicU32) -> (u32, u32) {
     let (mut next, mut failures) = (0, 0);
     while !stop.load(Ordering::Relaxed) || next % 3 != 0 {
         if index.add((next..next + 3).map(at).collect()).await.is_ok() {
             next += 3;
+            added.fetch_add(1, Ordering::Relaxed);
             continue;
         }
         failures += 1;
@@ -306,19 +308,27 @@ async fn crashes_under_load(name: &str, key: Option<&DataKey>) {
     let scratch = Scratch::new(&url);
     let tracker = TaskTracker::new();
     let index = Arc::new(open_with(&scratch, &tracker, key).await.unwrap());
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, added) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let adding = {
-        let (index, stop) = (Arc::clone(&index), Arc::clone(&stop));
-        tracker.spawn(async move { keep_until(&index, &stop).await })
+        let (index, stop, added) = (Arc::clone(&index), Arc::clone(&stop), Arc::clone(&added));
+        tracker.spawn(async move { keep_until(&index, &stop, &added).await })
     };
     let told = Arc::clone(&stop);
     let cluster = tokio::task::spawn_blocking(move || {
+        // A crash is noticed by who adds: on a busy machine the writer is not back yet after a while.
+        let more = || {
+            let (before, begun) = (added.load(Ordering::Relaxed), Instant::now());
+            while added.load(Ordering::Relaxed) < before + 20 {
+                assert!(begun.elapsed() < Duration::from_mins(1), "nothing is added any more");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
         for _ in 0..3 {
-            std::thread::sleep(Duration::from_millis(300));
+            more();
             cluster.crash();
             cluster.go_on();
         }
-        std::thread::sleep(Duration::from_millis(300));
+        more();
         told.store(true, Ordering::Relaxed);
         cluster
     })

@@ -172,6 +172,7 @@ async fn patients_that_lie_there_are_sealed_when_the_node_begins_to_encrypt() {
     is_found(&index, 3).await;
     index.clear().await.unwrap();
     is_found(&index, 0).await;
+    assert!(!index.sealed.as_ref().unwrap().knows("PLANTED-ID-7"));
     index.add(vec![planted(1)]).await.unwrap();
     is_found(&index, 1).await;
     assert_eq!(seen(&lies_there(&scratch).await), [""; 0]);
@@ -205,6 +206,34 @@ async fn sealed_patients_open_with_their_key_alone_and_in_their_own_row() {
         let text = refused.unwrap_err().to_string();
         assert!(text.contains("was altered") && text.contains("made anew"), "{alter}: {text}");
     }
+    scratch.drop().await;
+}
+
+/// What became of an addition whose connection was lost is not known: who is there is read again.
+#[tokio::test]
+async fn who_is_there_is_read_again_after_a_lost_connection() {
+    let Some(url) = url() else { return };
+    let scratch = Scratch::new(&url);
+    let tracker = TaskTracker::new();
+    let index = open_with(&scratch, &tracker, Some(&aes())).await.unwrap();
+    index.add(vec![entry(1, 1, 1)]).await.unwrap();
+    // As an addition leaves the server that was done, and of which nobody heard.
+    let sealed = SealedPatients::new(&aes()).unwrap();
+    let mut connection = scratch.server.options(&scratch.schema).connect().await.unwrap();
+    sqlx::query("UPDATE patient SET sealed = $1, patient_id = $2 WHERE id = 1")
+        .bind(sealed.seal(1, &planted(1).header.patient).unwrap())
+        .bind(sealed.patient_id("PLANTED-ID-7"))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let like = || asked(tags::PATIENT_NAME, Matching::Wildcard("*小萍*".to_owned()));
+    assert_eq!(index.find(like()).await.unwrap(), [], "nobody told");
+    scratch.run(END_WRITER).await;
+    while index.add(vec![entry(2, 1, 1)]).await.is_err() {
+        sleep(Duration::from_millis(20)).await;
+    }
+    is_found(&index, 1).await;
+    close(index, &tracker).await;
     scratch.drop().await;
 }
 
