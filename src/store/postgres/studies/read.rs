@@ -44,23 +44,18 @@ fn small(row: &PgRow, column: usize) -> Result<u32, sqlx::Error> {
     Ok(number.and_then(|n| u32::try_from(n).ok()).unwrap_or_default())
 }
 
-/// The patient whose columns, as they are, begin at `at`.
-pub(super) fn patient_fields_of(row: &PgRow, at: usize) -> Result<Patient, sqlx::Error> {
-    let mut patient = Patient::default();
-    read_fields(row, at, patient_fields(&mut patient))?;
-    Ok(patient)
-}
-
 /// The patient `id` whose columns begin at `at`, or stand in column `sealed`.
 pub(super) fn patient_of(
     row: &PgRow,
     (id, at): (i64, usize),
     sealed: Option<&SealedPatients>,
 ) -> Result<Patient, sqlx::Error> {
-    match sealed {
-        None => patient_fields_of(row, at),
-        Some(sealed) => sealed.read(id, row.try_get("sealed")?),
+    if let Some(sealed) = sealed {
+        return sealed.read(id, row.try_get("sealed")?);
     }
+    let mut patient = Patient::default();
+    read_fields(row, at, patient_fields(&mut patient))?;
+    Ok(patient)
 }
 
 /// The study whose columns a row begins with; `p.sealed` is among them.

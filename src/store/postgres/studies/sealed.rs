@@ -1,7 +1,7 @@
 //! Patients on a server that must not know them. Where the node encrypts what it keeps, the server has
 //! for each patient one sealed text and keyed digests, by which a patient ID and a person are found again;
 //! what else is asked of patients is held against a list in the node's memory, which is read when the
-//! index is opened. About 400 bytes of memory a patient.
+//! index is opened: up to about 830 bytes of memory a patient (386 MiB for 486,613, `benches/imaging/index.rs`).
 //!
 //! Each text is sealed under a nonce of chance, which allows 2^32 of them for a key (NIST SP 800-38D, 8.3),
 //! and bound to the number of its row. Texts are filled up to a multiple of 64 bytes: their length tells
@@ -21,7 +21,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 
 use super::question::asks_for_nul;
-use super::read::patient_fields_of;
+use super::read::patient_of;
 use super::values::kept;
 use crate::sharing::imaging::header::Patient;
 use crate::sharing::imaging::matching::{self, Kind, Test};
@@ -44,7 +44,7 @@ const PATIENT_ID: &str = "patient id";
 /// Texts are filled up to a multiple of this many bytes.
 const FILLED_BYTES: usize = 64;
 /// Patients read, or sealed, at a time.
-const PAGE: i64 = 2_000;
+const PAGE: usize = 2_000;
 
 /// See the module.
 pub(super) struct SealedPatients {
@@ -91,17 +91,11 @@ impl Known {
         Self { patient, look, sounds }
     }
 
-    fn fits(&self, Asked { tag, kind, test }: &Asked) -> bool {
-        self.passes(*tag, *kind, test)
-    }
-
     fn passes(&self, tag: Tag, kind: Kind, test: &Test) -> bool {
         match test {
             Test::NameIs(looks) => looks.iter().any(|look| self.look.contains(look)),
             Test::NameLike(pattern) => matching::like(pattern, &self.look),
-            Test::NameSounds(words) => {
-                words.iter().all(|word| self.sounds.contains(&format!("\u{1}{word}")))
-            }
+            Test::NameSounds(begun) => begun.iter().all(|begun| self.sounds.contains(begun)),
             Test::Either(tests) => tests.iter().any(|test| self.passes(tag, kind, test)),
             Test::Any
             | Test::Never
@@ -124,7 +118,7 @@ impl Known {
     }
 }
 
-/// A test whose values are as values are kept.
+/// A test whose values are as values are kept: a sound is looked for where one begins.
 fn as_kept(test: Test) -> Test {
     let kept = |texts: Vec<String>| texts.iter().map(|text| kept(text).into_owned()).collect();
     if asks_for_nul(&test) {
@@ -133,14 +127,16 @@ fn as_kept(test: Test) -> Test {
     match test {
         Test::Equal(texts) => Test::Equal(kept(texts)),
         Test::NameIs(looks) => Test::NameIs(kept(looks)),
+        Test::NameSounds(words) => {
+            Test::NameSounds(words.iter().map(|word| format!("\u{1}{word}")).collect())
+        }
         Test::Either(tests) => Test::Either(tests.into_iter().map(as_kept).collect()),
         test @ (Test::Any
         | Test::Never
         | Test::Like(_)
         | Test::Between(..)
         | Test::Numbers(_)
-        | Test::NameLike(_)
-        | Test::NameSounds(_)) => test,
+        | Test::NameLike(_)) => test,
     }
 }
 
@@ -275,7 +271,9 @@ impl SealedPatients {
         // Many patients are many steps, and others are to be answered meanwhile.
         let fitting = tokio::task::spawn_blocking(move || {
             let list = this.list.read().unwrap_or_else(PoisonError::into_inner);
-            let fits = |known: &Known| asked.iter().all(|asked| known.fits(asked));
+            let fits = |known: &Known| {
+                asked.iter().all(|Asked { tag, kind, test }| known.passes(*tag, *kind, test))
+            };
             list.iter().filter(|(_, known)| fits(known)).map(|(id, _)| *id).collect()
         });
         fitting.await.map(Some).map_err(|_| sqlx::Error::WorkerCrashed)
@@ -283,61 +281,36 @@ impl SealedPatients {
 
     /// Reads who is there.
     pub(super) async fn load(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let mut there = HashMap::new();
-        let mut last = 0;
-        loop {
-            let rows =
-                sqlx::query("SELECT id, sealed FROM patient WHERE id > $1 ORDER BY id LIMIT $2")
-                    .bind(last)
-                    .bind(PAGE)
-                    .fetch_all(&mut *connection)
-                    .await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in &rows {
-                last = row.try_get(0)?;
-                there.insert(last, Known::of(self.read(last, row.try_get(1)?)?));
-            }
-        }
-        *self.list.write().unwrap_or_else(PoisonError::into_inner) = there;
+        let mut list = HashMap::new();
+        patients(connection, Some(self), |id, patient| {
+            list.insert(id, Known::of(patient));
+        })
+        .await?;
+        *self.list.write().unwrap_or_else(PoisonError::into_inner) = list;
         Ok(())
     }
 
-    /// Seals the patients that lie there as they are, all or none, and has the server write their table
-    /// anew, so that no block of it has a name. Answers how many.
-    async fn seal_all(&self, connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    /// Seals the patients that lie there as they are, all or none. Their table is emptied and filled again:
+    /// the server gives it new files then, and what had names is gone with the old ones. Answers how many.
+    async fn seal_all(&self, connection: &mut PgConnection) -> Result<usize, sqlx::Error> {
         let mut transaction = connection.begin().await?;
-        let (mut last, mut sealed) = (0_i64, 0_u64);
-        loop {
-            let rows = sqlx::query(
-                "SELECT id, patient_id, issuer, name, birth_date, sex FROM patient \
-                 WHERE id > $1 ORDER BY id LIMIT $2",
-            )
-            .bind(last)
-            .bind(PAGE)
-            .fetch_all(&mut *transaction)
-            .await?;
-            if rows.is_empty() {
-                break;
-            }
+        let mut there = Vec::new();
+        patients(&mut transaction, None, |id, patient| there.push((id, patient))).await?;
+        sqlx::raw_sql("TRUNCATE patient, name_key").execute(&mut *transaction).await?;
+        for page in there.chunks(PAGE) {
             let (mut ids, mut identities) = (Vec::new(), Vec::new());
             let (mut texts, mut digests) = (Vec::new(), Vec::new());
-            for row in &rows {
-                last = row.try_get(0)?;
-                let patient = patient_fields_of(row, 1)?;
-                ids.push(last);
-                identities.push(self.identity(&Identity::of(&patient)));
-                texts.push(self.seal(last, &patient).map_err(closed)?);
+            for (id, patient) in page {
+                ids.push(*id);
+                identities.push(self.identity(&Identity::of(patient)));
+                texts.push(self.seal(*id, patient).map_err(closed)?);
                 digests.push(self.patient_id(&patient.id));
-                sealed = sealed.saturating_add(1);
             }
             sqlx::query(
-                "UPDATE patient SET identity = j.identity, sealed = j.sealed, \
-                 patient_id = j.patient_id, issuer = '', name = '', birth_date = '', sex = '', \
-                 look = '', sounds = '' \
+                "INSERT INTO patient (id, identity, sealed, patient_id, issuer, name, birth_date, \
+                 sex, look, sounds) SELECT id, identity, sealed, patient_id, '', '', '', '', '', '' \
                  FROM unnest($1::int8[], $2::bytea[], $3::bytea[], $4::text[]) \
-                 j(id, identity, sealed, patient_id) WHERE patient.id = j.id",
+                 j(id, identity, sealed, patient_id)",
             )
             .bind(ids)
             .bind(identities)
@@ -346,16 +319,38 @@ impl SealedPatients {
             .execute(&mut *transaction)
             .await?;
         }
-        sqlx::raw_sql("TRUNCATE name_key").execute(&mut *transaction).await?;
         sqlx::query("UPDATE state SET sealed_by = $1")
             .bind(&self.key.0[..])
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        if sealed > 0 {
-            sqlx::raw_sql("VACUUM (FULL) patient").execute(connection).await?;
+        Ok(there.len())
+    }
+}
+
+/// Gives `take` every patient that is there, with the number of its row.
+async fn patients(
+    connection: &mut PgConnection,
+    sealed: Option<&SealedPatients>,
+    mut take: impl FnMut(i64, Patient),
+) -> Result<(), sqlx::Error> {
+    let mut last = 0;
+    loop {
+        let rows = sqlx::query(
+            "SELECT id, patient_id, issuer, name, birth_date, sex, sealed FROM patient \
+             WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(last)
+        .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
+        .fetch_all(&mut *connection)
+        .await?;
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(sealed)
+        for row in &rows {
+            last = row.try_get(0)?;
+            take(last, patient_of(row, (last, 1), sealed)?);
+        }
     }
 }
 

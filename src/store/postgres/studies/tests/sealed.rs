@@ -61,6 +61,19 @@ async fn lies_there(scratch: &Scratch) -> String {
     all
 }
 
+/// Files of the tables that had names, in hexadecimal digits.
+async fn blocks(scratch: &Scratch) -> String {
+    let mut connection = scratch.server.options(&scratch.schema).connect().await.unwrap();
+    sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await.unwrap();
+    sqlx::query_scalar(
+        "SELECT string_agg(encode(pg_read_binary_file(pg_relation_filepath(t)), 'hex'), ' ') \
+         FROM unnest('{patient,patient_patient_id,name_key,name_key_pkey}'::regclass[]) t",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap()
+}
+
 fn seen(text: &str) -> Vec<&'static str> {
     let has = |word: &str| text.contains(word) || text.contains(&hex(word.as_bytes()));
     PLANTED.into_iter().filter(|word| has(word)).collect()
@@ -150,7 +163,11 @@ async fn the_server_knows_no_patient_and_each_is_found() {
 
 #[tokio::test]
 async fn patients_that_lie_there_are_sealed_when_the_node_begins_to_encrypt() {
-    let Some(url) = url() else { return };
+    if url().is_none() {
+        return;
+    }
+    // A cluster of its own: whoever runs it may read its files.
+    let (cluster, url) = Cluster::start("postgres-begins");
     let scratch = Scratch::new(&url);
     let tracker = TaskTracker::new();
     let index = open(&scratch, &tracker).await;
@@ -160,10 +177,12 @@ async fn patients_that_lie_there_are_sealed_when_the_node_begins_to_encrypt() {
     is_found(&index, 2).await;
     close(index, &tracker).await;
     assert!(seen(&lies_there(&scratch).await).len() >= 5, "this test can fail");
+    assert!(seen(&blocks(&scratch).await).len() >= 5, "and so can this");
 
     let tracker = TaskTracker::new();
     let index = open_with(&scratch, &tracker, Some(&aes())).await.unwrap();
     assert_eq!(seen(&lies_there(&scratch).await), [""; 0]);
+    assert_eq!(seen(&blocks(&scratch).await), [""; 0], "no unused part of a table has them");
     assert_eq!(index.counts().await.unwrap().patients, 2_291);
     let many = Matching::Wildcard("zhang*".to_owned());
     assert_eq!(index.find(asked(tags::PATIENT_NAME, many)).await.unwrap().len(), 2_290);
@@ -177,7 +196,7 @@ async fn patients_that_lie_there_are_sealed_when_the_node_begins_to_encrypt() {
     is_found(&index, 1).await;
     assert_eq!(seen(&lies_there(&scratch).await), [""; 0]);
     close(index, &tracker).await;
-    scratch.drop().await;
+    drop(cluster);
 }
 
 #[tokio::test]
@@ -194,17 +213,25 @@ async fn sealed_patients_open_with_their_key_alone_and_in_their_own_row() {
         assert!(text.contains(&aes().id.to_string()), "{text}");
         assert!(text.contains(&scratch.schema) && text.contains("made anew"), "{text}");
     }
-    // Two rows change places; a bit is turned.
+    scratch.run("CREATE TABLE aside AS SELECT id, sealed FROM patient").await;
+    // Two rows change places; a bit is turned; something is cut off; nothing is left.
     for alter in [
         "UPDATE patient SET sealed = (SELECT o.sealed FROM patient o WHERE o.id <> patient.id)",
-        "UPDATE patient SET sealed = set_byte(sealed, 30, get_byte(sealed, 30) # 1)",
-        "UPDATE patient SET sealed = substring(sealed FOR 20)",
-        "UPDATE patient SET sealed = ''",
+        "UPDATE patient SET sealed = set_byte(sealed, 30, get_byte(sealed, 30) # 1) WHERE id = 1",
+        "UPDATE patient SET sealed = substring(sealed FOR 20) WHERE id = 2",
+        "UPDATE patient SET sealed = '' WHERE id = 1",
     ] {
         scratch.run(alter).await;
         let refused = open_with(&scratch, &TaskTracker::new(), Some(&aes())).await;
         let text = refused.unwrap_err().to_string();
         assert!(text.contains("was altered") && text.contains("made anew"), "{alter}: {text}");
+        scratch
+            .run("UPDATE patient SET sealed = a.sealed FROM aside a WHERE a.id = patient.id")
+            .await;
+        let tracker = TaskTracker::new();
+        let index = open_with(&scratch, &tracker, Some(&aes())).await.unwrap();
+        is_found(&index, 1).await;
+        close(index, &tracker).await;
     }
     scratch.drop().await;
 }
